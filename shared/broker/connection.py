@@ -1,0 +1,112 @@
+"""One NATS connection per service, that never gives up."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import nats
+import structlog
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+
+from shared.backoff import Backoff
+from shared.errors import Unavailable, UserError
+from shared.settings import NatsSettings
+
+log = structlog.get_logger()
+
+PENDING_BYTES = 32 * 1024 * 1024  # publishes held while the broker is away
+PING_INTERVAL_S = 20  # with three outstanding pings, a silent network loss is noticed within about a minute
+
+
+def connect_options(settings: NatsSettings, name: str) -> dict[str, Any]:
+    """Keyword arguments of ``nats.connect``, for every connection that services make."""
+    options: dict[str, Any] = {
+        "servers": [server.strip() for server in settings.url.split(",")],
+        "name": name,
+        "connect_timeout": settings.connect_timeout_s,
+        "allow_reconnect": True,
+        "max_reconnect_attempts": -1,
+        "reconnect_time_wait": 0.5,
+        "ping_interval": PING_INTERVAL_S,
+        "max_outstanding_pings": 3,
+        "pending_size": PENDING_BYTES,
+    }
+    if settings.user and settings.password:
+        options |= {"user": settings.user, "password": settings.password.get_secret_value()}
+    if settings.creds_file:
+        options["user_credentials"] = str(settings.creds_file)
+    return options
+
+
+async def dial(settings: NatsSettings, name: str, *, on_change: Callable[[bool], None] | None = None) -> Client:
+    """One try to connect. ``on_change`` hears of each loss and return. Raises Unavailable, or UserError for wrong credentials."""
+    changed = on_change or (lambda is_connected: None)
+    quiet = asyncio.Event()
+
+    async def disconnected() -> None:
+        if not quiet.is_set():
+            quiet.set()
+            log.warning("broker_lost", url=settings.url)
+        changed(False)
+
+    async def reconnected() -> None:
+        quiet.clear()
+        log.info("broker_back", url=settings.url)
+        changed(True)
+
+    async def error(e: Exception) -> None:
+        if not quiet.is_set():
+            log.warning("broker_error", error=repr(e))
+
+    client = Client()
+    options = connect_options(settings, name) | {"allow_reconnect": True}
+    try:
+        # The first connect must end: with endless reconnects nats-py would try here for ever without a word.
+        probe = await asyncio.wait_for(
+            nats.connect(**(options | {"allow_reconnect": False, "max_reconnect_attempts": 0, "error_cb": _ignore})),
+            settings.connect_timeout_s + 1,
+        )
+        await probe.close()
+        await asyncio.wait_for(
+            client.connect(**options, disconnected_cb=disconnected, reconnected_cb=reconnected, error_cb=error),
+            settings.connect_timeout_s + 1,
+        )
+    except (NatsError, OSError, TimeoutError) as e:
+        if "authorization" in str(e).lower() or "authentication" in str(e).lower():
+            raise UserError(f"the broker at {settings.url} refuses user {settings.user!r}") from e
+        raise Unavailable(f"no broker at {settings.url}") from e
+    changed(True)
+    return client
+
+
+async def _ignore(_: Exception) -> None:
+    pass
+
+
+@asynccontextmanager
+async def connected(
+    settings: NatsSettings, name: str, stop: asyncio.Event, *, on_change: Callable[[bool], None] | None = None
+) -> AsyncIterator[Client]:
+    """A connection that waits for the broker as long as it takes, until ``stop``; closed at the end.
+
+    Raises Unavailable when ``stop`` was set before the broker came.
+    """
+    pause = Backoff(first_s=0.1, most_s=5.0)
+    while True:
+        try:
+            client = await dial(settings, name, on_change=on_change)
+            break
+        except Unavailable as e:
+            log.warning("waiting_for_broker", url=settings.url)
+            await pause.wait(stop)
+            if stop.is_set():
+                raise Unavailable("stopped while waiting for the broker") from e
+    try:
+        yield client
+    finally:
+        try:
+            await asyncio.wait_for(client.close(), 3)
+        except (TimeoutError, NatsError):
+            log.warning("broker_close_timed_out")

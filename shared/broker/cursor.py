@@ -1,0 +1,113 @@
+"""Reading a stream from a position that the reader keeps itself.
+
+A pull consumer without acknowledgements, that lives in the broker's memory and is thrown away on any doubt: the
+position beside the rows is the only truth, so there is no state on the server to disagree with.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.errors import TimeoutError as NatsTimeoutError
+from nats.js import JetStreamContext
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+from nats.js.errors import APIError, NotFoundError
+
+from shared.broker.envelope import Recorded, Unreadable, read
+from shared.broker.streams import identity
+from shared.errors import Unavailable
+
+log = structlog.get_logger()
+
+QUIET_S = 1.0  # one fetch on a quiet stream; also the time after which a lost consumer is noticed
+INACTIVE_S = 30.0
+
+
+class LogState:
+    """What the broker says of a stream now."""
+
+    def __init__(self, created: str, first_sequence: int, last_sequence: int) -> None:
+        self.created = created
+        self.first_sequence = first_sequence
+        self.last_sequence = last_sequence
+
+
+async def log_state(client: Client, stream: str, *, timeout_s: float = 5.0) -> LogState:
+    """Raises Unavailable."""
+    try:
+        info = await client.jetstream(timeout=timeout_s).stream_info(stream)
+    except NotFoundError as e:
+        raise Unavailable(f"the stream {stream} does not exist; run `jobtide provision`") from e
+    except (NatsError, TimeoutError) as e:
+        raise Unavailable(f"the broker does not answer for the stream {stream}") from e
+    return LogState(identity(info), info.state.first_seq, info.state.last_seq)
+
+
+class Cursor:
+    """An open reading of one stream."""
+
+    def __init__(self, client: Client, stream: str, subscription: JetStreamContext.PullSubscription, position: int) -> None:
+        self._client = client
+        self._stream = stream
+        self._subscription = subscription
+        self._position = position
+        self._delivered = 0
+
+    async def batch(self, most: int) -> list[Recorded | Unreadable]:
+        """The next events, in order and without a hole; empty after a quiet second. May exceed ``most``.
+
+        Raises Unavailable when the reading must be started again from the position.
+        """
+        try:
+            messages = await self._subscription.fetch(most, timeout=QUIET_S)
+        except (NatsTimeoutError, TimeoutError):
+            # Quiet, or a consumer that the broker lost: it can tell.
+            if (await log_state(self._client, self._stream)).last_sequence > self._position:
+                raise Unavailable(f"the reading of {self._stream} stands still") from None
+            return []
+        except (NatsError, OSError) as e:
+            raise Unavailable(f"the reading of {self._stream} broke: {e!r}") from e
+        return [self._accept(message) for message in messages]
+
+    def _accept(self, message: Msg) -> Recorded | Unreadable:
+        metadata = message.metadata
+        if metadata.sequence.consumer != self._delivered + 1:
+            raise Unavailable(f"{self._stream}: delivery {self._delivered + 1} is missing")
+        self._delivered += 1
+        self._position = metadata.sequence.stream
+        return read(metadata.sequence.stream, message.headers, message.data, metadata.timestamp)
+
+
+@asynccontextmanager
+async def read_from(client: Client, stream: str, sequence: int, *, buffer: int = 1000) -> AsyncIterator[Cursor]:
+    """Read ``stream`` from ``sequence`` on. Raises Unavailable."""
+    js = client.jetstream(timeout=5)
+    config = ConsumerConfig(
+        deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+        opt_start_seq=max(1, sequence),
+        ack_policy=AckPolicy.NONE,
+        mem_storage=True,
+        num_replicas=1,
+        inactive_threshold=INACTIVE_S,
+    )
+    try:
+        info = await js.add_consumer(stream, config)
+        subscription = await js.pull_subscribe_bind(consumer=info.name, stream=stream, pending_msgs_limit=-1, pending_bytes_limit=-1)
+    except (NatsError, OSError, TimeoutError) as e:
+        raise Unavailable(f"cannot read the stream {stream}: {e!r}") from e
+    try:
+        yield Cursor(client, stream, subscription, sequence - 1)
+    finally:
+        try:
+            await asyncio.wait_for(_close(js, subscription, stream, info.name), 2)
+        except (NatsError, OSError, TimeoutError, APIError):
+            log.debug("reading_not_closed", stream=stream)  # the broker drops it after INACTIVE_S
+
+
+async def _close(js: JetStreamContext, subscription: JetStreamContext.PullSubscription, stream: str, name: str) -> None:
+    await subscription.unsubscribe()
+    await js.delete_consumer(stream, name)

@@ -1,0 +1,126 @@
+"""CloudEvents 1.0 in the NATS binary binding: headers carry the attributes, the body is the JSON of the event."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from shared.domain import reasons
+from shared.domain.events import Event, decode, encode, type_of
+from shared.errors import Refused
+
+MESSAGE_ID = "Nats-Msg-Id"
+REPLY_TO = "Jobtide-Reply-To"
+ACTOR = "Jobtide-Actor"
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """An event on its way to the log.
+
+    ``message_id`` is deterministic where a retry is possible; it is the CloudEvents id too. ``actor`` is the user
+    who caused the event; ``reply_to`` hears what became of it.
+    """
+
+    event: Event
+    message_id: str
+    source: str
+    time: datetime
+    actor: str | None = None
+    reply_to: str | None = None
+
+    def subject(self, prefix: str) -> str:
+        """``<prefix>.job.started.<cluster>``; events that belong to no cluster have no last token."""
+        if not self.event.name.startswith(("job.", "node.")):
+            return f"{prefix}.{self.event.name}"
+        return f"{prefix}.{self.event.name}.{subject_token(self.event.subject_cluster)}"
+
+    def headers(self) -> dict[str, str]:
+        headers = {
+            MESSAGE_ID: self.message_id,
+            "ce-specversion": "1.0",
+            "ce-id": self.message_id,
+            "ce-type": type_of(self.event),
+            "ce-source": self.source,
+            "ce-time": self.time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "content-type": "application/json",
+        }
+        if self.actor:
+            headers[ACTOR] = self.actor
+        if self.reply_to:
+            headers[REPLY_TO] = self.reply_to
+        return headers
+
+    def body(self) -> bytes:
+        return encode(self.event)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event as it stands in the log. ``time`` is the event's own, in Unix seconds with fraction."""
+
+    sequence: int
+    event: Event
+    time: float
+    actor: str | None = None
+    reply_to: str | None = None
+    message_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A message of the log that is no event this version knows."""
+
+    sequence: int
+    time: float
+    reason: Refused
+    excerpt: str
+
+
+def read(sequence: int, headers: Mapping[str, str] | None, body: bytes, stored_at: datetime) -> Recorded | Unreadable:
+    """Never raises."""
+    headers = headers or {}
+    time = stored_at.timestamp()
+    try:
+        event_type = headers.get("ce-type")
+        if event_type is None:
+            raise Refused(reasons.UNREADABLE_EVENT, "the message has no ce-type header")
+        if "ce-time" in headers:
+            time = datetime.fromisoformat(headers["ce-time"]).timestamp()
+        return Recorded(sequence, decode(event_type, body), time, headers.get(ACTOR), headers.get(REPLY_TO), headers.get(MESSAGE_ID, ""))
+    except Refused as e:
+        return Unreadable(sequence, time, e, excerpt_text(body))
+    except ValueError as e:
+        return Unreadable(sequence, time, Refused(reasons.UNREADABLE_EVENT, f"ce-time: {e}"), excerpt_text(body))
+
+
+def excerpt_text(data: bytes, most: int = 512) -> str:
+    """The first bytes as text that every database can store."""
+    return data[:most].decode("utf-8", "replace").replace("\0", "\ufffd")
+
+
+def subject_token(cluster: str | None) -> str:
+    """A cluster's name as one subject token: anything but letters, digits, ``-`` and ``_`` is written as ``=XX``."""
+    if not cluster:
+        return "_"
+    return "".join(chr(byte) if (chr(byte).isalnum() and byte < 128) or byte in b"-_" else f"={byte:02X}" for byte in cluster.encode())
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeOrigin:
+    """Where in the intake a line stands. ``stream`` is the stream's name and creation time."""
+
+    stream: str
+    sequence: int
+    line: int
+
+    def message_id(self, part: int = 0) -> str:
+        """The id of the ``part``-th event that comes of this line."""
+        return f"{self.stream}:{self.sequence}:{self.line}:{part}"
+
+    @staticmethod
+    def of(message_id: str) -> "IntakeOrigin | None":
+        """The inverse of ``message_id``; None for the ids of other publishers."""
+        stream, *numbers = message_id.rsplit(":", 3)
+        if len(numbers) != 3 or not all(number.isdigit() for number in numbers):
+            return None
+        return IntakeOrigin(stream, int(numbers[0]), int(numbers[1]))

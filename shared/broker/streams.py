@@ -1,0 +1,166 @@
+"""The streams, buckets and durable consumers of a site, and the one step that creates or updates them.
+
+Services bind to streams and never declare them; a durable consumer that was deleted is recreated by its owner.
+"""
+
+from dataclasses import dataclass
+
+import structlog
+from nats.aio.client import Client
+from nats.errors import TimeoutError as NatsTimeoutError
+from nats.js import JetStreamContext
+from nats.js.api import (
+    AckPolicy,
+    ConsumerConfig,
+    DeliverPolicy,
+    KeyValueConfig,
+    RetentionPolicy,
+    StorageType,
+    StoreCompression,
+    StreamConfig,
+    StreamInfo,
+)
+from nats.js.errors import APIError, BucketNotFoundError, NotFoundError
+
+from shared.errors import Unavailable, UserError
+from shared.settings import NatsSettings
+
+log = structlog.get_logger()
+
+INTAKE, EVENTS, NODES = "INTAKE", "EVENTS", "NODES"
+DEDUP_WINDOW_S = 600.0  # longer than any retry of one publish
+_DAY_S = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Durable:
+    """A work queue: the name of a durable consumer, and what it may leave unacknowledged for how long."""
+
+    stream: str
+    name: str
+    subjects: tuple[str, ...]
+    ack_wait_s: float
+    max_ack_pending: int
+
+
+def clusters_bucket(nats: NatsSettings) -> str:
+    return "clusters" if nats.prefix == "jobtide" else f"{nats.prefix}_clusters"
+
+
+def event_filter(nats: NatsSettings, name: str) -> str:
+    """The subject filter of all events of one name that belong to a cluster."""
+    return f"{nats.prefix}.{name}.>"
+
+
+def intake_filters(subjects: list[str]) -> list[str]:
+    return [subject.replace("{cluster}", "*") for subject in subjects]
+
+
+def stream_configs(nats: NatsSettings) -> list[StreamConfig]:
+    """What each stream must look like."""
+
+    def config(name: str, subjects: list[str], max_age_days: float, description: str) -> StreamConfig:
+        return StreamConfig(
+            name=nats.stream(name),
+            subjects=subjects,
+            description=description,
+            retention=RetentionPolicy.LIMITS,
+            storage=StorageType.FILE,
+            max_age=max_age_days * _DAY_S,
+            duplicate_window=min(DEDUP_WINDOW_S, max_age_days * _DAY_S or DEDUP_WINDOW_S),
+            num_replicas=nats.replicas,
+            compression=StoreCompression.S2 if name == EVENTS else StoreCompression.NONE,
+            allow_direct=True,
+        )
+
+    return [
+        config(
+            INTAKE,
+            intake_filters([*nats.job_subjects, *nats.node_subjects]),
+            nats.intake_max_age_days,
+            "Raw messages of the adapters, as they came.",
+        ),
+        config(
+            EVENTS,
+            [f"{nats.prefix}.{kind}.>" for kind in ("job", "tag", "intake", "housekeeping")],
+            nats.events_max_age_days,
+            "Domain events of jobs: the truth.",
+        ),
+        config(NODES, [f"{nats.prefix}.node.>"], nats.nodes_max_age_days, "Domain events of nodes."),
+    ]
+
+
+# Only these are compared and updated; the rest of a stream's configuration belongs to the operator.
+_COMPARED = ("subjects", "description", "max_age", "duplicate_window", "num_replicas", "compression", "allow_direct")
+
+
+async def provision(nc: Client, nats: NatsSettings) -> list[str]:
+    """Create what is missing and update what differs; one line of text for each change. Idempotent.
+
+    Raises UserError when the broker refuses a configuration, Unavailable when it does not answer.
+    """
+    js = nc.jetstream(timeout=10)
+    changes = []
+    try:
+        for config in stream_configs(nats):
+            changes += await _ensure_stream(js, config)
+        try:
+            await js.key_value(clusters_bucket(nats))
+        except BucketNotFoundError:
+            await js.create_key_value(
+                KeyValueConfig(bucket=clusters_bucket(nats), history=10, replicas=nats.replicas, description="cluster.json of each cluster")
+            )
+            changes.append(f"created bucket {clusters_bucket(nats)}")
+    except (NatsTimeoutError, TimeoutError) as e:
+        raise Unavailable("the broker does not answer JetStream requests") from e
+    except APIError as e:
+        raise UserError(f"the broker refuses: {e.description}") from e
+    return changes
+
+
+async def _ensure_stream(js: JetStreamContext, config: StreamConfig) -> list[str]:
+    assert config.name is not None
+    try:
+        info = await js.stream_info(config.name)
+    except NotFoundError:
+        await js.add_stream(config)
+        return [f"created stream {config.name}"]
+    differing = [name for name in _COMPARED if getattr(info.config, name) != getattr(config, name)]
+    if not differing:
+        return []
+    await js.update_stream(info.config.evolve(**{name: getattr(config, name) for name in differing}))
+    return [f"updated stream {config.name}: {', '.join(differing)}"]
+
+
+async def ensure_consumer(js: JetStreamContext, durable: Durable) -> str | None:
+    """Create the durable, or update it where it differs; returns what was done, None when nothing was.
+
+    A recreated consumer starts at the beginning of the stream: its reader must recognise what it did before.
+    """
+    wanted = ConsumerConfig(
+        durable_name=durable.name,
+        name=durable.name,
+        deliver_policy=DeliverPolicy.ALL,
+        ack_policy=AckPolicy.EXPLICIT,
+        ack_wait=durable.ack_wait_s,
+        max_ack_pending=durable.max_ack_pending,
+        max_deliver=-1,
+        filter_subjects=list(durable.subjects),
+    )
+    try:
+        info = await js.consumer_info(durable.stream, durable.name)
+    except NotFoundError:
+        await js.add_consumer(durable.stream, wanted)
+        return "created"
+    config = info.config
+    filters = config.filter_subjects or ([config.filter_subject] if config.filter_subject else [])
+    if (config.ack_wait, config.max_ack_pending, sorted(filters)) == (wanted.ack_wait, wanted.max_ack_pending, sorted(durable.subjects)):
+        return None
+    await js.add_consumer(durable.stream, wanted)
+    return "updated"
+
+
+def identity(info: StreamInfo) -> str:
+    """What tells a stream from one that was recreated under the same name: its creation time."""
+    assert info.created is not None
+    return info.created.isoformat()

@@ -1,0 +1,133 @@
+"""Connections to PostgreSQL and SQLite."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from shared.database.tables import tables
+from shared.errors import Unavailable, UserError
+from shared.settings import DatabaseSettings
+
+_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
+_CACHE_KIB = 32 * 1024
+
+
+def async_url(settings: DatabaseSettings) -> sqlalchemy.URL:
+    """Raises UserError when the URL is of no known kind."""
+    try:
+        url = make_url(settings.url.get_secret_value())
+    except ArgumentError as e:
+        raise UserError("JOBTIDE_DATABASE_URL: not a database URL") from e
+    driver = _DRIVERS.get(url.get_backend_name())
+    if driver is None:
+        raise UserError(f"JOBTIDE_DATABASE_URL: {url.get_backend_name()!r} is neither sqlite nor postgresql")
+    return url.set(drivername=driver)
+
+
+def create_engine(settings: DatabaseSettings, *, read_only: bool = False) -> AsyncEngine:
+    """An engine whose every wait ends after ``timeout_s``; the caller disposes of it."""
+    url = async_url(settings)
+    timeout_ms = int(settings.timeout_s * 1000)
+    if url.get_backend_name() == "postgresql":
+        server_settings = {"application_name": "jobtide", "statement_timeout": str(timeout_ms), "lock_timeout": str(timeout_ms)}
+        if read_only:
+            server_settings["default_transaction_read_only"] = "on"
+        else:
+            # The log is the truth: a commit that a crash of PostgreSQL takes back is read from the log again.
+            server_settings["synchronous_commit"] = "off"
+        return create_async_engine(
+            url,
+            pool_size=settings.pool_size,
+            max_overflow=0,
+            pool_timeout=settings.timeout_s,
+            pool_pre_ping=True,
+            connect_args={
+                "timeout": min(10.0, settings.timeout_s),
+                "command_timeout": settings.timeout_s,
+                "server_settings": server_settings,
+            },
+        )
+    if url.database and url.database != ":memory:":
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_async_engine(
+        url, pool_size=settings.pool_size, max_overflow=0, pool_timeout=settings.timeout_s, connect_args={"timeout": settings.timeout_s}
+    )
+    _prepare_sqlite(engine, timeout_ms, read_only=read_only)
+    return engine
+
+
+def _prepare_sqlite(engine: AsyncEngine, timeout_ms: int, *, read_only: bool) -> None:
+    pragmas = [
+        f"busy_timeout={timeout_ms}",
+        "journal_mode=WAL",
+        "synchronous=NORMAL",  # safe in WAL mode: a power loss takes back whole commits, which the log brings again
+        f"cache_size=-{_CACHE_KIB}",
+        "temp_store=MEMORY",
+        "journal_size_limit=67108864",
+    ]
+    if read_only:
+        pragmas.append("query_only=ON")
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def on_connect(connection: Any, _: Any) -> None:
+        connection.isolation_level = None  # the driver opens no transaction of its own
+        cursor = connection.cursor()
+        for pragma in pragmas:
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def on_begin(connection: Any) -> None:
+        # A writer takes the lock at once: a transaction that reads first could not upgrade beside another writer.
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+@asynccontextmanager
+async def opened(settings: DatabaseSettings, *, read_only: bool = False) -> AsyncIterator[AsyncEngine]:
+    engine = create_engine(settings, read_only=read_only)
+    try:
+        yield engine
+    finally:
+        await engine.dispose()
+
+
+@asynccontextmanager
+async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """One transaction. Raises Unavailable when the database is away, busy for too long, or has no room."""
+    try:
+        async with engine.begin() as connection:
+            yield connection
+    except (OperationalError, InterfaceError, PoolTimeoutError, OSError, TimeoutError) as e:
+        raise Unavailable(f"database: {type(e).__name__}: {str(e).splitlines()[0][:300]}") from e
+    except DBAPIError as e:
+        if e.connection_invalidated or _is_temporary(e):
+            raise Unavailable(f"database: {type(e).__name__}: {str(e).splitlines()[0][:300]}") from e
+        raise
+
+
+def _is_temporary(error: DBAPIError) -> bool:
+    """Server shutting down, out of resources, or a transaction that lost a race: PostgreSQL classes 08, 40, 53, 55, 57."""
+    state = getattr(error.orig, "sqlstate", None) or getattr(getattr(error.orig, "__cause__", None), "sqlstate", None)
+    return isinstance(state, str) and state[:2] in {"08", "40", "53", "55", "57"}
+
+
+async def position_of(engine: AsyncEngine, stream: str) -> int:
+    """The last sequence of ``stream`` (EVENTS or NODES) that jobstore applied; 0 before the first. Raises Unavailable."""
+    position = tables.position
+    async with transaction(engine) as connection:
+        found = await connection.scalar(sqlalchemy.select(position.c.sequence).where(position.c.stream == stream))
+    return int(found or 0)
+
+
+async def ping(engine: AsyncEngine) -> None:
+    """A real query; raises Unavailable."""
+    async with transaction(engine) as connection:
+        await connection.execute(text("SELECT 1"))

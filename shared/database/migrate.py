@@ -1,0 +1,66 @@
+"""Bringing the schema up to date with Alembic."""
+
+import asyncio
+from importlib.resources import files
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from shared.database.engine import transaction
+from shared.errors import UserError
+from shared.settings import DatabaseSettings
+
+_LOCK = 7_230_411_905  # any number that other programs on the same PostgreSQL do not lock
+
+
+def alembic_config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(files("shared.database") / "migrations"))
+    return config
+
+
+def head() -> str:
+    revision = ScriptDirectory.from_config(alembic_config()).get_current_head()
+    assert revision is not None
+    return revision
+
+
+async def migrate(engine: AsyncEngine) -> tuple[str | None, str]:
+    """Upgrade to the newest schema, in one transaction; returns the revisions before and after. Safe to run twice at once."""
+
+    def upgrade(connection: Connection) -> str | None:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        before = MigrationContext.configure(connection).get_current_revision()
+        if before != head():
+            config = alembic_config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+        return before
+
+    async with transaction(engine) as connection:
+        before = await connection.run_sync(upgrade)
+    return before, head()
+
+
+async def require_schema(engine: AsyncEngine) -> None:
+    """Raises UserError when the schema is not the one this version works with."""
+    async with transaction(engine) as connection:
+        found = await connection.run_sync(lambda c: MigrationContext.configure(c).get_current_revision())
+    if found != head():
+        raise UserError(f"the database schema is at {found or 'nothing'}, this version needs {head()}; run `jobtide migrate`")
+
+
+def migrate_blocking(settings: DatabaseSettings) -> tuple[str | None, str]:
+    """As ``migrate``, for the command line."""
+    from shared.database.engine import opened
+
+    async def run() -> tuple[str | None, str]:
+        async with opened(settings) as engine:
+            return await migrate(engine)
+
+    return asyncio.run(run())

@@ -1,0 +1,217 @@
+"""All tables, declared once for PostgreSQL and SQLite.
+
+``job`` follows the columns of cc-backend's schema 11, so that its readers find what they know; JSON is stored as text.
+The id of a job is the sequence of its start in the log, the id of a tag is made of the sequence that created it, the id
+of a node is a hash of its name: the same after every rebuild.
+"""
+
+from dataclasses import dataclass, fields
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Double,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite makes only INTEGER a row id
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectionTables:
+    """The tables that jobstore writes: a function of the log."""
+
+    job: Table
+    tag: Table
+    jobtag: Table
+    node: Table
+    node_state: Table
+    parked_stop: Table
+    rejection: Table
+    position: Table
+
+    def all(self) -> list[Table]:
+        return [getattr(self, field.name) for field in fields(self)]
+
+
+def projection_tables(metadata: MetaData, prefix: str = "") -> ProjectionTables:
+    """One set of tables; ``prefix`` names a second set beside the one in use, for a rebuild."""
+
+    def index(name: str, *columns: str) -> Index:
+        return Index(f"{prefix}{name}", *columns)
+
+    job = Table(
+        f"{prefix}job",
+        metadata,
+        Column("id", Id, primary_key=True, autoincrement=False, comment="sequence of the start in the log"),
+        Column("job_id", BigInteger, nullable=False),
+        Column("cluster", Text, nullable=False),
+        Column("subcluster", Text, nullable=False),
+        Column("submit_time", BigInteger, nullable=False, server_default="0"),
+        Column("start_time", BigInteger, nullable=False),
+        Column("hpc_user", Text, nullable=False),
+        Column("project", Text, nullable=False),
+        Column("cluster_partition", Text),
+        Column("array_job_id", BigInteger),
+        Column("duration", BigInteger, nullable=False, server_default="0", comment="seconds; 0 while running"),
+        Column("walltime", BigInteger, nullable=False, server_default="0", comment="seconds"),
+        Column("job_state", Text, nullable=False),
+        Column("meta_data", Text, comment="JSON object of texts"),
+        Column("resources", Text, nullable=False, comment="JSON list of hostname, hwthreads, accelerators, configuration"),
+        Column("num_nodes", Integer, nullable=False),
+        Column("num_hwthreads", Integer),
+        Column("num_acc", Integer),
+        Column("smt", Integer, nullable=False, server_default="0"),
+        Column("shared", Text, nullable=False),
+        Column("monitoring_status", SmallInteger, nullable=False, server_default="1"),
+        Column("energy", Double, nullable=False, server_default="0", comment="kWh"),
+        Column("energy_footprint", Text, comment="JSON object, metric to kWh"),
+        Column("footprint", Text, comment="JSON object, metric_statistic to number"),
+        Column("requested_memory", BigInteger, nullable=False, server_default="0", comment="MB"),
+        Column("statistics", Text, comment="JSON object as sent at the start"),
+        Column("stop_seq", BigInteger, comment="sequence of the stop in the log"),
+        Column(
+            "is_overdue",
+            SmallInteger,
+            nullable=False,
+            server_default="0",
+            comment="1: ended by the walltime rule, a real stop still counts",
+        ),
+        UniqueConstraint("job_id", "cluster", "start_time", name=f"{prefix}job_identity"),
+        index("job_start_time", "start_time"),
+        index("job_cluster_start_time", "cluster", "start_time"),
+        index("job_hpc_user_start_time", "hpc_user", "start_time"),
+        index("job_project_start_time", "project", "start_time"),
+        Index(
+            f"{prefix}job_running",
+            "start_time",
+            "cluster",
+            sqlite_where=text("job_state = 'running'"),
+            postgresql_where=text("job_state = 'running'"),
+        ),
+    )
+    tag = Table(
+        f"{prefix}tag",
+        metadata,
+        Column("id", Id, primary_key=True, autoincrement=False),
+        Column("tag_type", Text, nullable=False),
+        Column("tag_name", Text, nullable=False),
+        Column("tag_scope", Text, nullable=False, server_default="global"),
+        UniqueConstraint("tag_type", "tag_name", "tag_scope", name=f"{prefix}tag_identity"),
+    )
+    # No foreign keys: the projection deletes what belongs together, and a rebuild may load in any order.
+    jobtag = Table(
+        f"{prefix}jobtag",
+        metadata,
+        Column("job_id", Id, primary_key=True, autoincrement=False, comment="job.id"),
+        Column("tag_id", Id, primary_key=True, autoincrement=False, comment="tag.id"),
+        index("jobtag_tag_id", "tag_id"),
+    )
+    node = Table(
+        f"{prefix}node",
+        metadata,
+        Column("id", Id, primary_key=True, autoincrement=False),
+        Column("hostname", Text, nullable=False),
+        Column("cluster", Text, nullable=False),
+        Column("subcluster", Text, nullable=False),
+        Column("meta_data", Text),
+        Column("time_stamp", BigInteger, nullable=False, comment="of the last report"),
+        Column("node_state", Text, nullable=False),
+        Column("states", Text, nullable=False, comment="JSON list of the scheduler's words"),
+        Column("cpus_allocated", BigInteger, nullable=False),
+        Column("memory_allocated", BigInteger, nullable=False, comment="MB"),
+        Column("gpus_allocated", BigInteger, nullable=False),
+        Column("jobs_running", BigInteger, nullable=False),
+        Column("report_seq", BigInteger, nullable=False, comment="sequence of the last report in NODES"),
+        Column("kept_at", BigInteger, nullable=False, comment="time_stamp of the newest row of node_state"),
+        UniqueConstraint("cluster", "hostname", name=f"{prefix}node_identity"),
+        index("node_subcluster", "cluster", "subcluster"),
+    )
+    node_state = Table(
+        f"{prefix}node_state",
+        metadata,
+        Column("id", Id, primary_key=True, autoincrement=False),
+        Column("node_id", BigInteger, nullable=False),
+        Column("time_stamp", BigInteger, nullable=False),
+        Column("node_state", Text, nullable=False),
+        Column("states", Text, nullable=False),
+        Column("cpus_allocated", BigInteger, nullable=False),
+        Column("memory_allocated", BigInteger, nullable=False),
+        Column("gpus_allocated", BigInteger, nullable=False),
+        Column("jobs_running", BigInteger, nullable=False),
+        index("node_state_time_stamp", "time_stamp"),
+        index("node_state_node_id_time_stamp", "node_id", "time_stamp"),
+    )
+    parked_stop = Table(
+        f"{prefix}parked_stop",
+        metadata,
+        Column("seq", Id, primary_key=True, autoincrement=False, comment="sequence of the stop in the log"),
+        Column("job_id", BigInteger, nullable=False),
+        Column("cluster", Text),
+        Column("start_time", BigInteger),
+        Column("stop_time", BigInteger, nullable=False),
+        Column("job_state", Text, nullable=False),
+        Column("received_state", Text),
+        Column("origin", Text, nullable=False, comment="message id of the event"),
+        Column("parked_at", Double, nullable=False, comment="event time, Unix seconds"),
+        index("parked_stop_job_id", "job_id"),
+        index("parked_stop_parked_at", "parked_at"),
+    )
+    rejection = Table(
+        f"{prefix}rejection",
+        metadata,
+        Column("seq", Id, primary_key=True, autoincrement=False, comment="sequence in the log"),
+        Column("origin", Text, nullable=False, comment="message id of the event; the same input is rejected once"),
+        Column("time", Double, nullable=False, comment="event time, Unix seconds"),
+        Column("code", Text, nullable=False),
+        Column("field", Text),
+        Column("text", Text, nullable=False),
+        Column("subject", Text),
+        Column("intake_seq", BigInteger),
+        Column("line", Integer),
+        Column("job_id", BigInteger),
+        Column("cluster", Text),
+        Column("excerpt", Text, nullable=False),
+        UniqueConstraint("origin", name=f"{prefix}rejection_origin"),
+        index("rejection_time", "time"),
+    )
+    position = Table(
+        f"{prefix}position",
+        metadata,
+        Column("stream", Text, primary_key=True, comment="EVENTS or NODES"),
+        Column("sequence", BigInteger, nullable=False, comment="the last one applied"),
+        Column("stream_created", Text, nullable=False, comment="identity of the stream: its creation time"),
+        Column("event_time", Double, nullable=False, comment="time of the last event applied, Unix seconds"),
+    )
+    return ProjectionTables(job, tag, jobtag, node, node_state, parked_stop, rejection, position)
+
+
+metadata = MetaData()
+tables = projection_tables(metadata)
+
+# Owned by the gateway.
+hpc_user = Table(
+    "hpc_user",
+    metadata,
+    Column("username", Text, primary_key=True),
+    Column("password", Text, comment="bcrypt"),
+    Column("ldap", SmallInteger, nullable=False, server_default="0", comment="authentication source"),
+    Column("name", Text),
+    Column("roles", Text, nullable=False, server_default="[]", comment="JSON list"),
+    Column("email", Text),
+    Column("projects", Text, nullable=False, server_default="[]", comment="JSON list"),
+)
+configuration = Table(
+    "configuration",
+    metadata,
+    Column("username", Text, primary_key=True),
+    Column("confkey", Text, primary_key=True),
+    Column("value", Text),
+)

@@ -1,0 +1,242 @@
+"""Cluster definitions (``cluster.json``): reading, node lists, the subcluster of a host. Source: archive format 3."""
+
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic.alias_generators import to_camel
+
+from shared.domain import reasons
+from shared.errors import Refused
+
+Scope = Literal["node", "socket", "memoryDomain", "core", "hwthread", "accelerator"]
+Statistic = Literal["avg", "min", "max", ""]
+EnergyKind = Literal["power", "energy", ""]
+EVERY_NODE = "*"
+
+
+class ClusterModel(BaseModel):
+    """Part of a cluster definition; unknown keys of old files are ignored."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
+
+
+class MetricUnit(ClusterModel):
+    base: str = ""
+    prefix: str = ""
+
+
+class MetricOverride(ClusterModel):
+    """What differs on one subcluster: all values are replaced, absent ones by 0, empty or false."""
+
+    name: str
+    peak: float = 0.0
+    normal: float = 0.0
+    caution: float = 0.0
+    alert: float = 0.0
+    footprint: Statistic = ""
+    energy: EnergyKind = ""
+    lower_is_better: bool = False
+    restrict: bool = False
+    remove: bool = False
+
+
+class Metric(ClusterModel):
+    name: str = Field(min_length=1)
+    unit: MetricUnit = MetricUnit()
+    scope: Scope = "node"
+    aggregation: str = ""
+    timestep: int = Field(ge=1)
+    peak: float = 0.0
+    normal: float = 0.0
+    caution: float = 0.0
+    alert: float = 0.0
+    energy: EnergyKind = ""
+    lower_is_better: bool = False
+    footprint: Statistic = ""
+    restrict: bool = False
+    sub_clusters: list[MetricOverride] = []
+
+    @field_validator("scope", mode="before")
+    @classmethod
+    def _missing_scope_is_node(cls, value: Any) -> Any:
+        return value or "node"
+
+    def on(self, subcluster: str) -> "Metric | None":
+        """The metric as it is on one subcluster, None when it was removed there; the last override wins."""
+        mine = [override for override in self.sub_clusters if override.name == subcluster]
+        if not mine:
+            return self.model_copy(update={"sub_clusters": []})
+        if mine[-1].remove:
+            return None
+        return self.model_copy(update={"sub_clusters": [], **mine[-1].model_dump(exclude={"name", "remove"})})
+
+
+class Accelerator(ClusterModel):
+    id: str
+    type: str = ""
+    model: str = ""
+
+
+class Topology(ClusterModel):
+    """Hardware threads per node, socket, memory domain, die and core; the index is the element's id."""
+
+    node: list[int] = []
+    socket: list[list[int]] = []
+    memory_domain: list[list[int]] = []
+    die: list[list[int]] = []
+    core: list[list[int]] = []
+    accelerators: list[Accelerator] = []
+
+
+class MetricValue(ClusterModel):
+    unit: MetricUnit = MetricUnit()
+    value: float = 0.0
+
+
+class SubCluster(ClusterModel):
+    name: str = Field(min_length=1)
+    nodes: str = ""
+    processor_type: str = ""
+    sockets_per_node: int = 0
+    cores_per_socket: int = 0
+    threads_per_core: int = 0
+    flop_rate_scalar: MetricValue = MetricValue()
+    flop_rate_simd: MetricValue = MetricValue()
+    memory_bandwidth: MetricValue = MetricValue()
+    topology: Topology = Topology()
+
+    @field_validator("nodes")
+    @classmethod
+    def _nodes_are_readable(cls, value: str) -> str:
+        if value != EVERY_NODE:
+            NodeList(value)
+        return value
+
+
+class Cluster(ClusterModel):
+    name: str = Field(min_length=1)
+    metric_config: list[Metric] = Field(min_length=1)
+    sub_clusters: list[SubCluster] = Field(min_length=1)
+
+    @cached_property
+    def _node_lists(self) -> list[tuple[str, "NodeList"]]:
+        return [(s.name, NodeList(s.nodes)) for s in self.sub_clusters if s.nodes != EVERY_NODE]
+
+    @cached_property
+    def _catch_all(self) -> str | None:
+        return next((s.name for s in self.sub_clusters if s.nodes == EVERY_NODE), None)
+
+    @cached_property
+    def _subcluster_of_host(self) -> dict[str, str | None]:
+        return {}
+
+    def subcluster_of(self, hostname: str) -> str | None:
+        """The first subcluster in file order whose node list has the host, else one for every node, else None."""
+        known = self._subcluster_of_host
+        if hostname not in known:
+            if len(known) > 100_000:  # names come from outside: bounded, and cheap to compute again
+                known.clear()
+            found = (name for name, nodes in self._node_lists if hostname in nodes)
+            known[hostname] = next(found, self._catch_all)
+        return known[hostname]
+
+    def subcluster(self, name: str) -> SubCluster | None:
+        return next((s for s in self.sub_clusters if s.name == name), None)
+
+    def metrics_on(self, subcluster: str) -> list[Metric]:
+        """The effective metrics of one subcluster, in file order."""
+        return [m for m in (metric.on(subcluster) for metric in self.metric_config) if m is not None]
+
+
+class NodeList:
+    """A node list expression: terms separated by commas, each of literals and ``[a-b,c,d-e]`` groups.
+
+    Beyond cc-backend, single numbers in brackets, ranges of unlike width (``[1-10]``), and ``_``, ``.`` and ``-``
+    anywhere in a literal are allowed. Raises ValueError when the expression cannot be read.
+    """
+
+    _TERM = re.compile(r"(?P<literal>[A-Za-z0-9_.-]+)|\[(?P<ranges>[0-9,-]+)\]")
+
+    def __init__(self, expression: str) -> None:
+        self._literals: set[str] = set()
+        self._patterns: list[tuple[re.Pattern[str], list[list[tuple[int, int, int, int]]]]] = []
+        for term in self._split(expression):
+            self._add(term)
+
+    @staticmethod
+    def _split(expression: str) -> list[str]:
+        terms, depth, current = [], 0, ""
+        for character in expression:
+            if character == "," and depth == 0:
+                terms.append(current)
+                current = ""
+                continue
+            depth += {"[": 1, "]": -1}.get(character, 0)
+            current += character
+        terms.append(current)
+        return [term.strip() for term in terms if term.strip()]
+
+    def _add(self, term: str) -> None:
+        pattern, groups, at = "", [], 0
+        while at < len(term):
+            part = self._TERM.match(term, at)
+            if part is None:
+                raise ValueError(f"node list: cannot read {term!r} at character {at + 1}")
+            if part["literal"] is not None:
+                pattern += re.escape(part["literal"])
+            else:
+                groups.append([self._range(text, term) for text in part["ranges"].split(",")])
+                pattern += "([0-9]+)"
+            at = part.end()
+        if groups:
+            self._patterns.append((re.compile(pattern), groups))
+        else:
+            self._literals.add(term)
+
+    @staticmethod
+    def _range(text: str, term: str) -> tuple[int, int, int, int]:
+        low, _, high = text.partition("-")
+        high = high or low
+        if not (low.isdigit() and high.isdigit()) or (len(low) != len(high) and low.startswith("0")):
+            raise ValueError(f"node list: cannot read the range {text!r} in {term!r}")
+        return int(low), int(high), len(low), len(high)
+
+    def __contains__(self, hostname: str) -> bool:
+        if hostname in self._literals:
+            return True
+        for pattern, groups in self._patterns:
+            match = pattern.fullmatch(hostname)
+            if match and all(_in_group(digits, group) for digits, group in zip(match.groups(), groups, strict=True)):
+                return True
+        return False
+
+
+def _in_group(digits: str, group: list[tuple[int, int, int, int]]) -> bool:
+    for low, high, shortest, longest in group:
+        padded_right = len(digits) == shortest if shortest == longest else not digits.startswith("0")
+        if padded_right and shortest <= len(digits) <= longest and low <= int(digits) <= high:
+            return True
+    return False
+
+
+def read_cluster(text: bytes) -> Cluster:
+    """Raises pydantic.ValidationError."""
+    return Cluster.model_validate_json(text)
+
+
+def assign_subcluster(clusters: Mapping[str, Cluster], cluster: str, given: str, first_host: str) -> str:
+    """The subcluster of a job; raises Refused when there is none."""
+    definition = clusters.get(cluster)
+    if definition is None:
+        raise Refused(reasons.UNKNOWN_CLUSTER, f"{cluster!r} is not configured", field="cluster")
+    if given:
+        if definition.subcluster(given) is None:
+            raise Refused(reasons.UNKNOWN_SUBCLUSTER, f"{given!r} is not a subcluster of {cluster}", field="subCluster")
+        return given
+    found = definition.subcluster_of(first_host)
+    if found is None:
+        raise Refused(reasons.NO_SUBCLUSTER, f"no subcluster of {cluster} has the host {first_host!r}", field="resources.0.hostname")
+    return found

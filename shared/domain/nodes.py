@@ -1,0 +1,83 @@
+"""From the state words of a scheduler to the one state of a node. Source: event interface 4.2."""
+
+from collections.abc import Iterable
+from typing import Literal
+
+NodeStateName = Literal["allocated", "reserved", "idle", "mixed", "down", "unknown"]
+
+# Flags that Slurm appends to a base word, e.g. ``idle*`` (not responding) or ``down$`` (maintenance).
+_SUFFIXES = "*~#!%$@^-+"
+
+_KNOWN_WORDS = frozenset(
+    [
+        "allocated",
+        "alloc",
+        "reserved",
+        "resv",
+        "idle",
+        "mixed",
+        "mix",
+        "down",
+        "unknown",
+        "drain",
+        "drained",
+        "draining",
+        "fail",
+        "failing",
+        "maint",
+        "maintenance",
+        "planned",
+        "completing",
+        "comp",
+        "power_down",
+        "power_up",
+        "powered_down",
+        "powering_down",
+        "powering_up",
+        "pow_dn",
+        "pow_up",
+        "not_responding",
+        "no_respond",
+        "reboot",
+        "reboot_issued",
+        "reboot_requested",
+        "rebooted",
+        "blocked",
+        "future",
+        "futr",
+        "inval",
+        "invalid",
+        "cloud",
+        "dynamic_norm",
+        "dynamic_future",
+        "perfctrs",
+        "npc",
+        "undrain",
+        "power_drain",
+        "external",
+        "error",
+    ]
+)
+_SPELLED_OUT = {"alloc": "allocated", "resv": "reserved", "mix": "mixed", "comp": "completing", "maint": "maintenance"}
+
+
+def clean_words(states: Iterable[str] | None) -> list[str]:
+    """The known words, lower case, without suffix, in order, each once."""
+    words = (word.strip().lower().rstrip(_SUFFIXES) for word in states or ())
+    return list(dict.fromkeys(_SPELLED_OUT.get(word, word) for word in words if word in _KNOWN_WORDS))
+
+
+def choose_state(words: Iterable[str]) -> NodeStateName:
+    """One state for a node; the first rule that holds wins."""
+    present = set(words)
+    if "allocated" in present:
+        return "allocated"
+    if "reserved" in present:
+        return "reserved"
+    if "down" in present:
+        return "down"
+    if "idle" in present:
+        return "idle"
+    if "mixed" in present:
+        return "mixed"
+    return "unknown"

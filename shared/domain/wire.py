@@ -1,0 +1,180 @@
+"""Strict reading of JSON objects as adapters write them.
+
+Keys match exactly or without regard to case, the last of equal keys wins, an unknown key at any depth refuses the
+object, ``null`` keeps the default of a scalar, integers are integer literals. Source: event interface 1.6.
+"""
+
+import json
+import types
+from functools import cache
+from typing import Any, TypeVar, Union, cast, get_args, get_origin
+
+import orjson
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.alias_generators import to_camel
+
+from shared.domain import reasons
+from shared.errors import Refused
+
+
+class WireModel(BaseModel):
+    """An object on the wire: camelCase names, no unknown field, no conversion between types."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", strict=True, frozen=True, allow_inf_nan=False
+    )
+
+
+M = TypeVar("M", bound=WireModel)
+
+
+def read_object(model: type[M], text: bytes) -> tuple[M, bool]:
+    """Read the first JSON value of ``text``; the flag tells whether other text follows it.
+
+    Raises Refused with the code and the dotted name of the field.
+    """
+    value, has_rest = _first_value(text)
+    return read_value(model, value), has_rest
+
+
+def read_value(model: type[M], value: Any) -> M:
+    """As ``read_object``, for an object that is decoded already."""
+    if value is None:
+        value = {}
+    if not isinstance(value, dict):
+        raise Refused(reasons.INVALID_JSON, f"expected a JSON object, got {_kind(value)}")
+    try:
+        return model.model_validate(_normalise(model, value, ""))
+    except ValidationError as e:
+        raise refusal(e) from e
+
+
+def refusal(error: ValidationError) -> Refused:
+    """The first finding of a validation, as a refusal that names the field."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    field = _dotted(first["loc"])
+    if first["type"] == "missing":
+        return Refused(reasons.MISSING_FIELD, "is missing", field=field)
+    if first["type"] in ("string_too_short", "too_short"):
+        return Refused(reasons.MISSING_FIELD, "is empty", field=field)
+    if first["type"] == "extra_forbidden":
+        return Refused(reasons.UNKNOWN_FIELD, "is not a known field", field=field)
+    return Refused(reasons.INVALID_VALUE, str(first["msg"]), field=field)
+
+
+def _first_value(text: bytes) -> tuple[Any, bool]:
+    try:
+        value = orjson.loads(text)
+        return (_storable(value) if b"u0000" in text else value), False
+    except orjson.JSONDecodeError:
+        pass  # not JSON, or JSON that only the lenient reader takes: text after the value, lone surrogates, invalid UTF-8
+    lenient = text.decode("utf-8", "replace")
+    start = len(lenient) - len(lenient.lstrip(" \t\r\n"))
+    try:
+        value, end = _LENIENT.raw_decode(lenient, start)
+    except (ValueError, RecursionError) as e:
+        raise Refused(reasons.INVALID_JSON, str(e) or "nested too deeply") from e
+    return _storable(value), bool(lenient[end:].strip(" \t\r\n"))
+
+
+def _refuse_constant(word: str) -> Any:
+    raise ValueError(f"{word} is not JSON")
+
+
+_LENIENT = json.JSONDecoder(parse_constant=_refuse_constant)
+
+
+def storable_text(text: str) -> str:
+    """Lone surrogates and NUL become U+FFFD: UTF-8 has no place for the first, PostgreSQL none for the second."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\0", "\ufffd")
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, str):
+        return storable_text(value)
+    if isinstance(value, list):
+        return [_storable(item) for item in value]
+    if isinstance(value, dict):
+        return {storable_text(key): _storable(item) for key, item in value.items()}
+    return value
+
+
+class _Field:
+    """How the value of one field is normalised: does null keep the default, and which objects are inside."""
+
+    __slots__ = ("alias", "model", "nullable", "of_list")
+
+    def __init__(self, alias: str, annotation: Any) -> None:
+        self.alias = alias
+        self.nullable = False
+        self.of_list = False
+        self.model: type[WireModel] | None = None
+        options = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+        for option in options:
+            if option is type(None):
+                self.nullable = True
+            elif get_origin(option) is list:
+                (item,) = get_args(option)
+                if isinstance(item, type) and issubclass(item, WireModel):
+                    self.model, self.of_list = item, True
+            elif isinstance(option, type) and issubclass(option, WireModel):
+                self.model = option
+
+
+@cache
+def _fields(model: type[WireModel]) -> dict[str, _Field]:
+    fields = {}
+    for name, info in model.model_fields.items():
+        alias = info.alias or name
+        fields[alias] = _Field(alias, info.annotation)
+    return fields
+
+
+@cache
+def _folded(model: type[WireModel]) -> dict[str, _Field]:
+    return {alias.casefold(): field for alias, field in _fields(model).items()}
+
+
+def _normalise(model: type[WireModel], value: dict[str, Any], where: str) -> dict[str, Any]:
+    """The object with its keys spelled as declared and without the nulls that keep a default."""
+    exact = _fields(model)
+    result: dict[str, Any] = {}
+    for key, item in value.items():
+        field = exact.get(key) or _folded(model).get(key.casefold())
+        if field is None:
+            raise Refused(reasons.UNKNOWN_FIELD, "is not a known field", field=f"{where}{key}"[:200])
+        if item is None:
+            if not field.nullable:
+                continue
+        elif field.alias == "metaData":
+            item = _text_map(item)
+        elif field.model is not None:
+            item = _normalise_inner(field, item, f"{where}{field.alias}")
+        result[field.alias] = item
+    return result
+
+
+def _normalise_inner(field: _Field, item: Any, where: str) -> Any:
+    model = cast("type[WireModel]", field.model)
+    if field.of_list and isinstance(item, list):
+        return [
+            _normalise(model, element, f"{where}.{index}.") if isinstance(element, dict) else element for index, element in enumerate(item)
+        ]
+    if not field.of_list and isinstance(item, dict):
+        return _normalise(model, item, f"{where}.")
+    return item
+
+
+def _text_map(item: Any) -> Any:
+    """``null`` for one text of a map is the empty text."""
+    if not isinstance(item, dict) or None not in item.values():
+        return item
+    return {key: "" if text is None else text for key, text in item.items()}
+
+
+def _dotted(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location)
+
+
+def _kind(value: Any) -> str:
+    return {list: "a list", str: "a string", bool: "a boolean"}.get(type(value), "a number")

@@ -1,0 +1,99 @@
+"""``/healthz``, ``/readyz`` and ``/metrics`` of one service, on a port of its own."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+READY_TIMEOUT_S = 2.0
+
+
+class Health:
+    """What a service knows of itself: when each loop last turned, and how to ask what is behind it."""
+
+    def __init__(self, service: str) -> None:
+        self.service = service
+        self.registry = CollectorRegistry()
+        self._turned: dict[str, tuple[float, float]] = {}
+        self._checks: dict[str, Callable[[], Awaitable[object]]] = {}
+
+    def loop(self, name: str, *, within_s: float) -> Callable[[], None]:
+        """Register a loop that must turn at least every ``within_s``; returns the function that it calls at each turn."""
+
+        def tick() -> None:
+            self._turned[name] = (time.monotonic(), within_s)
+
+        tick()
+        return tick
+
+    def finished(self, name: str) -> None:
+        self._turned.pop(name, None)
+
+    def check(self, name: str, ask: Callable[[], Awaitable[object]]) -> None:
+        """Register a real request to something behind; it raises when that is not usable."""
+        self._checks[name] = ask
+
+    def stale_loops(self) -> dict[str, float]:
+        """Loops that have not turned in time, with the age of their last turn in seconds."""
+        now = time.monotonic()
+        return {name: round(now - at, 1) for name, (at, within_s) in self._turned.items() if now - at > within_s}
+
+    async def failing_checks(self) -> dict[str, str]:
+        async def ask(name: str) -> tuple[str, str | None]:
+            try:
+                await asyncio.wait_for(self._checks[name](), READY_TIMEOUT_S)
+            except TimeoutError:
+                return name, f"no answer in {READY_TIMEOUT_S:g} s"
+            except Exception as e:  # noqa: BLE001 - whatever it is, the service is not ready
+                return name, f"{type(e).__name__}: {e}"[:300]
+            return name, None
+
+        results = await asyncio.gather(*(ask(name) for name in self._checks))
+        return {name: why for name, why in results if why is not None}
+
+    async def healthz(self, _: web.Request) -> web.Response:
+        stale = self.stale_loops()
+        return web.json_response({"service": self.service, "healthy": not stale, "stale": stale}, status=503 if stale else 200)
+
+    async def readyz(self, _: web.Request) -> web.Response:
+        failing = await self.failing_checks()
+        return web.json_response({"service": self.service, "ready": not failing, "failing": failing}, status=503 if failing else 200)
+
+    async def metrics(self, _: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(self.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def parse_address(address: str) -> tuple[str, int]:
+    """``HOST:PORT``; port 0 is any free one. Raises ValueError."""
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f"{address!r} is not HOST:PORT")
+    return host.strip("[]") or "127.0.0.1", int(port)
+
+
+@asynccontextmanager
+async def listening(app: web.Application, address: str) -> AsyncIterator[str]:
+    """Serve an application; yields the address it really listens on. Open requests get 3 s at the end."""
+    host, port = parse_address(address)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=3.0)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        bound = runner.addresses[0]
+        yield f"{bound[0]}:{bound[1]}"
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def serve_health(health: Health, address: str) -> AsyncIterator[str]:
+    """Serve the three paths; yields the bound address."""
+    app = web.Application()
+    app.router.add_get("/healthz", health.healthz)
+    app.router.add_get("/readyz", health.readyz)
+    app.router.add_get("/metrics", health.metrics)
+    async with listening(app, address) as bound:
+        yield bound

@@ -1,0 +1,32 @@
+"""structlog, configured once per process."""
+
+import logging
+import sys
+
+import structlog
+
+from shared.settings import LogSettings
+
+
+def configure(settings: LogSettings) -> None:
+    """Route everything, the libraries' records too, through one processor chain to standard error."""
+    as_text = settings.format == "text" or (settings.format == "auto" and sys.stderr.isatty())
+    level = getattr(logging, settings.level.upper())
+    renderer: structlog.typing.Processor = (
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if as_text else structlog.processors.JSONRenderer()
+    )
+    shared_steps: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[*shared_steps, structlog.processors.format_exc_info, renderer] if not as_text else [*shared_steps, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared_steps, processor=renderer))
+    # Libraries speak only when something is wrong: their routine lines are not ours to promise.
+    logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)

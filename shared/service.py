@@ -1,0 +1,61 @@
+"""What every service's process does alike: signals, logging, exit codes, telling where it listens."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import structlog
+
+from shared.errors import JobtideError, LogMismatch, UserError
+from shared.log import configure
+from shared.settings import LogSettings, load
+
+log = structlog.get_logger()
+
+
+class Report(Protocol):
+    """Told once a service is up, with its addresses: ``health``, and ``http`` of the gateway."""
+
+    def __call__(self, service: str, **addresses: str) -> None: ...
+
+
+Run = Callable[[asyncio.Event, Report], Awaitable[None]]
+
+
+def report_to_log(service: str, **addresses: str) -> None:
+    log.info("service_up", service=service, **addresses)
+
+
+def install_signal_handlers(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+
+def main(service: str, run: Run) -> None:
+    """Run one service as a process until SIGTERM. Exits with 2 for a wrong setting or log, 1 for anything unexpected."""
+
+    async def process() -> None:
+        stop = asyncio.Event()
+        install_signal_handlers(stop)
+        await run(stop, report_to_log)
+
+    try:
+        configure(load(LogSettings))
+        asyncio.run(process())
+    except Exception as e:
+        known = next((leaf for leaf in leaves(e) if isinstance(leaf, JobtideError)), None)
+        if known is None:
+            log.exception("service_failed", service=service)
+            sys.exit(1)
+        print(f"{service}: {known}", file=sys.stderr)
+        sys.exit(2 if isinstance(known, UserError | LogMismatch) else 1)
+
+
+def leaves(error: BaseException) -> list[BaseException]:
+    """The errors inside a group, or the error itself."""
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for inner in error.exceptions for leaf in leaves(inner)]
+    return [error]

@@ -1,0 +1,166 @@
+"""Settings: read once, at the edge, from the environment and one TOML file, into frozen objects.
+
+A setting ``url`` of the group ``nats`` is the variable ``JOBTIDE_NATS_URL``, and the key ``url`` of the table ``[nats]``
+in the file that ``JOBTIDE_CONFIG`` names. The environment wins. Nothing else in the code reads the environment.
+"""
+
+import os
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self, TypeVar
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from shared.errors import UserError
+
+PREFIX = "JOBTIDE_"
+CONFIG_VARIABLE = "JOBTIDE_CONFIG"
+
+
+@cache
+def _read_toml(path: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as e:
+        raise UserError(f"{CONFIG_VARIABLE}: cannot read {path}: {e.strerror}") from e
+    except tomllib.TOMLDecodeError as e:
+        raise UserError(f"{CONFIG_VARIABLE}: {path} is not TOML: {e}") from e
+
+
+class _TomlTable(PydanticBaseSettingsSource):
+    """The table of one settings group in the TOML file."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        raise AssertionError("the whole table is given at once")
+
+    def __call__(self) -> dict[str, Any]:
+        path = os.environ.get(CONFIG_VARIABLE)
+        if not path:
+            return {}
+        group = self.settings_cls
+        assert issubclass(group, SettingsGroup)
+        table = _read_toml(path).get(group.section, {})
+        if not isinstance(table, dict):
+            raise UserError(f"[{group.section}] in {path} is not a table")
+        return table
+
+
+class SettingsGroup(BaseSettings):
+    """Base of every group; ``section`` is its TOML table and the middle of its variable names."""
+
+    section: ClassVar[str] = ""
+    model_config = SettingsConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, _TomlTable(settings_cls)
+
+
+def group_config(section: str) -> SettingsConfigDict:
+    return SettingsConfigDict(env_prefix=f"{PREFIX}{section.upper()}_", frozen=True, extra="forbid")
+
+
+G = TypeVar("G", bound=SettingsGroup)
+
+
+def load(group: type[G], **overrides: Any) -> G:
+    """Read one group. ``overrides`` (None means: not given) win over environment and file.
+
+    Raises UserError with one line that names the setting.
+    """
+    try:
+        return group(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as e:
+        first = e.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        setting = f"{PREFIX}{group.section}_{name}".upper() if name else f"[{group.section}]"
+        raise UserError(f"{setting}: {first['msg']}") from e
+
+
+class NatsSettings(SettingsGroup):
+    """The broker, and the streams on it."""
+
+    section: ClassVar[str] = "nats"
+    model_config = group_config("nats")
+
+    url: str = Field("nats://127.0.0.1:4222", description="Servers, separated by commas.")
+    user: str | None = Field(None, description="User name; needs a password too.")
+    password: SecretStr | None = Field(None, description="Password of the user; never logged.")
+    creds_file: Path | None = Field(None, description="NATS credentials file (JWT and NKey seed).")
+    connect_timeout_s: float = Field(5.0, gt=0, le=60, description="One try to connect, seconds.")
+    prefix: str = Field(
+        "jobtide",
+        pattern=r"^[A-Za-z0-9_-]{1,32}$",
+        description="First token of every event subject. Anything but `jobtide` also names the streams (`<PREFIX>_EVENTS`).",
+    )
+    job_subjects: list[str] = Field(
+        ["cc.job.event"],
+        min_length=1,
+        description="Intake subjects of job events (JSON list). A token `{cluster}` names the cluster: the payload must agree.",
+    )
+    node_subjects: list[str] = Field(["cc.node.state"], min_length=1, description="Intake subjects of node states (JSON list), as above.")
+    replicas: int = Field(1, ge=1, le=5, description="Copies of each stream in a broker cluster.")
+    intake_max_age_days: float = Field(30.0, ge=0, description="Raw messages are kept this long, days; 0 keeps them for ever.")
+    events_max_age_days: float = Field(0.0, ge=0, description="Domain events are kept this long, days; 0 keeps them for ever.")
+    nodes_max_age_days: float = Field(7.0, ge=0, description="Node reports are kept this long, days; 0 keeps them for ever.")
+
+    @field_validator("job_subjects", "node_subjects")
+    @classmethod
+    def _subjects_are_plain(cls, subjects: list[str]) -> list[str]:
+        for subject in subjects:
+            tokens = subject.split(".")
+            if any(not t or t in ("*", ">") or " " in t for t in tokens) or tokens.count("{cluster}") > 1:
+                raise ValueError(f"{subject!r} is not a subject of plain tokens with at most one {{cluster}}")
+        return subjects
+
+    @model_validator(mode="after")
+    def _subjects_do_not_meet(self) -> Self:
+        if set(self.job_subjects) & set(self.node_subjects):
+            raise ValueError("job_subjects and node_subjects must not share a subject")
+        return self
+
+    def stream(self, name: str) -> str:
+        """The stream's name on the broker: ``EVENTS``, or ``SITE_EVENTS`` with the prefix ``site``."""
+        return name if self.prefix == "jobtide" else f"{self.prefix.upper()}_{name}"
+
+
+class DatabaseSettings(SettingsGroup):
+    """The database of jobs, nodes and users."""
+
+    section: ClassVar[str] = "database"
+    model_config = group_config("database")
+
+    url: SecretStr = Field(
+        SecretStr("sqlite:///var/jobtide.db"),
+        description="`sqlite:///PATH` or `postgresql://USER:PASSWORD@HOST:PORT/NAME`; never logged.",
+    )
+    pool_size: int = Field(5, ge=1, le=100, description="Connections per service.")
+    timeout_s: float = Field(30.0, gt=0, le=600, description="One statement, or the wait for a connection or a lock, seconds.")
+
+
+class ArchiveSettings(SettingsGroup):
+    """Where the job archive is."""
+
+    section: ClassVar[str] = "archive"
+    model_config = group_config("archive")
+
+    path: Path = Field(Path("var/archive"), description="Folder of the job archive; created when missing.")
+
+
+class LogSettings(SettingsGroup):
+    """How services log, to standard error."""
+
+    section: ClassVar[str] = "log"
+    model_config = group_config("log")
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is written.")
+    format: Literal["auto", "json", "text"] = Field("auto", description="`auto` is text on a terminal and JSON elsewhere.")
