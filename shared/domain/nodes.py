@@ -9,54 +9,10 @@ NodeStateName = Literal["allocated", "reserved", "idle", "mixed", "down", "unkno
 _SUFFIXES = "*~#!%$@^-+"
 
 _KNOWN_WORDS = frozenset(
-    [
-        "allocated",
-        "alloc",
-        "reserved",
-        "resv",
-        "idle",
-        "mixed",
-        "mix",
-        "down",
-        "unknown",
-        "drain",
-        "drained",
-        "draining",
-        "fail",
-        "failing",
-        "maint",
-        "maintenance",
-        "planned",
-        "completing",
-        "comp",
-        "power_down",
-        "power_up",
-        "powered_down",
-        "powering_down",
-        "powering_up",
-        "pow_dn",
-        "pow_up",
-        "not_responding",
-        "no_respond",
-        "reboot",
-        "reboot_issued",
-        "reboot_requested",
-        "rebooted",
-        "blocked",
-        "future",
-        "futr",
-        "inval",
-        "invalid",
-        "cloud",
-        "dynamic_norm",
-        "dynamic_future",
-        "perfctrs",
-        "npc",
-        "undrain",
-        "power_drain",
-        "external",
-        "error",
-    ]
+    "allocated alloc reserved resv idle mixed mix down unknown drain drained draining fail failing maint maintenance planned"
+    " completing comp power_down power_up powered_down powering_down powering_up pow_dn pow_up not_responding no_respond"
+    " reboot reboot_issued reboot_requested rebooted blocked future futr inval invalid cloud dynamic_norm dynamic_future"
+    " perfctrs npc undrain power_drain external error".split()
 )
 _SPELLED_OUT = {"alloc": "allocated", "resv": "reserved", "mix": "mixed", "comp": "completing", "maint": "maintenance"}
 
