@@ -8,9 +8,9 @@ import os
 import tomllib
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from shared.errors import UserError
@@ -121,12 +121,6 @@ class NatsSettings(SettingsGroup):
             if any(not t or t in ("*", ">") or " " in t for t in tokens) or tokens.count("{cluster}") > 1:
                 raise ValueError(f"{subject!r} is not a subject of plain tokens with at most one {{cluster}}")
         return subjects
-
-    @model_validator(mode="after")
-    def _subjects_do_not_meet(self) -> Self:
-        if set(self.job_subjects) & set(self.node_subjects):
-            raise ValueError("job_subjects and node_subjects must not share a subject")
-        return self
 
     def stream(self, name: str) -> str:
         """The stream's name on the broker: ``EVENTS``, or ``SITE_EVENTS`` with the prefix ``site``."""

@@ -108,5 +108,5 @@ async def connected(
     finally:
         try:
             await asyncio.wait_for(client.close(), 3)
-        except (TimeoutError, NatsError):
+        except (TimeoutError, NatsError, OSError):
             log.warning("broker_close_timed_out")

@@ -56,6 +56,7 @@ class Cursor:
         self._subscription = subscription
         self._position = position
         self._delivered = 0
+        self._behind_since: int | None = None
 
     async def batch(self, most: int) -> list[Recorded | Unreadable]:
         """The next events, in order and without a hole; empty after a quiet second. May exceed ``most``.
@@ -65,13 +66,19 @@ class Cursor:
         try:
             messages = await self._subscription.fetch(most, timeout=QUIET_S)
         except (NatsTimeoutError, TimeoutError):
-            # Quiet, or a consumer that the broker lost: it can tell.
-            if (await log_state(self._client, self._stream)).last_sequence > self._position:
-                raise Unavailable(f"the reading of {self._stream} stands still") from None
+            await self._suspect()
             return []
         except (NatsError, OSError) as e:
             raise Unavailable(f"the reading of {self._stream} broke: {e!r}") from e
+        self._behind_since = None
         return [self._accept(message) for message in messages]
+
+    async def _suspect(self) -> None:
+        """Quiet, or a consumer that the broker lost: twice quiet while the stream had more is the second."""
+        last_sequence = (await log_state(self._client, self._stream)).last_sequence
+        if self._behind_since is not None and self._behind_since == self._position:
+            raise Unavailable(f"the reading of {self._stream} stands still at {self._position} of {last_sequence}")
+        self._behind_since = self._position if last_sequence > self._position else None
 
     def _accept(self, message: Msg) -> Recorded | Unreadable:
         metadata = message.metadata

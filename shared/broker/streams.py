@@ -53,7 +53,7 @@ def event_filter(nats: NatsSettings, name: str) -> str:
 
 
 def intake_filters(subjects: list[str]) -> list[str]:
-    return [subject.replace("{cluster}", "*") for subject in subjects]
+    return list(dict.fromkeys(subject.replace("{cluster}", "*") for subject in subjects))
 
 
 def stream_configs(nats: NatsSettings) -> list[StreamConfig]:

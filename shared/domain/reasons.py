@@ -23,6 +23,7 @@ UNKNOWN_SUBCLUSTER = "unknown_subcluster"
 NO_SUBCLUSTER = "no_subcluster"
 NODE_COUNT_MISMATCH = "node_count_mismatch"
 NOT_A_FINAL_STATE = "not_a_final_state"
+MORE_BAD_LINES = "more_bad_lines"
 INTERNAL = "internal"
 # job rules: jobstore
 DUPLICATE_JOB = "duplicate_job"
@@ -55,6 +56,7 @@ REASONS: dict[str, str] = {
     NO_SUBCLUSTER: "No subcluster has the first host.",
     NODE_COUNT_MISMATCH: "`numNodes` is not the number of `resources`.",
     NOT_A_FINAL_STATE: "A stop with a state that does not end a job (`running`, `suspended`).",
+    MORE_BAD_LINES: "The message has so many bad lines that the rest of them are only counted.",
     INTERNAL: "An unexpected error while the line was handled; the log has the traceback.",
     DUPLICATE_JOB: "A start with an id that another run used less than the configured time ago, and that run had not stopped by then.",
     JOB_NOT_FOUND: "No such job.",

@@ -1,0 +1,173 @@
+"""One raw message of an adapter to the events that come of it: pure, line by line, and never an exception."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from shared.broker.envelope import Envelope, IntakeOrigin, excerpt_text
+from shared.domain import intake, reasons
+from shared.domain.clusters import Cluster
+from shared.domain.events import Event, IntakeRejected
+from shared.domain.payloads import NodeStatePayload, StartPayload, StopPayload
+from shared.domain.wire import read_object
+from shared.errors import Refused
+from shared.lineprotocol import EXCERPT_BYTES, BadLine, Point, parse_lines
+from shared.settings import NatsSettings
+
+log = structlog.get_logger()
+
+JOB, NODESTATE = "job", "nodestate"
+MOST_REJECTIONS = 1000  # of one message: 8 MiB of bad bytes must not become millions of events
+_SOURCE = "/intake/"
+_HEADROOM = 4096  # what headers and assigned fields can add to a payload
+
+
+@dataclass(frozen=True, slots=True)
+class RawMessage:
+    """A message of the intake. ``stream`` is the stream's name and creation time, ``received_at`` the broker's clock."""
+
+    subject: str
+    data: bytes
+    stream: str
+    sequence: int
+    received_at: datetime
+
+
+class IntakeSubjects:
+    """Which measurements a subject carries, and for which cluster it speaks."""
+
+    def __init__(self, nats: NatsSettings) -> None:
+        self._patterns = [
+            (re.compile(re.escape(subject).replace(re.escape("{cluster}"), "([^.]+)")), measurement)
+            for subjects, measurement in ((nats.job_subjects, JOB), (nats.node_subjects, NODESTATE))
+            for subject in subjects
+        ]
+
+    def meaning(self, subject: str) -> tuple[frozenset[str], str | None]:
+        """The measurements allowed there, and the cluster in the subject if there is one."""
+        measurements, cluster = set(), None
+        for pattern, measurement in self._patterns:
+            match = pattern.fullmatch(subject)
+            if match:
+                measurements.add(measurement)
+                cluster = match[1] if match.groups() else cluster
+        return frozenset(measurements), cluster
+
+
+class Translator:
+    """Turns messages into envelopes. ``max_payload`` is the broker's limit in bytes."""
+
+    def __init__(self, subjects: IntakeSubjects, clusters: Mapping[str, Cluster], max_payload: int) -> None:
+        self._subjects = subjects
+        self._clusters = clusters
+        self._max_payload = max_payload
+
+    def translate(self, message: RawMessage) -> list[Envelope]:
+        """The events and rejections of a message, in the order of its lines. The same message gives the same envelopes."""
+        if not message.data:
+            return [self._rejected(message, 1, 0, Refused(reasons.EMPTY_MESSAGE, "the message is empty"), b"")]
+        measurements, cluster = self._subjects.meaning(message.subject)
+        envelopes: list[Envelope] = []
+        rejections = 0
+        for line in parse_lines(message.data):
+            for envelope in self._line(message, line, measurements, cluster):
+                if isinstance(envelope.event, IntakeRejected):
+                    rejections += 1
+                    if rejections > MOST_REJECTIONS:
+                        continue
+                envelopes.append(envelope)
+        if rejections > MOST_REJECTIONS:
+            more = Refused(reasons.MORE_BAD_LINES, f"{rejections - MOST_REJECTIONS} further rejections of this message are not listed")
+            envelopes.append(self._rejected(message, 0, 0, more, b""))
+        return envelopes
+
+    def rejected(self, envelope: Envelope, refused: Refused) -> Envelope:
+        """The rejection that stands in for an envelope that the broker does not take."""
+        origin = IntakeOrigin.of(envelope.message_id)
+        assert origin is not None
+        subject = envelope.source.removeprefix(_SOURCE)
+        message = RawMessage(subject, b"", origin.stream, origin.sequence, envelope.time)
+        return self._rejected(message, origin.line, 0, refused, envelope.body()[:EXCERPT_BYTES])
+
+    def _line(self, message: RawMessage, line: Point | BadLine, measurements: frozenset[str], cluster: str | None) -> Iterator[Envelope]:
+        """The envelopes of one line; parts are numbered, so that each has an id of its own."""
+        if isinstance(line, BadLine):
+            yield self._rejected(message, line.number, 0, Refused(reasons.LINE_PROTOCOL, line.text), line.excerpt)
+            return
+        payload = line.fields.get("event")
+        excerpt = payload.encode() if isinstance(payload, str) else line.measurement.encode()
+        try:
+            events, refusals = self._decide(line, payload, measurements, cluster)
+        except Refused as e:
+            yield self._rejected(message, line.number, 0, e, excerpt)
+            return
+        except Exception:
+            log.exception("line_failed", sequence=message.sequence, line=line.number)
+            yield self._rejected(message, line.number, 0, Refused(reasons.INTERNAL, "unexpected error, see the log of ingest"), excerpt)
+            return
+        for part, event in enumerate(events):
+            envelope = self._envelope(message, line.number, part, event)
+            if len(excerpt) > self._max_payload - _HEADROOM and len(envelope.body()) + _HEADROOM > self._max_payload:
+                refusals = [*refusals, Refused(reasons.TOO_LARGE, f"the event would be over {self._max_payload} bytes")]
+            else:
+                yield envelope
+        for part, refused in enumerate(refusals, start=len(events)):
+            yield self._rejected(message, line.number, part, refused, excerpt)
+
+    def _decide(
+        self, line: Point, payload: object, measurements: frozenset[str], subject_cluster: str | None
+    ) -> tuple[list[Event], list[Refused]]:
+        if line.measurement not in measurements:
+            raise Refused(reasons.UNKNOWN_MEASUREMENT, f"{line.measurement[:60]!r} does not belong on this subject")
+        if not isinstance(payload, str):
+            raise Refused(reasons.NO_EVENT_FIELD, "no field 'event' that is a string", field="event")
+        function = line.tags.get("function")
+        if line.measurement == JOB and function not in ("start_job", "stop_job"):
+            if function is None:
+                raise Refused(reasons.FUNCTION_MISSING, "the tag 'function' is missing", field="function")
+            raise Refused(reasons.FUNCTION_UNKNOWN, f"{function[:60]!r} is neither start_job nor stop_job", field="function")
+        if not payload:
+            raise Refused(reasons.EMPTY_PAYLOAD, "the payload is empty", field="event")
+        event, refusals, has_rest = self._read(line.measurement, function, payload.encode(), subject_cluster)
+        if has_rest:
+            refusals.append(Refused(reasons.TRAILING_DATA, "text after the JSON object was not used", field="event"))
+        return ([] if event is None else [event]), refusals
+
+    def _read(
+        self, measurement: str, function: str | None, payload: bytes, subject_cluster: str | None
+    ) -> tuple[Event | None, list[Refused], bool]:
+        if measurement == NODESTATE:
+            states, has_rest = read_object(NodeStatePayload, payload)
+            intake.agree_on_cluster(subject_cluster, states.cluster)
+            report, refusals = intake.nodes_reported(states, self._clusters)
+            return report if report.nodes else None, refusals, has_rest
+        if function == "start_job":
+            start, has_rest = read_object(StartPayload, payload)
+            intake.agree_on_cluster(subject_cluster, start.cluster)
+            return intake.job_started(start, self._clusters), [], has_rest
+        stop, has_rest = read_object(StopPayload, payload)
+        intake.agree_on_cluster(subject_cluster, stop.cluster)
+        event = intake.job_stopped(stop, may_wait=True)
+        if subject_cluster is not None:
+            event = event.model_copy(update={"cluster": subject_cluster})
+        return event, [], has_rest
+
+    def _envelope(self, message: RawMessage, line: int, part: int, event: Event) -> Envelope:
+        origin = IntakeOrigin(message.stream, message.sequence, line)
+        return Envelope(event, origin.message_id(part), f"{_SOURCE}{message.subject}", message.received_at)
+
+    def _rejected(self, message: RawMessage, line: int, part: int, refused: Refused, excerpt: bytes) -> Envelope:
+        event = IntakeRejected(
+            code=refused.code,
+            field=refused.field,
+            text=refused.text[:500],
+            subject=message.subject,
+            stream=message.stream,
+            sequence=message.sequence,
+            line=line,
+            excerpt=excerpt_text(excerpt, EXCERPT_BYTES),
+        )
+        return self._envelope(message, line, part, event)

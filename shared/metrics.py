@@ -1,0 +1,40 @@
+"""Names of the metrics that services show under ``/metrics``. Labels come from closed lists, never from input."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+
+@dataclass(frozen=True, slots=True)
+class MetricName:
+    """``help`` says the unit and how to read it."""
+
+    name: str
+    help: str
+    labels: Sequence[str] = ()
+
+    def counter(self, registry: CollectorRegistry) -> Counter:
+        return Counter(self.name, self.help, self.labels, registry=registry)
+
+    def gauge(self, registry: CollectorRegistry) -> Gauge:
+        return Gauge(self.name, self.help, self.labels, registry=registry)
+
+    def histogram(self, registry: CollectorRegistry, buckets: Sequence[float] = Histogram.DEFAULT_BUCKETS) -> Histogram:
+        return Histogram(self.name, self.help, self.labels, registry=registry, buckets=buckets)
+
+
+INGEST_MESSAGES = MetricName("jobtide_ingest_messages_total", "Raw messages taken and finished.")
+INGEST_EVENTS = MetricName("jobtide_ingest_events_total", "Domain events published, by event name.", ["event"])
+INGEST_REJECTIONS = MetricName("jobtide_ingest_rejections_total", "Refused lines, by reason code.", ["code"])
+INGEST_BATCH_SECONDS = MetricName("jobtide_ingest_batch_seconds", "From taking a batch to its last acknowledgement, seconds.")
+BROKER_CONNECTED = MetricName("jobtide_broker_connected", "1 while the service is connected to the broker.")
+
+PROJECTION_POSITION = MetricName("jobtide_projection_position", "Last sequence applied, by stream.", ["stream"])
+PROJECTION_LAG_EVENTS = MetricName("jobtide_projection_lag_events", "Sequences in the stream that are not applied yet.", ["stream"])
+PROJECTION_LAG_SECONDS = MetricName(
+    "jobtide_projection_lag_seconds", "Age of the last event of the last batch when it was committed.", ["stream"]
+)
+PROJECTION_OUTCOMES = MetricName("jobtide_projection_outcomes_total", "Events by what became of them.", ["kind"])
+PROJECTION_REFUSALS = MetricName("jobtide_projection_refusals_total", "Refused events, by reason code.", ["code"])
+PROJECTION_BATCH_SECONDS = MetricName("jobtide_projection_batch_seconds", "Reading rows, rules, writing rows, commit; seconds.", ["stream"])
