@@ -31,10 +31,9 @@ INGEST_BATCH_SECONDS = MetricName("jobtide_ingest_batch_seconds", "From taking a
 BROKER_CONNECTED = MetricName("jobtide_broker_connected", "1 while the service is connected to the broker.")
 
 PROJECTION_POSITION = MetricName("jobtide_projection_position", "Last sequence applied, by stream.", ["stream"])
-PROJECTION_LAG_EVENTS = MetricName("jobtide_projection_lag_events", "Sequences in the stream that are not applied yet.", ["stream"])
 PROJECTION_LAG_SECONDS = MetricName(
     "jobtide_projection_lag_seconds", "Age of the last event of the last batch when it was committed.", ["stream"]
 )
 PROJECTION_OUTCOMES = MetricName("jobtide_projection_outcomes_total", "Events by what became of them.", ["kind"])
 PROJECTION_REFUSALS = MetricName("jobtide_projection_refusals_total", "Refused events, by reason code.", ["code"])
-PROJECTION_BATCH_SECONDS = MetricName("jobtide_projection_batch_seconds", "Reading rows, rules, writing rows, commit; seconds.", ["stream"])
+PROJECTION_BATCH_SECONDS = MetricName("jobtide_projection_batch_seconds", "Rows read, rules, rows written, commit; seconds.", ["stream"])

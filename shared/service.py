@@ -8,7 +8,7 @@ from typing import Protocol
 
 import structlog
 
-from shared.errors import JobtideError, LogMismatch, UserError
+from shared.errors import JobtideError, LogMismatch, Unavailable, UserError
 from shared.log import configure
 from shared.settings import LogSettings, load
 
@@ -37,8 +37,9 @@ def install_signal_handlers(stop: asyncio.Event) -> None:
 def main(service: str, run: Run) -> None:
     """Run one service as a process until SIGTERM. Exits with 2 for a wrong setting or log, 1 for anything unexpected."""
 
+    stop = asyncio.Event()
+
     async def process() -> None:
-        stop = asyncio.Event()
         install_signal_handlers(stop)
         await run(stop, report_to_log)
 
@@ -50,6 +51,8 @@ def main(service: str, run: Run) -> None:
         if known is None:
             log.exception("service_failed", service=service)
             sys.exit(1)
+        if isinstance(known, Unavailable) and stop.is_set():
+            return  # asked to stop while waiting for something
         print(f"{service}: {known}", file=sys.stderr)
         sys.exit(2 if isinstance(known, UserError | LogMismatch) else 1)
 

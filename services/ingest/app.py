@@ -18,7 +18,7 @@ from services.ingest.pull import PromptPull
 from services.ingest.settings import Settings
 from services.ingest.translate import IntakeSubjects, Translator
 from shared import metrics
-from shared.backoff import Backoff, sleep_unless
+from shared.backoff import Backoff, first_of, sleep_unless
 from shared.broker.clusters import ClusterDirectory
 from shared.broker.connection import connect_options, connected
 from shared.broker.cursor import log_state
@@ -77,7 +77,7 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
                     if not reported:
                         report("ingest", health=address)
                         reported = True
-                    await _first_of(stop, lost)
+                    await first_of(stop, lost)
                 if not stop.is_set():
                     log.warning("intake_consumer_lost", consumer=queue.name)
                     await sleep_unless(stop, 0.5)
@@ -146,12 +146,3 @@ async def _consuming(settings: Settings, queue: Durable, handler: BatchHandler, 
             await asyncio.wait_for(broker.stop(), STOP_GRACE_S)
         except (NatsError, TimeoutError, OSError) as e:
             log.warning("intake_not_closed", error=repr(e))
-
-
-async def _first_of(*events: asyncio.Event) -> None:
-    waits = [asyncio.ensure_future(event.wait()) for event in events]
-    try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()

@@ -7,13 +7,14 @@ from typing import Annotated
 
 from pydantic import Field
 
-from shared.domain.values import INT32_MAX, INT64_MAX, SharedNode
+from shared.domain.values import INT32_MAX, INT64_MAX, TIME_MAX, SharedNode
 from shared.domain.wire import WireModel
 
 Int32 = Annotated[int, Field(ge=-INT32_MAX - 1, le=INT32_MAX)]
 Int64 = Annotated[int, Field(ge=-INT64_MAX - 1, le=INT64_MAX)]
 Count = Annotated[int, Field(ge=0, le=INT32_MAX)]
-Seconds = Annotated[int, Field(ge=0, le=INT64_MAX)]
+Seconds = Annotated[int, Field(ge=0, le=TIME_MAX)]
+Moment = Annotated[int, Field(ge=1, le=TIME_MAX)]  # Unix seconds
 PositiveId = Annotated[int, Field(ge=1, le=INT64_MAX)]
 
 
@@ -61,7 +62,7 @@ class StartPayload(WireModel):
     job_id: PositiveId
     cluster: Annotated[str, Field(min_length=1)]
     user: Annotated[str, Field(min_length=1)]
-    start_time: Annotated[int, Field(ge=1, le=INT64_MAX)]
+    start_time: Moment
     resources: Annotated[list[Resource], Field(min_length=1)]
     num_nodes: Annotated[int, Field(ge=1, le=INT32_MAX)]
     sub_cluster: str = ""
@@ -92,7 +93,7 @@ class StopPayload(WireModel):
     """The end of a job. ``cluster`` and ``start_time`` narrow the search when given."""
 
     job_id: PositiveId
-    stop_time: Annotated[int, Field(ge=1, le=INT64_MAX)]
+    stop_time: Moment
     cluster: str | None = None
     start_time: Int64 | None = None
     job_state: str = ""

@@ -34,3 +34,4 @@ ADMIN_SCOPE = "admin"
 
 INT32_MAX = 2**31 - 1
 INT64_MAX = 2**63 - 1
+TIME_MAX = 2**53 - 1  # seconds; sums of a few of them fit every integer column

@@ -1,0 +1,89 @@
+"""jobstore on one page: EVENTS and NODES -> rules -> rows."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import structlog
+
+from services.jobstore.events import EventsApplier
+from services.jobstore.housekeeping import Housekeeping
+from services.jobstore.nodes import NodesApplier
+from services.jobstore.numbers import ProjectionNumbers
+from services.jobstore.position import Positions
+from services.jobstore.projection import Projection
+from services.jobstore.settings import Settings
+from shared import metrics
+from shared.backoff import Backoff, first_of
+from shared.broker.connection import connected
+from shared.broker.cursor import log_state
+from shared.broker.publisher import Publisher
+from shared.broker.streams import EVENTS, NODES
+from shared.database.engine import opened, ping
+from shared.database.migrate import require_schema
+from shared.database.tables import ProjectionTables, tables
+from shared.errors import Unavailable
+from shared.health import Health, serve_health
+from shared.service import Report
+
+log = structlog.get_logger()
+
+STALE_S = 90.0  # a transaction may wait for the database's own time limit
+
+
+async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
+    """Run until ``stop``. A second replica waits for the first one to fail. Raises LogMismatch, UserError."""
+    health = Health("jobstore")
+    is_connected = metrics.BROKER_CONNECTED.gauge(health.registry)
+    numbers = ProjectionNumbers(health.registry)
+    async with AsyncExitStack() as stack:
+        address = await stack.enter_async_context(serve_health(health, settings.jobstore.health))
+        engine = await stack.enter_async_context(opened(settings.database))
+        client = await stack.enter_async_context(connected(settings.nats, "jobstore", stop, on_change=lambda up: is_connected.set(int(up))))
+        health.check("database", lambda: ping(engine))
+        health.check("events", lambda: log_state(client, settings.nats.stream(EVENTS), timeout_s=2))
+        pause = Backoff()
+        while not stop.is_set():
+            try:
+                await require_schema(engine)
+                break
+            except Unavailable as e:
+                log.warning("waiting_for_database", why=str(e))
+                await pause.wait(stop)
+
+        def projection(stream: str) -> Projection:
+            applier = events_applier(settings, tables) if stream == EVENTS else nodes_applier(settings, tables)
+            return Projection(
+                stream,
+                settings.nats.stream(stream),
+                applier,
+                Positions(tables, stream),
+                client,
+                engine,
+                numbers,
+                batch=settings.jobstore.batch,
+                may_skip=stream == NODES,
+            )
+
+        housekeeping = Housekeeping(settings.jobstore, engine, Publisher(client, settings.nats.prefix))
+        async with asyncio.TaskGroup() as loops:
+            readings = {stream: asyncio.Event() for stream in (EVENTS, NODES)}
+            for stream, reading in readings.items():
+                loops.create_task(projection(stream).follow(stop, health.loop(stream, within_s=STALE_S), reading), name=stream)
+            loops.create_task(housekeeping.run(stop, health.loop("housekeeping", within_s=2 * STALE_S)), name="housekeeping")
+            loops.create_task(_report_up(report, address, stop, list(readings.values())), name="report")
+
+
+async def _report_up(report: Report, address: str, stop: asyncio.Event, readings: list[asyncio.Event]) -> None:
+    """Up means: every stream is being read."""
+    for reading in readings:
+        if await first_of(stop, reading) is stop:
+            return
+    report("jobstore", health=address)
+
+
+def events_applier(settings: Settings, projected: ProjectionTables) -> EventsApplier:
+    return EventsApplier(projected, settings.jobstore.limits)
+
+
+def nodes_applier(settings: Settings, projected: ProjectionTables) -> NodesApplier:
+    return NodesApplier(projected, history_s=settings.jobstore.node_history_days * 86_400, unchanged_s=settings.jobstore.node_unchanged_s)

@@ -1,0 +1,66 @@
+"""Letting time pass: when something is due by the clock, an event says so, and the projection acts on the event.
+
+Time enters the rules only through the log, with the limits in force, so that a rebuild does the same.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import structlog
+from sqlalchemy import exists, or_, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.jobstore.settings import JobstoreSettings
+from shared.backoff import sleep_unless
+from shared.broker.envelope import Envelope
+from shared.broker.publisher import Publisher
+from shared.database.engine import transaction
+from shared.database.tables import tables
+from shared.domain.events import HousekeepingDue
+from shared.domain.values import JobState
+from shared.errors import JobtideError
+
+log = structlog.get_logger()
+
+LONGEST_STEP_S = 60.0
+
+
+class Housekeeping:
+    """Publishes HousekeepingDue while there is something to do. Replicas agree on the message id, so one of them wins."""
+
+    def __init__(self, settings: JobstoreSettings, engine: AsyncEngine, publisher: Publisher) -> None:
+        self._engine = engine
+        self._publisher = publisher
+        self._due = HousekeepingDue(
+            parked_stop_ttl_s=settings.parked_stop_ttl_s,
+            rejection_retention_s=int(settings.rejection_retention_days * 86_400),
+            walltime_grace_s=settings.walltime_grace_s,
+        )
+        self._step_s = min(LONGEST_STEP_S, max(1.0, settings.parked_stop_ttl_s / 4))
+
+    async def run(self, stop: asyncio.Event, tick: Callable[[], None]) -> None:
+        while not await sleep_unless(stop, self._step_s):
+            tick()
+            try:
+                if await self._something_is_due(time.time()):
+                    await self._publish(datetime.now(UTC))
+            except JobtideError as e:
+                log.warning("housekeeping_waits", why=str(e))
+
+    async def _something_is_due(self, now: float) -> bool:
+        job = tables.job.c
+        due = [
+            exists().where(tables.parked_stop.c.parked_at < now - self._due.parked_stop_ttl_s),
+            exists().where(tables.rejection.c.time < now - self._due.rejection_retention_s),
+        ]
+        if self._due.walltime_grace_s is not None:
+            overdue = job.start_time < int(now) - self._due.walltime_grace_s - job.walltime
+            due.append(exists().where(job.job_state == JobState.RUNNING.value, job.walltime > 0, overdue))
+        async with transaction(self._engine) as connection:
+            return bool(await connection.scalar(select(or_(*due))))
+
+    async def _publish(self, now: datetime) -> None:
+        step = int(now.timestamp() / self._step_s)
+        await self._publisher.publish([Envelope(self._due, f"housekeeping:{self._step_s:g}:{step}", "/jobstore", now)])

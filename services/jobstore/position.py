@@ -1,0 +1,95 @@
+"""How far a stream has been applied, moved by compare-and-set in the transaction that writes the rows."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from shared.broker.cursor import LogState
+from shared.database.engine import transaction
+from shared.database.tables import ProjectionTables
+from shared.errors import LogMismatch, Unavailable
+
+
+class LostRace(Unavailable):
+    """Another replica moved the position first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """``created`` is the identity of the stream that ``sequence`` counts in."""
+
+    sequence: int
+    created: str
+    event_time: float
+
+
+class Positions:
+    """The table of positions. ``stream`` is EVENTS or NODES, whatever the stream's name on the broker."""
+
+    def __init__(self, tables: ProjectionTables, stream: str) -> None:
+        self._table = tables.position
+        self._stream = stream
+
+    async def get(self, connection: AsyncConnection, *, lock: bool = False) -> Position | None:
+        """``lock`` keeps other replicas from moving it until the transaction ends."""
+        table = self._table
+        statement = select(table.c.sequence, table.c.stream_created, table.c.event_time).where(table.c.stream == self._stream)
+        row = (await connection.execute(statement.with_for_update() if lock else statement)).one_or_none()
+        return None if row is None else Position(row[0], row[1], row[2])
+
+    async def begin(self, engine: AsyncEngine, log: LogState, *, may_skip: bool) -> Position:
+        """The position to read on from. Raises LogMismatch when the log is not the one that was applied.
+
+        ``may_skip``: events that left the stream before they were applied are no loss.
+        """
+        async with transaction(engine) as connection:
+            position = await self.get(connection, lock=True)
+            if position is None:
+                position = Position(0, log.created, 0.0)
+                await connection.execute(
+                    insert(self._table).values(stream=self._stream, sequence=0, stream_created=log.created, event_time=0.0)
+                )
+        self._check(position, log, may_skip=may_skip)
+        return position
+
+    def _check(self, position: Position, log: LogState, *, may_skip: bool) -> None:
+        if position.created != log.created:
+            raise LogMismatch(
+                f"the stream {self._stream} was recreated (created {log.created}, the database knows {position.created}):"
+                " restore the stream, or run `jobtide provision --continue-log`"
+            )
+        if log.last_sequence < position.sequence:
+            raise LogMismatch(
+                f"the stream {self._stream} ends at {log.last_sequence}, but the database has applied {position.sequence}:"
+                " restore the stream, or run `jobtide provision --continue-log`"
+            )
+        if log.first_sequence > position.sequence + 1 and not may_skip:
+            raise LogMismatch(
+                f"the stream {self._stream} begins at {log.first_sequence}, but the database has applied only {position.sequence}:"
+                " events are missing, run `jobtide rebuild`"
+            )
+
+    async def hold(self, connection: AsyncConnection, expected: int) -> Position:
+        """Lock the position for this transaction; raises LostRace when it is not ``expected``."""
+        position = await self.get(connection, lock=True)
+        if position is None or position.sequence != expected:
+            raise LostRace(f"{self._stream}: another replica is at {position and position.sequence}, not {expected}")
+        return position
+
+    async def advance(self, connection: AsyncConnection, expected: int, to: int, event_time: float) -> None:
+        """Raises LostRace."""
+        table = self._table
+        result = await connection.execute(
+            update(table).where(table.c.stream == self._stream, table.c.sequence == expected).values(sequence=to, event_time=event_time)
+        )
+        if result.rowcount != 1:
+            raise LostRace(f"{self._stream}: the position is not {expected} any more")
+
+    async def put(self, connection: AsyncConnection, position: Position) -> None:
+        """Set the position outright: a rebuild or a continued log does."""
+        table = self._table
+        values = {"sequence": position.sequence, "stream_created": position.created, "event_time": position.event_time}
+        result = await connection.execute(update(table).where(table.c.stream == self._stream).values(values))
+        if result.rowcount == 0:
+            await connection.execute(insert(table).values(stream=self._stream, **values))

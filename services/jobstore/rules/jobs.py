@@ -1,0 +1,170 @@
+"""Starts, stops and imports. Source: design section 7, and the event interface 2.7, 3.2 and 3.3 where it is silent."""
+
+from typing import Any
+
+import orjson
+from pydantic import TypeAdapter
+
+from services.jobstore.rules.world import Decision, JobHead, Limits, ParkedStop, World
+from shared.broker.envelope import Recorded
+from shared.domain import reasons
+from shared.domain.events import JobFacts, JobImported, JobStarted, JobStopped
+from shared.domain.payloads import MetricStatistics, Resource
+from shared.domain.values import MONITORING_DISABLED, MONITORING_OPEN, JobState
+
+_RESOURCES = TypeAdapter(list[Resource])
+_STATISTICS = TypeAdapter(dict[str, MetricStatistics])
+RECEIVED_STATE_KEY = "receivedState"
+
+
+def start(world: World, record: Recorded, event: JobStarted, limits: Limits) -> Decision:
+    """A new run, unless it is known already or its id is in use. A stop that waited for it is applied at once."""
+    for run in world.runs_of(event.job_id, event.cluster):
+        if run.start_time == event.start_time:
+            return Decision("duplicate", run.id)
+        is_near = abs(event.start_time - run.start_time) < limits.same_id_window_s
+        if is_near and not (run.job_state != JobState.RUNNING and run.stop_time <= event.start_time):
+            return Decision(
+                "refused",
+                run.id,
+                reasons.DUPLICATE_JOB,
+                f"job {event.job_id} on {event.cluster} started at {run.start_time} already and has not stopped by {event.start_time}",
+            )
+    job = _new_job(world, record, event, JobState.RUNNING, 0)
+    waiting = [parked for parked in world.parked.get(event.job_id, []) if parked.fits(job)]
+    if waiting:
+        parked = min(waiting, key=lambda p: (p.stop.stop_time, p.sequence))
+        world.unpark(parked)
+        _end(job, parked.stop, parked.sequence)
+    return Decision("applied", job.id)
+
+
+def import_(world: World, record: Recorded, event: JobImported) -> Decision:
+    """A finished job; an identical run that is known already stays as it is."""
+    for run in world.runs_of(event.job_id, event.cluster):
+        if run.start_time == event.start_time:
+            return Decision("duplicate", run.id)
+    job = _new_job(world, record, event, event.job_state, event.duration)
+    return Decision("applied", job.id)
+
+
+def stop(world: World, record: Recorded, event: JobStopped) -> Decision:
+    """End the run that the stop means.
+
+    With ``startTime`` exactly that run. Without, the running one with the latest start not after the stop; when there
+    is none, a run that ended just like this is recognised, and otherwise the stop belongs to a start still to come.
+    """
+    runs = world.runs_of(event.job_id, event.cluster)
+    if event.start_time is not None:
+        runs = [run for run in runs if run.start_time == event.start_time]
+    ended = [run for run in runs if run.is_open and run.start_time <= event.stop_time]
+    if ended:
+        run = max(ended, key=lambda r: (r.start_time, r.id))
+        _end(run, event, record.sequence)
+        return Decision("applied", run.id)
+    for run in runs:
+        if run.stop_time == event.stop_time and run.job_state == event.job_state:
+            return Decision("duplicate", run.id)
+    refusal = _why_not(event, runs)
+    if refusal.code == reasons.STOP_BEFORE_START or not event.may_wait or (event.start_time is not None and runs):
+        return refusal
+    return _park(world, record, event)
+
+
+def _why_not(event: JobStopped, runs: list[JobHead]) -> Decision:
+    where = f"job {event.job_id}" + (f" on {event.cluster}" if event.cluster else "")
+    if not runs:
+        when = f" started at {event.start_time}" if event.start_time is not None else ""
+        return Decision("refused", None, reasons.JOB_NOT_FOUND, f"{where}{when} is not known")
+    latest = max(runs, key=lambda r: (r.start_time, r.id))
+    if latest.start_time > event.stop_time:
+        return Decision(
+            "refused",
+            latest.id,
+            reasons.STOP_BEFORE_START,
+            f"{where} started at {latest.start_time}, after the stop time {event.stop_time}",
+        )
+    return Decision("refused", latest.id, reasons.ALREADY_STOPPED, f"{where} is {latest.job_state} since {latest.stop_time}")
+
+
+def _park(world: World, record: Recorded, event: JobStopped) -> Decision:
+    for parked in world.parked.get(event.job_id, []):
+        if parked.stop == event:
+            return Decision("duplicate")
+    world.park(ParkedStop(record.sequence, event, record.message_id, record.time))
+    return Decision("waiting")
+
+
+def expire(parked: ParkedStop, runs: list[JobHead]) -> Decision:
+    """The refusal of a stop that waited too long; ``runs`` are those with its id."""
+    runs = [run for run in runs if parked.stop.cluster in (None, run.cluster)]
+    why = _why_not(parked.stop, runs)
+    if why.code == reasons.JOB_NOT_FOUND:
+        return Decision("refused", None, reasons.START_NEVER_CAME, f"{why.text}: its start never came")
+    return why
+
+
+def _end(job: JobHead, event: JobStopped, sequence: int) -> None:
+    job.set(
+        job_state=event.job_state.value,
+        duration=event.stop_time - job.start_time,
+        stop_seq=sequence,
+        is_overdue=0,
+        monitoring_status=job.monitoring_status if job.monitoring_status == MONITORING_DISABLED else MONITORING_OPEN,
+    )
+    if event.received_state is not None:
+        job.metadata_changes[RECEIVED_STATE_KEY] = event.received_state
+
+
+def _new_job(world: World, record: Recorded, event: JobFacts, state: JobState, duration: int) -> JobHead:
+    job = JobHead(
+        id=record.sequence,
+        job_id=event.job_id,
+        cluster=event.cluster,
+        start_time=event.start_time,
+        job_state=state.value,
+        duration=duration,
+        monitoring_status=event.monitoring_status,
+        row=_row(record.sequence, event, state, duration),
+    )
+    world.know(job)
+    for tag in event.tags:
+        world.jobtags.add((job.id, world.tag_id(tag, record.sequence)))
+    return job
+
+
+def _row(sequence: int, event: JobFacts, state: JobState, duration: int) -> dict[str, Any]:
+    return {
+        "id": sequence,
+        "job_id": event.job_id,
+        "cluster": event.cluster,
+        "subcluster": event.sub_cluster,
+        "submit_time": event.submit_time,
+        "start_time": event.start_time,
+        "hpc_user": event.user,
+        "project": event.project,
+        "cluster_partition": event.partition,
+        "array_job_id": event.array_job_id,
+        "duration": duration,
+        "walltime": event.walltime,
+        "job_state": state.value,
+        "meta_data": _json(event.meta_data),
+        "resources": _RESOURCES.dump_json(event.resources, by_alias=True, exclude_defaults=True).decode(),
+        "num_nodes": event.num_nodes,
+        "num_hwthreads": event.num_hwthreads,
+        "num_acc": event.num_acc,
+        "smt": event.smt,
+        "shared": event.shared,
+        "monitoring_status": event.monitoring_status,
+        "energy": event.energy,
+        "energy_footprint": _json(event.energy_footprint),
+        "footprint": _json(event.footprint),
+        "requested_memory": event.requested_memory,
+        "statistics": None if event.statistics is None else _STATISTICS.dump_json(event.statistics, by_alias=True).decode(),
+        "stop_seq": None,
+        "is_overdue": 0,
+    }
+
+
+def _json(value: dict[str, Any] | None) -> str | None:
+    return None if value is None else orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()

@@ -1,0 +1,221 @@
+"""The jobs of a batch, read from and written to the database in few statements."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import orjson
+from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.jobstore.rules.world import JobHead, ParkedStop, Refusal, World
+from services.jobstore.sql import insert_or_ignore, one_of, write_rows
+from shared.broker.envelope import Recorded, Unreadable
+from shared.database.tables import ProjectionTables
+from shared.domain.events import Event, JobFacts, JobStopped, JobTagged, JobUntagged, Tag, TagCreated, TagRemoved
+from shared.domain.values import JobState
+
+_ENDED = ("job_state", "duration", "stop_seq", "is_overdue", "monitoring_status")
+_ARCHIVED = ("monitoring_status", "footprint", "energy", "energy_footprint")
+
+
+class JobStore:
+    """Reads and writes one set of tables; the caller owns the transaction."""
+
+    def __init__(self, tables: ProjectionTables) -> None:
+        self._tables = tables
+        job = tables.job.c
+        self._heads = select(
+            job.id, job.job_id, job.cluster, job.start_time, job.job_state, job.duration, job.monitoring_status, job.is_overdue
+        )
+        self._insert_job = insert(tables.job)
+        self._updates: dict[tuple[str, ...], Any] = {columns: self._update(columns) for columns in (_ENDED, _ARCHIVED)}
+
+    def _update(self, columns: tuple[str, ...]) -> Any:
+        return (
+            update(self._tables.job)
+            .where(self._tables.job.c.id == bindparam("b_id"))
+            .values({name: bindparam(f"b_{name}") for name in columns})
+        )
+
+    # reading
+
+    async def load(self, connection: AsyncConnection, records: Iterable[Recorded | Unreadable]) -> World:
+        """Everything that the rules can ask for about the events of a batch."""
+        world = World()
+        events = [record.event for record in records if isinstance(record, Recorded)]
+        job_ids = {event.job_id for event in events if isinstance(event, JobFacts | JobStopped)}
+        ids = {id_ for event in events if (id_ := getattr(event, "id", None)) is not None}
+        if job_ids:
+            await self.load_runs(connection, world, job_ids)
+            await self._load_parked(connection, world, job_ids)
+        if missing := ids - world.jobs.keys():
+            await self._know(connection, world, self._heads.where(one_of(connection, self._tables.job.c.id, missing)))
+        await self._load_tags(connection, world, events, ids)
+        return world
+
+    async def load_runs(self, connection: AsyncConnection, world: World, job_ids: Iterable[int]) -> None:
+        """All runs with these scheduler ids."""
+        await self._know(connection, world, self._heads.where(one_of(connection, self._tables.job.c.job_id, list(job_ids))))
+
+    async def _know(self, connection: AsyncConnection, world: World, statement: Any) -> None:
+        for row in await connection.execute(statement):
+            world.know(JobHead(row[0], row[1], row[2], row[3], row[4], row[5], row[6], bool(row[7])))
+
+    async def _load_parked(self, connection: AsyncConnection, world: World, job_ids: set[int]) -> None:
+        table = self._tables.parked_stop
+        for parked in await self.parked(connection, one_of(connection, table.c.job_id, job_ids)):
+            world.parked.setdefault(parked.stop.job_id, []).append(parked)
+
+    async def parked(self, connection: AsyncConnection, where: Any) -> list[ParkedStop]:
+        """Parked stops, oldest first."""
+        table = self._tables.parked_stop
+        rows = await connection.execute(select(table).where(where).order_by(table.c.seq))
+        return [_parked_stop(row) for row in rows]
+
+    async def _load_tags(self, connection: AsyncConnection, world: World, events: list[Event], ids: set[int]) -> None:
+        tags = [tag for event in events if isinstance(event, JobFacts | JobTagged | JobUntagged) for tag in event.tags]
+        tags += [event.tag for event in events if isinstance(event, TagCreated | TagRemoved)]
+        if not tags:
+            return
+        table, jobtag = self._tables.tag, self._tables.jobtag
+        rows = await connection.execute(select(table).where(one_of(connection, table.c.tag_name, sorted({tag.name for tag in tags}))))
+        for row in rows:
+            world.know_tag(row.id, Tag(type=row.tag_type, name=row.tag_name, scope=row.tag_scope))
+        if ids:
+            pairs = await connection.execute(select(jobtag.c.job_id, jobtag.c.tag_id).where(one_of(connection, jobtag.c.job_id, ids)))
+            world.stored_jobtags = {(row[0], row[1]) for row in pairs}
+            world.jobtags = set(world.stored_jobtags)
+
+    # writing
+
+    async def save(self, connection: AsyncConnection, world: World) -> None:
+        """Write what the rules changed."""
+        tables = self._tables
+        await self._merge_metadata(connection, world)
+        await write_rows(connection, self._insert_job, [job.row for job in world.jobs.values() if job.row is not None])
+        await self._save_changes(connection, world)
+        await self._delete_jobs(connection, world.deleted_jobs)
+        await write_rows(
+            connection,
+            insert(tables.tag),
+            [{"id": i, "tag_type": t.type, "tag_name": t.name, "tag_scope": t.scope} for i, t in world.new_tags.items()],
+        )
+        await self._save_jobtags(connection, world)
+        await write_rows(connection, insert(tables.parked_stop), [_parked_row(parked) for parked in world.newly_parked.values()])
+        if world.unparked:
+            await connection.execute(delete(tables.parked_stop).where(one_of(connection, tables.parked_stop.c.seq, world.unparked)))
+        await self.save_refusals(connection, world.refusals)
+
+    async def save_refusals(self, connection: AsyncConnection, refusals: Sequence[Refusal]) -> None:
+        """The same input is rejected once, however often it is read."""
+        await write_rows(connection, insert_or_ignore(connection, self._tables.rejection), [_refusal_row(r) for r in refusals])
+
+    async def _merge_metadata(self, connection: AsyncConnection, world: World) -> None:
+        job = self._tables.job
+        edited = {head.id: head for head in world.jobs.values() if head.metadata_changes}
+        if not edited:
+            return
+        stored = [id_ for id_, head in edited.items() if head.row is None]
+        rows = (await connection.execute(select(job.c.id, job.c.meta_data).where(one_of(connection, job.c.id, stored)))).all()
+        merged = [{"b_id": row.id, "b_meta_data": _merged(row.meta_data, edited[row.id].metadata_changes)} for row in rows]
+        await write_rows(connection, self._update(("meta_data",)), merged)
+        for head in edited.values():
+            if head.row is not None:
+                head.row["meta_data"] = _merged(head.row["meta_data"], head.metadata_changes)
+
+    async def _save_changes(self, connection: AsyncConnection, world: World) -> None:
+        """Updates grouped by the columns that they set: a few statements, however many jobs."""
+        groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+        for job in world.jobs.values():
+            if job.changes:
+                row = {f"b_{name}": value for name, value in job.changes.items()}
+                row["b_id"] = job.id
+                groups.setdefault(tuple(job.changes), []).append(row)
+        for columns, rows in groups.items():
+            await write_rows(connection, self._updates.get(columns) or self._update(columns), rows)
+
+    async def _delete_jobs(self, connection: AsyncConnection, ids: set[int]) -> None:
+        if ids:
+            await connection.execute(delete(self._tables.jobtag).where(one_of(connection, self._tables.jobtag.c.job_id, ids)))
+            await connection.execute(delete(self._tables.job).where(one_of(connection, self._tables.job.c.id, ids)))
+
+    async def _save_jobtags(self, connection: AsyncConnection, world: World) -> None:
+        tag, jobtag = self._tables.tag, self._tables.jobtag
+        if world.removed_tags:
+            await connection.execute(delete(jobtag).where(one_of(connection, jobtag.c.tag_id, world.removed_tags)))
+            await connection.execute(delete(tag).where(one_of(connection, tag.c.id, world.removed_tags)))
+        gone = world.stored_jobtags - world.jobtags
+        await write_rows(
+            connection,
+            delete(jobtag).where(jobtag.c.job_id == bindparam("b_job"), jobtag.c.tag_id == bindparam("b_tag")),
+            [{"b_job": job_id, "b_tag": tag_id} for job_id, tag_id in sorted(gone)],
+        )
+        new = sorted(world.jobtags - world.stored_jobtags)
+        await write_rows(connection, insert(jobtag), [{"job_id": job_id, "tag_id": tag_id} for job_id, tag_id in new])
+
+    # passing time
+
+    async def presume_dead(self, connection: AsyncConnection, now: int, grace_s: int) -> int:
+        """The walltime rule for every running job; the number of jobs it ended."""
+        job = self._tables.job.c
+        result = await connection.execute(
+            update(self._tables.job)
+            .where(job.job_state == JobState.RUNNING.value, job.walltime > 0, job.start_time < now - grace_s - job.walltime)
+            .values(job_state=JobState.FAILED.value, duration=job.walltime, monitoring_status=2, is_overdue=1)
+        )
+        return int(result.rowcount)
+
+    async def forget_refusals(self, connection: AsyncConnection, before: float) -> None:
+        await connection.execute(delete(self._tables.rejection).where(self._tables.rejection.c.time < before))
+
+    async def forget_parked(self, connection: AsyncConnection, sequences: Sequence[int]) -> None:
+        if sequences:
+            await connection.execute(delete(self._tables.parked_stop).where(one_of(connection, self._tables.parked_stop.c.seq, sequences)))
+
+
+def _merged(stored: str | None, changes: dict[str, str]) -> str:
+    return orjson.dumps({**(orjson.loads(stored) if stored else {}), **changes}, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def _parked_stop(row: Any) -> ParkedStop:
+    stop = JobStopped(
+        job_id=row.job_id,
+        cluster=row.cluster,
+        start_time=row.start_time,
+        stop_time=row.stop_time,
+        job_state=JobState(row.job_state),
+        received_state=row.received_state,
+    )
+    return ParkedStop(row.seq, stop, row.origin, row.parked_at)
+
+
+def _parked_row(parked: ParkedStop) -> dict[str, Any]:
+    stop = parked.stop
+    return {
+        "seq": parked.sequence,
+        "job_id": stop.job_id,
+        "cluster": stop.cluster,
+        "start_time": stop.start_time,
+        "stop_time": stop.stop_time,
+        "job_state": stop.job_state.value,
+        "received_state": stop.received_state,
+        "origin": parked.origin,
+        "parked_at": parked.parked_at,
+    }
+
+
+def _refusal_row(refusal: Refusal) -> dict[str, Any]:
+    return {
+        "seq": refusal.sequence,
+        "origin": refusal.origin,
+        "time": refusal.time,
+        "code": refusal.code,
+        "field": refusal.field,
+        "text": refusal.text,
+        "subject": refusal.subject,
+        "intake_seq": refusal.intake_sequence,
+        "line": refusal.line,
+        "job_id": refusal.job_id,
+        "cluster": refusal.cluster,
+        "excerpt": refusal.excerpt,
+    }
