@@ -33,7 +33,7 @@ def read_object(model: type[M], text: bytes) -> tuple[M, bool]:
 
     Raises Refused with the code and the dotted name of the field.
     """
-    value, has_rest = _first_value(text)
+    value, has_rest = first_value(text)
     return read_value(model, value), has_rest
 
 
@@ -49,6 +49,24 @@ def read_value(model: type[M], value: Any) -> M:
         raise refusal(e) from e
 
 
+def read_list(model: type[M], text: bytes) -> list[M]:
+    """Read a JSON list of objects; ``null`` is the empty list. Raises Refused."""
+    value, _ = first_value(text)
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise Refused(reasons.INVALID_JSON, f"expected a JSON list, got {_kind(value)}")
+    items = []
+    for index, item in enumerate(value):
+        if not isinstance(item, dict):
+            raise Refused(reasons.INVALID_VALUE, "is not an object", field=str(index))
+        try:
+            items.append(read_value(model, item))
+        except Refused as e:
+            raise Refused(e.code, e.text, field=f"{index}.{e.field}") from e
+    return items
+
+
 def refusal(error: ValidationError) -> Refused:
     """The first finding of a validation, as a refusal that names the field."""
     first = error.errors(include_url=False, include_context=False)[0]
@@ -62,7 +80,8 @@ def refusal(error: ValidationError) -> Refused:
     return Refused(reasons.INVALID_VALUE, str(first["msg"]), field=field)
 
 
-def _first_value(text: bytes) -> tuple[Any, bool]:
+def first_value(text: bytes) -> tuple[Any, bool]:
+    """Decode the first JSON value of ``text``; the flag tells whether other text follows it. Raises Refused."""
     try:
         value = orjson.loads(text)
         return (_storable(value) if b"u0000" in text else value), False
@@ -177,4 +196,4 @@ def _dotted(location: tuple[int | str, ...]) -> str:
 
 
 def _kind(value: Any) -> str:
-    return {list: "a list", str: "a string", bool: "a boolean"}.get(type(value), "a number")
+    return {dict: "an object", list: "a list", str: "a string", bool: "a boolean"}.get(type(value), "a number")
