@@ -1,0 +1,1 @@
+"""The command ``jobtide``: the one front door for people."""

@@ -1,0 +1,70 @@
+"""`jobtide cluster`."""
+
+import asyncio
+from pathlib import Path
+
+from cli.site import broker_of, find_site
+from shared.errors import UserError
+
+DEFINITION = "cluster.json"
+
+
+def definitions_in(path: Path) -> list[Path]:
+    """The cluster.json itself, or those of an archive or of one cluster's folder. Raises UserError."""
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise UserError(f"{path} does not exist")
+    found = [path / DEFINITION] if (path / DEFINITION).is_file() else sorted(path.glob(f"*/{DEFINITION}"))
+    if not found:
+        raise UserError(f"{path} is no archive: there is no */{DEFINITION}")
+    return found
+
+
+def read_file(path: Path) -> bytes:
+    """Raises UserError."""
+    try:
+        return path.read_bytes()
+    except OSError as e:
+        raise UserError(f"cannot read {path}: {e.strerror}") from e
+
+
+def run_add(data: Path | None, path: Path) -> None:
+    from shared.broker.clusters import add_cluster
+
+    files = definitions_in(path)
+
+    async def run() -> None:
+        async with broker_of(find_site(data), "cluster") as (client, nats):
+            for file in files:
+                try:
+                    cluster = await add_cluster(client, nats, read_file(file))
+                except UserError as e:
+                    raise UserError(f"{file}: {e}") from e
+                print(f"added {cluster.name} with {', '.join(s.name for s in cluster.sub_clusters)}")
+
+    asyncio.run(run())
+
+
+def run_list(data: Path | None) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from shared.broker.clusters import ClusterDirectory
+
+    async def run() -> ClusterDirectory:
+        async with broker_of(find_site(data), "cluster") as (client, nats):
+            directory = ClusterDirectory(client, nats)
+            await directory.refresh()
+            return directory
+
+    directory = asyncio.run(run())
+    if not directory:
+        print("no clusters; add one with `jobtide cluster add FILE`")
+        return
+    table = Table("cluster", "subcluster", "nodes", "metrics", box=None, pad_edge=False)
+    for name in sorted(directory):
+        cluster = directory[name]
+        for subcluster in cluster.sub_clusters:
+            table.add_row(name, subcluster.name, subcluster.nodes, str(len(cluster.metrics_on(subcluster.name))))
+    Console(soft_wrap=True).print(table)

@@ -1,0 +1,88 @@
+"""`jobtide publish`: lines of line protocol into the intake, known to be stored."""
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from cli.commands.clusters import read_file
+from cli.raw import RawPublisher
+from cli.site import broker_of, find_site
+from shared.errors import UserError
+from shared.lineprotocol import BadLine, Point, parse_lines
+from shared.settings import NatsSettings
+
+NODE_MEASUREMENT = "nodestate"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line with its end, and the subject that an adapter would publish it to."""
+
+    subject: str
+    data: bytes
+
+
+def split(payload: bytes, nats: NatsSettings, subject: str | None = None) -> Iterator[Line]:
+    """The lines as ingest would tell them apart; blank lines and comments stay with the line before them.
+
+    Lines that are no line protocol are kept: the site must see and refuse them.
+    Raises UserError when a subject needs the cluster and a line does not tell it.
+    """
+    physical = payload.split(b"\n")
+    parsed = list(parse_lines(payload))
+    for index, line in enumerate(parsed):
+        end = parsed[index + 1].number - 1 if index + 1 < len(parsed) else len(physical)
+        data = b"\n".join(physical[line.number - 1 : end])
+        yield Line(subject or subject_of(line, nats), data.rstrip(b"\n") + b"\n")
+
+
+def subject_of(line: Point | BadLine, nats: NatsSettings) -> str:
+    is_node = isinstance(line, Point) and line.measurement == NODE_MEASUREMENT
+    pattern = (nats.node_subjects if is_node else nats.job_subjects)[0]
+    if "{cluster}" not in pattern:
+        return pattern
+    cluster = _cluster_of(line)
+    if not cluster:
+        raise UserError(f"line {line.number} names no cluster, which the subject {pattern} needs; give --subject")
+    return pattern.replace("{cluster}", cluster)
+
+
+def _cluster_of(line: Point | BadLine) -> str | None:
+    try:
+        payload = orjson.loads(line.fields["event"]) if isinstance(line, Point) else {}
+        cluster = payload.get("cluster")
+    except (orjson.JSONDecodeError, KeyError, AttributeError, TypeError):
+        return None
+    return cluster if isinstance(cluster, str) else None
+
+
+def together(lines: Iterator[Line], most_bytes: int) -> Iterator[Line]:
+    """Neighbours of one subject joined, up to ``most_bytes`` a message."""
+    subject, parts, size = "", list[bytes](), 0
+    for line in lines:
+        if parts and (line.subject != subject or size + len(line.data) > most_bytes):
+            yield Line(subject, b"".join(parts))
+            parts, size = [], 0
+        subject = line.subject
+        parts.append(line.data)
+        size += len(line.data)
+    if parts:
+        yield Line(subject, b"".join(parts))
+
+
+def run_publish(data: Path | None, path: Path, *, chunks: bool, subject: str | None) -> None:
+    payload = sys.stdin.buffer.read() if str(path) == "-" else read_file(path)
+
+    async def run() -> tuple[int, int]:
+        async with broker_of(find_site(data), "publish") as (client, nats):
+            lines = list(split(payload, nats, subject))
+            messages = list(together(iter(lines), client.max_payload)) if chunks else lines
+            await RawPublisher(client).publish([(message.subject, message.data) for message in messages])
+            return len(lines), len(messages)
+
+    lines, messages = asyncio.run(run())
+    print(f"published {lines} lines in {messages} messages")

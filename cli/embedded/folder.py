@@ -1,0 +1,122 @@
+"""The data folder of an embedded site: what lies where, who may use it, and how others find the site that runs in it."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import orjson
+
+from shared.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class DataFolder:
+    """Paths inside one data folder."""
+
+    root: Path
+
+    @property
+    def run_file(self) -> Path:
+        return self.root / "run.json"
+
+    @property
+    def lock_file(self) -> Path:
+        return self.root / "lock"
+
+    @property
+    def keys_file(self) -> Path:
+        return self.root / "keys.json"
+
+    @property
+    def database_file(self) -> Path:
+        return self.root / "jobtide.db"
+
+    @property
+    def archive(self) -> Path:
+        return self.root / "archive"
+
+    @property
+    def broker(self) -> Path:
+        return self.root / "nats"
+
+    @property
+    def database_url(self) -> str:
+        return f"sqlite:///{self.database_file.absolute()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The content of ``run.json``: URLs of a running site, ``health`` per service."""
+
+    http: str | None
+    nats: str
+    health: dict[str, str]
+    pid: int
+
+
+def write_whole(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Write a file so that a reader sees the old or the new content, never a part."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def write_running(folder: DataFolder, running: Running) -> None:
+    write_whole(folder.run_file, orjson.dumps(asdict(running), option=orjson.OPT_INDENT_2) + b"\n")
+
+
+def read_running(folder: DataFolder) -> Running:
+    """Raises UserError when no site runs in the folder."""
+    absent = f"no site runs in {folder.root}; start one with `jobtide up --data {folder.root}`"
+    try:
+        value = orjson.loads(folder.run_file.read_bytes())
+        running = Running(value["http"], value["nats"], value["health"], value["pid"])
+    except FileNotFoundError as e:
+        raise UserError(absent) from e
+    except OSError as e:
+        raise UserError(f"cannot read {folder.run_file}: {e.strerror}") from e
+    except (orjson.JSONDecodeError, KeyError, TypeError) as e:
+        raise UserError(f"{folder.run_file} is not readable; start the site again") from e
+    if not is_locked(folder):  # the site was killed: its run.json stayed
+        raise UserError(absent)
+    return running
+
+
+def is_locked(folder: DataFolder) -> bool:
+    """Whether a site runs in the folder now."""
+    try:
+        descriptor = os.open(folder.lock_file, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+@contextmanager
+def locked(folder: DataFolder) -> Iterator[None]:
+    """Create the folder and hold it alone. Raises UserError when another site has it, or it cannot be written."""
+    try:
+        folder.root.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as e:
+        raise UserError(f"cannot use {folder.root} as data folder: {e.strerror}") from e
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as e:
+            raise UserError(f"a site is running in {folder.root} already") from e
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,77 @@
+"""The four services with the settings of an embedded site."""
+
+import asyncio
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from cli.embedded.supervisor import Start
+from cli.keys import KeyPair
+from shared.service import Report
+from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings
+
+SERVICES = ("ingest", "jobstore", "archiver", "gateway")
+ANY_PORT = "127.0.0.1:0"
+
+
+@dataclass(frozen=True, slots=True)
+class SiteSettings:
+    """The groups that all services of the site share, and what the gateway needs beside."""
+
+    nats: NatsSettings
+    database: DatabaseSettings
+    archive: ArchiveSettings
+    http: str
+    keys: KeyPair
+
+
+def embedded_service(name: str, site: SiteSettings) -> Start:
+    """A function that runs the service; its addresses stay the same over restarts."""
+    app = importlib.import_module(f"services.{name}.app")
+    settings: Any = importlib.import_module(f"services.{name}.settings").load_settings()
+    shared: dict[str, Any] = {}
+    for field in fields(settings):
+        group = getattr(settings, field.name)
+        shared[field.name] = _on_site(group, site)
+    bound = _Bound(replace(settings, **shared))
+
+    async def start(stop: asyncio.Event, report: Report) -> None:
+        def remember(service: str, **addresses: str) -> None:
+            bound.pin(addresses)
+            report(service, **addresses)
+
+        await app.run(bound.settings, stop, remember)
+
+    return start
+
+
+def _on_site(group: Any, site: SiteSettings) -> Any:
+    """A settings group as it is on the site: shared groups are exchanged, addresses and keys set."""
+    for ours in (site.nats, site.database, site.archive):
+        if type(group) is type(ours):
+            return ours
+    known = type(group).model_fields
+    from pydantic import SecretStr
+
+    values: dict[str, Callable[[], object]] = {
+        "health": lambda: ANY_PORT,
+        "http": lambda: site.http,
+        "jwt_public_key": lambda: site.keys.public,
+        "jwt_private_key": lambda: SecretStr(site.keys.private),
+    }
+    return group.model_copy(update={name: make() for name, make in values.items() if name in known})
+
+
+class _Bound:
+    """Settings whose free ports become fixed once they are chosen, so that a restart is found where the site said."""
+
+    def __init__(self, settings: Any) -> None:
+        self.settings = settings
+
+    def pin(self, addresses: dict[str, str]) -> None:
+        for field in fields(self.settings):
+            group = getattr(self.settings, field.name)
+            update = {name: address for name, address in addresses.items() if name in type(group).model_fields}
+            if update:
+                self.settings = replace(self.settings, **{field.name: group.model_copy(update=update)})

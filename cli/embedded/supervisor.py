@@ -1,0 +1,86 @@
+"""Keeping the services of one process running: each on its own, restarted after growing pauses."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from shared.backoff import Backoff
+from shared.errors import JobtideError, LogMismatch, UserError
+from shared.service import Report, leaves
+
+log = structlog.get_logger()
+
+HEALTHY_AFTER_S = 30.0  # a service that ran this long is restarted promptly again
+STOP_GRACE_S = 3.0  # services that have not ended by then are cancelled
+
+Start = Callable[[asyncio.Event, Report], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Addresses:
+    """What the services said of themselves; ``changed`` is called after each word."""
+
+    changed: Callable[[], None] = lambda: None
+    by_service: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def report(self, service: str, **addresses: str) -> None:
+        self.by_service[service] = addresses
+        self.changed()
+
+
+async def supervise(service: str, start: Start, stop: asyncio.Event, addresses: Addresses) -> None:
+    """Run one service until ``stop``. Raises UserError and LogMismatch: these no restart can mend."""
+    pause = Backoff(first_s=0.5, most_s=30.0)
+    while not stop.is_set():
+        started = time.monotonic()
+        try:
+            await start(stop, addresses.report)
+            if stop.is_set():
+                return
+            error: BaseException | None = None
+        except Exception as e:  # noqa: BLE001 - whatever it is, the others go on
+            inner = leaves(e)
+            for leaf in inner:
+                if isinstance(leaf, UserError | LogMismatch):
+                    raise leaf from e
+            if stop.is_set():
+                return
+            error = inner[0]
+        if time.monotonic() - started > HEALTHY_AFTER_S:
+            pause.reset()
+        unexpected = error is not None and not isinstance(error, JobtideError)
+        log.error(
+            "service_failed",
+            service=service,
+            why="ended by itself" if error is None else str(error) or repr(error),
+            exc_info=error if unexpected else None,
+        )
+        await pause.wait(stop)
+
+
+async def supervise_all(services: dict[str, Start], stop: asyncio.Event, addresses: Addresses) -> None:
+    """Run all of them until ``stop``, then give them ``STOP_GRACE_S`` to end. The first fatal error stops all and is raised."""
+    tasks = [asyncio.create_task(supervise(name, start, stop, addresses), name=name) for name, start in services.items()]
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        waiting: set[asyncio.Task[None]] = set(tasks)
+        while waiting and not stop.is_set():
+            done, _ = await asyncio.wait({*waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if any(task.exception() for task in done if task is not stopping and not task.cancelled()):
+                stop.set()
+            waiting -= done  # type: ignore[arg-type]
+        _, late = await asyncio.wait(tasks, timeout=STOP_GRACE_S)
+        for task in late:
+            log.warning("service_cancelled", service=task.get_name(), after_s=STOP_GRACE_S)
+            task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+    finally:
+        stopping.cancel()
+        for task in tasks:
+            task.cancel()
+    for result in results:
+        if isinstance(result, Exception):
+            raise result

@@ -1,0 +1,141 @@
+"""`jobtide up`: a whole site in one process and one broker beside it."""
+
+import asyncio
+import importlib.util
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from pydantic import SecretStr
+
+from cli.embedded.broker import own_broker, require_free
+from cli.embedded.folder import DataFolder, Running, locked, write_running
+from cli.embedded.services import SERVICES, SiteSettings, embedded_service
+from cli.embedded.supervisor import Addresses, supervise_all
+from cli.keys import read_or_make_keys
+from shared.errors import UserError
+from shared.service import install_signal_handlers
+from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings, load
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class UpOptions:
+    """As typed. ``nats`` is HOST:PORT for an own server, or the URL of one that runs."""
+
+    data: Path
+    http: str
+    nats: str
+
+
+Alongside = Callable[[SiteSettings, Running, asyncio.Event], Awaitable[None]]
+
+
+async def up(options: UpOptions, *, on_ready: Callable[[Running], None], alongside: Alongside | None = None) -> None:
+    """Run the site until SIGINT or SIGTERM. ``alongside`` runs with it once it is ready.
+
+    Raises UserError and LogMismatch for what the person must change.
+    """
+    stop = asyncio.Event()
+    install_signal_handlers(stop)
+    folder = DataFolder(options.data)
+    async with AsyncExitStack() as stack:
+        stack.enter_context(locked(folder))
+        require_free("--http", options.http)
+        keys = read_or_make_keys(folder.keys_file)
+        stack.callback(folder.run_file.unlink, missing_ok=True)
+        database = load(DatabaseSettings, url=SecretStr(folder.database_url))
+        migrating = asyncio.create_task(_migrate(database))
+        stack.push_async_callback(_finished, migrating)
+        nats = await stack.enter_async_context(_broker(folder, options.nats, stop))
+        site = SiteSettings(nats, database, load(ArchiveSettings, path=folder.archive), options.http, keys)
+        present = [name for name in SERVICES if importlib.util.find_spec(f"services.{name}.app")]
+        services = {name: embedded_service(name, site) for name in present}
+        await asyncio.gather(_provision(nats, stop), migrating)
+        if stop.is_set():
+            return
+        addresses = Addresses()
+        ready = asyncio.Event()
+
+        def changed() -> None:
+            if set(addresses.by_service) >= set(present):
+                running = _running(addresses, nats)
+                write_running(folder, running)
+                if not ready.is_set():
+                    ready.set()
+                    on_ready(running)
+
+        addresses.changed = changed
+        async with asyncio.TaskGroup() as group:
+            group.create_task(supervise_all(services, stop, addresses))
+            if alongside is not None:
+                group.create_task(_when(ready, stop, lambda: alongside(site, _running(addresses, nats), stop)))
+
+
+def _running(addresses: Addresses, nats: NatsSettings) -> Running:
+    http = addresses.by_service.get("gateway", {}).get("http")
+    health = {service: f"http://{said['health']}" for service, said in addresses.by_service.items() if "health" in said}
+    return Running(f"http://{http}" if http else None, nats.url, health, os.getpid())
+
+
+async def _when(ready: asyncio.Event, stop: asyncio.Event, then: Callable[[], Awaitable[None]]) -> None:
+    waits = [asyncio.ensure_future(ready.wait()), asyncio.ensure_future(stop.wait())]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+    if ready.is_set() and not stop.is_set():
+        await then()
+
+
+@asynccontextmanager
+async def _broker(folder: DataFolder, where: str, stop: asyncio.Event) -> AsyncIterator[NatsSettings]:
+    """The broker's settings: of an own server that is kept running, or of the one that ``where`` names."""
+    if "://" in where:
+        yield load(NatsSettings, url=where)
+        return
+    async with own_broker(folder.broker, where) as broker:
+        keeping = asyncio.create_task(broker.keep_running(stop))
+        try:
+            # The own server has no users, whatever the environment says about other brokers.
+            yield load(NatsSettings, url=broker.url).model_copy(update={"user": None, "password": None, "creds_file": None})
+        finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+
+
+async def _provision(nats: NatsSettings, stop: asyncio.Event) -> None:
+    """Raises UserError when the broker takes no connection or refuses."""
+    from shared.broker.connection import dial
+    from shared.broker.streams import provision
+    from shared.errors import Unavailable
+
+    try:
+        client = await dial(nats, "provision")
+    except Unavailable as e:
+        raise UserError(f"--nats: {e}") from e
+    try:
+        for change in await provision(client, nats):
+            log.info("provisioned", change=change)
+    finally:
+        await client.close()
+
+
+async def _migrate(database: DatabaseSettings) -> None:
+    from shared.database.engine import opened
+    from shared.database.migrate import migrate
+
+    async with opened(database) as engine:
+        before, after = await migrate(engine)
+    if before != after:
+        log.info("database_migrated", before=before, after=after)
+
+
+async def _finished(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,155 @@
+"""The command line. Commands are declared here and done in ``cli.commands``, imported when they are called."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer.exceptions import TyperException
+
+from shared.errors import JobtideError, LogMismatch, UserError
+
+app = typer.Typer(
+    name="jobtide",
+    help="Records of batch jobs and nodes: from the events of schedulers to a database, an archive and an API.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+cluster_app = typer.Typer(help="The clusters of the site.", no_args_is_help=True)
+archive_app = typer.Typer(help="The job archive.", no_args_is_help=True)
+app.add_typer(cluster_app, name="cluster")
+app.add_typer(archive_app, name="archive")
+
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        "--data", metavar="DIR", help="Data folder of an embedded site. Without it: the settings of a deployment, or the site in ./var."
+    ),
+]
+
+
+@app.command()
+def up(
+    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="Data folder: database, archive, broker, keys.")] = Path("var"),
+    http: Annotated[str, typer.Option("--http", metavar="HOST:PORT", help="Where the API listens; port 0 is any free one.")] = (
+        "127.0.0.1:8080"
+    ),
+    nats: Annotated[
+        str,
+        typer.Option("--nats", metavar="HOST:PORT|URL", help="Where the own nats-server listens, or nats://… of one that runs already."),
+    ] = "127.0.0.1:4222",
+    demo: Annotated[bool, typer.Option("--demo", help="Feed it a simulated site with the clusters fritz and alex.")] = False,
+) -> None:
+    """Run a whole site here: broker, database, archive and all services. Ctrl-C ends it."""
+    from cli.commands.up import run_up
+
+    run_up(data, http, nats, demo=demo)
+
+
+@app.command()
+def provision(
+    data: Data = None,
+    continue_log: Annotated[
+        bool, typer.Option("--continue-log", help="Let streams that were lost go on above every sequence the database knows.")
+    ] = False,
+) -> None:
+    """Create or update the streams and buckets on the broker."""
+    from cli.commands.streams import run_provision
+
+    run_provision(data, continue_log=continue_log)
+
+
+@app.command()
+def migrate(data: Data = None) -> None:
+    """Bring the database schema up to date."""
+    from cli.commands.streams import run_migrate
+
+    run_migrate(data)
+
+
+@cluster_app.command("add")
+def cluster_add(
+    path: Annotated[Path, typer.Argument(metavar="FILE|ARCHIVE_DIR", help="A cluster.json, or an archive: then each of its clusters.")],
+    data: Data = None,
+) -> None:
+    """Add clusters, or replace their definitions; services follow at once."""
+    from cli.commands.clusters import run_add
+
+    run_add(data, path)
+
+
+@cluster_app.command("list")
+def cluster_list(data: Data = None) -> None:
+    """List the clusters with their subclusters."""
+    from cli.commands.clusters import run_list
+
+    run_list(data)
+
+
+@app.command()
+def publish(
+    path: Annotated[Path, typer.Argument(metavar="FILE|-", help="Line protocol; - reads standard input.", allow_dash=True)],
+    data: Data = None,
+    chunks: Annotated[bool, typer.Option("--chunks", help="As many lines per message as the broker takes, instead of one.")] = False,
+    subject: Annotated[str | None, typer.Option("--subject", help="One subject for all lines, instead of the measurement's.")] = None,
+) -> None:
+    """Publish lines of line protocol to the intake; ends when the broker has stored them all."""
+    from cli.commands.publish import run_publish
+
+    run_publish(data, path, chunks=chunks, subject=subject)
+
+
+@app.command()
+def token(
+    user: Annotated[str, typer.Argument(metavar="USER", help="The name in the token.")],
+    role: Annotated[list[str], typer.Option("--role", help="api, user, manager, support or admin; may be given more than once.")],
+    ttl: Annotated[str, typer.Option("--ttl", help="How long it is valid, as 90s, 30m, 12h or 30d; 0 is for ever.")] = "30d",
+    data: Data = None,
+) -> None:
+    """Print a token for the API, as the last line of the output."""
+    from cli.commands.tokens import run_token
+
+    run_token(data, user, role, ttl)
+
+
+@app.command()
+def keys() -> None:
+    """Print a new Ed25519 key pair for signing and checking tokens."""
+    from cli.commands.tokens import run_keys
+
+    run_keys()
+
+
+def main() -> None:
+    """Entry point. Exits with 0, with 2 for a mistake of the person, with 1 for anything else that fails."""
+    try:
+        code = app(prog_name="jobtide", standalone_mode=False)
+    except TyperException as e:
+        _fail(" ".join(e.format_message().split()), e.exit_code)
+    except (UserError, LogMismatch) as e:
+        _fail(str(e), 2)
+    except JobtideError as e:
+        _fail(str(e), 1)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("interrupted", 1)
+    except BrokenPipeError:  # the reader of our output went away
+        sys.stderr.close()
+        sys.exit(1)
+    except ExceptionGroup as e:
+        from shared.service import leaves
+
+        known = next((leaf for leaf in leaves(e) if isinstance(leaf, JobtideError)), None)
+        if known is None:
+            raise
+        _fail(str(known), 2 if isinstance(known, UserError | LogMismatch) else 1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(text: str, code: int) -> None:
+    print(f"jobtide: {text}", file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""Which site a command talks to: an embedded one, found by its data folder, or the deployment of the settings."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import SecretStr
+
+from cli.embedded.folder import DataFolder, is_locked, read_running
+from shared.settings import CONFIG_VARIABLE, PREFIX, ArchiveSettings, DatabaseSettings, NatsSettings, load
+
+if TYPE_CHECKING:
+    from nats.aio.client import Client
+
+DEFAULT_DATA = Path("var")
+_CONNECTION_VARIABLES = (CONFIG_VARIABLE, f"{PREFIX}NATS_URL", f"{PREFIX}DATABASE_URL", f"{PREFIX}ARCHIVE_PATH")
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """How to reach one site. ``folder`` is None for a deployment."""
+
+    folder: DataFolder | None
+
+    @property
+    def nats(self) -> NatsSettings:
+        """Raises UserError when the embedded site does not run."""
+        if self.folder is None:
+            return load(NatsSettings)
+        return load(NatsSettings, url=read_running(self.folder).nats)
+
+    @property
+    def database(self) -> DatabaseSettings:
+        if self.folder is None:
+            return load(DatabaseSettings)
+        return load(DatabaseSettings, url=SecretStr(self.folder.database_url))
+
+    @property
+    def archive(self) -> ArchiveSettings:
+        return load(ArchiveSettings, path=self.folder.archive if self.folder else None)
+
+    @property
+    def keys_file(self) -> Path | None:
+        return self.folder.keys_file if self.folder else None
+
+
+def find_site(data: Path | None) -> Site:
+    """``data`` if given; else the deployment if its settings are given; else ``var`` if a site runs there; else the deployment."""
+    if data is not None:
+        return Site(DataFolder(data))
+    if any(os.environ.get(variable) for variable in _CONNECTION_VARIABLES):
+        return Site(None)
+    default = DataFolder(DEFAULT_DATA)
+    return Site(default if default.run_file.exists() or is_locked(default) else None)
+
+
+@asynccontextmanager
+async def broker_of(site: Site, name: str) -> AsyncIterator[tuple["Client", NatsSettings]]:
+    """A connection for one command. Raises Unavailable, UserError."""
+    from shared.broker.connection import dial
+
+    nats = site.nats
+    client = await dial(nats, f"jobtide-{name}")
+    try:
+        yield client, nats
+    finally:
+        await client.close()
