@@ -46,7 +46,7 @@ async def dial(settings: NatsSettings, name: str, *, on_change: Callable[[bool],
     quiet = asyncio.Event()
 
     async def disconnected() -> None:
-        if not quiet.is_set():
+        if not quiet.is_set() and not client.is_closed:  # closed by us: nothing is lost
             quiet.set()
             log.warning("broker_lost", url=settings.url)
         changed(False)
