@@ -1,0 +1,3 @@
+"""All fixtures stand in ``tests.support.fixtures``."""
+
+pytest_plugins = ["tests.support.fixtures"]

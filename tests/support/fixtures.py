@@ -1,0 +1,199 @@
+"""Fixtures for every test. Servers live as long as the test run, everything inside them as long as one test."""
+
+import gc
+import logging
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from nats.aio.client import Client
+
+from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings
+from tests.support.clusters import add_clusters_blocking
+from tests.support.containers import nats_container, postgres_container, require_engine
+from tests.support.databases import PostgresTemplate, SqliteTemplate
+from tests.support.nats import NatsServer, RunningNats, client_of, forget_blocking, provision_blocking, unique_settings
+from tests.support.postgres import PostgresServer, RunningPostgres
+from tests.support.processes import ServiceRunner
+from tests.support.programs import MissingPart, Sources, nats_program, postgres_folder
+
+SOURCES = Sources.from_environment()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A missing part ends the run at once with one line."""
+    if hasattr(config, "workerinput"):
+        return  # the run that started this worker has looked
+    try:
+        nats_program()  # tests that kill their broker always use this one
+        postgres_folder()
+        if SOURCES.docker:
+            require_engine()
+    except MissingPart as e:
+        raise pytest.UsageError(str(e)) from e
+
+
+@pytest.fixture(scope="session")
+def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer | RunningNats]:
+    """The broker of this run; tests share it and must not stop it. See ``nats_settings``."""
+    if SOURCES.nats_url:
+        yield RunningNats(SOURCES.nats_url)
+        return
+    if SOURCES.docker:
+        with nats_container() as container:
+            yield container
+        return
+    server = NatsServer(tmp_path_factory.mktemp("nats"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def private_nats(tmp_path: Path) -> Iterator[NatsServer]:
+    """A broker of this test alone, to be killed and restarted. Always the program of the wheel."""
+    folder = tmp_path / "nats"
+    folder.mkdir()
+    server = NatsServer(folder)
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def nats_settings(nats_server: NatsServer | RunningNats) -> Iterator[NatsSettings]:
+    """Streams and subjects that no other test uses, provisioned, without clusters."""
+    settings = unique_settings(nats_server.url)
+    provision_blocking(settings)
+    yield settings
+    forget_blocking(settings)
+
+
+@pytest.fixture
+def site(nats_settings: NatsSettings) -> NatsSettings:
+    """``nats_settings`` with the sample clusters alex, emmy, fritz and slurmlab."""
+    add_clusters_blocking(nats_settings)
+    return nats_settings
+
+
+@pytest.fixture
+def private_site(private_nats: NatsServer) -> NatsSettings:
+    """As ``site``, on the broker of this test alone."""
+    settings = unique_settings(private_nats.url)
+    provision_blocking(settings)
+    add_clusters_blocking(settings)
+    return settings
+
+
+@pytest.fixture
+async def nats_client(nats_settings: NatsSettings) -> AsyncIterator[Client]:
+    async with client_of(nats_settings) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer | RunningPostgres]:
+    """The PostgreSQL of this run; tests share it and must not stop it. See ``postgres_database``."""
+    if SOURCES.postgres_url:
+        yield RunningPostgres(SOURCES.postgres_url)
+        return
+    if SOURCES.docker:
+        with postgres_container() as container:
+            yield container
+        return
+    server = PostgresServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+def private_postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL of this test alone, to be stopped and started. Always the programs of the wheel."""
+    server = PostgresServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> SqliteTemplate:
+    return SqliteTemplate(tmp_path_factory.mktemp("sqlite"))
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: PostgresServer | RunningPostgres) -> Iterator[PostgresTemplate]:
+    template = PostgresTemplate(postgres_server.url)
+    yield template
+    template.remove()
+
+
+@pytest.fixture
+def sqlite_database(sqlite_template: SqliteTemplate, tmp_path: Path) -> DatabaseSettings:
+    """A fresh migrated SQLite file."""
+    return sqlite_template.fresh(tmp_path)
+
+
+@pytest.fixture
+def postgres_database(postgres_template: PostgresTemplate) -> Iterator[DatabaseSettings]:
+    """A fresh migrated PostgreSQL database."""
+    settings = postgres_template.fresh()
+    yield settings
+    postgres_template.drop(settings)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> DatabaseSettings:
+    """A fresh migrated database; the test runs once for each engine."""
+    settings: DatabaseSettings = request.getfixturevalue("sqlite_database" if request.param == "sqlite" else "postgres_database")
+    return settings
+
+
+@pytest.fixture
+def archive_settings(tmp_path: Path) -> ArchiveSettings:
+    return ArchiveSettings(path=tmp_path / "archive")
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[ServiceRunner]:
+    """Starts services as processes: ``await service.start("ingest", nats_settings)``."""
+    runner = ServiceRunner(tmp_path)
+    yield runner
+    runner.end_all()
+
+
+class _DeadTasks(logging.Handler):
+    """Collects what asyncio says of tasks whose failure nobody looked at."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.found: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "exception was never retrieved" in record.getMessage():
+            error = record.exc_info[1] if record.exc_info else None
+            self.found.append(f"{record.getMessage()} {error!r}")
+
+
+@pytest.fixture(scope="session")
+def _dead_tasks() -> Iterator[_DeadTasks]:
+    collector = _DeadTasks()
+    logging.getLogger("asyncio").addHandler(collector)
+    gc.collect()
+    gc.freeze()  # what is here now is never garbage: the collection after each test stays cheap
+    yield collector
+    logging.getLogger("asyncio").removeHandler(collector)
+
+
+@pytest.fixture(autouse=True)
+def _no_task_dies_unseen(_dead_tasks: _DeadTasks) -> Iterator[None]:
+    """A background task that failed without anyone looking fails the test."""
+    _dead_tasks.found.clear()
+    yield
+    gc.collect()  # asyncio tells when the task is collected
+    if _dead_tasks.found:
+        pytest.fail("\n".join(_dead_tasks.found), pytrace=False)

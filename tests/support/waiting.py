@@ -1,0 +1,50 @@
+"""Waiting for a condition instead of for some time."""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar, overload
+
+T = TypeVar("T")
+
+FIRST_PAUSE_S = 0.01
+MOST_PAUSE_S = 0.25
+
+
+@overload
+async def until(condition: Callable[[], Awaitable[T]], deadline_s: float = 10.0, what: str = "") -> T: ...
+@overload
+async def until(condition: Callable[[], T], deadline_s: float = 10.0, what: str = "") -> T: ...
+async def until(condition: Callable[[], object], deadline_s: float = 10.0, what: str = "") -> object:
+    """Ask until the answer is true, and return it. ``condition`` may be a coroutine function.
+
+    Raises AssertionError with the last answer when ``deadline_s`` passes first.
+    """
+    give_up = time.monotonic() + deadline_s
+    pause_s = FIRST_PAUSE_S
+    while True:
+        answer = condition()
+        value = await answer if inspect.isawaitable(answer) else answer
+        if value:
+            return value
+        if time.monotonic() > give_up:
+            raise AssertionError(
+                f"not within {deadline_s:g} s: {what or getattr(condition, '__qualname__', condition)}; last answer {value!r}"
+            )
+        await asyncio.sleep(pause_s)
+        pause_s = min(pause_s * 1.5, MOST_PAUSE_S)
+
+
+def until_blocking(condition: Callable[[], T], deadline_s: float = 10.0, what: str = "") -> T:
+    """As ``until``, for fixtures that have no event loop."""
+    give_up = time.monotonic() + deadline_s
+    pause_s = FIRST_PAUSE_S
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > give_up:
+            raise AssertionError(f"not within {deadline_s:g} s: {what or condition}; last answer {value!r}")
+        time.sleep(pause_s)
+        pause_s = min(pause_s * 1.5, MOST_PAUSE_S)
