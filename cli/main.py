@@ -121,6 +121,59 @@ def keys() -> None:
     run_keys()
 
 
+@archive_app.command("retry")
+def archive_retry(
+    job: Annotated[int | None, typer.Option("--job", metavar="ID", help="One job, by its database id.")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="All jobs whose archiving failed.")] = False,
+    data: Data = None,
+) -> None:
+    """Archive jobs again."""
+    from cli.commands.archive import run_retry
+
+    run_retry(data, job, failed=failed)
+
+
+@app.command()
+def rejections(
+    data: Data = None,
+    most: Annotated[int, typer.Option("--last", min=1, max=10_000, help="How many of the newest to show.")] = 50,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on with new ones until Ctrl-C.")] = False,
+) -> None:
+    """Show what was refused, and why; oldest first."""
+    from cli.commands.rejections import run_rejections
+
+    run_rejections(data, most=most, follow=follow)
+
+
+@app.command()
+def replay(
+    seq: Annotated[int, typer.Option("--seq", min=1, metavar="N", help="Intake sequence, as `jobtide rejections` shows it.")],
+    data: Data = None,
+) -> None:
+    """Offer a raw intake message again, for example after its cluster was added."""
+    from cli.commands.rejections import run_replay
+
+    run_replay(data, seq)
+
+
+@app.command()
+def status(data: Data = None) -> None:
+    """Show streams, positions, lag, jobs, the archive queue and rejections."""
+    from cli.commands.status import run_status
+
+    run_status(data)
+
+
+@app.command()
+def settings(
+    markdown: Annotated[bool, typer.Option("--markdown", help="As the page docs/configuration.md.")] = False,
+) -> None:
+    """List all settings with their defaults and meanings."""
+    from cli.settings_page import run_settings
+
+    run_settings(markdown=markdown)
+
+
 def main() -> None:
     """Entry point. Exits with 0, with 2 for a mistake of the person, with 1 for anything else that fails."""
     try:

@@ -1,12 +1,15 @@
 """Which site a command talks to: an embedded one, found by its data folder, or the deployment of the settings."""
 
+import logging
 import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import structlog
 from pydantic import SecretStr
 
 from cli.embedded.folder import DataFolder, is_locked, read_running
@@ -49,12 +52,22 @@ class Site:
 
 def find_site(data: Path | None) -> Site:
     """``data`` if given; else the deployment if its settings are given; else ``var`` if a site runs there; else the deployment."""
+    _log_only_warnings()
     if data is not None:
         return Site(DataFolder(data))
     if any(os.environ.get(variable) for variable in _CONNECTION_VARIABLES):
         return Site(None)
     default = DataFolder(DEFAULT_DATA)
     return Site(default if default.run_file.exists() or is_locked(default) else None)
+
+
+def _log_only_warnings() -> None:
+    """A command's output is its result; what its parts log as routine is left out."""
+    structlog.configure(
+        processors=[structlog.processors.add_log_level, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
 
 
 @asynccontextmanager

@@ -41,7 +41,7 @@ async def supervise(service: str, start: Start, stop: asyncio.Event, addresses: 
             if stop.is_set():
                 return
             error: BaseException | None = None
-        except Exception as e:  # noqa: BLE001 - whatever it is, the others go on
+        except Exception as e:
             inner = leaves(e)
             for leaf in inner:
                 if isinstance(leaf, UserError | LogMismatch):
@@ -71,7 +71,7 @@ async def supervise_all(services: dict[str, Start], stop: asyncio.Event, address
             done, _ = await asyncio.wait({*waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if any(task.exception() for task in done if task is not stopping and not task.cancelled()):
                 stop.set()
-            waiting -= done  # type: ignore[arg-type]
+            waiting -= done
         _, late = await asyncio.wait(tasks, timeout=STOP_GRACE_S)
         for task in late:
             log.warning("service_cancelled", service=task.get_name(), after_s=STOP_GRACE_S)

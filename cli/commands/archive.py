@@ -1,0 +1,79 @@
+"""`jobtide archive`."""
+
+import asyncio
+import getpass
+import uuid
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import Row, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from cli.site import broker_of, find_site
+from shared.domain.values import ARCHIVING_FAILED, MONITORING_DISABLED, JobState
+from shared.errors import UserError
+
+SOURCE = "/cli"
+PAGE = 1000
+
+
+def run_retry(data: Path | None, job: int | None, *, failed: bool) -> None:
+    if (job is None) == (not failed):
+        raise UserError("give either --job ID or --failed")
+    from shared.broker.envelope import Envelope
+    from shared.broker.publisher import Publisher
+    from shared.database.engine import opened
+    from shared.domain.events import JobArchiveRequested
+
+    site = find_site(data)
+
+    async def run() -> int:
+        async with AsyncExitStack() as stack:
+            engine = await stack.enter_async_context(opened(site.database, read_only=True))
+            client, nats = await stack.enter_async_context(broker_of(site, "archive"))
+            publisher = Publisher(client, nats.prefix)
+            now, run_id, actor = datetime.now(UTC), uuid.uuid4().hex, getpass.getuser()
+            count, last = 0, 0
+            while rows := await (_one(engine, job) if job is not None else _failed(engine, last)):
+                await publisher.publish(
+                    [
+                        Envelope(JobArchiveRequested(id=row.id, cluster=row.cluster), f"{run_id}:{row.id}", SOURCE, now, actor)
+                        for row in rows
+                    ]
+                )
+                count += len(rows)
+                last = rows[-1].id
+                if job is not None:
+                    break
+            return count
+
+    count = asyncio.run(run())
+    print("no job failed to be archived" if not count else f"asked for the archiving of {count} job{'s' if count != 1 else ''}")
+
+
+async def _failed(engine: AsyncEngine, after: int) -> list[Row[tuple[int, str]]]:
+    from shared.database.engine import transaction
+    from shared.database.tables import tables
+
+    job = tables.job.c
+    query = select(job.id, job.cluster).where(job.monitoring_status == ARCHIVING_FAILED, job.id > after).order_by(job.id).limit(PAGE)
+    async with transaction(engine) as connection:
+        return list((await connection.execute(query)).all())
+
+
+async def _one(engine: AsyncEngine, id_: int) -> list[Row[tuple[int, str]]]:
+    """The job, by its database id. Raises UserError when it cannot be archived."""
+    from shared.database.engine import transaction
+    from shared.database.tables import tables
+
+    job = tables.job.c
+    async with transaction(engine) as connection:
+        row = (await connection.execute(select(job.id, job.cluster, job.job_state, job.monitoring_status).where(job.id == id_))).first()
+    if row is None:
+        raise UserError(f"--job: there is no job with the database id {id_}")
+    if row.job_state == JobState.RUNNING:
+        raise UserError(f"--job: the job {id_} is running")
+    if row.monitoring_status == MONITORING_DISABLED:
+        raise UserError(f"--job: the job {id_} was started without monitoring")
+    return [row]
