@@ -1,0 +1,270 @@
+"""deploy/nats.conf lets each user do its work with the real code, and nothing beside it."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import pytest
+from nats.aio.client import Client
+from nats.errors import TimeoutError as NatsTimeoutError
+from nats.js.errors import NotFoundError
+
+from shared.broker.clusters import ClusterDirectory, add_cluster
+from shared.broker.connection import dial
+from shared.broker.cursor import log_state, read_from
+from shared.broker.envelope import Envelope
+from shared.broker.outcome import Outcome, publish_and_wait
+from shared.broker.publisher import Publisher
+from shared.broker.streams import Durable, ensure_consumer, provision
+from shared.domain.events import (
+    Event,
+    IntakeRejected,
+    JobArchived,
+    JobArchiveRequested,
+    JobArchivingFailed,
+    JobDeleted,
+    JobImported,
+    JobMetadataEdited,
+    JobStarted,
+    JobStopped,
+    JobTagged,
+    JobUntagged,
+    NodesReported,
+    Tag,
+    TagCreated,
+    TagRemoved,
+)
+from shared.errors import UserError
+from tests.deploy.conftest import ROOT, USERS, Broker
+
+pytestmark = pytest.mark.timeout(60)
+PREFIX = "jobtide"
+COMPLAINT_WAIT_S = 5.0
+FORBIDDEN_WAIT_S = 0.3  # a request that the broker refuses is never answered
+
+
+def envelope(event: Event, *, message_id: str = "1", reply_to: str | None = None) -> Envelope:
+    return Envelope(event, message_id, "/tests/deploy", datetime.now(UTC), reply_to=reply_to)
+
+
+def events_of(user: str) -> Sequence[Event]:
+    """One of each event that the service publishes, with the least that gives its subject."""
+    kinds: dict[str, list[type[Event]]] = {
+        "ingest": [JobStarted, JobStopped, NodesReported, IntakeRejected],
+        "archiver": [JobArchived, JobArchivingFailed],
+        "gateway": [
+            *(JobStarted, JobStopped, JobTagged, JobUntagged, TagCreated, TagRemoved),
+            *(JobMetadataEdited, JobDeleted, JobArchiveRequested, NodesReported),
+        ],
+        "operator": [JobImported, JobArchiveRequested, JobStarted, IntakeRejected, TagCreated],
+        "jobstore": [],
+        "adapter": [],
+    }
+    return [kind.model_construct(cluster="fritz", tag=Tag(type="t", name="n")) for kind in kinds[user]]
+
+
+async def provisioned(broker: Broker) -> None:
+    async with broker.connected("operator") as (client, complaints):
+        await provision(client, broker.settings("operator"))
+        assert await provision(client, broker.settings("operator")) == []
+        await add_cluster(client, broker.settings("operator"), CLUSTER)
+        assert complaints == []
+
+
+CLUSTER = (ROOT / "deploy" / "smoke-cluster.json").read_bytes()
+
+
+async def refused(client: Client, subject: str, complaints: list[str]) -> bool:
+    """Whether the broker keeps ``client`` from publishing to ``subject``."""
+    await client.publish(subject, b"{}")
+    return await complained(client, complaints)
+
+
+async def complained(client: Client, complaints: list[str]) -> bool:
+    """Whether the broker said no to what was sent last; its word may come a little after the round trip."""
+    await client.flush()
+    try:
+        async with asyncio.timeout(COMPLAINT_WAIT_S):
+            while not complaints:
+                await asyncio.sleep(0.005)
+    except TimeoutError:
+        return False
+    return "permissions violation" in complaints[-1]
+
+
+@pytest.mark.parametrize("user", [user for user in USERS if user != "adapter"])
+async def test_every_service_reads_the_clusters(broker: Broker, user: str) -> None:
+    await provisioned(broker)
+    async with broker.connected(user) as (client, complaints):
+        directory = ClusterDirectory(client, broker.settings(user))
+        assert await directory.refresh()
+        assert list(directory) == ["smoke"]
+        assert complaints == []
+
+
+@pytest.mark.parametrize("user", ["ingest", "archiver", "gateway", "operator"])
+async def test_each_publisher_publishes_its_events(broker: Broker, user: str) -> None:
+    await provisioned(broker)
+    async with broker.connected(user) as (client, complaints):
+        publisher = Publisher(client, PREFIX)
+        for number, event in enumerate(events_of(user)):
+            assert await publisher.publish([envelope(event, message_id=str(number))], deadline_s=3)
+        assert complaints == []
+
+
+@pytest.mark.parametrize(
+    ("user", "stream", "subject"), [("ingest", "INTAKE", "cc.job.event"), ("archiver", "EVENTS", "jobtide.job.stopped.x")]
+)
+async def test_a_work_queue_is_created_read_and_acknowledged_by_its_owner(broker: Broker, user: str, stream: str, subject: str) -> None:
+    await provisioned(broker)
+    filters = ("cc.job.event", "cc.node.state") if user == "ingest" else ("jobtide.job.stopped.>", "jobtide.job.archive_requested.>")
+    queue = Durable(stream, user, filters, ack_wait_s=30, max_ack_pending=10)
+    async with broker.connected("operator") as (operator, _), broker.connected(user) as (client, complaints):
+        await operator.jetstream().publish(subject, b"raw")
+        js = client.jetstream(timeout=3)
+        assert (await log_state(client, stream)).last_sequence == 1
+        assert await ensure_consumer(js, queue) == "created"
+        assert await ensure_consumer(js, queue) is None
+        subscription = await js.pull_subscribe_bind(durable=user, stream=stream)
+        (message,) = await subscription.fetch(1, timeout=3)
+        await message.in_progress()
+        await message.nak()
+        (message,) = await subscription.fetch(1, timeout=3)
+        await message.ack_sync()
+        one_filter = Durable(stream, user, filters[:1], ack_wait_s=20, max_ack_pending=10)
+        assert await ensure_consumer(js, one_filter) == "updated"
+        assert complaints == []
+
+
+@pytest.mark.parametrize("user", ["jobstore", "operator"])
+async def test_the_projection_reads_both_logs_from_its_own_position(broker: Broker, user: str) -> None:
+    await provisioned(broker)
+    async with broker.connected("ingest") as (ingest, _), broker.connected(user) as (client, complaints):
+        publisher = Publisher(ingest, PREFIX)
+        for event in events_of("ingest"):
+            await publisher.publish([envelope(event, message_id=event.name)], deadline_s=3)
+        for stream, count in (("EVENTS", 3), ("NODES", 1)):
+            assert (await log_state(client, stream)).last_sequence == count
+            async with read_from(client, stream, 1) as cursor:
+                assert len(await cursor.batch(100)) == count
+        assert complaints == []
+
+
+async def test_the_gateway_hears_from_the_jobstore_what_became_of_an_event(broker: Broker) -> None:
+    await provisioned(broker)
+    async with broker.connected("jobstore") as (jobstore, complaints), broker.connected("gateway") as (gateway, more):
+        inbox = gateway.new_inbox()
+        (stop, *_) = [event for event in events_of("gateway") if isinstance(event, JobStopped)]
+        waiting = asyncio.create_task(publish_and_wait(gateway, Publisher(gateway, PREFIX), envelope(stop, reply_to=inbox), timeout_s=5))
+        async with read_from(jobstore, "EVENTS", 1) as cursor:
+            async with asyncio.timeout(10):
+                while not await cursor.batch(1):
+                    pass
+            await jobstore.publish(inbox, Outcome(sequence=1, kind="applied", job=1).model_dump_json().encode())
+        assert (await waiting).kind == "applied"
+        for stream, consumer in (("INTAKE", "ingest"), ("EVENTS", "archiver")):
+            await gateway.jetstream(timeout=3).stream_info(stream)
+            with pytest.raises(NotFoundError):
+                await gateway.jetstream(timeout=3).consumer_info(stream, consumer)
+        assert complaints == more == []
+
+
+async def test_the_adapter_publishes_to_the_intake_and_may_have_it_acknowledged(broker: Broker) -> None:
+    await provisioned(broker)
+    async with broker.connected("adapter") as (adapter, complaints), broker.connected("operator") as (operator, _):
+        await adapter.publish("cc.job.event", b"job")
+        await adapter.publish("cc.node.state", b"node")
+        acknowledgement = await adapter.request("cc.job.event", b"job", timeout=3)
+        assert b'"INTAKE"' in acknowledgement.data
+        assert (await operator.jetstream().stream_info("INTAKE")).state.messages == 3
+        assert complaints == []
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "jobtide.job.started.fritz",
+        "jobtide.intake.rejected",
+        "cc.job.other",
+        "$JS.API.INFO",
+        "$JS.API.STREAM.INFO.INTAKE",
+        "$JS.API.STREAM.PURGE.INTAKE",
+        "$JS.API.CONSUMER.CREATE.EVENTS",
+        "$JS.ACK.INTAKE.ingest.1.1.1.1.1",
+        "$KV.clusters.fritz",
+        "$SYS.REQ.SERVER.PING",
+        "_INBOX.any",
+    ],
+)
+async def test_the_adapter_may_publish_nowhere_else(broker: Broker, subject: str) -> None:
+    async with broker.connected("adapter") as (adapter, complaints):
+        assert await refused(adapter, subject, complaints)
+
+
+@pytest.mark.parametrize("subject", ["cc.job.event", "jobtide.>", "_INBOX.>", ">"])
+async def test_the_adapter_reads_nothing(broker: Broker, subject: str) -> None:
+    async with broker.connected("adapter") as (adapter, complaints):
+        await adapter.subscribe(subject)
+        assert await complained(adapter, complaints)
+
+
+@pytest.mark.parametrize("header", [None, "Nats-Trace-Dest"], ids=["reply", "trace"])
+async def test_an_adapter_cannot_have_the_broker_write_into_the_log_for_it(broker: Broker, header: str | None) -> None:
+    """The broker publishes acknowledgements, and traces, to subjects that the publisher names."""
+    await provisioned(broker)
+    targets = ("jobtide.job.started.fritz", "$KV.clusters.fritz", "$JS.API.STREAM.PURGE.EVENTS", "$JS.API.STREAM.DELETE.NODES")
+    async with broker.connected("operator") as (operator, _), broker.connected("adapter") as (adapter, _):
+        js = operator.jetstream()
+        await Publisher(operator, PREFIX).publish([envelope(events_of("operator")[0])])
+        streams = ("EVENTS", "NODES", "KV_clusters")
+        before = [(await js.stream_info(stream)).state for stream in streams]
+        for target in targets:
+            if header is None:
+                await adapter.publish("cc.job.event", b"x", reply=target)
+            else:
+                await adapter.publish("cc.job.event", b"x", headers={header: target})
+        await adapter.request("cc.job.event", b"last", timeout=3)
+        assert [(await js.stream_info(stream)).state for stream in streams] == before
+
+
+@pytest.mark.parametrize(
+    ("user", "subject"),
+    [
+        ("ingest", "jobtide.job.deleted.fritz"),
+        ("ingest", "$KV.clusters.fritz"),
+        ("ingest", "$JS.API.STREAM.PURGE.INTAKE"),
+        ("ingest", "$JS.API.CONSUMER.DELETE.INTAKE.ingest"),
+        ("ingest", "$JS.API.CONSUMER.CREATE.EVENTS"),
+        ("jobstore", "jobtide.job.started.fritz"),
+        ("jobstore", "cc.job.event"),
+        ("jobstore", "$JS.API.STREAM.UPDATE.EVENTS"),
+        ("jobstore", "$JS.API.CONSUMER.DELETE.EVENTS.archiver"),
+        ("jobstore", "$JS.API.CONSUMER.MSG.NEXT.EVENTS.archiver"),
+        ("archiver", "jobtide.job.started.fritz"),
+        ("archiver", "$JS.API.CONSUMER.MSG.NEXT.INTAKE.ingest"),
+        ("archiver", "$JS.API.STREAM.DELETE.EVENTS"),
+        ("gateway", "jobtide.job.archived.fritz"),
+        ("gateway", "jobtide.intake.rejected"),
+        ("gateway", "cc.job.event"),
+        ("gateway", "$KV.clusters.fritz"),
+        ("gateway", "$JS.API.STREAM.DELETE.EVENTS"),
+        ("gateway", "$JS.API.CONSUMER.MSG.NEXT.INTAKE.ingest"),
+    ],
+)
+async def test_a_service_may_not_do_the_work_of_another(broker: Broker, user: str, subject: str) -> None:
+    async with broker.connected(user) as (client, complaints):
+        assert await refused(client, subject, complaints)
+
+
+async def test_a_request_that_is_not_allowed_has_no_effect(broker: Broker) -> None:
+    await provisioned(broker)
+    async with broker.connected("gateway") as (gateway, _), broker.connected("operator") as (operator, _):
+        with pytest.raises((NatsTimeoutError, TimeoutError)):
+            await gateway.request("$JS.API.STREAM.DELETE.EVENTS", b"", timeout=FORBIDDEN_WAIT_S)
+        assert await operator.jetstream().stream_info("EVENTS")
+
+
+async def test_a_wrong_password_is_refused(broker: Broker) -> None:
+    wrong = Broker(broker.url, dict.fromkeys(USERS, "wrong"))
+    with pytest.raises(UserError, match="refuses user 'operator'"):
+        await dial(wrong.settings("operator"), "test")
