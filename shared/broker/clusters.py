@@ -43,6 +43,11 @@ class ClusterDirectory(Mapping[str, Cluster]):
     def __len__(self) -> int:
         return len(self._clusters)
 
+    @property
+    def is_read(self) -> bool:
+        """Whether the bucket was read at least once."""
+        return self._seen >= 0
+
     def raw(self, name: str) -> bytes:
         """The cluster.json as it was added."""
         return self._raw[name]
