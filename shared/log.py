@@ -13,7 +13,9 @@ def configure(settings: LogSettings) -> None:
     as_text = settings.format == "text" or (settings.format == "auto" and sys.stderr.isatty())
     level = getattr(logging, settings.level.upper())
     renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if as_text else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        if as_text
+        else structlog.processors.JSONRenderer()
     )
     shared_steps: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,

@@ -14,9 +14,6 @@ from shared.database.tables import ProjectionTables
 from shared.domain.events import Event, JobFacts, JobStopped, JobTagged, JobUntagged, Tag, TagCreated, TagRemoved
 from shared.domain.values import JobState
 
-_ENDED = ("job_state", "duration", "stop_seq", "is_overdue", "monitoring_status")
-_ARCHIVED = ("monitoring_status", "footprint", "energy", "energy_footprint")
-
 
 class JobStore:
     """Reads and writes one set of tables; the caller owns the transaction."""
@@ -28,7 +25,7 @@ class JobStore:
             job.id, job.job_id, job.cluster, job.start_time, job.job_state, job.duration, job.monitoring_status, job.is_overdue
         )
         self._insert_job = insert(tables.job)
-        self._updates: dict[tuple[str, ...], Any] = {columns: self._update(columns) for columns in (_ENDED, _ARCHIVED)}
+        self._updates: dict[tuple[str, ...], Any] = {}
 
     def _update(self, columns: tuple[str, ...]) -> Any:
         return (
@@ -132,7 +129,9 @@ class JobStore:
                 row["b_id"] = job.id
                 groups.setdefault(tuple(job.changes), []).append(row)
         for columns, rows in groups.items():
-            await write_rows(connection, self._updates.get(columns) or self._update(columns), rows)
+            if columns not in self._updates:
+                self._updates[columns] = self._update(columns)
+            await write_rows(connection, self._updates[columns], rows)
 
     async def _delete_jobs(self, connection: AsyncConnection, ids: set[int]) -> None:
         if ids:
