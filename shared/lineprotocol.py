@@ -87,7 +87,8 @@ def _parse(line: bytes, number: int) -> Point | BadLine | None:
     if not text or text.startswith(b"#"):
         return None
     try:
-        parsed = parse_line(text)
+        # Never bytes: line_protocol_parser 2.0.1 ends the process on a field value that is not UTF-8.
+        parsed = parse_line(text.decode("utf-8", "replace"))
     except LineFormatError as e:
         return BadLine(number, str(e) or "not line protocol", text[:EXCERPT_BYTES])
     except (ValueError, OverflowError) as e:  # UnicodeError, embedded NUL

@@ -143,7 +143,7 @@ class Translator:
             states, has_rest = read_object(NodeStatePayload, payload)
             intake.agree_on_cluster(subject_cluster, states.cluster)
             report, refusals = intake.nodes_reported(states, self._clusters)
-            return report if report.nodes else None, refusals, has_rest
+            return report if report.nodes or not refusals else None, refusals, has_rest
         if function == "start_job":
             start, has_rest = read_object(StartPayload, payload)
             intake.agree_on_cluster(subject_cluster, start.cluster)

@@ -1,0 +1,65 @@
+"""No input stops ingest: whatever arrives ends in events or rejections."""
+
+import gc
+from collections import Counter
+from datetime import UTC, datetime
+
+import psutil
+import pytest
+
+from services.ingest.translate import IntakeSubjects, RawMessage, Translator
+from shared.broker.envelope import Envelope, Recorded, read
+from shared.domain import reasons
+from shared.domain.events import IntakeRejected, JobStarted
+from shared.settings import NatsSettings
+from tests.support.builders import start_line
+from tests.support.clusters import sample_clusters
+from tests.support.mutations import mutated_lines
+
+LINES = 200_000
+WARM_UP = 40_000
+MOST_GROWTH = 24 * 1024 * 1024
+RECEIVED = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def _translate(translator: Translator, sequence: int, data: bytes) -> list[Envelope]:
+    subject = "cc.node.state" if data.startswith(b"nodestate") else "cc.job.event"
+    return translator.translate(RawMessage(subject, data, "INTAKE@now", sequence, RECEIVED))
+
+
+def _is_blank(data: bytes) -> bool:
+    """Nothing that could become an event: only comments and empty lines."""
+    return all(not line.strip(b" \r") or line.strip(b" \t").startswith(b"#") for line in data.split(b"\n"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_mutated_lines_end_in_events_or_rejections_and_memory_stays_flat() -> None:
+    translator = Translator(IntakeSubjects(NatsSettings()), sample_clusters(), 8 * 1024 * 1024)
+    process = psutil.Process()
+    outcomes: Counter[str] = Counter()
+    before = 0
+    for number, data in enumerate(mutated_lines(seed=3, count=LINES), start=1):
+        envelopes = _translate(translator, number, data)
+        assert envelopes or not data or _is_blank(data), f"line {number} vanished: {data!r}"
+        for envelope in envelopes:
+            outcomes[envelope.event.code if isinstance(envelope.event, IntakeRejected) else envelope.event.name] += 1
+            stored = read(number, envelope.headers(), envelope.body(), RECEIVED)
+            assert isinstance(stored, Recorded), f"line {number} made an event that cannot be read: {data!r}"
+        if number == WARM_UP:
+            gc.collect()
+            before = process.memory_info().rss
+    gc.collect()
+    growth = process.memory_info().rss - before
+    assert outcomes[reasons.INTERNAL] == 0, outcomes
+    assert growth < MOST_GROWTH, f"{growth / 1024 / 1024:.1f} MiB more after {LINES - WARM_UP} lines"
+    assert outcomes["job.started"] > LINES / 100
+    assert outcomes["job.stopped"] > LINES / 100
+    assert len(outcomes) > 12, outcomes
+
+
+def test_a_payload_that_is_not_utf8_keeps_its_readable_part() -> None:
+    translator = Translator(IntakeSubjects(NatsSettings()), sample_clusters(), 8 * 1024 * 1024)
+    (envelope,) = _translate(translator, 1, start_line(1, user="ali-ce").replace(b"ali-ce", b"ali\xe2ce"))
+    assert isinstance(envelope.event, JobStarted)
+    assert envelope.event.user == "ali\ufffdce"
