@@ -15,7 +15,7 @@ from shared.database.tables import ProjectionTables
 from shared.domain.events import NodeReport, NodesReported
 
 CLEANING_STEP_S = 60  # history is cut at whole minutes of event time, so that a rebuild cuts at the same place
-_NODES_PER_EVENT = 100_000
+NODES_PER_EVENT = 100_000
 _REPORTED = ("node_state", "states", "cpus_allocated", "memory_allocated", "gpus_allocated", "jobs_running")
 
 
@@ -91,7 +91,7 @@ class NodesApplier:
             or now - before["kept_at"] >= self._unchanged_s
         )
         if is_news:
-            history.append({"id": record.sequence * _NODES_PER_EVENT + index, "node_id": id_, "time_stamp": now, **values})
+            history.append({"id": record.sequence * NODES_PER_EVENT + index, "node_id": id_, "time_stamp": now, **values})
         nodes[id_] = {
             "id": id_,
             "hostname": report.hostname,

@@ -63,6 +63,10 @@ class Cursor:
 
         Raises Unavailable when the reading must be started again from the position.
         """
+        return [_read(message) for message in await self.raw_batch(most)]
+
+    async def raw_batch(self, most: int) -> list[Msg]:
+        """As ``batch``, the messages as they are."""
         try:
             messages = await self._subscription.fetch(most, timeout=QUIET_S)
         except (NatsTimeoutError, TimeoutError):
@@ -71,7 +75,9 @@ class Cursor:
         except (NatsError, OSError) as e:
             raise Unavailable(f"the reading of {self._stream} broke: {e!r}") from e
         self._behind_since = None
-        return [self._accept(message) for message in messages]
+        for message in messages:
+            self._accept(message)
+        return messages
 
     async def _suspect(self) -> None:
         """Quiet, or a consumer that the broker lost: twice quiet while the stream had more is the second."""
@@ -80,13 +86,17 @@ class Cursor:
             raise Unavailable(f"the reading of {self._stream} stands still at {self._position} of {last_sequence}")
         self._behind_since = self._position if last_sequence > self._position else None
 
-    def _accept(self, message: Msg) -> Recorded | Unreadable:
+    def _accept(self, message: Msg) -> None:
         metadata = message.metadata
         if metadata.sequence.consumer != self._delivered + 1:
             raise Unavailable(f"{self._stream}: delivery {self._delivered + 1} is missing")
         self._delivered += 1
         self._position = metadata.sequence.stream
-        return read(metadata.sequence.stream, message.headers, message.data, metadata.timestamp)
+
+
+def _read(message: Msg) -> Recorded | Unreadable:
+    metadata = message.metadata
+    return read(metadata.sequence.stream, message.headers, message.data, metadata.timestamp)
 
 
 @asynccontextmanager

@@ -235,6 +235,12 @@ class HousekeepingDue(Event):
     walltime_grace_s: int | None = None
 
 
+class LogContinued(Event):
+    """Fills a sequence that was lost with an older log; changes nothing."""
+
+    name: ClassVar[str] = "housekeeping.log_continued"
+
+
 EVENT_TYPES: dict[str, type[Event]] = {
     event.name: event
     for event in (
@@ -253,6 +259,7 @@ EVENT_TYPES: dict[str, type[Event]] = {
         NodesReported,
         IntakeRejected,
         HousekeepingDue,
+        LogContinued,
     )
 }
 

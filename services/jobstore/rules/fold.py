@@ -10,6 +10,7 @@ from shared.domain.events import (
     JobImported,
     JobStarted,
     JobStopped,
+    LogContinued,
     TagCreated,
     TagRemoved,
     encode,
@@ -36,6 +37,8 @@ def fold(world: World, record: Recorded | Unreadable, limits: Limits) -> Decisio
             decision = jobs.import_(world, record, event)
         case IntakeRejected():
             world.refusals.append(_intake_refusal(record, event))
+            return Decision("applied")
+        case LogContinued():
             return Decision("applied")
         case TagCreated():
             decision = edits.create_tag(world, record, event)

@@ -1,0 +1,204 @@
+"""A second set of tables from the log, switched in beside running readers and a running jobstore."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import structlog
+from nats.aio.client import Client
+from sqlalchemy import MetaData, insert, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.schema import CreateIndex, CreateTable, DropTable
+
+from services.jobstore.app import events_applier, nodes_applier
+from services.jobstore.nodes import NODES_PER_EVENT
+from services.jobstore.position import Position, Positions
+from services.jobstore.projection import Applier
+from services.jobstore.settings import Settings
+from shared.broker.cursor import LogState, log_state, read_from
+from shared.broker.envelope import Recorded
+from shared.broker.streams import EVENTS, NODES
+from shared.database.engine import transaction
+from shared.database.tables import projection_tables, tables
+from shared.domain.events import JobImported
+from shared.errors import Unavailable
+
+log = structlog.get_logger()
+
+PREFIX = "rebuild_"
+BATCH = 5000
+MOST_QUIET_FETCHES = 10  # while the stream says that there is more
+
+Progress = Callable[[str, int, int], None]  # stream, events applied, events in all
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedJob:
+    """A job whose start has left the log; ``id`` is its database id, which the archive keeps."""
+
+    id: int
+    event: JobImported
+
+
+class Rebuild:
+    """Builds the tables anew. One at a time per database; what an unfinished one left is dropped first."""
+
+    def __init__(self, client: Client, engine: AsyncEngine, settings: Settings) -> None:
+        self._client = client
+        self._engine = engine
+        self._settings = settings
+        self._new = projection_tables(MetaData(), PREFIX)
+        self._appliers: dict[str, Applier] = {
+            EVENTS: events_applier(settings, self._new),
+            NODES: nodes_applier(settings, self._new),
+        }
+
+    async def run(self, archived: Iterable[ArchivedJob], progress: Progress) -> dict[str, int]:
+        """Rebuild and switch; returns the last sequence of each stream in the new tables.
+
+        ``archived`` is asked only for jobs whose start is no longer in the log. Raises Unavailable.
+        """
+        await self._create()
+        states = {stream: await log_state(self._client, self._settings.nats.stream(stream)) for stream in (EVENTS, NODES)}
+        await self._seed(states, archived)
+        for stream, state in states.items():
+            await self._catch_up(stream, state.last_sequence, progress)
+        await self._index()
+        for stream in states:  # what came while the first part was applied and indexed
+            latest = await log_state(self._client, self._settings.nats.stream(stream))
+            await self._catch_up(stream, latest.last_sequence, progress)
+        return await self._switch(progress)
+
+    async def _create(self) -> None:
+        async with transaction(self._engine) as connection:
+            for table in self._new.all():
+                await connection.execute(DropTable(table, if_exists=True))
+                await connection.execute(CreateTable(table))
+                if table is not self._new.job:  # the large one gets its indexes when it is full
+                    for index in table.indexes:
+                        await connection.execute(CreateIndex(index))
+
+    async def _index(self) -> None:
+        if self._engine.dialect.name != "postgresql":
+            return  # SQLite cannot rename an index: they are made with the switch
+        async with transaction(self._engine) as connection:
+            await connection.execute(text("SET LOCAL statement_timeout = 0"))
+            for index in self._new.job.indexes:
+                await connection.execute(CreateIndex(index))
+
+    # what has left the log
+
+    async def _seed(self, states: dict[str, LogState], archived: Iterable[ArchivedJob]) -> None:
+        for stream, state in states.items():
+            first = state.first_sequence
+            async with transaction(self._engine) as connection:
+                if first > 1 and stream == EVENTS:
+                    await self._seed_jobs(connection, archived, first)
+                if first > 1 and stream == NODES:
+                    await self._seed_nodes(connection, first)
+                await Positions(self._new, stream).put(connection, Position(max(0, first - 1), state.created, 0.0))
+
+    async def _seed_jobs(self, connection: AsyncConnection, archived: Iterable[ArchivedJob], first: int) -> None:
+        gone = sorted((job for job in archived if job.id < first), key=lambda job: job.id)
+        for start in range(0, len(gone), BATCH):
+            await self._appliers[EVENTS].apply(connection, [Recorded(j.id, j.event, 0.0) for j in gone[start : start + BATCH]])
+
+    async def _seed_nodes(self, connection: AsyncConnection, first: int) -> None:
+        """Nodes and history of the reports that are gone, as the tables in use have them."""
+        node, state = tables.node, tables.node_state
+        history = (await connection.execute(select(state).where(state.c.id < first * NODES_PER_EVENT).order_by(state.c.id))).all()
+        newest = {row.node_id: row for row in history}
+        rows = []
+        for row in await connection.execute(select(node)):
+            before = newest.get(row.id)
+            if row.report_seq < first:
+                rows.append(dict(row._mapping))
+            elif before is not None:
+                rows.append({**row._mapping, **before._mapping, "id": row.id, "kept_at": before.time_stamp, "report_seq": 0})
+        columns = {column.name for column in node.columns}
+        if rows:
+            await connection.execute(insert(self._new.node), [{k: v for k, v in row.items() if k in columns} for row in rows])
+        if history:
+            await connection.execute(insert(self._new.node_state), [dict(row._mapping) for row in history])
+
+    # the log
+
+    async def _catch_up(self, stream: str, to: int, progress: Progress) -> None:
+        positions = Positions(self._new, stream)
+        async with transaction(self._engine) as connection:
+            position = await positions.get(connection)
+        assert position is not None
+        if position.sequence >= to:
+            return
+        quiet = 0
+        async with read_from(self._client, self._settings.nats.stream(stream), position.sequence + 1) as cursor:
+            while position.sequence < to:
+                batch = await cursor.batch(BATCH)
+                quiet = 0 if batch else quiet + 1
+                if quiet > MOST_QUIET_FETCHES:
+                    raise Unavailable(f"{stream}: no event after {position.sequence}, although it ends at {to}")
+                if not batch:
+                    continue
+                async with transaction(self._engine) as connection:
+                    await self._appliers[stream].apply(connection, batch)
+                    position = Position(batch[-1].sequence, position.created, batch[-1].time)
+                    await positions.put(connection, position)
+                progress(stream, position.sequence, to)
+
+    async def _switch(self, progress: Progress) -> dict[str, int]:
+        """The new tables take the names of the old ones, not behind them, in one transaction."""
+        async with transaction(self._engine) as connection:
+            if connection.dialect.name == "postgresql":
+                await connection.execute(text("SET LOCAL statement_timeout = 0"))
+            reached = {}
+            for stream, applier in self._appliers.items():
+                reached[stream] = await self._finish(connection, stream, applier)
+            await self._rename(connection)
+        for stream, sequence in reached.items():
+            progress(stream, sequence, sequence)
+        return reached
+
+    async def _finish(self, connection: AsyncConnection, stream: str, applier: Applier) -> int:
+        """Hold the old position, and apply the few events by which the new tables are behind it."""
+        old = await Positions(tables, stream).get(connection, lock=True)
+        positions = Positions(self._new, stream)
+        position = await positions.get(connection)
+        assert position is not None
+        if old is None or position.sequence >= old.sequence:
+            return position.sequence
+        quiet = 0
+        async with read_from(self._client, self._settings.nats.stream(stream), position.sequence + 1) as cursor:
+            while position.sequence < old.sequence:
+                batch = [record for record in await cursor.batch(BATCH) if record.sequence <= old.sequence]
+                quiet = 0 if batch else quiet + 1
+                if quiet > MOST_QUIET_FETCHES:
+                    raise Unavailable(f"{stream}: no event after {position.sequence}, although the database has {old.sequence}")
+                if batch:
+                    await applier.apply(connection, batch)
+                    position = Position(batch[-1].sequence, position.created, batch[-1].time)
+        await positions.put(connection, position)
+        return position.sequence
+
+    async def _rename(self, connection: AsyncConnection) -> None:
+        for old, new in zip(tables.all(), self._new.all(), strict=True):
+            await connection.execute(DropTable(old))
+            if connection.dialect.name == "sqlite":
+                for index in new.indexes if new is not self._new.job else ():
+                    await connection.execute(text(f'DROP INDEX "{index.name}"'))
+            await connection.execute(text(f'ALTER TABLE "{new.name}" RENAME TO "{old.name}"'))
+            if connection.dialect.name == "sqlite":
+                for index in old.indexes:
+                    await connection.execute(CreateIndex(index))
+        if connection.dialect.name == "postgresql":
+            names = await connection.execute(
+                text("SELECT indexname FROM pg_indexes WHERE schemaname = current_schema() AND starts_with(indexname, :prefix)"),
+                {"prefix": PREFIX},
+            )
+            for (name,) in names.all():  # an index behind a constraint takes the constraint's name along
+                await connection.execute(text(f'ALTER INDEX "{name}" RENAME TO "{name.removeprefix(PREFIX)}"'))
+
+
+async def rebuild(
+    client: Client, engine: AsyncEngine, settings: Settings, archived: Iterable[ArchivedJob], progress: Progress
+) -> dict[str, int]:
+    """See ``Rebuild.run``."""
+    return await Rebuild(client, engine, settings).run(archived, progress)
