@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import Row, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from cli.site import broker_of, find_site
@@ -37,13 +37,10 @@ def run_retry(data: Path | None, job: int | None, *, failed: bool) -> None:
             count, last = 0, 0
             while rows := await (_one(engine, job) if job is not None else _failed(engine, last)):
                 await publisher.publish(
-                    [
-                        Envelope(JobArchiveRequested(id=row.id, cluster=row.cluster), f"{run_id}:{row.id}", SOURCE, now, actor)
-                        for row in rows
-                    ]
+                    [Envelope(JobArchiveRequested(id=id_, cluster=cluster), f"{run_id}:{id_}", SOURCE, now, actor) for id_, cluster in rows]
                 )
                 count += len(rows)
-                last = rows[-1].id
+                last = rows[-1][0]
                 if job is not None:
                     break
             return count
@@ -52,17 +49,17 @@ def run_retry(data: Path | None, job: int | None, *, failed: bool) -> None:
     print("no job failed to be archived" if not count else f"asked for the archiving of {count} job{'s' if count != 1 else ''}")
 
 
-async def _failed(engine: AsyncEngine, after: int) -> list[Row[tuple[int, str]]]:
+async def _failed(engine: AsyncEngine, after: int) -> list[tuple[int, str]]:
     from shared.database.engine import transaction
     from shared.database.tables import tables
 
     job = tables.job.c
     query = select(job.id, job.cluster).where(job.monitoring_status == ARCHIVING_FAILED, job.id > after).order_by(job.id).limit(PAGE)
     async with transaction(engine) as connection:
-        return list((await connection.execute(query)).all())
+        return [(row.id, row.cluster) for row in await connection.execute(query)]
 
 
-async def _one(engine: AsyncEngine, id_: int) -> list[Row[tuple[int, str]]]:
+async def _one(engine: AsyncEngine, id_: int) -> list[tuple[int, str]]:
     """The job, by its database id. Raises UserError when it cannot be archived."""
     from shared.database.engine import transaction
     from shared.database.tables import tables
@@ -76,4 +73,4 @@ async def _one(engine: AsyncEngine, id_: int) -> list[Row[tuple[int, str]]]:
         raise UserError(f"--job: the job {id_} is running")
     if row.monitoring_status == MONITORING_DISABLED:
         raise UserError(f"--job: the job {id_} was started without monitoring")
-    return [row]
+    return [(row.id, row.cluster)]

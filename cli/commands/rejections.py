@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -16,7 +17,7 @@ FOLLOW_PAUSE_S = 1.0
 PAGE = 500
 
 
-async def newest(engine: AsyncEngine, most: int) -> Sequence[Row[tuple[object, ...]]]:
+async def newest(engine: AsyncEngine, most: int) -> Sequence[Row[Any]]:
     """The last ``most`` rejections, oldest first."""
     from shared.database.engine import transaction
     from shared.database.tables import tables
@@ -26,7 +27,7 @@ async def newest(engine: AsyncEngine, most: int) -> Sequence[Row[tuple[object, .
     return rows[::-1]
 
 
-async def after(engine: AsyncEngine, sequence: int) -> Sequence[Row[tuple[object, ...]]]:
+async def after(engine: AsyncEngine, sequence: int) -> Sequence[Row[Any]]:
     from shared.database.engine import transaction
     from shared.database.tables import tables
 
@@ -36,7 +37,7 @@ async def after(engine: AsyncEngine, sequence: int) -> Sequence[Row[tuple[object
         return (await connection.execute(query)).all()
 
 
-def describe(row: Row[tuple[object, ...]]) -> str:
+def describe(row: Row[Any]) -> str:
     """One line: when, where in the intake, why."""
     at = datetime.fromtimestamp(row.time, UTC).strftime("%Y-%m-%d %H:%M:%S")
     where = f"intake {row.intake_seq} line {row.line}" if row.intake_seq is not None else f"event {row.seq}"

@@ -31,6 +31,7 @@ class Queue:
     """A durable consumer: what waits, and what is in work."""
 
     name: str
+    done_to: int
     waiting: int
     in_work: int
 
@@ -70,7 +71,12 @@ async def streams_status(client: Client, nats: NatsSettings) -> list[StreamStatu
         except (NatsError, TimeoutError) as e:
             raise Unavailable(f"the broker does not answer for the stream {name}") from e
         queues = [
-            Queue(info.config.durable_name, info.num_pending or 0, info.num_ack_pending or 0)
+            Queue(
+                info.config.durable_name,
+                info.ack_floor.stream_seq if info.ack_floor else 0,
+                info.num_pending or 0,
+                info.num_ack_pending or 0,
+            )
             for info in consumers
             if info.config.durable_name
         ]
@@ -125,7 +131,7 @@ def _print(streams: Sequence[StreamStatus], database: DatabaseStatus, nats: Nats
         facts = (stream.name, f"{stream.messages:,}", _size(stream.size_bytes), f"{stream.last:,}")
         readers = [(kind, database.positions.get(kind, 0)) for kind in (EVENTS, NODES) if nats.stream(kind) == stream.name]
         lines = [("jobstore", f"{position:,}", f"{max(0, stream.last - position):,}") for _, position in readers]
-        lines += [(queue.name, "", f"{queue.waiting + queue.in_work:,}") for queue in stream.queues]
+        lines += [(queue.name, f"{queue.done_to:,}", f"{queue.waiting + queue.in_work:,}") for queue in stream.queues]
         for index, line in enumerate(lines or [("", "", "")]):
             log.add_row(*(facts if index == 0 else ("", "", "", "")), *line)
     jobs = Table("jobs", "", box=None, pad_edge=False)

@@ -1,18 +1,36 @@
 """`jobtide up`."""
 
 import asyncio
+import contextlib
+import sys
 from pathlib import Path
 
-from cli.embedded.folder import Running
+from cli.embedded.folder import DataFolder, Running, make_folder
+from cli.embedded.services import SiteSettings
 from cli.embedded.up import UpOptions, up
 from shared.log import configure
 from shared.settings import LogSettings, load
 
+LOG_FILE = "demo.log"
+
 
 def run_up(data: Path, http: str, nats: str, *, demo: bool) -> None:
     options = UpOptions(data, http, nats)
-    configure(load(LogSettings))
-    asyncio.run(up(options, on_ready=_print_addresses))
+    with contextlib.ExitStack() as stack:
+        if demo and sys.stdout.isatty():  # the display owns the terminal
+            make_folder(data)
+            log_file = stack.enter_context((data / LOG_FILE).open("a", buffering=1, encoding="utf-8"))
+            with contextlib.redirect_stderr(log_file):
+                configure(load(LogSettings))
+        else:
+            configure(load(LogSettings))
+
+        async def alongside(site: SiteSettings, running: Running, stop: asyncio.Event) -> None:
+            from cli.demo.run import run_demo
+
+            await run_demo(DataFolder(data), site, running, stop)
+
+        asyncio.run(up(options, on_ready=_print_addresses, alongside=alongside if demo else None))
 
 
 def _print_addresses(running: Running) -> None:

@@ -104,11 +104,19 @@ def is_locked(folder: DataFolder) -> bool:
     return False
 
 
+def make_folder(path: Path) -> None:
+    """Raises UserError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise UserError(f"cannot use {path} as data folder: {e.strerror}") from e
+
+
 @contextmanager
 def locked(folder: DataFolder) -> Iterator[None]:
     """Create the folder and hold it alone. Raises UserError when another site has it, or it cannot be written."""
+    make_folder(folder.root)
     try:
-        folder.root.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as e:
         raise UserError(f"cannot use {folder.root} as data folder: {e.strerror}") from e

@@ -1,0 +1,161 @@
+"""The simulated site at work: publishes what its schedulers do, and remembers where it was."""
+
+import asyncio
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import orjson
+import structlog
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+
+from cli.demo import adapter
+from cli.demo.machines import CLUSTERS, definition, nodes_of
+from cli.demo.scheduler import Job, Scheduler
+from cli.embedded.folder import write_whole
+from shared.backoff import Backoff, sleep_unless
+from shared.settings import NatsSettings
+
+log = structlog.get_logger()
+
+TICK_S = 0.5
+FLUSH_TIMEOUT_S = 2
+NODE_STATES_EVERY_S = 5.0
+ALL_NODES_EVERY_S = 60.0  # between these only nodes that changed are reported
+ODD_ONES_EVERY_S = 40.0
+FIRST_IDS = {"fritz": 1_400_001, "alex": 2_200_001}
+MOST_RUNNING = {"fritz": 260, "alex": 140}
+STARTS_PER_S = {"fritz": 3.0, "alex": 2.0}
+
+
+class Feed:
+    """Publishes with plain NATS, as adapters do. The state is on disk before a start is published and after a stop was."""
+
+    def __init__(self, client: Client, nats: NatsSettings, state_file: Path) -> None:
+        self._client = client
+        self._nats = nats
+        self._state_file = state_file
+        state = _read_state(state_file)
+        self._schedulers = {name: _scheduler(name, state.get(name)) for name in CLUSTERS}
+        self._reported: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in CLUSTERS}
+        self._node_states_at = self._all_nodes_at = self._odd_ones_at = 0.0
+        self.was_continued = bool(state)
+
+    @property
+    def running(self) -> int:
+        return sum(len(scheduler.running) for scheduler in self._schedulers.values())
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until ``stop``."""
+        pause = Backoff(first_s=TICK_S, most_s=5.0)
+        while not stop.is_set():
+            try:
+                await self._announce()
+                await self._feed(stop, pause)
+            except (NatsError, OSError, TimeoutError) as e:
+                log.warning("demo_waits_for_broker", error=repr(e))
+                await pause.wait(stop)
+
+    async def _announce(self) -> None:
+        """Start messages for all jobs that run: an adapter that was away, or whose broker was, sends them again."""
+        for scheduler in self._schedulers.values():
+            await self._publish_starts(scheduler, list(scheduler.running.values()))
+
+    async def _feed(self, stop: asyncio.Event, pause: Backoff) -> None:
+        before = time.monotonic()
+        while not stop.is_set():
+            now, passed_s = int(time.time()), time.monotonic() - before
+            before += passed_s
+            for scheduler in self._schedulers.values():
+                await self._turn(scheduler, now, passed_s)
+            await self._report_nodes(now)
+            await self._be_odd(now)
+            await self._flush()
+            self._save()
+            pause.reset()
+            await sleep_unless(stop, TICK_S)
+
+    async def _turn(self, scheduler: Scheduler, now: int, passed_s: float) -> None:
+        ended = scheduler.ended(now)
+        for job in ended:
+            await self._publish(self._nats.job_subjects[0], job.cluster, adapter.stop_line(job))
+        if ended:
+            await self._flush()
+            scheduler.forget(ended)
+        started = scheduler.start_some(now, passed_s)
+        if started:
+            self._save()
+            await self._publish_starts(scheduler, started)
+
+    async def _flush(self) -> None:
+        """The broker has what was published."""
+        await self._client.flush(timeout=FLUSH_TIMEOUT_S)
+
+    async def _publish_starts(self, scheduler: Scheduler, jobs: list[Job]) -> None:
+        nodes = {node.hostname: node for node in scheduler.nodes}
+        for job in jobs:
+            await self._publish(self._nats.job_subjects[0], job.cluster, adapter.start_line(job, nodes))
+
+    async def _report_nodes(self, now: int) -> None:
+        turn = time.monotonic()
+        if turn - self._node_states_at < NODE_STATES_EVERY_S:
+            return
+        everything = turn - self._all_nodes_at >= ALL_NODES_EVERY_S or not self._all_nodes_at
+        self._node_states_at = turn
+        self._all_nodes_at = turn if everything else self._all_nodes_at
+        for name, scheduler in self._schedulers.items():
+            states = adapter.node_states(scheduler)
+            changed = [state for host, state in states.items() if everything or self._reported[name].get(host) != state]
+            self._reported[name] = states
+            if changed:
+                await self._publish(self._nats.node_subjects[0], name, adapter.node_line(name, changed, now))
+
+    async def _be_odd(self, now: int) -> None:
+        """No site is without them: a line that is cut off, and a cluster that nobody configured."""
+        turn = time.monotonic()
+        if turn - self._odd_ones_at < ODD_ONES_EVERY_S:
+            return
+        is_first, self._odd_ones_at = not self._odd_ones_at, turn
+        if is_first:
+            return
+        lost = {"jobId": random.randint(1, 9999), "cluster": "testbed", "user": "ops", "startTime": now, "numNodes": 1}
+        start = adapter.line("job", lost | {"resources": [{"hostname": "t01"}]}, now, function="start_job")
+        odd = random.choice([start, start[: len(start) // 2]])
+        await self._publish(self._nats.job_subjects[0], "testbed", odd)
+
+    async def _publish(self, subject: str, cluster: str, data: bytes) -> None:
+        await self._client.publish(subject.replace("{cluster}", cluster), data)
+
+    def _save(self) -> None:
+        state = {
+            name: {
+                "seed": scheduler.seed,
+                "nextId": scheduler.next_id,
+                "running": [[job.job_id, job.start, job.end, job.placements] for job in scheduler.running.values()],
+            }
+            for name, scheduler in self._schedulers.items()
+        }
+        write_whole(self._state_file, orjson.dumps(state))
+
+
+def _scheduler(name: str, state: dict[str, Any] | None) -> Scheduler:
+    _, nodes = nodes_of(definition(name))
+    state = state or {"seed": f"{random.getrandbits(48):x}", "nextId": FIRST_IDS[name], "running": []}
+    running = {
+        job_id: Job(name, job_id, state["seed"], start, end, tuple((host, tuple(accelerators)) for host, accelerators in placements))
+        for job_id, start, end, placements in state["running"]
+    }
+    return Scheduler(name, nodes, state["seed"], state["nextId"], MOST_RUNNING[name], STARTS_PER_S[name], running)
+
+
+def _read_state(path: Path) -> dict[str, Any]:
+    try:
+        state = orjson.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, orjson.JSONDecodeError):
+        log.warning("demo_state_unreadable", path=str(path))
+        return {}
+    return state if isinstance(state, dict) else {}

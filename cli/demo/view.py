@@ -1,0 +1,74 @@
+"""The display of the demo: live on a terminal, a line now and then elsewhere."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from cli.demo.numbers import Numbers
+
+LINE_EVERY_S = 5.0
+
+
+class View(Protocol):
+    def show(self, numbers: Numbers) -> None: ...
+
+
+class Lines:
+    """For logs and pipes."""
+
+    def __init__(self) -> None:
+        self._next_at = 0.0
+
+    def show(self, numbers: Numbers) -> None:
+        if time.monotonic() < self._next_at:
+            return
+        self._next_at = time.monotonic() + LINE_EVERY_S
+        print(
+            f"running {numbers.running}  finished {numbers.finished}  archived {numbers.archived}"
+            f"  events {numbers.events} ({numbers.events_per_s:.1f}/s)  waiting {numbers.waiting}  rejected {numbers.rejections}",
+            flush=True,
+        )
+
+
+class Screen:
+    """Drawn again at each new set of numbers."""
+
+    def __init__(self, live: Live, started: float) -> None:
+        self._live = live
+        self._started = started
+
+    def show(self, numbers: Numbers) -> None:
+        self._live.update(_picture(numbers, time.monotonic() - self._started), refresh=True)
+
+
+def _picture(numbers: Numbers, up_s: float) -> Group:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(justify="right")
+    table.add_column(style="dim")
+    table.add_row("jobs running", f"{numbers.running:,}", "clusters fritz and alex")
+    table.add_row("jobs finished", f"{numbers.finished:,}", "")
+    failed = f", {numbers.archiving_failed:,} failed: jobtide archive retry --failed" if numbers.archiving_failed else ""
+    table.add_row("jobs archived", f"{numbers.archived:,}", f"{numbers.to_archive:,} to be archived{failed}")
+    table.add_row("events", f"{numbers.events:,}", f"{numbers.events_per_s:,.1f} per second")
+    table.add_row("lag", f"{numbers.waiting:,}", "events that are not in the database yet")
+    table.add_row("rejected", f"{numbers.rejections:,}", "some lines are wrong on purpose: jobtide rejections")
+    minutes, seconds = divmod(int(up_s), 60)
+    return Group(Text(), table, Text(f"\nup {minutes} min {seconds:02} s; Ctrl-C ends it", style="dim"))
+
+
+@contextmanager
+def display() -> Iterator[View]:
+    """Live when standard output is a terminal."""
+    if not sys.stdout.isatty():
+        yield Lines()
+        return
+    with Live(console=Console(), auto_refresh=False) as live:
+        yield Screen(live, time.monotonic())
