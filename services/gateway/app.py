@@ -1,0 +1,75 @@
+"""gateway on one page: database and broker -> routes -> HTTP."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+from aiohttp import web
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.gateway import swagger
+from services.gateway.addresses import AllowList
+from services.gateway.api import GROUPS
+from services.gateway.commands import Commands
+from services.gateway.http.cors import Cors
+from services.gateway.http.layers import Layers
+from services.gateway.http.routes import add_routes
+from services.gateway.link import BrokerLink
+from services.gateway.numbers import GatewayNumbers
+from services.gateway.queries.jobs import JobQueries
+from services.gateway.settings import GatewaySettings, Settings
+from services.gateway.site import SITE, Site
+from services.gateway.tokens import TokenVerifier
+from shared import metrics
+from shared.broker.streams import EVENTS
+from shared.database.engine import opened, ping
+from shared.health import Health, listening
+from shared.service import Report
+
+
+async def run(settings: Settings, stop: asyncio.Event, report: Report, *, clock: Callable[[], float] = time.time) -> None:
+    """Serve until ``stop``. Reads need the database only; writes answer 503 while the broker is away. Any number of replicas."""
+    health = Health("gateway")
+    is_connected = metrics.BROKER_CONNECTED.gauge(health.registry)
+    async with AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(opened(settings.database, read_only=True))
+        link = BrokerLink(settings.nats, lambda up: is_connected.set(int(up)))
+        health.check("database", lambda: ping(engine))
+        health.check("broker", lambda: link.client.jetstream(timeout=2).stream_info(settings.nats.stream(EVENTS)))
+        app = application(settings.gateway, make_site(settings, engine, link, clock), health)
+        async with asyncio.TaskGroup() as tasks:
+            served = asyncio.Event()  # the broker is kept until the last request has its answer
+            tasks.create_task(link.keep(served), name="broker")
+            try:
+                async with listening(app, settings.gateway.http) as address:
+                    report("gateway", http=address, health=address)
+                    await stop.wait()
+            finally:
+                served.set()
+
+
+def make_site(settings: Settings, engine: AsyncEngine, link: BrokerLink, clock: Callable[[], float]) -> Site:
+    gateway = settings.gateway
+    return Site(
+        settings=gateway,
+        engine=engine,
+        jobs=JobQueries(engine, gateway.chunk_rows),
+        link=link,
+        commands=Commands(link, engine, gateway.outcome_timeout_s),
+        tokens=TokenVerifier(gateway.jwt_public_key),
+        allow_list=AllowList(gateway.allowed_ips, gateway.trusted_proxies),
+        clock=clock,
+    )
+
+
+def application(settings: GatewaySettings, site: Site, health: Health) -> web.Application:
+    app = web.Application(client_max_size=settings.max_body_bytes)
+    app[SITE] = site
+    Layers(Cors(settings.cors_origins), GatewayNumbers(health.registry), settings.request_timeout_s).install(app)
+    add_routes(app, GROUPS)
+    swagger.add_to(app)
+    app.router.add_get("/healthz", health.healthz)
+    app.router.add_get("/readyz", health.readyz)
+    app.router.add_get("/metrics", health.metrics)
+    return app

@@ -1,0 +1,47 @@
+"""What a request may end with, besides success; ``http.layers`` turns each into one answer."""
+
+from http import HTTPStatus
+
+from shared.domain import reasons
+from shared.errors import JobtideError, Refused
+
+
+class RequestError(JobtideError):
+    """The request is answered with ``status`` and its text."""
+
+    def __init__(self, status: HTTPStatus, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+def bad_request(text: str) -> RequestError:
+    return RequestError(HTTPStatus.BAD_REQUEST, text)
+
+
+def forbidden(text: str) -> RequestError:
+    return RequestError(HTTPStatus.FORBIDDEN, text)
+
+
+def not_found(text: str) -> RequestError:
+    return RequestError(HTTPStatus.NOT_FOUND, text)
+
+
+def unauthorized(text: str) -> RequestError:
+    return RequestError(HTTPStatus.UNAUTHORIZED, text)
+
+
+_STATUS_OF_REASON = {
+    reasons.DUPLICATE_JOB: HTTPStatus.UNPROCESSABLE_ENTITY,
+    reasons.ALREADY_STOPPED: HTTPStatus.UNPROCESSABLE_ENTITY,
+    reasons.JOB_STILL_RUNNING: HTTPStatus.UNPROCESSABLE_ENTITY,
+    reasons.JOB_NOT_FOUND: HTTPStatus.NOT_FOUND,
+    reasons.TAG_NOT_FOUND: HTTPStatus.NOT_FOUND,
+    reasons.TAG_CONFLICT: HTTPStatus.CONFLICT,
+    reasons.TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    reasons.INTERNAL: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+
+
+def of_refusal(refused: Refused) -> RequestError:
+    """The same refusal as an answer; whatever is wrong with the input itself is 400."""
+    return RequestError(_STATUS_OF_REASON.get(refused.code, HTTPStatus.BAD_REQUEST), str(refused))

@@ -1,0 +1,117 @@
+"""The description of the API, OpenAPI 3.1, made of the routes that serve it."""
+
+import re
+from collections.abc import Iterable, Iterator
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import TypeAdapter
+from pydantic.json_schema import JsonSchemaMode
+
+from services.gateway.http.answers import JSON
+from services.gateway.http.routes import Route
+from services.gateway.models import Failure
+
+Json = dict[str, Any]
+Key = tuple[str, int]  # what of a route (its query, body or answer), and which one
+
+_REFERENCE = "#/components/schemas/{model}"
+_PATH_PARAMETER = re.compile(r"\{(\w+)\}")
+
+DESCRIPTION = (
+    "REST interface of jobtide, compatible with cc-backend 1.5. Every path may be written with or without a slash at its end. "
+    "Changes are events: an answer of success means that the change is in the log and in the database; 503 with a sequence "
+    "means that it is in the log, and that its outcome was not known in time."
+)
+
+
+def describe(routes: Iterable[Route], version: str) -> Json:
+    """The whole document; equal routes give equal documents."""
+    routes = list(routes)
+    schemas, definitions = _schemas(routes)
+    paths: dict[str, Json] = {}
+    for number, route in enumerate(routes):
+        for method in route.methods:
+            paths.setdefault(route.path, {})[method.lower()] = _operation(route, number, method, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "jobtide", "version": version, "description": DESCRIPTION},
+        "servers": [{"url": "/"}],
+        "security": [{"token": []}, {"bearer": []}],
+        "paths": {path: paths[path] for path in sorted(paths)},
+        "components": {
+            "securitySchemes": {
+                "token": {"type": "apiKey", "in": "header", "name": "X-Auth-Token", "description": "A JSON Web Token, EdDSA."},
+                "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+            },
+            "schemas": {name: definitions[name] for name in sorted(definitions)},
+        },
+    }
+
+
+def _types(routes: list[Route]) -> Iterator[tuple[Key, JsonSchemaMode, Any]]:
+    for number, route in enumerate(routes):
+        if route.query is not None:
+            yield ("query", number), "validation", route.query
+        if route.body is not None:
+            yield ("body", number), "validation", route.body
+        for status, kind in route.answers.items():
+            if kind is not None:
+                yield (f"answer {status}", number), "serialization", kind
+    yield ("failure", 0), "serialization", Failure
+
+
+def _schemas(routes: list[Route]) -> tuple[dict[Key, Json], dict[str, Json]]:
+    inputs = [(key, mode, TypeAdapter(kind)) for key, mode, kind in _types(routes)]
+    by_key, document = TypeAdapter.json_schemas(inputs, by_alias=True, ref_template=_REFERENCE)
+    definitions = dict(document.get("$defs", {}))
+    for route in routes:
+        if route.query is not None:
+            definitions.pop(route.query.__name__, None)  # query models appear as parameters only
+    return {key: schema for (key, _), schema in by_key.items()}, definitions
+
+
+def _operation(route: Route, number: int, method: str, schemas: dict[Key, Json]) -> Json:
+    result: Json = {
+        "operationId": route.handler.__name__ if method == route.methods[0] else f"{route.handler.__name__}_{method.lower()}",
+        "summary": route.summary,
+        "tags": [route.group],
+        "responses": _responses(route, number, schemas),
+    }
+    parameters = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "integer", "format": "int64"}}
+        for name in _PATH_PARAMETER.findall(route.path)
+    ]
+    if route.query is not None:
+        parameters += _parameters(route.query)
+    if parameters:
+        result["parameters"] = parameters
+    if route.body is not None:
+        result["requestBody"] = {"required": True, "content": {JSON: {"schema": schemas["body", number]}}}
+    return result
+
+
+def _parameters(query: type[Any]) -> list[Json]:
+    schema = TypeAdapter(query).json_schema(by_alias=True, ref_template=_REFERENCE)
+    required = schema.get("required", [])
+    parameters = []
+    for name, given in schema["properties"].items():
+        field = {key: value for key, value in given.items() if key not in ("title", "description")}
+        parameter = {"name": name, "in": "query", "required": name in required, "schema": field}
+        if "description" in given:
+            parameter["description"] = given["description"]
+        if field.get("type") == "array":
+            parameter |= {"style": "form", "explode": True}
+        parameters.append(parameter)
+    return parameters
+
+
+def _responses(route: Route, number: int, schemas: dict[Key, Json]) -> Json:
+    responses: Json = {}
+    for status, kind in route.answers.items():
+        responses[str(status)] = {"description": HTTPStatus(status).phrase}
+        if kind is not None:
+            responses[str(status)]["content"] = {JSON: {"schema": schemas[f"answer {status}", number]}}
+    for status in sorted(set(route.failures)):
+        responses[str(status)] = {"description": HTTPStatus(status).phrase, "content": {JSON: {"schema": schemas["failure", 0]}}}
+    return responses

@@ -1,0 +1,66 @@
+"""Query strings as pydantic models."""
+
+import re
+from typing import Annotated, Any, TypeVar, get_origin
+
+from aiohttp import web
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from services.gateway.errors import bad_request
+from shared.domain.values import INT64_MAX
+
+_INTEGER = re.compile(r"[+-]?[0-9]{1,30}")
+_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
+
+def integer(text: str) -> int:
+    """A 64-bit integer in decimal digits. Raises ValueError."""
+    if not _INTEGER.fullmatch(text):
+        raise ValueError(f"{text[:60]!r} is not an integer")
+    number = int(text)
+    if not -INT64_MAX - 1 <= number <= INT64_MAX:
+        raise ValueError(f"{text[:60]} is out of range")
+    return number
+
+
+def _strict(value: Any) -> Any:
+    return integer(value) if isinstance(value, str) else value
+
+
+Integer = Annotated[int, BeforeValidator(_strict)]
+Positive = Annotated[int, BeforeValidator(_strict), Field(ge=1, le=INT64_MAX)]
+
+
+class Query(BaseModel):
+    """Of a parameter given more than once the first counts, unless the field is a list. Unknown parameters are ignored."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True, extra="ignore", hide_input_in_errors=True)
+
+
+class StrictQuery(Query):
+    """Unknown parameters are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+Q = TypeVar("Q", bound=Query)
+
+
+def read_query(model: type[Q], request: web.BaseRequest) -> Q:
+    """Raises RequestError (400) with the parameter's name; also for a malformed percent escape anywhere."""
+    raw = request.raw_path if isinstance(request, web.Request) else ""
+    if _BAD_ESCAPE.search(raw.partition("?")[2]):
+        raise bad_request("malformed percent escape in the query string")
+    lists = {info.alias or name for name, info in model.model_fields.items() if get_origin(info.annotation) in (list, tuple)}
+    given = request.query
+    values = {key: given.getall(key) if key in lists else given.getall(key)[0] for key in given}
+    try:
+        return model.model_validate(values, by_name=False, by_alias=True)
+    except ValidationError as e:
+        first = e.errors(include_url=False, include_input=False)[0]
+        name = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise bad_request(f"invalid query parameter: {name}") from e
+        if first["type"] == "missing":
+            raise bad_request(f"missing required query parameter: {name}") from e
+        raise bad_request(f"query parameter {name}: {first['msg']}") from e

@@ -1,0 +1,80 @@
+"""The gateway's broker, which may be away: reads go on without it, writes are told so at once."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import structlog
+from nats.aio.client import Client
+
+from services.gateway.errors import bad_request
+from shared.broker.clusters import ClusterDirectory
+from shared.broker.connection import connected
+from shared.broker.publisher import Publisher
+from shared.domain.clusters import Cluster
+from shared.errors import Unavailable
+from shared.settings import NatsSettings
+
+log = structlog.get_logger()
+
+
+class BrokerLink:
+    """Connects in the background. What needs the broker raises Unavailable while it is away."""
+
+    def __init__(self, nats: NatsSettings, on_change: Callable[[bool], None]) -> None:
+        self.nats = nats
+        self._on_change = on_change
+        self._client: Client | None = None
+        self._publisher: Publisher | None = None
+        self._directory: ClusterDirectory | None = None
+
+    async def keep(self, stop: asyncio.Event) -> None:
+        """Hold the connection and follow the cluster definitions until ``stop``."""
+        try:
+            async with connected(self.nats, "gateway", stop, on_change=self._on_change) as client:
+                self._publisher = Publisher(client, self.nats.prefix)
+                self._directory = ClusterDirectory(client, self.nats)
+                self._client = client
+                try:
+                    await self._directory.refresh()
+                except Unavailable as e:
+                    log.warning("clusters_not_read", why=str(e))
+                await self._directory.keep_fresh(stop)
+        except Unavailable:
+            if not stop.is_set():
+                raise
+        finally:
+            self._client = None
+
+    @property
+    def client(self) -> Client:
+        if self._client is None or not self._client.is_connected:
+            raise Unavailable("the broker is away")
+        return self._client
+
+    @property
+    def publisher(self) -> Publisher:
+        _ = self.client
+        assert self._publisher is not None
+        return self._publisher
+
+    @property
+    def clusters(self) -> Mapping[str, Cluster]:
+        """All definitions as last read. Raises Unavailable before the first reading."""
+        if self._directory is None or not self._directory.is_read:
+            raise Unavailable("the cluster definitions were not read yet, the broker is away")
+        return self._directory
+
+    async def clusters_with(self, name: str) -> Mapping[str, Cluster]:
+        """All definitions; when ``name`` is not among them, they are read again first: it may have been added just now."""
+        if self._directory is None:
+            raise Unavailable("the cluster definitions were not read yet, the broker is away")
+        if name not in self._directory:
+            await self._directory.refresh()
+        return self._directory
+
+    def cluster(self, name: str) -> Cluster:
+        """Raises RequestError (400) for an unknown one."""
+        found = self.clusters.get(name)
+        if found is None:
+            raise bad_request(f"unknown cluster: {name}")
+        return found

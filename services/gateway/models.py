@@ -1,0 +1,142 @@
+"""The objects of answers. Handlers build plain dictionaries, which these describe; a test holds the two together."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from shared.domain.payloads import MetricStatistics
+from shared.domain.values import JobState, SharedNode
+
+
+class Answer(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", strict=True)
+
+
+class Failure(Answer):
+    """``status`` is the phrase of the HTTP status."""
+
+    status: str
+    error: str
+
+
+class Message(Answer):
+    msg: str
+
+
+class TagObject(Answer):
+    """``scope`` is ``global``, ``admin``, or the user whose private tag it is."""
+
+    type: str
+    name: str
+    scope: str
+    id: int
+
+
+class ResourceObject(Answer):
+    hostname: str
+    hwthreads: list[int] = []
+    accelerators: list[str] = []
+    configuration: str = ""
+
+
+class ConcurrentJobsObject(Answer):
+    """Always empty; kept for readers of the interface."""
+
+    items: None
+    count: Literal[0]
+
+
+class JobObject(Answer):
+    """A job; times in Unix seconds, durations in seconds, energy in kWh.
+
+    ``partition``, ``tags``, ``numHwthreads``, ``numAcc``, ``smt``, ``walltime``, ``arrayJobId`` and
+    ``monitoringStatus`` are absent when they are empty or 0.
+    """
+
+    id: int = Field(description="Database id: the sequence of the start in the log.")
+    job_id: int = Field(description="The scheduler's id.")
+    cluster: str
+    sub_cluster: str
+    partition: str = ""
+    project: str
+    user: str
+    shared: SharedNode
+    job_state: Annotated[JobState, Field(strict=False)]
+    tags: list[TagObject] = []
+    resources: list[ResourceObject]
+    num_nodes: int
+    num_hwthreads: int = 0
+    num_acc: int = 0
+    smt: int = 0
+    walltime: int = 0
+    array_job_id: int = 0
+    start_time: int
+    duration: int = Field(description="Of a running job: until now.")
+    monitoring_status: int = Field(0, ge=0, le=3, description="0 disabled, 1 running or archiving, 2 archiving failed, 3 archived.")
+    meta_data: dict[str, str] | None
+    footprint: dict[str, float] | None
+    energy: float
+    energy_footprint: dict[str, float] | None
+    statistics: dict[str, MetricStatistics] | None
+    concurrent_jobs: ConcurrentJobsObject
+
+
+class JobList(Answer):
+    """``items`` is the page size that was asked for."""
+
+    jobs: list[JobObject]
+    items: int
+    page: int
+
+
+class JobWithAllMetrics(Answer):
+    """``Data`` is metric, then scope, to series; null unless ``all-metrics=true``."""
+
+    meta: JobObject = Field(alias="Meta")
+    data: dict[str, dict[str, Any]] | None = Field(alias="Data")
+
+
+class MetricOfJob(Answer):
+    name: str
+    scope: str
+    metric: dict[str, Any]
+
+
+class JobWithMetrics(Answer):
+    meta: JobObject = Field(alias="Meta")
+    data: list[MetricOfJob] = Field(alias="Data")
+
+
+class UsedNodes(Answer):
+    """Host names by cluster, sorted."""
+
+    used_nodes: dict[str, list[str]]
+
+
+class RejectionObject(Answer):
+    """An input that could not take effect. ``time`` in Unix seconds."""
+
+    sequence: int = Field(description="In the log.")
+    time: float
+    code: str
+    field: str | None
+    text: str
+    subject: str | None
+    intake_sequence: int | None = Field(description="Of the raw message, for a replay.")
+    line: int | None
+    job_id: int | None
+    cluster: str | None
+    excerpt: str
+
+
+class RejectionList(Answer):
+    rejections: list[RejectionObject]
+    items: int
+    page: int
+
+
+class ClusterList(Answer):
+    """Cluster definitions, with the effective metrics of each subcluster."""
+
+    clusters: list[dict[str, Any]]

@@ -1,0 +1,170 @@
+"""Reading jobs: pages in a stable order, single jobs, their tags. Nothing here reads one row per job."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import orjson
+from sqlalchemy import ColumnElement, Select, literal, null, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.gateway.identity import User
+from services.gateway.queries.filters import JobFilter, conditions, readable_tags, visible_to
+from shared.database.engine import transaction
+from shared.database.tables import tables
+from shared.domain.values import INT64_MAX, JobState
+
+job, tag, jobtag = tables.job.c, tables.tag.c, tables.jobtag.c
+
+
+@dataclass(frozen=True, slots=True)
+class StoredJob:
+    """A row of ``job``; JSON columns are still text. Fields are named as the columns."""
+
+    id: int
+    job_id: int
+    cluster: str
+    subcluster: str
+    start_time: int
+    hpc_user: str
+    project: str
+    cluster_partition: str | None
+    array_job_id: int | None
+    duration: int
+    walltime: int
+    job_state: str
+    resources: str
+    num_nodes: int
+    num_hwthreads: int | None
+    num_acc: int | None
+    smt: int
+    shared: str
+    monitoring_status: int
+    energy: float
+    footprint: str | None
+    meta_data: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTag:
+    id: int
+    type: str
+    name: str
+    scope: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """``first`` is counted from 0; ``most`` may be larger than what fits in memory."""
+
+    most: int
+    first: int = 0
+    with_metadata: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class JobRows:
+    """Some jobs and the tags of each that the user may read."""
+
+    jobs: Sequence[StoredJob]
+    tags: dict[int, list[StoredTag]] = field(default_factory=dict)
+
+
+_COLUMNS: list[Any] = [tables.job.c[f.name] for f in fields(StoredJob)]
+_COLUMNS_WITHOUT_METADATA: list[Any] = [null().label("meta_data") if c.name == "meta_data" else c for c in _COLUMNS]
+
+
+class JobQueries:
+    """All reads of jobs. Every method raises Unavailable when the database is away."""
+
+    def __init__(self, engine: AsyncEngine, chunk_rows: int) -> None:
+        self._engine = engine
+        self._chunk_rows = chunk_rows
+
+    async def pages(self, user: User, wanted: JobFilter, page: Page) -> AsyncIterator[JobRows]:
+        """The jobs of one page, newest start first, in chunks; each chunk is a transaction of its own.
+
+        After the first chunk it goes on from the last job seen, so that jobs that come or go meanwhile
+        neither repeat nor hide others, and the cost of a chunk does not grow with its place.
+        """
+        left, after = page.most, None
+        statement = page_statement(user, wanted, with_metadata=page.with_metadata)
+        if page.first > INT64_MAX:
+            return
+        while left > 0:
+            size = min(left, self._chunk_rows)
+            chunk = statement.limit(size)
+            chunk = chunk.offset(page.first) if after is None else chunk.where(tuple_(job.start_time, job.id) < after)
+            rows = await self._rows(user, chunk)
+            if rows.jobs:
+                yield rows
+            if len(rows.jobs) < size:
+                return
+            left -= size
+            last = rows.jobs[-1]
+            after = tuple_(literal(last.start_time), literal(last.id))
+
+    async def by_id(self, user: User, key: int) -> JobRows | None:
+        return await self._one(user, job.id == key)
+
+    async def newest(self, user: User, wanted: JobFilter) -> JobRows | None:
+        """The job with the highest id among those that match."""
+        return await self._one(user, conditions(wanted))
+
+    async def _one(self, user: User, condition: ColumnElement[bool]) -> JobRows | None:
+        rows = await self._rows(user, select(*_COLUMNS).where(condition, visible_to(user)).order_by(job.id.desc()).limit(1))
+        return rows if rows.jobs else None
+
+    async def _rows(self, user: User, statement: Select[Any]) -> JobRows:
+        async with transaction(self._engine) as connection:
+            jobs = [StoredJob(*row) for row in await connection.execute(statement)]
+            if not jobs:
+                return JobRows(jobs)
+            found = await connection.execute(tags_statement(user, [stored.id for stored in jobs]))
+            tags: dict[int, list[StoredTag]] = {}
+            for key, *values in found:
+                tags.setdefault(key, []).append(StoredTag(*values))
+        return JobRows(jobs, tags)
+
+    async def keys(self, user: User, wanted: JobFilter) -> AsyncIterator[list[tuple[int, str]]]:
+        """Id and cluster of every job that matches, in chunks, by id."""
+        last = 0
+        while True:
+            statement = select(job.id, job.cluster).where(conditions(wanted), visible_to(user), job.id > last)
+            async with transaction(self._engine) as connection:
+                found = [(key, cluster) for key, cluster in await connection.execute(statement.order_by(job.id).limit(self._chunk_rows))]
+            if found:
+                yield found
+                last = found[-1][0]
+            if len(found) < self._chunk_rows:
+                return
+
+    async def used_nodes(self, user: User, before: int) -> dict[str, list[str]]:
+        """Host names by cluster of the running jobs that started before a time, sorted."""
+        used: dict[str, set[str]] = {}
+        running = JobFilter(states=(JobState.RUNNING,), started_to=before - 1)
+        last = 0
+        while True:
+            statement = select(job.id, job.cluster, job.resources).where(conditions(running), visible_to(user), job.id > last)
+            async with transaction(self._engine) as connection:
+                found = (await connection.execute(statement.order_by(job.id).limit(self._chunk_rows))).all()
+            for _, cluster, resources in found:
+                used.setdefault(cluster, set()).update(resource["hostname"] for resource in orjson.loads(resources))
+            if len(found) < self._chunk_rows:
+                return {cluster: sorted(used[cluster]) for cluster in sorted(used)}
+            last = found[-1][0]
+
+
+def page_statement(user: User, wanted: JobFilter, *, with_metadata: bool) -> Select[Any]:
+    """All jobs that match, newest start first; ties by id."""
+    columns = _COLUMNS if with_metadata else _COLUMNS_WITHOUT_METADATA
+    return select(*columns).where(conditions(wanted), visible_to(user)).order_by(job.start_time.desc(), job.id.desc())
+
+
+def tags_statement(user: User, keys: Sequence[int]) -> Select[Any]:
+    return (
+        select(jobtag.job_id, tag.id, tag.tag_type, tag.tag_name, tag.tag_scope)
+        .join(tables.tag, tag.id == jobtag.tag_id)
+        .where(jobtag.job_id.in_(keys), readable_tags(user))
+        .order_by(jobtag.job_id, tag.id)
+    )

@@ -1,0 +1,50 @@
+"""What the handlers of one gateway work with, and one call of a handler."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.gateway.addresses import AllowList
+from services.gateway.commands import Commands
+from services.gateway.errors import bad_request
+from services.gateway.http.query import integer
+from services.gateway.identity import User
+from services.gateway.link import BrokerLink
+from services.gateway.queries.jobs import JobQueries
+from services.gateway.settings import GatewaySettings
+from services.gateway.tokens import TokenVerifier
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """``clock`` gives Unix time."""
+
+    settings: GatewaySettings
+    engine: AsyncEngine
+    jobs: JobQueries
+    link: BrokerLink
+    commands: Commands
+    tokens: TokenVerifier
+    allow_list: AllowList
+    clock: Callable[[], float]
+
+
+SITE = web.AppKey("site", Site)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request that passed the guard."""
+
+    request: web.Request
+    site: Site
+    user: User
+
+    def number_in_path(self, name: str) -> int:
+        """Raises RequestError (400)."""
+        try:
+            return integer(self.request.match_info[name])
+        except ValueError as e:
+            raise bad_request(f"integer expected in path for {name}: {e}") from e

@@ -1,0 +1,79 @@
+"""The API's description and a page to try it, which loads nothing from elsewhere."""
+
+import importlib.util
+import mimetypes
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+import orjson
+from aiohttp import web
+
+from services.gateway.api import GROUPS
+from services.gateway.http.answers import JSON, encode, unknown_path
+from services.gateway.http.openapi import Json, describe
+
+_FILES = frozenset({"swagger-ui.css", "swagger-ui-bundle.js", "swagger-ui-standalone-preset.js", "favicon-32x32.png"})
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+  <meta charset="utf-8">
+  <title>jobtide API</title>
+  <link rel="stylesheet" href="swagger-ui.css">
+  <link rel="icon" href="favicon-32x32.png">
+</head>
+<body>
+  <div id="swagger-ui"></div>
+  <script src="swagger-ui-bundle.js"></script>
+  <script src="start.js"></script>
+</body>
+</html>
+"""
+_START = 'SwaggerUIBundle({url: "doc.json", dom_id: "#swagger-ui", deepLinking: true, validatorUrl: null});\n'
+
+
+def document() -> Json:
+    return describe((route for group in GROUPS for route in group.routes), version("jobtide"))
+
+
+def document_text() -> bytes:
+    """As it is committed: readable, with a line feed at its end."""
+    return orjson.dumps(document(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+@cache
+def _folder() -> Path:
+    """Where the package keeps its static files; found without importing it."""
+    spec = importlib.util.find_spec("swagger_ui")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent / "static"
+
+
+def add_to(app: web.Application) -> None:
+    description = encode(document()) + b"\n"
+
+    async def page(_: web.Request) -> web.StreamResponse:
+        return web.Response(text=_PAGE, content_type="text/html")
+
+    async def to_page(_: web.Request) -> web.StreamResponse:
+        raise web.HTTPMovedPermanently("/swagger/")
+
+    async def doc(_: web.Request) -> web.StreamResponse:
+        return web.Response(body=description, content_type=JSON)
+
+    async def start(_: web.Request) -> web.StreamResponse:
+        return web.Response(text=_START, content_type="text/javascript")
+
+    async def file(request: web.Request) -> web.StreamResponse:
+        name = request.match_info["name"]
+        if name not in _FILES:
+            return unknown_path()
+        return web.FileResponse(_folder() / name, headers={"Content-Type": mimetypes.guess_type(name)[0] or "application/octet-stream"})
+
+    app.router.add_get("/swagger", to_page)
+    app.router.add_get("/swagger/", page)
+    app.router.add_get("/swagger/index.html", page)
+    app.router.add_get("/swagger/doc.json", doc)
+    app.router.add_get("/swagger/start.js", start)
+    app.router.add_get("/swagger/{name}", file)

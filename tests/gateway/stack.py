@@ -1,0 +1,131 @@
+"""A gateway, and on request a jobstore, inside the test's event loop."""
+
+import asyncio
+import base64
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from yarl import URL
+
+from services.gateway.app import run as run_gateway
+from services.gateway.settings import GatewaySettings
+from services.gateway.settings import Settings as AllGatewaySettings
+from services.jobstore.app import run as run_jobstore
+from services.jobstore.settings import JobstoreSettings
+from services.jobstore.settings import Settings as AllJobstoreSettings
+from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings
+
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+UP_S = 20.0
+
+
+def public_key_text(key: Ed25519PrivateKey = KEY) -> str:
+    return base64.b64encode(key.public_key().public_bytes_raw()).decode()
+
+
+def token(*roles: str, user: str = "feeder", key: Ed25519PrivateKey = KEY, **claims: Any) -> str:
+    return jwt.encode({"sub": user, "roles": list(roles)} | claims, key, algorithm="EdDSA")
+
+
+class Client:
+    """HTTP with a token of the role ``api``, paths relative to the gateway, as written (no escaping of its own)."""
+
+    def __init__(self, session: aiohttp.ClientSession, address: str) -> None:
+        self._session = session
+        self.address = address
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        auth: str | None = None,
+        headers: dict[str, str] | None = None,
+        data: bytes | None = None,
+    ) -> tuple[int, Any]:
+        """Status, and the answer: decoded when it is JSON, None when it is empty, else its text."""
+        response = await self.raw(method, path, body, auth=auth, headers=headers, data=data)
+        text = await response.text()
+        if response.content_type == "application/json":
+            return response.status, await response.json()
+        return response.status, text or None
+
+    async def raw(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        auth: str | None = None,
+        headers: dict[str, str] | None = None,
+        data: bytes | None = None,
+    ) -> aiohttp.ClientResponse:
+        """``auth`` is a token; empty sends none."""
+        given = dict(headers or {})
+        credentials = token("api") if auth is None else auth
+        if credentials:
+            given.setdefault("X-Auth-Token", credentials)
+        url = URL(f"http://{self.address}{path}", encoded=True)
+        response = await self._session.request(method, url, json=body, data=data, headers=given, allow_redirects=False)
+        await response.read()
+        return response
+
+    async def get(self, path: str, **options: Any) -> tuple[int, Any]:
+        return await self.call("GET", path, **options)
+
+    async def post(self, path: str, body: Any = None, **options: Any) -> tuple[int, Any]:
+        return await self.call("POST", path, body, **options)
+
+
+@asynccontextmanager
+async def running(start: Callable[[asyncio.Event, Callable[..., None]], Any]) -> AsyncIterator[dict[str, str]]:
+    """Run one service until the block ends; yields the addresses it reported."""
+    stop, up, addresses = asyncio.Event(), asyncio.Event(), {}
+
+    def report(_: str, **found: str) -> None:
+        addresses.update(found)
+        up.set()
+
+    service = asyncio.ensure_future(start(stop, report))
+    waiting = asyncio.ensure_future(up.wait())
+    try:
+        await asyncio.wait({service, waiting}, timeout=UP_S, return_when=asyncio.FIRST_COMPLETED)
+        if service.done():
+            service.result()
+        assert up.is_set(), "the service did not come up"
+        yield addresses
+    finally:
+        waiting.cancel()
+        stop.set()
+        await asyncio.wait_for(service, UP_S)
+
+
+@asynccontextmanager
+async def gateway(
+    nats: NatsSettings,
+    database: DatabaseSettings,
+    archive: ArchiveSettings,
+    *,
+    clock: Callable[[], float] = time.time,
+    **settings: Any,
+) -> AsyncIterator[Client]:
+    group = GatewaySettings(http="127.0.0.1:0", jwt_public_key=public_key_text(), **settings)
+    everything = AllGatewaySettings(nats, database, archive, group)
+    async with (
+        running(lambda stop, report: run_gateway(everything, stop, report, clock=clock)) as addresses,
+        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30), auto_decompress=True) as session,
+    ):
+        yield Client(session, addresses["http"])
+
+
+@asynccontextmanager
+async def jobstore(nats: NatsSettings, database: DatabaseSettings) -> AsyncIterator[None]:
+    settings = AllJobstoreSettings(nats, database, JobstoreSettings(health="127.0.0.1:0"))
+    async with running(lambda stop, report: run_jobstore(settings, stop, report)):
+        yield
