@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import structlog
 from faststream import AckPolicy
 from faststream.message import StreamMessage
-from faststream.nats import JStream, NatsBroker, PullSub
+from faststream.nats import JStream, NatsBroker, NatsUserPassword, PullSub
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
@@ -105,8 +105,12 @@ async def _consuming(settings: Settings, queue: Durable, handler: BatchHandler, 
     async def raw_messages(message: StreamMessage[list[Msg]]) -> list[Msg]:
         return message.raw_message
 
+    options = connect_options(settings.nats, "ingest-intake")
+    # FastStream refuses nats-py's own names for these two.
+    security = NatsUserPassword(options.pop("user"), options.pop("password")) if "user" in options else None
     broker = NatsBroker(
-        **connect_options(settings.nats, "ingest-intake"),
+        **options,
+        security=security,
         apply_types=False,
         ack_policy=AckPolicy.MANUAL,
         graceful_timeout=STOP_GRACE_S,

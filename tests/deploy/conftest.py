@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import secrets
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pydantic import SecretStr
 
 from shared.broker.connection import connect_options
 from shared.settings import NatsSettings
+from tests.support.programs import nats_program
 
 ROOT = Path(__file__).parents[2]
 USERS = ("adapter", "ingest", "jobstore", "archiver", "gateway", "operator")
@@ -26,6 +26,11 @@ START_S = 15.0
 class Broker:
     url: str
     passwords: dict[str, str]
+    log_file: Path
+
+    def violations(self) -> list[str]:
+        """What the broker refused so far."""
+        return [line for line in self.log_file.read_text().splitlines() if "Violation" in line]
 
     def settings(self, user: str) -> NatsSettings:
         return NatsSettings(url=self.url, user=user, password=SecretStr(self.passwords[user]))
@@ -52,16 +57,17 @@ async def broker(tmp_path: Path) -> AsyncIterator[Broker]:
     passwords = {user: f"p{secrets.token_hex(8)}" for user in USERS}
     ports = tmp_path / "ports"
     ports.mkdir()
-    with (tmp_path / "nats.log").open("wb") as log:
+    log_file = tmp_path / "nats.log"
+    with log_file.open("wb") as log:
         process = await asyncio.create_subprocess_exec(
-            str(Path(sys.executable).with_name("nats-server")),
+            str(nats_program()),
             *("-c", str(ROOT / "deploy" / "nats.conf"), "--store_dir", str(tmp_path / "store")),
             *("-a", "127.0.0.1", "-p", "-1", "-m", "0", "--ports_file_dir", str(ports)),
             env=os.environ | {f"NATS_{user.upper()}_PASSWORD": password for user, password in passwords.items()},
             stderr=log,
         )
     try:
-        yield Broker(await _address(ports, process, tmp_path / "nats.log"), passwords)
+        yield Broker(await _address(ports, process, log_file), passwords, log_file)
     finally:
         if process.returncode is None:
             process.terminate()
