@@ -37,3 +37,21 @@ PROJECTION_LAG_SECONDS = MetricName(
 PROJECTION_OUTCOMES = MetricName("jobtide_projection_outcomes_total", "Events by what became of them.", ["kind"])
 PROJECTION_REFUSALS = MetricName("jobtide_projection_refusals_total", "Refused events, by reason code.", ["code"])
 PROJECTION_BATCH_SECONDS = MetricName("jobtide_projection_batch_seconds", "Rows read, rules, rows written, commit; seconds.", ["stream"])
+
+ARCHIVER_OUTCOMES = MetricName(
+    "jobtide_archiver_outcomes_total",
+    "Messages of the archive queue by what became of them: `archived`, `annotated`, `failed` for good, `retried`, `later` "
+    "(parked, or jobstore behind), `nothing` to do.",
+    ["outcome"],
+)
+ARCHIVER_JOB_SECONDS = MetricName(
+    "jobtide_archiver_job_seconds", "From taking an event to the acknowledged JobArchived of its job, seconds."
+)
+ARCHIVER_STAGE_SECONDS = MetricName(
+    "jobtide_archiver_stage_seconds", "One turn of a stage: `load`, `write`, `publish`; seconds.", ["stage"]
+)
+ARCHIVER_QUEUE = MetricName(
+    "jobtide_archiver_queue",
+    "Messages of the archive queue: `pending` not yet offered, `waiting` offered and unfinished, `in_hand` here.",
+    ["state"],
+)

@@ -1,0 +1,16 @@
+import asyncio
+import os
+
+from services.archiver.app import run
+from services.archiver.settings import load_settings
+from shared.service import Report, main
+
+
+async def _run(stop: asyncio.Event, report: Report) -> None:
+    settings = load_settings()
+    os.nice(settings.archiver.nice)  # events go before archiving where they share a machine
+    await run(settings, stop, report)
+
+
+if __name__ == "__main__":
+    main("archiver", _run)

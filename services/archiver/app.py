@@ -1,0 +1,67 @@
+"""archiver on one page: stopped jobs -> metric data -> archive entries -> JobArchived."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+
+import structlog
+
+from services.archiver.folder import ArchiveFolder
+from services.archiver.intake import Intake
+from services.archiver.jobs import JobReader
+from services.archiver.numbers import ArchiverNumbers
+from services.archiver.pipeline import Pipeline
+from services.archiver.position import PositionWatch
+from services.archiver.queue import WorkQueue, durable
+from services.archiver.settings import Settings
+from shared import metrics
+from shared.broker.clusters import ClusterDirectory
+from shared.broker.connection import connected
+from shared.broker.publisher import Publisher
+from shared.database.engine import opened, ping
+from shared.health import Health, serve_health
+from shared.metricdata import open_source
+from shared.service import Report
+
+log = structlog.get_logger()
+
+
+async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
+    """Run until ``stop``. Any number of replicas may run beside each other."""
+    health = Health("archiver")
+    numbers = ArchiverNumbers(health.registry)
+    is_connected = metrics.BROKER_CONNECTED.gauge(health.registry)
+    async with AsyncExitStack() as stack:
+        address = await stack.enter_async_context(serve_health(health, settings.archiver.health))
+        engine = await stack.enter_async_context(opened(settings.database, read_only=True))
+        client = await stack.enter_async_context(connected(settings.nats, "archiver", stop, on_change=lambda up: is_connected.set(int(up))))
+        source = await stack.enter_async_context(open_source(settings.metrics))
+        clusters = ClusterDirectory(client, settings.nats)
+        folder = ArchiveFolder(settings.archive.path, clusters)
+        await folder.open()
+        queue = WorkQueue(client, durable(settings))
+        stack.push_async_callback(queue.release)
+        reader = JobReader(engine)
+        position = PositionWatch(reader)
+        pipeline = Pipeline(settings, clusters, source, Publisher(client, settings.nats.prefix), folder.prepare, numbers)
+        intake = Intake(settings, queue, reader, position, pipeline, numbers, tick=health.loop("queue", within_s=60.0))
+        health.check("queue", queue.info)
+        health.check("database", lambda: ping(engine))
+        health.check("archive", folder.check)
+
+        async with asyncio.TaskGroup() as loops:
+            background = [
+                loops.create_task(pipeline.run(), name="pipeline"),
+                loops.create_task(position.keep_reading(stop), name="position"),
+                loops.create_task(clusters.keep_fresh(stop), name="clusters"),
+            ]
+            await intake.run(stop, clusters, on_bound=lambda: report("archiver", health=address))
+            await pipeline.drain(settings.archiver.grace_s)
+            await _end(background)
+        await pipeline.hand_back()
+
+
+async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)

@@ -1,0 +1,112 @@
+"""What the archiver reads of the database."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import RowMapping, and_, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from shared.archive import JobPath
+from shared.database.engine import transaction
+from shared.database.tables import tables
+from shared.domain.events import JobStopped, Tag
+from shared.domain.values import JobState
+
+_JOB_COLUMNS = [column for column in tables.job.c if column.name != "is_overdue"]
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far jobstore is, in which log."""
+
+    sequence: int
+    stream_created: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """One row of ``job`` with its tags, as pairs of tag id and tag."""
+
+    row: Mapping[str, Any]
+    tags: Sequence[tuple[int, Tag]]
+
+    @property
+    def id(self) -> int:
+        return int(self.row["id"])
+
+    @property
+    def cluster(self) -> str:
+        return str(self.row["cluster"])
+
+    @property
+    def monitoring_status(self) -> int:
+        return int(self.row["monitoring_status"])
+
+    @property
+    def is_running(self) -> bool:
+        return bool(self.row["job_state"] == JobState.RUNNING)
+
+    @property
+    def path(self) -> JobPath:
+        return JobPath(self.cluster, int(self.row["job_id"]), int(self.row["start_time"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The jobs that some stops ended, by sequence of the stop; the stops that wait; jobs by id."""
+
+    by_stop: Mapping[int, JobRecord]
+    parked: frozenset[int]
+    by_id: Mapping[int, JobRecord]
+
+
+class JobReader:
+    """Queries of the archiver; never writes. All raise Unavailable."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def position(self, stream: str) -> Position:
+        position = tables.position
+        async with transaction(self._engine) as connection:
+            found = (
+                await connection.execute(select(position.c.sequence, position.c.stream_created).where(position.c.stream == stream))
+            ).first()
+        return Position(0, "") if found is None else Position(int(found.sequence), str(found.stream_created))
+
+    async def find(self, stops: Mapping[int, JobStopped], ids: Sequence[int]) -> Found:
+        """Look up the jobs of many events at once. ``stops`` are by sequence, which jobstore must have passed."""
+        job, parked_stop = tables.job, tables.parked_stop
+        async with transaction(self._engine) as connection:
+            parked: set[int] = set()
+            rows: list[RowMapping] = []
+            if stops:
+                # Parked stops first: one that is applied in between is then found as a job, never as nothing.
+                query = select(parked_stop.c.seq).where(parked_stop.c.seq.in_(list(stops)))
+                parked = set((await connection.execute(query)).scalars())
+                # By the scheduler's id, which the identity index begins with.
+                by_stop = and_(job.c.job_id.in_({stop.job_id for stop in stops.values()}), job.c.stop_seq.in_(list(stops)))
+                rows += (await connection.execute(select(*_JOB_COLUMNS).where(by_stop))).mappings().all()
+            if ids:
+                rows += (await connection.execute(select(*_JOB_COLUMNS).where(job.c.id.in_(ids)))).mappings().all()
+            tags = await self._tags(connection, {int(row["id"]) for row in rows}) if rows else {}
+        records = {int(row["id"]): JobRecord(row, tags.get(int(row["id"]), ())) for row in rows}
+        return Found(
+            by_stop={int(record.row["stop_seq"]): record for record in records.values() if record.row["stop_seq"] is not None},
+            parked=frozenset(parked),
+            by_id=records,
+        )
+
+    @staticmethod
+    async def _tags(connection: Any, ids: set[int]) -> dict[int, list[tuple[int, Tag]]]:
+        tag, jobtag = tables.tag, tables.jobtag
+        query = (
+            select(jobtag.c.job_id, tag.c.id, tag.c.tag_type, tag.c.tag_name, tag.c.tag_scope)
+            .join(tag, tag.c.id == jobtag.c.tag_id)
+            .where(jobtag.c.job_id.in_(ids))
+        )
+        found: dict[int, list[tuple[int, Tag]]] = {}
+        for job_id, tag_id, type_, name, scope in await connection.execute(query):
+            found.setdefault(job_id, []).append((tag_id, Tag(type=type_, name=name, scope=scope)))
+        return found

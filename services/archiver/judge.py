@@ -1,0 +1,88 @@
+"""What is to be done about one event, given the rows that jobstore made of it and all events before. Pure."""
+
+from dataclasses import dataclass
+
+from services.archiver.jobs import Found, JobRecord
+from shared.broker.envelope import Recorded, Unreadable
+from shared.domain.events import JobArchiveRequested, JobMetadataEdited, JobStopped, JobTagged, JobUntagged
+from shared.domain.values import ARCHIVED, ARCHIVING_FAILED, MONITORING_DISABLED
+
+_PARKED_PAUSES_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+_ANNOTATION_PAUSE_S = 3.0
+_ANNOTATION_TRIES = 100  # of an entry that is being written; longer than any retry of a job needs no answer
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """Write the entry. ``is_archived``: nothing is to be done when a complete one is there."""
+
+    job: JobRecord
+    is_archived: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Annotate:
+    """Bring tags and metadata of an archived job up to date."""
+
+    job: JobRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Too early."""
+
+    pause_s: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    why: str
+
+
+Verdict = Archive | Annotate | Later | Nothing
+
+
+def judge(record: Recorded | Unreadable, times: int, found: Found) -> Verdict:
+    """``times``: how often the event was offered, this one included."""
+    if isinstance(record, Unreadable):
+        return Nothing("unreadable")
+    match record.event:
+        case JobStopped():
+            return _stopped(record.sequence, times, found)
+        case JobArchiveRequested(id=id_):
+            return _requested(found.by_id.get(id_))
+        case JobTagged(id=id_) | JobUntagged(id=id_) | JobMetadataEdited(id=id_):
+            return _annotated(found.by_id.get(id_), times)
+        case _:
+            return Nothing("foreign")
+
+
+def _stopped(sequence: int, times: int, found: Found) -> Verdict:
+    job = found.by_stop.get(sequence)
+    if job is None:
+        if sequence in found.parked:
+            return Later(_PARKED_PAUSES_S[min(times, len(_PARKED_PAUSES_S)) - 1], "parked")
+        return Nothing("refused")
+    if job.monitoring_status == MONITORING_DISABLED:
+        return Nothing("unmonitored")
+    if job.monitoring_status == ARCHIVING_FAILED:
+        return Nothing("failed_before")  # visible already; a request brings it back
+    return Archive(job, is_archived=job.monitoring_status == ARCHIVED)
+
+
+def _requested(job: JobRecord | None) -> Verdict:
+    if job is None or job.is_running:
+        return Nothing("refused")
+    if job.monitoring_status == ARCHIVING_FAILED:
+        return Nothing("failed_before")
+    return Archive(job, is_archived=job.monitoring_status == ARCHIVED)
+
+
+def _annotated(job: JobRecord | None, times: int) -> Verdict:
+    if job is None or job.is_running or job.monitoring_status in (MONITORING_DISABLED, ARCHIVING_FAILED):
+        return Nothing("unarchived")  # if it ever is, then from a row that has the change
+    if job.monitoring_status == ARCHIVED:
+        return Annotate(job)
+    # Stopped and not archived yet: another replica may be writing the entry from an older row.
+    return Later(_ANNOTATION_PAUSE_S, "archiving") if times <= _ANNOTATION_TRIES else Nothing("unarchived")

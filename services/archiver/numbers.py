@@ -1,0 +1,33 @@
+"""The counters of the archiver."""
+
+from typing import Literal
+
+from prometheus_client import CollectorRegistry
+
+from shared import metrics
+
+Outcome = Literal["archived", "annotated", "failed", "retried", "later", "nothing"]
+Stage = Literal["load", "write", "publish"]
+_JOB_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+
+
+class ArchiverNumbers:
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._outcomes = metrics.ARCHIVER_OUTCOMES.counter(registry)
+        self._job_seconds = metrics.ARCHIVER_JOB_SECONDS.histogram(registry, _JOB_BUCKETS_S)
+        self._stage_seconds = metrics.ARCHIVER_STAGE_SECONDS.histogram(registry)
+        self._queue = metrics.ARCHIVER_QUEUE.gauge(registry)
+
+    def outcome(self, outcome: Outcome, count: int = 1) -> None:
+        self._outcomes.labels(outcome=outcome).inc(count)
+
+    def archived(self, seconds: float) -> None:
+        self._outcomes.labels(outcome="archived").inc()
+        self._job_seconds.observe(seconds)
+
+    def stage(self, stage: Stage, seconds: float) -> None:
+        self._stage_seconds.labels(stage=stage).observe(seconds)
+
+    def queue(self, *, pending: int, waiting: int, in_hand: int) -> None:
+        for state, count in (("pending", pending), ("waiting", waiting), ("in_hand", in_hand)):
+            self._queue.labels(state=state).set(count)

@@ -1,0 +1,131 @@
+"""The work queue: a durable consumer of the events that concern the archive."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.errors import TimeoutError as NatsTimeoutError
+from nats.js import JetStreamContext
+from nats.js.api import ConsumerInfo
+from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
+
+from services.archiver.settings import Settings
+from shared.broker.cursor import log_state
+from shared.broker.envelope import Recorded, Unreadable, read
+from shared.broker.streams import EVENTS, Durable, ensure_consumer, event_filter
+from shared.domain.events import JobArchiveRequested, JobMetadataEdited, JobStopped, JobTagged, JobUntagged
+from shared.errors import ConsumerLost, Unavailable
+
+log = structlog.get_logger()
+
+FETCH_S = 1.0  # a fetch does not survive a reconnect: short, so that little is lost
+QUEUE_NAME = "archiver"
+CONCERNING = (JobStopped, JobArchiveRequested, JobTagged, JobUntagged, JobMetadataEdited)
+
+
+def durable(settings: Settings) -> Durable:
+    return Durable(
+        stream=settings.nats.stream(EVENTS),
+        name=QUEUE_NAME,
+        subjects=tuple(event_filter(settings.nats, event.name) for event in CONCERNING),
+        ack_wait_s=settings.archiver.ack_wait_s,
+        max_ack_pending=settings.archiver.max_waiting,
+    )
+
+
+@dataclass(eq=False, slots=True)
+class Delivery:
+    """One message in hand, to be acknowledged or handed back once."""
+
+    message: Msg
+    record: Recorded | Unreadable
+    times: int  # how often the broker offered it
+    stream_created: str
+
+    @property
+    def sequence(self) -> int:
+        return self.record.sequence
+
+    async def ack(self) -> None:
+        await self._answer(self.message.ack)
+
+    async def hand_back(self, delay_s: float | None = None) -> None:
+        """Offer it again, after ``delay_s``."""
+        await self._answer(lambda: self.message.nak(delay=delay_s))
+
+    async def keep(self) -> None:
+        """Tell the broker that it is still being worked on."""
+        with suppress(NatsError, OSError):
+            await self.message.in_progress()
+
+    @staticmethod
+    async def _answer(send: Callable[[], Awaitable[None]]) -> None:
+        """An answer that does not arrive costs a redelivery, which is recognised; so it may fail."""
+        with suppress(NatsError, OSError):
+            await send()
+
+
+class WorkQueue:
+    """The consumer, bound; ``bind`` again after ConsumerLost."""
+
+    def __init__(self, client: Client, durable: Durable) -> None:
+        self._client = client
+        self._durable = durable
+        self._subscription: JetStreamContext.PullSubscription | None = None
+        self.stream_created = ""
+
+    async def bind(self) -> None:
+        """Make sure that the durable exists, and subscribe. Raises Unavailable."""
+        await self.release()
+        state = await log_state(self._client, self._durable.stream)
+        js = self._client.jetstream(timeout=5)
+        try:
+            done = await ensure_consumer(js, self._durable)
+            self._subscription = await js.pull_subscribe_bind(consumer=self._durable.name, stream=self._durable.stream)
+        except (APIError, NatsError, TimeoutError, OSError) as e:
+            raise Unavailable(f"cannot bind the consumer {self._durable.name} of {self._durable.stream}: {e!r}") from e
+        self.stream_created = state.created
+        if done:
+            log.info("archive_queue_bound", consumer=self._durable.name, done=done)
+
+    async def release(self) -> None:
+        if self._subscription is not None:
+            with suppress(NatsError, OSError, TimeoutError):
+                await asyncio.wait_for(self._subscription.unsubscribe(), 2)
+            self._subscription = None
+
+    async def fetch(self, most: int) -> list[Delivery]:
+        """What waits, at least one and perhaps more than ``most``; empty after a quiet second.
+
+        Raises ConsumerLost when the consumer is gone, Unavailable when the broker is away.
+        """
+        assert self._subscription is not None
+        try:
+            messages = await self._subscription.fetch(most, timeout=FETCH_S)
+        except (NatsTimeoutError, TimeoutError):
+            return []
+        except (ServiceUnavailableError, NotFoundError) as e:
+            raise ConsumerLost(f"the consumer {self._durable.name} of {self._durable.stream} is gone") from e
+        except (NatsError, OSError) as e:
+            raise Unavailable(f"fetching from {self._durable.stream} failed: {e!r}") from e
+        return [self._delivery(message) for message in messages]
+
+    def _delivery(self, message: Msg) -> Delivery:
+        metadata = message.metadata
+        record = read(metadata.sequence.stream, message.headers, message.data, metadata.timestamp)
+        return Delivery(message, record, metadata.num_delivered or 1, self.stream_created)
+
+    async def info(self) -> ConsumerInfo:
+        """Raises Unavailable or ConsumerLost."""
+        try:
+            info: ConsumerInfo = await self._client.jetstream(timeout=2).consumer_info(self._durable.stream, self._durable.name)
+        except NotFoundError as e:
+            raise ConsumerLost(f"the consumer {self._durable.name} of {self._durable.stream} is gone") from e
+        except (APIError, NatsError, TimeoutError, OSError) as e:
+            raise Unavailable(f"the broker does not answer for the consumer {self._durable.name}: {e!r}") from e
+        return info

@@ -1,0 +1,57 @@
+"""Settings of the archiver."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from shared.metricdata.settings import MetricsSettings
+from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings, SettingsGroup, group_config, load
+
+
+class ArchiverSettings(SettingsGroup):
+    """How stopped jobs are brought into the archive."""
+
+    section: ClassVar[str] = "archiver"
+    model_config = group_config("archiver")
+
+    health: str = Field("127.0.0.1:8083", description="Address of /healthz, /readyz and /metrics; port 0 is any free one.")
+    jobs: int = Field(8, ge=1, le=256, description="Jobs whose metric data are loaded at the same time.")
+    threads: int = Field(2, ge=1, le=32, description="Threads that compute statistics and write files.")
+    batch: int = Field(100, ge=1, le=1000, description="Messages taken from the queue at once.")
+    group: int = Field(32, ge=1, le=256, description="Entries written together at most; their flushes share journal commits.")
+    ack_wait_s: float = Field(30.0, ge=5, le=600, description="A job that a dead replica held is offered to another after this, seconds.")
+    max_waiting: int = Field(
+        20_000, ge=1000, le=1_000_000, description="Jobs that may wait for a retry or a late start; more stay in the queue behind them."
+    )
+    tries: int = Field(12, ge=1, le=1000, description="After so many failures the job is marked as failed.")
+    retry_first_s: float = Field(5.0, gt=0, le=3600, description="Pause before the second try, seconds; each further one is doubled.")
+    retry_most_s: float = Field(900.0, gt=0, le=86_400, description="Longest pause between two tries, seconds.")
+    gives_up_when_full: bool = Field(
+        False, description="Whether tries count while the disk of the archive is full; otherwise such jobs wait for room."
+    )
+    memory_mb: int = Field(
+        256, ge=16, le=65_536, description="Memory for loaded metric data, MiB (estimated); a larger job is loaded alone."
+    )
+    grace_s: float = Field(10.0, ge=0, le=300, description="Time to finish what is in hand at a stop, seconds; the rest is handed back.")
+    finest_scope_nodes: int = Field(8, ge=0, le=10_000, description="Jobs with more nodes are archived without data below the node.")
+    nice: int = Field(10, ge=0, le=19, description="Lowers the priority of an archiver that runs as its own process.")
+
+    @model_validator(mode="after")
+    def _pauses_grow(self) -> Self:
+        if self.retry_most_s < self.retry_first_s:
+            raise ValueError("retry_most_s must not be less than retry_first_s")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    nats: NatsSettings
+    database: DatabaseSettings
+    archive: ArchiveSettings
+    metrics: MetricsSettings
+    archiver: ArchiverSettings
+
+
+def load_settings() -> Settings:
+    return Settings(load(NatsSettings), load(DatabaseSettings), load(ArchiveSettings), load(MetricsSettings), load(ArchiverSettings))

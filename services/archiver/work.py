@@ -1,0 +1,113 @@
+"""From a database row and metric data to the bytes of an archive entry, and onto the disk. Blocks: for worker threads."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from services.archiver.jobs import JobRecord
+from services.archiver.queue import Delivery
+from shared.archive import (
+    ArchiveError,
+    Entry,
+    is_complete,
+    meta_of_row,
+    pack,
+    read_meta,
+    render_data,
+    render_meta,
+    with_annotations,
+    write_entries,
+)
+from shared.domain.clusters import Metric
+from shared.metricdata.model import JobData
+from shared.metricdata.results import Results, results_of
+
+
+@dataclass(eq=False, slots=True)
+class Work:
+    """One job and the events that ask for something about it. ``metrics`` are those of its subcluster."""
+
+    job: JobRecord
+    deliveries: list[Delivery]
+    annotates_only: bool = False
+    is_archived: bool = False
+    taken_at: float = 0.0
+    metrics: Sequence[Metric] = ()
+    data: JobData | None = None  # None: the site has no metric data
+    weight: int = 0
+    results: Results | None = None
+    error: Exception | None = None
+    is_done_before: bool = False
+
+    @property
+    def sequence(self) -> int:
+        return self.deliveries[0].sequence
+
+    def release_data(self) -> None:
+        self.data = None
+
+
+def perform(root: Path, works: Sequence[Work]) -> None:
+    """Write the entries of a group of works about different jobs; sets ``results``, ``is_done_before`` or ``error`` of each."""
+    entries: list[tuple[Work, Entry]] = []
+    for work in works:
+        try:
+            entry = _annotated(root, work) if work.annotates_only else _archived(root, work)
+        except Exception as e:  # noqa: BLE001 - one job's failure is its own
+            work.error = e
+            continue
+        if entry is None:
+            work.is_done_before = True
+        else:
+            entries.append((work, entry))
+    for (work, _), error in zip(entries, write_entries(root, [entry for _, entry in entries]), strict=True):
+        work.error = error
+
+
+def _archived(root: Path, work: Work) -> Entry | None:
+    job = work.job
+    if work.is_archived and is_complete(root, job.path):
+        return None
+    row = job.row
+    if work.data is None:
+        work.results = _results_as_sent(row)
+        text = b"{}\n"
+    else:
+        work.results = results_of(work.data, work.metrics, num_nodes=int(row["num_nodes"]), duration_s=int(row["duration"]))
+        text = render_data(work.results.data)
+    work.release_data()
+    data, is_packed = pack(text)
+    meta = meta_of_row(
+        row,
+        job.tags,
+        statistics=work.results.statistics_document(),
+        footprint=work.results.footprint,
+        energy_footprint=work.results.energy_footprint,
+        energy=work.results.energy,
+    )
+    work.results = work.results.without_data()
+    return Entry(job.path, render_meta(meta), data, is_packed)
+
+
+def _results_as_sent(row: Any) -> Results:
+    """Without metric data, what the scheduler said of the job stays."""
+    return Results.as_sent(
+        statistics=orjson.loads(row["statistics"] or "{}"),
+        footprint=orjson.loads(row["footprint"] or "{}"),
+        energy_footprint=orjson.loads(row["energy_footprint"] or "{}"),
+        energy=float(row["energy"] or 0.0),
+    )
+
+
+def _annotated(root: Path, work: Work) -> Entry | None:
+    """None when there is no entry here: the job came from an archive that is kept elsewhere."""
+    try:
+        document = read_meta(root, work.job.path)
+    except ArchiveError:
+        if not is_complete(root, work.job.path):
+            return None
+        raise
+    return Entry(work.job.path, render_meta(with_annotations(document, work.job.row, work.job.tags)), None)

@@ -1,0 +1,107 @@
+"""Where things are in an archive of format version 3: paths, version, clusters."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.errors import JobtideError, UserError
+
+VERSION = 3
+VERSION_FILE = "version.txt"
+CLUSTER_FILE = "cluster.json"
+META_FILE = "meta.json"
+DATA_FILE = "data.json"
+PACKED_DATA_FILE = "data.json.gz"
+TEMPORARY_PREFIX = ".tmp-"
+
+
+class ArchiveError(JobtideError):
+    """An entry of the archive cannot be used; the text names it."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class JobPath:
+    """The identity of a job, which is also its place: ``<cluster>/<id div 1000>/<id mod 1000>/<start>``."""
+
+    cluster: str
+    job_id: int
+    start_time: int
+
+    @property
+    def relative(self) -> str:
+        return f"{self.cluster}/{self.job_id // 1000}/{self.job_id % 1000:03d}/{self.start_time}"
+
+    def under(self, root: Path) -> Path:
+        """Raises ArchiveError when the parts do not make a path inside the archive."""
+        if not is_directory_name(self.cluster) or self.job_id < 0 or self.start_time < 0:
+            raise ArchiveError(f"no place in an archive for job {self.job_id} of the cluster {self.cluster!r} started at {self.start_time}")
+        return root / self.relative
+
+
+def is_directory_name(cluster: str) -> bool:
+    return bool(cluster) and not cluster.startswith(".") and "/" not in cluster and "\0" not in cluster
+
+
+def job_path_of(root: Path, directory: Path) -> JobPath:
+    """The inverse of ``JobPath.under``. Raises ArchiveError when ``directory`` is no place of a job."""
+    parts = directory.relative_to(root).parts
+    try:
+        cluster, thousands, rest, start = parts
+        found = JobPath(cluster, int(thousands) * 1000 + int(rest), int(start))
+    except ValueError as e:
+        raise ArchiveError(f"{directory} is not <cluster>/<id div 1000>/<id mod 1000>/<start>") from e
+    if found.relative != "/".join(parts):
+        raise ArchiveError(f"{directory} should be {found.relative}")
+    return found
+
+
+def open_archive(root: Path) -> None:
+    """Create the archive when the folder is missing or empty; check its version otherwise.
+
+    Raises UserError when the folder is something else, or an archive of another version.
+    """
+    version = root / VERSION_FILE
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        if not version.exists():
+            if any(not entry.name.startswith(".") for entry in root.iterdir()) and not version.exists():
+                raise UserError(f"{root} is neither empty nor an archive: {VERSION_FILE} is missing")
+            temporary = root / f"{TEMPORARY_PREFIX}{VERSION_FILE}-{os.getpid()}"
+            temporary.write_text(f"{VERSION}\n", encoding="ascii")
+            temporary.replace(version)
+        check_version(root)
+    except OSError as e:
+        raise UserError(f"the archive {root} cannot be opened: {e.strerror}") from e
+
+
+def check_version(root: Path) -> None:
+    """Raises UserError unless ``root`` is an archive of the version this program works with."""
+    try:
+        text = (root / VERSION_FILE).read_text(encoding="ascii", errors="replace")
+    except OSError as e:
+        raise UserError(f"{root} is not an archive: {VERSION_FILE}: {e.strerror}") from e
+    digits = text.removesuffix("\n")
+    if not digits.isdigit() or int(digits) != VERSION:
+        raise UserError(f"{root} is an archive of version {digits.strip()[:20]!r}, this program works with version {VERSION}")
+
+
+def cluster_names(root: Path) -> list[str]:
+    """The clusters of an archive: its folders that hold a cluster.json. Others, like ``lost+found``, are passed over."""
+    return sorted(entry.name for entry in root.iterdir() if not entry.name.startswith(".") and (entry / CLUSTER_FILE).is_file())
+
+
+def job_directories(root: Path) -> Iterator[Path]:
+    """Every folder at the depth of a job, by cluster and ascending job id; temporary ones too. One level is in memory at a time."""
+
+    def inside(directory: Path) -> list[Path]:
+        with os.scandir(directory) as found:
+            names = [entry.name for entry in found if entry.is_dir(follow_symlinks=False)]
+        return [directory / name for name in sorted(names, key=lambda name: (not name.isdigit(), int(name) if name.isdigit() else 0, name))]
+
+    for cluster in inside(root):
+        if cluster.name.startswith("."):
+            continue
+        for thousands in inside(cluster):
+            for rest in inside(thousands):
+                yield from inside(rest)

@@ -1,0 +1,98 @@
+"""meta.json: the facts and statistics of one job. Source: archive format 3, section 2.1."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from shared.archive.text import dump
+from shared.domain.events import Tag
+from shared.domain.values import ARCHIVED
+
+# The order of cc-backend; keys that it does not know stand behind.
+KEY_ORDER = (
+    "cluster subCluster partition project user shared jobState tags resources energyFootprint footprint metaData concurrentJobs "
+    "energy arrayJobId walltime requestedMemory jobId duration smt monitoringStatus numAcc numHwthreads numNodes statistics "
+    "id submitTime startTime"
+).split()
+_PLACE = {key: place for place, key in enumerate(KEY_ORDER)}
+
+# column of the table ``job`` -> key; these keys are absent when the value is 0 or empty
+_OPTIONAL = {
+    "cluster_partition": "partition",
+    "array_job_id": "arrayJobId",
+    "walltime": "walltime",
+    "requested_memory": "requestedMemory",
+    "smt": "smt",
+    "num_acc": "numAcc",
+    "num_hwthreads": "numHwthreads",
+    "submit_time": "submitTime",
+}
+_ALWAYS = {
+    "cluster": "cluster",
+    "subcluster": "subCluster",
+    "project": "project",
+    "hpc_user": "user",
+    "shared": "shared",
+    "job_state": "jobState",
+    "job_id": "jobId",
+    "duration": "duration",
+    "num_nodes": "numNodes",
+    "id": "id",
+    "start_time": "startTime",
+}
+
+
+def render_meta(document: Mapping[str, Any]) -> bytes:
+    """The file's bytes: known keys in their order, then the others. Raises ValueError for NaN and infinity."""
+    ordered = sorted(document, key=lambda key: (_PLACE.get(key, len(KEY_ORDER)), key))
+    return dump({key: document[key] for key in ordered})
+
+
+def meta_of_row(
+    row: Mapping[str, Any],
+    tags: Sequence[tuple[int, Tag]],
+    *,
+    statistics: Mapping[str, Any],
+    footprint: Mapping[str, float],
+    energy_footprint: Mapping[str, float],
+    energy: float,
+) -> dict[str, Any]:
+    """The document of an archived job, from its database row.
+
+    ``tags`` are pairs of the tag's id and the tag; ``energy`` in kWh. cc-backend writes null where there is nothing, which
+    its own schemas refuse: here such a map is empty.
+    """
+    document: dict[str, Any] = {key: row[column] for column, key in _ALWAYS.items()}
+    document |= {key: row[column] for column, key in _OPTIONAL.items() if row[column]}
+    return document | {
+        "resources": orjson.loads(row["resources"]),
+        "monitoringStatus": ARCHIVED,
+        "concurrentJobs": {"items": [], "count": 0},
+        "statistics": _sorted(statistics),
+        "footprint": _sorted(footprint),
+        "energyFootprint": _sorted(energy_footprint),
+        "energy": energy,
+        **annotations(row, tags),
+    }
+
+
+def annotations(row: Mapping[str, Any], tags: Sequence[tuple[int, Tag]]) -> dict[str, Any]:
+    """The part of the document that people still change after the job was archived: ``metaData`` and ``tags``."""
+    found: dict[str, Any] = {"metaData": _sorted(orjson.loads(row["meta_data"])) if row["meta_data"] else {}}
+    if tags:
+        found["tags"] = [
+            {"type": tag.type, "name": tag.name, "scope": tag.scope, "id": tag_id}
+            for tag_id, tag in sorted(tags, key=lambda pair: pair[1].key)
+        ]
+    return found
+
+
+def with_annotations(document: Mapping[str, Any], row: Mapping[str, Any], tags: Sequence[tuple[int, Tag]]) -> dict[str, Any]:
+    """An existing document with the tags and metadata of the row; everything else stays, unknown keys too."""
+    kept = {key: value for key, value in document.items() if key not in ("tags", "metaData")}
+    return kept | annotations(row, tags)
+
+
+def _sorted(items: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: items[key] for key in sorted(items)}

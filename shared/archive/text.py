@@ -1,0 +1,47 @@
+"""JSON text as archives hold it: one line, one newline, shortest numbers, ``<``, ``>`` and ``&`` escaped."""
+
+import math
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+_ESCAPES = ((b"<", b"\\u003c"), (b">", b"\\u003e"), (b"&", b"\\u0026"), ("\u2028".encode(), b"\\u2028"), ("\u2029".encode(), b"\\u2029"))
+
+
+def number(value: float) -> Any:
+    """A float as the archive writes it: shortest digits, no ``.0``, an exponent below 1e-6 and from 1e21 on.
+
+    Raises ValueError for NaN and infinity, which JSON does not have.
+    """
+    if not math.isfinite(value):
+        raise ValueError(f"{value} is not a number that JSON can hold")
+    size = abs(value)
+    if size < 1e15 and value == int(value):
+        return int(value) if value or math.copysign(1.0, value) > 0 else orjson.Fragment(b"-0")
+    if 1e-4 <= size < 1e15:
+        return value
+    if 1e-6 <= size < 1e21:
+        return orjson.Fragment(format(Decimal(repr(value)), "f").encode())
+    mantissa, _, exponent = repr(value).partition("e")
+    return orjson.Fragment(f"{mantissa}e{exponent[0]}{exponent[1:].lstrip('0')}".encode())
+
+
+def plain(value: Any) -> Any:
+    """The same JSON value with its numbers prepared for ``dump``."""
+    if isinstance(value, float):
+        return number(value)
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return value
+
+
+def dump(value: Any) -> bytes:
+    """One line of JSON and a newline. Raises ValueError when ``value`` holds NaN or infinity."""
+    text = orjson.dumps(plain(value))
+    for character, escape in _ESCAPES:
+        if character in text:
+            text = text.replace(character, escape)
+    return text + b"\n"

@@ -1,0 +1,200 @@
+"""Writing entries so that a reader never sees half of one, also after a crash or a power loss.
+
+A new entry is built in a folder beside its place, made durable, and renamed into it in one step. An existing entry is
+replaced file by file, meta.json last. Entries are written in groups: the flushes of a group share the file system's
+journal commits, which is what makes durable writing cheap.
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+from shared.archive.layout import CLUSTER_FILE, DATA_FILE, META_FILE, PACKED_DATA_FILE, TEMPORARY_PREFIX, JobPath, is_directory_name
+
+LEFTOVER_AGE_S = 3600.0  # a temporary folder this old belongs to a process that died
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """The files of one job as bytes. ``data`` None keeps the data file that is there."""
+
+    path: JobPath
+    meta: bytes
+    data: bytes | None
+    is_packed: bool = False
+
+    @property
+    def data_name(self) -> str:
+        return PACKED_DATA_FILE if self.is_packed else DATA_FILE
+
+    @property
+    def files(self) -> list[tuple[str, bytes]]:
+        """In the order of writing: a reader that finds meta.json finds the data too."""
+        data = [] if self.data is None else [(self.data_name, self.data)]
+        return [*data, (META_FILE, self.meta)]
+
+
+def write_entries(root: Path, entries: Sequence[Entry]) -> list[Exception | None]:
+    """Write each entry durably; the result has the error of each that could not be written, and None for the others.
+
+    Blocks. The entries must be of different jobs. What failed leaves nothing behind but, at worst, empty folders.
+    """
+    writes = [_Write(root, entry) for entry in entries]
+    for step in (_Write.build, _Write.flush, _Write.publish, _Write.settle):
+        for write in writes:
+            if write.error is None:
+                write.attempt(step)
+    settled: dict[Path, None] = dict.fromkeys(parent for write in writes if write.error is None for parent in write.parents)
+    failed: dict[Path, Exception] = {}
+    for parent in settled:
+        try:
+            _flush_directory(parent)
+        except OSError as e:
+            failed[parent] = e
+    for write in writes:
+        write.error = write.error or next((failed[parent] for parent in write.parents if parent in failed), None)
+    return [write.error for write in writes]
+
+
+def write_cluster(root: Path, cluster: str, text: bytes) -> bool:
+    """Put a cluster.json into the archive; false when the same one is there already. Blocks; raises OSError."""
+    if not is_directory_name(cluster):
+        raise ValueError(f"{cluster!r} cannot be the name of a folder")
+    place = root / cluster / CLUSTER_FILE
+    if place.is_file() and place.read_bytes() == text:
+        return False
+    is_new = not place.parent.is_dir()
+    place.parent.mkdir(parents=True, exist_ok=True)
+    _replace_file(place, text)
+    _flush_directory(place.parent)
+    if is_new:
+        _flush_directory(root)
+    return True
+
+
+class _Write:
+    """One entry on its way: built, flushed, published, settled."""
+
+    def __init__(self, root: Path, entry: Entry) -> None:
+        self.root = root
+        self.entry = entry
+        self.error: Exception | None = None
+        self.parents: list[Path] = []  # folders whose own entries changed, to be flushed at the end
+        self._place = root
+        self._temporary: Path | None = None
+        self._replaces = False
+
+    def attempt(self, step: Callable[["_Write"], None]) -> None:
+        try:
+            step(self)
+        except Exception as e:  # noqa: BLE001 - one entry's failure is its own; it is reported to the caller
+            self.error = e
+            self._clean()
+
+    def build(self) -> None:
+        self._place = self.entry.path.under(self.root)
+        self._replaces = self._place.is_dir()
+        if self._replaces:
+            self.parents.append(self._place)
+            return
+        parent = self._place.parent
+        self.parents += [parent, *_make_directories(self.root, parent)]
+        _remove_leftovers(parent)
+        self._temporary = parent / f"{TEMPORARY_PREFIX}{self._place.name}-{uuid4().hex[:12]}"
+        self._temporary.mkdir()
+        for name, content in self.entry.files:
+            (self._temporary / name).write_bytes(content)
+
+    def flush(self) -> None:
+        if self._temporary is not None:
+            for name, _ in self.entry.files:
+                _flush_file(self._temporary / name)
+            _flush_directory(self._temporary)
+
+    def publish(self) -> None:
+        if self._temporary is None:
+            return
+        try:
+            self._temporary.rename(self._place)
+        except OSError:
+            if not self._place.is_dir():
+                raise
+            self._replaces = True  # another process was quicker with the same job
+            self.parents.append(self._place)
+            self._clean()
+        self._temporary = None
+
+    def settle(self) -> None:
+        if not self._replaces:
+            return
+        for name, content in self.entry.files:
+            if name == META_FILE and self.entry.data is not None:
+                self._drop_other_data()
+            _replace_file(self._place / name, content)
+
+    def _drop_other_data(self) -> None:
+        """The variant that is not written now must not stay: readers prefer the packed one."""
+        other = DATA_FILE if self.entry.is_packed else PACKED_DATA_FILE
+        (self._place / other).unlink(missing_ok=True)
+
+    def _clean(self) -> None:
+        if self._temporary is not None:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+            self._temporary = None
+
+
+def _make_directories(root: Path, directory: Path) -> list[Path]:
+    """Create the folders down to ``directory``; returns the parents of those that were made."""
+    missing = []
+    at = directory
+    while at != root and not at.is_dir():
+        missing.append(at)
+        at = at.parent
+    for folder in reversed(missing):
+        folder.mkdir(exist_ok=True)
+    return [folder.parent for folder in missing]
+
+
+def _remove_leftovers(parent: Path) -> None:
+    with os.scandir(parent) as found:
+        for entry in found:
+            if entry.name.startswith(TEMPORARY_PREFIX):
+                with suppress(OSError):
+                    if time.time() - entry.stat(follow_symlinks=False).st_mtime > LEFTOVER_AGE_S:
+                        shutil.rmtree(entry.path, ignore_errors=True)
+
+
+def _replace_file(place: Path, content: bytes) -> None:
+    """Nothing happens when the content is there already. The caller flushes the folder."""
+    with suppress(FileNotFoundError):
+        if place.read_bytes() == content:
+            return
+    temporary = place.with_name(f"{TEMPORARY_PREFIX}{place.name}-{uuid4().hex[:12]}")
+    try:
+        temporary.write_bytes(content)
+        _flush_file(temporary)
+        temporary.replace(place)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _flush_file(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _flush_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,27 @@
+"""Metric data of jobs: the port, its adapters, and what is computed from them."""
+
+from shared.metricdata.model import JobData, MetricData, Series, Statistics, StatisticsSeries, Unit
+from shared.metricdata.opening import open_source
+from shared.metricdata.request import request_of
+from shared.metricdata.results import Results, results_of
+from shared.metricdata.settings import MetricsSettings
+from shared.metricdata.source import JobRequest, Loaded, MetricSource, SourceRefused, SourceUnavailable
+
+__all__ = [
+    "JobData",
+    "JobRequest",
+    "Loaded",
+    "MetricData",
+    "MetricSource",
+    "MetricsSettings",
+    "Results",
+    "Series",
+    "SourceRefused",
+    "SourceUnavailable",
+    "Statistics",
+    "StatisticsSeries",
+    "Unit",
+    "open_source",
+    "request_of",
+    "results_of",
+]

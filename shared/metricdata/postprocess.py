@@ -1,0 +1,95 @@
+"""What is added to loaded metric data: statistics over the series, and node values of two metrics. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from shared.metricdata.model import SCOPE_RANK, FloatArray, JobData, MetricData, Series, Statistics, StatisticsSeries
+from shared.metricdata.numbers import round2, statistics_of
+
+SERIES_FOR_STATISTICS = 8
+VALUES_PER_STEP = 3  # with fewer a step says nothing about the spread
+_SUMMED_METRICS = ("flops_any", "mem_bw")
+
+
+def postprocess(data: JobData) -> JobData:
+    """Statistics series from 8 series on, node scope of flops_any and mem_bw, statistics with two decimals."""
+    result: JobData = {}
+    for name, scopes in data.items():
+        if name in _SUMMED_METRICS and "node" not in scopes and scopes:
+            coarsest = max(scopes, key=lambda scope: SCOPE_RANK.get(scope, 0))
+            scopes = {**scopes, "node": sum_per_host(scopes[coarsest])}
+        result[name] = {scope: _finish(metric) for scope, metric in scopes.items() if metric.series}
+    return {name: scopes for name, scopes in result.items() if scopes}
+
+
+def _finish(metric: MetricData) -> MetricData:
+    statistics = metric.statistics_series
+    if statistics is None and len(metric.series) >= SERIES_FOR_STATISTICS:
+        statistics = statistics_series([series.data for series in metric.series])
+    return replace(metric, series=tuple(_rounded(series) for series in metric.series), statistics_series=statistics)
+
+
+def _rounded(series: Series) -> Series:
+    found = series.statistics
+    return replace(series, statistics=Statistics(round2(found.avg), round2(found.min), round2(found.max)))
+
+
+def matrix(rows: Sequence[FloatArray]) -> FloatArray:
+    """The rows as one array, the shorter ones filled with NaN at their end."""
+    longest = max((row.size for row in rows), default=0)
+    result = np.full((len(rows), longest), np.nan)
+    for index, row in enumerate(rows):
+        result[index, : row.size] = row
+    return result
+
+
+def statistics_series(rows: Sequence[FloatArray]) -> StatisticsSeries:
+    """Least, median and greatest of each step, over the samples that are there; NaN where there are fewer than three."""
+    values = matrix(rows)
+    present = np.isfinite(values)
+    counts = present.sum(axis=0)
+    is_enough = counts >= VALUES_PER_STEP
+    ordered = np.sort(np.where(present, values, np.inf), axis=0)  # missing samples last
+
+    def pick(index: FloatArray) -> FloatArray:
+        if ordered.size == 0:
+            return np.empty(0)
+        chosen = np.take_along_axis(ordered, np.maximum(index, 0).astype(np.intp)[None, :], axis=0)[0]
+        return np.where(is_enough, chosen, np.nan)
+
+    median = (pick((counts - 1) // 2) + pick(counts // 2)) / 2.0
+    return StatisticsSeries(min=pick(np.zeros_like(counts)), median=median, max=pick(counts - 1))
+
+
+def combine(rows: Sequence[FloatArray], aggregation: str) -> FloatArray:
+    """Sum or mean of the series of several elements, step by step.
+
+    A step inside a series where its sample is missing is missing in the result: the sum would be too small. Steps before an
+    element's first and after its last sample do not spoil those of the others, as of a device that died.
+    """
+    values = matrix(rows)
+    present = ~np.isnan(values)
+    started = np.maximum.accumulate(present, axis=1)
+    not_ended = np.maximum.accumulate(present[:, ::-1], axis=1)[:, ::-1]
+    has_hole = (started & not_ended & ~present).any(axis=0)
+    counts = present.sum(axis=0)
+    total = np.where(present, values, 0.0).sum(axis=0)
+    if aggregation == "avg":
+        total = total / np.maximum(counts, 1)
+    return np.where(has_hole | (counts == 0), np.nan, total)
+
+
+def sum_per_host(metric: MetricData) -> MetricData:
+    """Node values as the sum of the finer ones; their statistics are those of the sums."""
+    hosts: dict[str, list[FloatArray]] = {}
+    for series in metric.series:
+        hosts.setdefault(series.hostname, []).append(series.data)
+    summed = []
+    for hostname, rows in hosts.items():
+        total = combine(rows, "sum")
+        found = statistics_of(total)
+        if found is not None:
+            summed.append(Series(hostname, None, found, total))
+    return MetricData(metric.unit, metric.timestep, tuple(summed))

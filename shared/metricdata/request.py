@@ -1,0 +1,42 @@
+"""What to ask for about a job, from its database row."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from shared.domain.clusters import Cluster, Metric
+from shared.domain.payloads import Resource
+from shared.metricdata.source import JobRequest
+
+_RESOURCES = TypeAdapter(list[Resource])
+_BYTES_PER_SAMPLE = 100  # as text, as a Python object and in arrays, all at once
+
+
+def request_of(row: Mapping[str, Any], cluster: Cluster, *, finest_scope_nodes: int) -> JobRequest:
+    """For the archive: node scope; core scope up to so many nodes; accelerators where the job has some."""
+    scopes = {"node"}
+    if int(row["num_nodes"]) <= finest_scope_nodes:
+        scopes.add("core")
+    if row["num_acc"]:
+        scopes.add("accelerator")
+    return JobRequest(
+        cluster=cluster,
+        subcluster=str(row["subcluster"]),
+        start=int(row["start_time"]),
+        duration=int(row["duration"]),
+        resources=_RESOURCES.validate_json(row["resources"]),
+        num_acc=int(row["num_acc"] or 0),
+        scopes=frozenset(scopes),
+    )
+
+
+def bytes_of(request: JobRequest, metrics: Sequence[Metric]) -> int:
+    """A guess at the memory that the answer takes, for a bound on how much is loaded at once."""
+    subcluster = request.cluster.subcluster(request.subcluster)
+    cores = len(subcluster.topology.core) if subcluster is not None and "core" in request.scopes else 0
+    samples = 0
+    for metric in metrics:
+        elements = 1 + (cores if metric.scope in ("hwthread", "core") else 0)
+        samples += elements * (request.duration // metric.timestep + 1)
+    return samples * len(request.resources) * _BYTES_PER_SAMPLE

@@ -1,0 +1,38 @@
+"""Settings of the source of metric data."""
+
+from typing import ClassVar, Literal, Self
+
+from pydantic import Field, SecretStr, model_validator
+
+from shared.settings import SettingsGroup, group_config
+
+
+class MetricsSettings(SettingsGroup):
+    """Where the metric data of jobs come from."""
+
+    section: ClassVar[str] = "metrics"
+    model_config = group_config("metrics")
+
+    kind: Literal["none", "cc-metric-store"] = Field(
+        "none", description="`none`: jobs are archived with metadata only; `cc-metric-store`: its HTTP API."
+    )
+    url: str = Field("", description="Address of the metric store, without `/api`.")
+    cluster_urls: dict[str, str] = Field({}, description="Addresses for single clusters (JSON object, cluster to address), before `url`.")
+    token: SecretStr | None = Field(None, description="JSON web token of the metric store; never logged.")
+    timeout_s: float = Field(30.0, gt=0, le=600, description="One request, seconds.")
+    tries: int = Field(3, ge=1, le=20, description="Tries of one request that fails for lack of an answer or with a server error.")
+    requests: int = Field(4, ge=1, le=64, description="Requests at the same time.")
+    queries: int = Field(1000, ge=1, le=100_000, description="Queries in one request at most.")
+    max_answer_mb: int = Field(256, ge=1, le=4096, description="Longest answer, MiB; a longer one is an error.")
+    max_window_days: float = Field(
+        60.0, gt=0, le=3650, description="Longest job whose data are asked for, days: the store takes memory for the whole window."
+    )
+
+    @model_validator(mode="after")
+    def _a_store_has_an_address(self) -> Self:
+        addresses = [*self.cluster_urls.values(), *([self.url] if self.url or self.kind == "none" else [])]
+        if self.kind != "none" and not addresses:
+            raise ValueError("url: a metric store needs an address")
+        if bad := [address for address in addresses if address and not address.startswith(("http://", "https://"))]:
+            raise ValueError(f"url: {bad[0]!r} does not begin with http:// or https://")
+        return self
