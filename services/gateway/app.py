@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.gateway import swagger
 from services.gateway.addresses import AllowList
 from services.gateway.api import GROUPS
+from services.gateway.archive import ArchiveReader
 from services.gateway.commands import Commands
 from services.gateway.http.cors import Cors
 from services.gateway.http.layers import Layers
@@ -55,6 +56,7 @@ def make_site(settings: Settings, engine: AsyncEngine, link: BrokerLink, clock: 
         settings=gateway,
         engine=engine,
         jobs=JobQueries(engine, gateway.chunk_rows),
+        archive=ArchiveReader(settings.archive.path),
         link=link,
         commands=Commands(link, engine, gateway.outcome_timeout_s),
         tokens=TokenVerifier(gateway.jwt_public_key),

@@ -41,7 +41,7 @@ def job_object(
         "startTime": job.start_time,
         "duration": int(now) - job.start_time if job.job_state == JobState.RUNNING else job.duration,
         "energy": _number(job.energy),
-        "energyFootprint": None,
+        "energyFootprint": _numbers(job.energy_footprint),
         "footprint": _numbers(job.footprint),
         "metaData": orjson.loads(job.meta_data) if with_metadata and job.meta_data else None,
         "statistics": statistics,

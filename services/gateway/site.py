@@ -7,6 +7,7 @@ from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.gateway.addresses import AllowList
+from services.gateway.archive import ArchiveReader
 from services.gateway.commands import Commands
 from services.gateway.errors import bad_request
 from services.gateway.http.query import integer
@@ -24,6 +25,7 @@ class Site:
     settings: GatewaySettings
     engine: AsyncEngine
     jobs: JobQueries
+    archive: ArchiveReader
     link: BrokerLink
     commands: Commands
     tokens: TokenVerifier

@@ -103,7 +103,11 @@ def _break_off(request: web.BaseRequest) -> None:
 
 async def _objects(call: Call, rows: JobRows, page: Page) -> list[Json]:
     now = call.site.clock()
-    return [job_object(job, now, tags=rows.tags.get(job.id, ()), with_metadata=page.with_metadata) for job in rows.jobs]
+    statistics = await call.site.archive.statistics(rows.jobs)
+    return [
+        job_object(job, now, tags=rows.tags.get(job.id, ()), with_metadata=page.with_metadata, statistics=statistics.get(job.id))
+        for job in rows.jobs
+    ]
 
 
 async def visible_job(call: Call) -> JobRows:
@@ -129,15 +133,17 @@ async def job_by_id(call: Call) -> web.StreamResponse:
     """One job by its database id, on request with all metric data."""
     rows = await visible_job(call)
     wants_data = read_query(JobQuery, call.request).all_metrics == "true"
-    return answer({"Meta": job_answer(call, rows, with_metadata=True), "Data": {} if wants_data else None})
+    data = await call.site.archive.data(rows.jobs[0], None) if wants_data else None
+    return answer({"Meta": job_answer(call, rows, with_metadata=True), "Data": data})
 
 
 @routes("POST", "/api/jobs/{id}", body=list[str] | None, answers={200: JobWithMetrics}, failures=(400, 404, 413, 503))
 async def job_with_metrics(call: Call) -> web.StreamResponse:
     """One job by its database id with chosen metrics; `null` means all of them."""
     rows = await visible_job(call)
-    metric_names(await call.request.read())
-    return answer({"Meta": job_answer(call, rows, with_metadata=True), "Data": []})
+    data = await call.site.archive.data(rows.jobs[0], metric_names(await call.request.read()))
+    chosen = [{"metric": metric, "name": name, "scope": scope} for name, scopes in data.items() for scope, metric in scopes.items()]
+    return answer({"Meta": job_answer(call, rows, with_metadata=True), "Data": chosen})
 
 
 def metric_names(body: bytes) -> list[str] | None:

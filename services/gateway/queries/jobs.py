@@ -41,7 +41,9 @@ class StoredJob:
     shared: str
     monitoring_status: int
     energy: float
+    energy_footprint: str | None
     footprint: str | None
+    statistics: str | None
     meta_data: str | None
 
 
