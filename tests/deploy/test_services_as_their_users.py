@@ -33,7 +33,7 @@ async def test_a_job_goes_from_the_adapter_to_the_archive(
         assert complaints == []
 
     async def archived() -> bool:
-        return await query(sqlite_database, "SELECT job_id FROM job WHERE job_state = 'completed' AND monitoring_status = 2") == [(1,)]
+        return await query(sqlite_database, "SELECT job_id FROM job WHERE job_state = 'completed' AND monitoring_status = 3") == [(1,)]
 
     async def node_known() -> bool:
         return bool(await query(sqlite_database, "SELECT 1 FROM node"))
