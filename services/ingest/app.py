@@ -23,6 +23,7 @@ from shared.broker.clusters import ClusterDirectory
 from shared.broker.connection import connect_options, connected
 from shared.broker.cursor import log_state
 from shared.broker.publisher import Publisher
+from shared.broker.puller import pulling
 from shared.broker.streams import INTAKE, Durable, ensure_consumer, intake_filters
 from shared.errors import Unavailable
 from shared.health import Health, serve_health
@@ -32,6 +33,7 @@ log = structlog.get_logger()
 
 IDLE_FETCH_S = 1.0
 STOP_GRACE_S = 10.0
+BIND_S = 15.0
 
 
 def durable(settings: Settings) -> Durable:
@@ -72,7 +74,7 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
                     await pause.wait(stop)
                     continue
                 handler = BatchHandler(translator, clusters, publisher, stream, numbers)
-                async with _consuming(settings, queue, handler, health) as lost:
+                async with _consuming(settings, client, queue, handler, health) as lost:
                     pause.reset()
                     if not reported:
                         report("ingest", health=address)
@@ -96,7 +98,9 @@ async def _intake(client: Client, queue: Durable) -> str:
 
 
 @asynccontextmanager
-async def _consuming(settings: Settings, queue: Durable, handler: BatchHandler, health: Health) -> AsyncIterator[asyncio.Event]:
+async def _consuming(
+    settings: Settings, client: Client, queue: Durable, handler: BatchHandler, health: Health
+) -> AsyncIterator[asyncio.Event]:
     """FastStream's batch subscriber at work; yields the event that is set when its consumer was lost."""
     lost = asyncio.Event()
     in_hand: list[Msg] = []
@@ -132,21 +136,20 @@ async def _consuming(settings: Settings, queue: Durable, handler: BatchHandler, 
         in_hand.clear()
 
     try:
-        await asyncio.wait_for(broker.start(), 15)
+        await asyncio.wait_for(broker.start(), BIND_S)
     except (NatsError, TimeoutError, OSError) as e:
         log.warning("intake_not_bound", error=repr(e))
         lost.set()
         yield lost
         return
-    inner = subscriber.subscription
-    assert inner is not None
-    subscriber.subscription = PromptPull(inner, in_hand=in_hand, on_turn=turned, on_lost=lost.set)  # type: ignore[assignment]
-    try:
-        yield lost
-    finally:
+    async with pulling(client, queue.stream, queue.name) as puller:
+        subscriber.subscription = PromptPull(puller, in_hand=in_hand, on_turn=turned, on_lost=lost.set)  # type: ignore[assignment]
         try:
-            await asyncio.wait_for(subscriber.stop(), STOP_GRACE_S)  # takes no more, lets the handler finish
-            await hand_back(in_hand)
-            await asyncio.wait_for(broker.stop(), STOP_GRACE_S)
-        except (NatsError, TimeoutError, OSError) as e:
-            log.warning("intake_not_closed", error=repr(e))
+            yield lost
+        finally:
+            try:
+                await asyncio.wait_for(subscriber.stop(), STOP_GRACE_S)  # takes no more, lets the handler finish
+                await hand_back(in_hand)
+                await asyncio.wait_for(broker.stop(), STOP_GRACE_S)
+            except (NatsError, TimeoutError, OSError) as e:
+                log.warning("intake_not_closed", error=repr(e))

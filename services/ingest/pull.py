@@ -11,12 +11,11 @@ import asyncio
 from collections.abc import Callable
 
 from nats.aio.msg import Msg
-from nats.errors import Error as NatsError
 from nats.errors import TimeoutError as NatsTimeoutError
-from nats.js import JetStreamContext
-from nats.js.errors import NotFoundError, ServiceUnavailableError
 
 from shared.backoff import Backoff
+from shared.broker.puller import Puller
+from shared.errors import ConsumerLost, Unavailable
 
 
 class PromptPull:
@@ -25,23 +24,16 @@ class PromptPull:
     What was fetched is added to ``in_hand``, which the handler empties: on a stop the rest is handed back.
     """
 
-    def __init__(
-        self,
-        inner: JetStreamContext.PullSubscription,
-        *,
-        in_hand: list[Msg],
-        on_turn: Callable[[], None],
-        on_lost: Callable[[], None],
-    ) -> None:
-        self._inner = inner
+    def __init__(self, puller: Puller, *, in_hand: list[Msg], on_turn: Callable[[], None], on_lost: Callable[[], None]) -> None:
+        self._puller = puller
         self._in_hand = in_hand
         self._on_turn = on_turn
         self._on_lost = on_lost
         self._batch_is_complete = False
         self._pause = Backoff(first_s=0.1, most_s=2.0)
 
-    async def fetch(self, batch: int = 1, timeout: float | None = 1.0) -> list[Msg]:
-        """The messages at hand, after waiting for the first one at most ``timeout`` seconds.
+    async def fetch(self, batch: int = 1, timeout: float | None = None) -> list[Msg]:
+        """The messages at hand, after waiting about a second for the first one.
 
         Raises nats.errors.TimeoutError when there are none, and as the end of each batch.
         """
@@ -50,20 +42,19 @@ class PromptPull:
             raise NatsTimeoutError
         self._on_turn()
         try:
-            messages = await self._inner.fetch(batch, timeout=timeout)
-        except TimeoutError:
-            raise NatsTimeoutError from None
-        except (ServiceUnavailableError, NotFoundError):
-            self._on_lost()
+            messages = await self._puller.batch(batch)
+        except Unavailable as e:
+            if isinstance(e, ConsumerLost):
+                self._on_lost()
             await asyncio.sleep(self._pause.next_s())
             raise NatsTimeoutError from None
-        except (NatsError, OSError):
-            await asyncio.sleep(self._pause.next_s())
-            raise NatsTimeoutError from None
+        if not messages:
+            raise NatsTimeoutError
         self._pause.reset()
         self._in_hand.extend(messages)
         self._batch_is_complete = True
         return messages
 
     async def unsubscribe(self) -> None:
-        await self._inner.unsubscribe()
+        """What is still in the buffer joins what is in hand."""
+        self._in_hand.extend(self._puller.drop())

@@ -12,18 +12,16 @@ import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
-from nats.errors import TimeoutError as NatsTimeoutError
-from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
-from nats.js.errors import APIError, NotFoundError
+from nats.js.errors import NotFoundError
 
 from shared.broker.envelope import Recorded, Unreadable, read
+from shared.broker.puller import Puller, pulling
 from shared.broker.streams import identity
 from shared.errors import Unavailable
 
 log = structlog.get_logger()
 
-QUIET_S = 1.0  # one fetch on a quiet stream; also the time after which a lost consumer is noticed
 INACTIVE_S = 30.0
 
 
@@ -50,16 +48,16 @@ async def log_state(client: Client, stream: str, *, timeout_s: float = 5.0) -> L
 class Cursor:
     """An open reading of one stream."""
 
-    def __init__(self, client: Client, stream: str, subscription: JetStreamContext.PullSubscription, position: int) -> None:
+    def __init__(self, client: Client, stream: str, puller: Puller, position: int) -> None:
         self._client = client
         self._stream = stream
-        self._subscription = subscription
+        self._puller = puller
         self._position = position
         self._delivered = 0
         self._behind_since: int | None = None
 
     async def batch(self, most: int) -> list[Recorded | Unreadable]:
-        """The next events, in order and without a hole; empty after a quiet second. May exceed ``most``.
+        """The next events, in order and without a hole; empty after a quiet second.
 
         Raises Unavailable when the reading must be started again from the position.
         """
@@ -67,13 +65,10 @@ class Cursor:
 
     async def raw_batch(self, most: int) -> list[Msg]:
         """As ``batch``, the messages as they are."""
-        try:
-            messages = await self._subscription.fetch(most, timeout=QUIET_S)
-        except (NatsTimeoutError, TimeoutError):
+        messages = await self._puller.batch(most)
+        if not messages:
             await self._suspect()
             return []
-        except (NatsError, OSError) as e:
-            raise Unavailable(f"the reading of {self._stream} broke: {e!r}") from e
         self._behind_since = None
         for message in messages:
             self._accept(message)
@@ -100,7 +95,7 @@ def _read(message: Msg) -> Recorded | Unreadable:
 
 
 @asynccontextmanager
-async def read_from(client: Client, stream: str, sequence: int, *, buffer: int = 1000) -> AsyncIterator[Cursor]:
+async def read_from(client: Client, stream: str, sequence: int) -> AsyncIterator[Cursor]:
     """Read ``stream`` from ``sequence`` on. Raises Unavailable."""
     js = client.jetstream(timeout=5)
     config = ConsumerConfig(
@@ -113,18 +108,13 @@ async def read_from(client: Client, stream: str, sequence: int, *, buffer: int =
     )
     try:
         info = await js.add_consumer(stream, config)
-        subscription = await js.pull_subscribe_bind(consumer=info.name, stream=stream, pending_msgs_limit=-1, pending_bytes_limit=-1)
     except (NatsError, OSError, TimeoutError) as e:
         raise Unavailable(f"cannot read the stream {stream}: {e!r}") from e
     try:
-        yield Cursor(client, stream, subscription, sequence - 1)
+        async with pulling(client, stream, info.name) as puller:
+            yield Cursor(client, stream, puller, sequence - 1)
     finally:
         try:
-            await asyncio.wait_for(_close(js, subscription, stream, info.name), 2)
-        except (NatsError, OSError, TimeoutError, APIError):
+            await asyncio.wait_for(js.delete_consumer(stream, info.name), 2)
+        except (NatsError, OSError, TimeoutError):
             log.debug("reading_not_closed", stream=stream)  # the broker drops it after INACTIVE_S
-
-
-async def _close(js: JetStreamContext, subscription: JetStreamContext.PullSubscription, stream: str, name: str) -> None:
-    await subscription.unsubscribe()
-    await js.delete_consumer(stream, name)

@@ -1,14 +1,20 @@
-"""Publishing events so that each is in the log exactly once, or the caller knows that it may not be."""
+"""Publishing events so that each is in the log exactly once, or the caller knows that it may not be.
+
+Acknowledgements come to an inbox of our own: ``publish_async`` of nats-py 2.16 makes a task for each message, and
+keeps the slot of an acknowledgement that was lost with the connection for ever.
+"""
 
 import asyncio
+import itertools
 from collections.abc import Sequence
 
+import orjson
 import structlog
 from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 from nats.errors import MaxPayloadError
-from nats.js.api import PubAck
-from nats.js.errors import APIError
 
 from shared.backoff import Backoff
 from shared.broker.envelope import Envelope
@@ -18,7 +24,7 @@ from shared.errors import Refused, Unavailable
 log = structlog.get_logger()
 
 ACK_TIMEOUT_S = 5.0
-MOST_IN_FLIGHT = 1000  # acks awaited at once; below nats-py's own bound of 4,000, which raises
+MOST_IN_FLIGHT = 1000  # acknowledgements awaited at once
 
 
 class Publisher:
@@ -27,7 +33,11 @@ class Publisher:
     def __init__(self, client: Client, prefix: str) -> None:
         self._client = client
         self._prefix = prefix
-        self._js = client.jetstream(timeout=ACK_TIMEOUT_S)
+        self._inbox = client.new_inbox()
+        self._subscribed = asyncio.Lock()
+        self._subscription: Subscription | None = None
+        self._numbers = itertools.count()
+        self._waiting: dict[str, asyncio.Future[int]] = {}
 
     async def publish(self, envelopes: Sequence[Envelope], *, deadline_s: float = 60.0) -> list[int]:
         """Store every envelope, in order; returns their sequences in the log (those of the first copy for duplicates).
@@ -44,43 +54,66 @@ class Publisher:
 
     async def _publish_some(self, envelopes: Sequence[Envelope], give_up: float) -> list[int]:
         loop = asyncio.get_running_loop()
-        acks: dict[int, PubAck] = {}
+        acks: dict[int, int] = {}
         pause = Backoff(first_s=0.1, most_s=2.0)
         while True:
             missing = [index for index in range(len(envelopes)) if index not in acks]
             failure = await self._try(envelopes, missing, acks)
             if len(acks) == len(envelopes):
-                return [acks[index].seq for index in range(len(envelopes))]
+                return [acks[index] for index in range(len(envelopes))]
             left_s = give_up - loop.time()
             if left_s <= 0:
                 raise Unavailable(f"the broker did not acknowledge {len(envelopes) - len(acks)} of {len(envelopes)} events") from failure
             log.warning("publish_retried", missing=len(envelopes) - len(acks), error=repr(failure))
-            # A future whose ack was lost keeps its slot in nats-py for ever: a new context has free slots.
-            self._js = self._client.jetstream(timeout=ACK_TIMEOUT_S)
             await asyncio.sleep(min(pause.next_s(), left_s))
 
-    async def _try(self, envelopes: Sequence[Envelope], missing: list[int], acks: dict[int, PubAck]) -> BaseException | None:
-        futures: dict[int, asyncio.Future[PubAck]] = {}
+    async def _try(self, envelopes: Sequence[Envelope], missing: list[int], acks: dict[int, int]) -> Exception | None:
+        """Publish once, all at a time, and collect the acknowledgements that come; the first failure is returned."""
+        loop = asyncio.get_running_loop()
+        futures: dict[str, tuple[int, asyncio.Future[int]]] = {}
+        failure: Exception | None = None
         try:
+            await self._subscribe()
             for index in missing:
                 envelope = envelopes[index]
-                futures[index] = await self._js.publish_async(
-                    envelope.subject(self._prefix), envelope.body(), headers=envelope.headers(), wait_stall=ACK_TIMEOUT_S
-                )
+                reply = f"{self._inbox}.{next(self._numbers)}"
+                future: asyncio.Future[int] = loop.create_future()
+                futures[reply] = (index, future)
+                self._waiting[reply] = future
+                await self._client.publish(envelope.subject(self._prefix), envelope.body(), reply=reply, headers=envelope.headers())
+            if futures:
+                await asyncio.wait([future for _, future in futures.values()], timeout=ACK_TIMEOUT_S)
         except MaxPayloadError as e:
             raise Refused(reasons.TOO_LARGE, f"the event is larger than the broker's limit of {self._client.max_payload} bytes") from e
         except (NatsError, OSError) as e:
-            failure: BaseException | None = e
-        else:
-            failure = None
-        if futures:
-            await asyncio.wait(futures.values(), timeout=ACK_TIMEOUT_S)
-        for index, future in futures.items():
+            failure = e
+        finally:
+            for reply in futures:
+                self._waiting.pop(reply, None)
+        for index, future in futures.values():
             if not future.done():
                 future.cancel()
                 failure = failure or TimeoutError("no acknowledgement")
             elif (error := future.exception()) is None:
                 acks[index] = future.result()
             else:
-                failure = error if isinstance(error, APIError | NatsError) else failure or error
+                failure = failure or Unavailable(str(error))
         return failure
+
+    async def _subscribe(self) -> None:
+        async with self._subscribed:
+            if self._subscription is None:
+                self._subscription = await self._client.subscribe(f"{self._inbox}.*", cb=self._acknowledged)
+
+    async def _acknowledged(self, message: Msg) -> None:
+        future = self._waiting.pop(message.subject, None)
+        if future is None or future.done():
+            return
+        if not message.data:  # no stream listens on the subject, or it has no leader now
+            future.set_exception(Unavailable("no stream takes the event"))
+            return
+        answer = orjson.loads(message.data)
+        if "error" in answer:
+            future.set_exception(Unavailable(f"the broker does not take the event: {answer['error'].get('description')}"))
+        else:
+            future.set_result(answer["seq"])

@@ -1,0 +1,121 @@
+"""Pull requests to a consumer, with the next one always on its way.
+
+nats-py's ``fetch`` asks, collects and returns, so broker and handler wait for each other, and it makes a task for each
+message. Here messages arrive in a bounded buffer while the reader works on those before.
+"""
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+
+from shared.errors import ConsumerLost, Unavailable
+
+EXPIRES_S = 1.0  # of one request; so long a lost request or consumer stays unnoticed on a quiet stream
+_ANSWER_S = 0.5  # by which the broker's word that a request ended may come late
+MAX_BYTES = 64 * 1024 * 1024  # of one request: with two outstanding, the bound of the buffer
+
+_REQUEST_OVER = {"404", "408"}  # nothing there, time is up: the usual end of a request
+
+
+class Puller:
+    """Reads from one consumer, durable or not. One task reads at a time."""
+
+    def __init__(self, client: Client, stream: str, consumer: str) -> None:
+        self._client = client
+        self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
+        self._what = f"consumer {consumer} of {stream}"
+        self._inbox = client.new_inbox()
+        self._buffer: deque[Msg] = deque()
+        self._asked = 0
+        self._asked_until = 0.0
+        self._arrived = asyncio.Event()
+        self._error: Unavailable | None = None
+
+    async def receive(self, message: Msg) -> None:
+        """The subscription's callback: a message of the stream, or the broker's word on a request."""
+        status = (message.headers or {}).get("Status") if not message.data else None
+        if status is None:
+            self._buffer.append(message)
+            self._asked = max(0, self._asked - 1)
+        else:
+            self._asked = 0
+            description = (message.headers or {}).get("Description", "")
+            if status == "503" or (status == "409" and "deleted" in description.lower()):
+                self._error = ConsumerLost(f"the {self._what} does not exist")
+            elif status not in _REQUEST_OVER and "batch completed" not in description.lower():
+                self._error = Unavailable(f"the {self._what}: {status} {description}")
+        self._arrived.set()
+
+    @property
+    def inbox(self) -> str:
+        return self._inbox
+
+    async def batch(self, most: int) -> list[Msg]:
+        """Up to ``most`` messages, as soon as there is one; empty after a quiet second.
+
+        Raises ConsumerLost when the consumer is gone, Unavailable when the broker cannot serve it now.
+        """
+        deadline = asyncio.get_running_loop().time() + EXPIRES_S + _ANSWER_S
+        while not self._buffer:
+            self._raise_error()
+            await self._ask(most)
+            self._arrived.clear()
+            left_s = deadline - asyncio.get_running_loop().time()
+            if left_s <= 0:
+                return []
+            try:
+                await asyncio.wait_for(self._arrived.wait(), left_s)
+            except TimeoutError:
+                return []
+            if self._asked == 0 and not self._buffer and self._error is None:
+                return []
+        messages = [self._buffer.popleft() for _ in range(min(most, len(self._buffer)))]
+        if len(self._buffer) < most:
+            await self._ask(most)
+        return messages
+
+    def drop(self) -> list[Msg]:
+        """Empty the buffer; what it held is the caller's."""
+        messages = list(self._buffer)
+        self._buffer.clear()
+        return messages
+
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+
+    async def _ask(self, most: int) -> None:
+        """Send the next request unless one is open."""
+        now = asyncio.get_running_loop().time()
+        if self._asked > 0 and now < self._asked_until:
+            return
+        request = {"batch": most, "expires": int(EXPIRES_S * 1e9), "max_bytes": MAX_BYTES}
+        self._asked, self._asked_until = most, now + EXPIRES_S + _ANSWER_S
+        try:
+            await self._client.publish(self._subject, json.dumps(request).encode(), reply=self._inbox)
+        except (NatsError, OSError) as e:
+            self._asked = 0
+            raise Unavailable(f"the {self._what} cannot be asked: {e!r}") from e
+
+
+@asynccontextmanager
+async def pulling(client: Client, stream: str, consumer: str) -> AsyncIterator[Puller]:
+    """Read from a consumer that exists. Raises Unavailable."""
+    puller = Puller(client, stream, consumer)
+    try:
+        # The buffer is bounded by what is asked for, so nats-py must not drop messages of its own accord.
+        subscription = await client.subscribe(puller.inbox, cb=puller.receive, pending_msgs_limit=-1, pending_bytes_limit=-1)
+    except (NatsError, OSError) as e:
+        raise Unavailable(f"cannot subscribe: {e!r}") from e
+    try:
+        yield puller
+    finally:
+        with suppress(NatsError, OSError, TimeoutError):  # without the connection there is no subscription either
+            await asyncio.wait_for(subscription.unsubscribe(), 2)
