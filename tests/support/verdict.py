@@ -1,15 +1,21 @@
 """Has every accepted event had its one effect? Asked of the broker and the database only."""
 
+import gzip
+import json
 from collections import Counter
 
 import nats
 from nats.errors import Error as NatsError
 from nats.js.errors import APIError
 
+from services.jobstore.rebuild import rebuild
+from services.jobstore.settings import JobstoreSettings
+from services.jobstore.settings import Settings as JobstoreServiceSettings
 from shared.broker.streams import EVENTS, INTAKE, NODES
+from shared.database.engine import opened
 from shared.errors import Unavailable
-from shared.settings import DatabaseSettings, NatsSettings
-from tests.support.databases import query
+from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings
+from tests.support.databases import dump, query
 from tests.support.waiting import until
 from tests.support.workload import Workload
 
@@ -59,3 +65,43 @@ async def _assert_rejections(plan: Workload, database: DatabaseSettings, copies:
         found[code, excerpt[at : excerpt.index(".", at) + 1]] += 1
     expected = Counter({key: count * copies for key, count in plan.rejections.items()})
     assert found == expected, f"missing {expected - found}, too many {found - expected}"
+
+
+async def assert_rebuild_changes_nothing(settings: NatsSettings, database: DatabaseSettings) -> None:
+    """Tables built anew from the log are, row for row, the tables that grew with it. No jobstore may be running."""
+    before = await dump(database)
+    client = await nats.connect(settings.url)
+    try:
+        async with opened(database) as engine:
+            jobstore = JobstoreServiceSettings(settings, database, JobstoreSettings())
+            await rebuild(client, engine, jobstore, [], lambda stream, done, total: None)
+    finally:
+        await client.close()
+    after = await dump(database)
+    for table, rows in before.items():
+        assert after[table] == rows, f"{table}: only before {set(rows) - set(after[table])}, only after {set(after[table]) - set(rows)}"
+
+
+async def archived(database: DatabaseSettings, deadline_s: float = 60.0) -> None:
+    """Wait until every finished job is archived."""
+
+    async def is_archived() -> bool:
+        return not await query(database, "SELECT id FROM job WHERE job_state <> 'running' AND monitoring_status <> 3 LIMIT 1")
+
+    await until(is_archived, deadline_s, "every finished job is archived")
+
+
+def assert_archive_is_complete(plan: Workload, archive: ArchiveSettings) -> None:
+    """Every finished job has its one entry, and every entry is whole."""
+    expected = {(job[1], job[0], job[2]): job for job in plan.jobs if job[5] != "running"}
+    found = set()
+    for meta_file in archive.path.glob("*/*/*/*/meta.json"):
+        meta = json.loads(meta_file.read_text())
+        job = expected[meta["cluster"], meta["jobId"], meta["startTime"]]
+        assert (meta["jobState"], meta["duration"], meta["user"], meta["subCluster"]) == (job[5], job[6], job[4], job[3])
+        data = [meta_file.with_name(name) for name in ("data.json", "data.json.gz") if meta_file.with_name(name).exists()]
+        assert len(data) == 1, f"{meta_file.parent} has {len(data)} data files"
+        text = data[0].read_bytes()
+        json.loads(gzip.decompress(text) if data[0].suffix == ".gz" else text)
+        found.add((meta["cluster"], meta["jobId"], meta["startTime"]))
+    assert found == set(expected), f"{len(set(expected) - found)} of {len(expected)} jobs have no entry"

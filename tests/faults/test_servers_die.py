@@ -1,0 +1,196 @@
+"""The broker and the database go away under load and come back; the log is exchanged behind our back."""
+
+import asyncio
+import random
+
+import pytest
+from pydantic import SecretStr
+
+from shared.broker.streams import EVENTS, INTAKE, stream_configs
+from shared.settings import DatabaseSettings, NatsSettings
+from tests.faults.conftest import Prepare
+from tests.support.adapter import load, publish_accepted
+from tests.support.databases import PostgresTemplate, query
+from tests.support.nats import NatsServer, client_of
+from tests.support.postgres import PostgresServer
+from tests.support.processes import ServiceProcess
+from tests.support.verdict import assert_one_effect_each, assert_rebuild_changes_nothing, settled
+from tests.support.waiting import until
+from tests.support.workload import workload
+
+SERVICES = ("ingest", "jobstore")
+
+
+async def _all_up(services: list[ServiceProcess]) -> None:
+    for service in services:
+        service.launch()
+    for service in services:
+        await service.up()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+async def test_a_broker_that_is_killed_under_load_costs_nothing(
+    prepare: Prepare, private_nats: NatsServer, private_site: NatsSettings, database: DatabaseSettings
+) -> None:
+    dice = random.Random(11)
+    plan = workload(seed=11, jobs=1000)
+    services = [prepare(name, private_site, database) for name in SERVICES]
+    await _all_up(services)
+    async with load(private_site, plan.messages, over_s=10):
+        for down_s in (0.0, 0.5, 2.0, 0.0):
+            await asyncio.sleep(dice.uniform(1.0, 2.0))  # the moment is what is random here
+            private_nats.kill()
+            await asyncio.sleep(down_s)
+            private_nats.start()
+    await settled(private_site, database, deadline_s=90)
+    await assert_one_effect_each(plan, database)
+    for service in services:
+        assert await service.terminate() == 0
+    await assert_rebuild_changes_nothing(private_site, database)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(90)
+async def test_services_wait_for_a_broker_that_comes_later(
+    prepare: Prepare, private_nats: NatsServer, private_site: NatsSettings, sqlite_database: DatabaseSettings
+) -> None:
+    plan = workload(seed=12, jobs=50)
+    await publish_accepted(private_site, plan.messages)
+    private_nats.kill()
+    services = [prepare(name, private_site, sqlite_database) for name in SERVICES]
+    for service in services:
+        service.launch()
+    for service in services:
+        await until(lambda service=service: service.log_lines("waiting_for_broker"), 15)  # type: ignore[misc]
+    private_nats.start()
+    await settled(private_site, sqlite_database)
+    await assert_one_effect_each(plan, sqlite_database)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+async def test_a_database_that_stops_under_load_costs_nothing(
+    prepare: Prepare, site: NatsSettings, private_postgres: PostgresServer
+) -> None:
+    dice = random.Random(13)
+    plan = workload(seed=13, jobs=1000)
+    database = PostgresTemplate(private_postgres.url).fresh()
+    services = [prepare(name, site, database) for name in SERVICES]
+    await _all_up(services)
+    async with load(site, plan.messages, over_s=8):
+        for down_s in (0.0, 1.0, 2.0):
+            await asyncio.sleep(dice.uniform(1.0, 2.0))  # the moment is what is random here
+            private_postgres.stop()
+            await asyncio.sleep(down_s)
+            private_postgres.start()
+    await settled(site, database, deadline_s=90)
+    await assert_one_effect_each(plan, database)
+    assert all(service.is_running for service in services)
+
+
+@pytest.mark.timeout(60)
+async def test_jobstore_waits_for_a_database_that_comes_later(
+    prepare: Prepare, site: NatsSettings, private_postgres: PostgresServer
+) -> None:
+    database = PostgresTemplate(private_postgres.url).fresh()
+    private_postgres.stop()
+    jobstore = prepare("jobstore", site, database)
+    jobstore.launch()
+    await until(lambda: jobstore.log_lines("waiting_for_database"), 20)
+    private_postgres.start()
+    await jobstore.up()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(90)
+async def test_a_consumer_that_is_deleted_is_made_again_and_what_it_repeats_has_no_second_effect(
+    prepare: Prepare, site: NatsSettings, database: DatabaseSettings
+) -> None:
+    plan = workload(seed=14, jobs=600)
+    services = [prepare(name, site, database) for name in SERVICES]
+    await _all_up(services)
+    async with load(site, plan.messages, over_s=6), client_of(site) as client:
+        js = client.jetstream()
+        for stream in (INTAKE, EVENTS, INTAKE, EVENTS):
+            await asyncio.sleep(1.0)  # let the load go on between the deletions
+            for consumer in await js.consumers_info(site.stream(stream)):
+                await js.delete_consumer(site.stream(stream), consumer.name)
+    await settled(site, database)
+    await assert_one_effect_each(plan, database)
+    assert all(service.is_running for service in services)
+
+
+@pytest.mark.timeout(60)
+async def test_a_recreated_log_stops_jobstore_with_one_clear_line(prepare: Prepare, site: NatsSettings, database: DatabaseSettings) -> None:
+    plan = workload(seed=15, jobs=30)
+    services = [prepare(name, site, database) for name in SERVICES]
+    await _all_up(services)
+    await publish_accepted(site, plan.messages)
+    await settled(site, database)
+    rows = await query(database, "SELECT * FROM job ORDER BY id")
+    ingest, jobstore = services
+    await jobstore.terminate()
+    await ingest.terminate()
+    async with client_of(site) as client:
+        js = client.jetstream()
+        await js.delete_stream(site.stream(EVENTS))
+        await js.add_stream(next(config for config in stream_configs(site) if config.name == site.stream(EVENTS)))
+    jobstore.launch()
+    assert await jobstore.ended() == 2
+    last = jobstore.log_text.splitlines()[-1]
+    assert last.startswith("jobstore: the stream EVENTS was recreated")
+    assert "jobtide provision --continue-log" in last
+    assert await query(database, "SELECT * FROM job ORDER BY id") == rows
+
+
+@pytest.mark.timeout(60)
+async def test_a_log_recreated_while_jobstore_runs_is_not_read_on(
+    prepare: Prepare, site: NatsSettings, sqlite_database: DatabaseSettings
+) -> None:
+    plan = workload(seed=16, jobs=30)
+    services = [prepare(name, site, sqlite_database) for name in SERVICES]
+    await _all_up(services)
+    await publish_accepted(site, plan.messages)
+    await settled(site, sqlite_database)
+    async with client_of(site) as client:
+        js = client.jetstream()
+        await js.delete_stream(site.stream(EVENTS))
+        await js.add_stream(next(config for config in stream_configs(site) if config.name == site.stream(EVENTS)))
+    assert await services[1].ended(30) == 2
+    assert "was recreated" in services[1].log_text.splitlines()[-1]
+
+
+@pytest.mark.timeout(60)
+async def test_a_log_that_is_shorter_than_the_position_stops_jobstore_with_one_clear_line(
+    prepare: Prepare, site: NatsSettings, sqlite_database: DatabaseSettings
+) -> None:
+    plan = workload(seed=17, jobs=30)
+    services = [prepare(name, site, sqlite_database) for name in SERVICES]
+    await _all_up(services)
+    await publish_accepted(site, plan.messages)
+    await settled(site, sqlite_database)
+    jobstore = services[1]
+    await jobstore.terminate()
+    await _move_position(sqlite_database, by=5)
+    jobstore.launch()
+    assert await jobstore.ended() == 2
+    assert "jobtide provision --continue-log" in jobstore.log_text.splitlines()[-1]
+
+
+async def _move_position(database: DatabaseSettings, by: int) -> None:
+    """As after a broker was restored from a backup that is ``by`` events older than the database."""
+    import sqlalchemy
+
+    from shared.database.engine import opened
+
+    async with opened(database) as engine, engine.begin() as connection:
+        await connection.execute(sqlalchemy.text("UPDATE position SET sequence = sequence + :by WHERE stream = 'EVENTS'"), {"by": by})
+
+
+async def test_a_wrong_database_url_is_told_in_one_line(prepare: Prepare, site: NatsSettings) -> None:
+    jobstore = prepare("jobstore", site, DatabaseSettings(url=SecretStr("mysql://localhost/x")))
+    jobstore.launch()
+    assert await jobstore.ended() == 2
+    assert len(jobstore.log_text.splitlines()) == 1
+    assert "JOBTIDE_DATABASE_URL" in jobstore.log_text
