@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from cli.embedded.services import SERVICES
+from cli.keys import PRIVATE_KEY_VARIABLES
 from shared.settings import CONFIG_VARIABLE, PREFIX, LogSettings, SettingsGroup
 
 INTRODUCTION = f"""\
@@ -33,6 +34,15 @@ batch = 500
 is the same as `{PREFIX}NATS_URL=nats://broker.example:4222` and `{PREFIX}JOBSTORE_BATCH=500`. A value that cannot be used
 ends the program at its start with one line that names the setting, and exit code 2. `jobtide up` sets the addresses,
 the database, the archive and the keys of its site by itself.
+"""
+
+CLOSING = f"""\
+## Only for commands
+
+| variable | meaning |
+|---|---|
+| `{CONFIG_VARIABLE}` | The TOML file. |
+| {", ".join(f"`{name}`" for name in PRIVATE_KEY_VARIABLES)} | Base64 of the 64 bytes of an Ed25519 private key (`jobtide keys`), with which `jobtide token` signs. |
 """
 
 
@@ -64,7 +74,7 @@ def page() -> str:
             "| setting | variable | default | values | meaning |\n|---|---|---|---|---|\n"
             + "".join(_row(group, name, field) for name, field in group.model_fields.items())
         )
-    return "\n".join(parts)
+    return "\n".join([*parts, CLOSING])
 
 
 def _row(group: type[SettingsGroup], name: str, field: FieldInfo) -> str:
@@ -104,8 +114,10 @@ def _kind(annotation: Any) -> str:
         return ", ".join(f"`{word}`" for word in get_args(annotation))
     if get_origin(annotation) is list:
         return f"list of {_kind(get_args(annotation)[0])}s"
+    if get_origin(annotation) is dict:
+        return "JSON object"
     options = [option for option in get_args(annotation) if option is not type(None)]
-    if options and get_origin(annotation) is not dict:
+    if options:
         return " or ".join(_kind(option) for option in options)
     return {int: "integer", float: "number", bool: "true or false", Path: "path", SecretStr: "secret text"}.get(annotation, "text")
 

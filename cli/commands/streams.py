@@ -1,20 +1,67 @@
 """`jobtide provision` and `jobtide migrate`."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from cli.site import broker_of, find_site
+from nats.aio.client import Client
+
+from cli.site import Site, broker_of, find_site
+from shared.errors import UserError
+from shared.settings import NatsSettings, load
 
 
 def run_provision(data: Path | None, *, continue_log: bool) -> None:
     from shared.broker.streams import provision
 
+    site = find_site(data)
+
     async def run() -> list[str]:
-        async with broker_of(find_site(data), "provision") as (client, nats):
-            return await provision(client, nats)
+        async with AsyncExitStack() as stack:
+            if not continue_log:
+                client, nats = await stack.enter_async_context(broker_of(site, "provision"))
+                return await provision(client, nats)
+            client, nats = await stack.enter_async_context(_broker_without_services(site))
+            return await provision(client, nats) + await _continue(site, client, nats)
 
     changes = asyncio.run(run())
     print("\n".join(changes) if changes else "nothing to change")
+
+
+async def _continue(site: Site, client: Client, nats: NatsSettings) -> list[str]:
+    from services.jobstore.continue_log import continue_log
+    from shared.database.engine import opened
+    from shared.database.migrate import require_schema
+
+    async with opened(site.database) as engine:
+        await require_schema(engine)
+        return await continue_log(client, nats, engine)
+
+
+@asynccontextmanager
+async def _broker_without_services(site: Site) -> AsyncIterator[tuple[Client, NatsSettings]]:
+    """The broker of a deployment; that of an embedded site is started for the purpose, as the site must not run."""
+    if site.folder is None:
+        async with broker_of(site, "provision") as found:
+            yield found
+        return
+    from cli.embedded.broker import own_broker
+    from cli.embedded.folder import is_locked, locked
+    from shared.broker.connection import dial
+
+    if is_locked(site.folder):
+        raise UserError(f"a site is running in {site.folder.root}: stop it first, then continue the log, then start it again")
+    if not site.folder.database_file.exists():
+        raise UserError(f"{site.folder.root} is not the data folder of a site")
+    with locked(site.folder):
+        async with own_broker(site.folder.broker, "127.0.0.1:0") as broker:
+            nats = load(NatsSettings, url=broker.url)
+            client = await dial(nats, "jobtide-provision")
+            try:
+                yield client, nats
+            finally:
+                await client.close()
 
 
 def run_migrate(data: Path | None) -> None:

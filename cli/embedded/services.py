@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from cli.embedded.supervisor import Start
+from cli.embedded.supervisor import STOP_GRACE_S, Start
 from cli.keys import KeyPair
 from shared.service import Report
 from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings
@@ -52,13 +52,11 @@ def _on_site(group: Any, site: SiteSettings) -> Any:
         if type(group) is type(ours):
             return ours
     known = type(group).model_fields
-    from pydantic import SecretStr
-
     values: dict[str, Callable[[], object]] = {
         "health": lambda: ANY_PORT,
         "http": lambda: site.http,
         "jwt_public_key": lambda: site.keys.public,
-        "jwt_private_key": lambda: SecretStr(site.keys.private),
+        "grace_s": lambda: min(group.grace_s, STOP_GRACE_S - 1),
     }
     return group.model_copy(update={name: make() for name, make in values.items() if name in known})
 

@@ -1,7 +1,6 @@
 """`jobtide up`: a whole site in one process and one broker beside it."""
 
 import asyncio
-import importlib.util
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -53,8 +52,7 @@ async def up(options: UpOptions, *, on_ready: Callable[[Running], None], alongsi
         stack.push_async_callback(_finished, migrating)
         nats = await stack.enter_async_context(_broker(folder, options.nats, stop))
         site = SiteSettings(nats, database, load(ArchiveSettings, path=folder.archive), options.http, keys)
-        present = [name for name in SERVICES if importlib.util.find_spec(f"services.{name}.app")]
-        services = {name: embedded_service(name, site) for name in present}
+        services = {name: embedded_service(name, site) for name in SERVICES}
         await asyncio.gather(_provision(nats, stop), migrating)
         if stop.is_set():
             return
@@ -62,7 +60,7 @@ async def up(options: UpOptions, *, on_ready: Callable[[Running], None], alongsi
         ready = asyncio.Event()
 
         def changed() -> None:
-            if set(addresses.by_service) >= set(present):
+            if set(addresses.by_service) >= set(SERVICES):
                 running = _running(addresses, nats)
                 write_running(folder, running)
                 if not ready.is_set():

@@ -1,0 +1,46 @@
+"""Embedded sites: one that tests share and only read or add to, and private ones."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.sites import UpProcess
+from tests.support.clusters import cluster_text
+from tests.support.nats import NatsServer
+
+Up = Callable[..., UpProcess]
+
+
+@pytest.fixture(scope="session")
+def shared_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UpProcess]:
+    """A running site with the cluster fritz; tests must not stop it, and use job ids of their own."""
+    folder = tmp_path_factory.mktemp("up")
+    site = UpProcess(folder / "data")
+    try:
+        site.start()
+        definition = folder / "cluster.json"
+        definition.write_bytes(cluster_text("fritz"))
+        site.run("cluster", "add", definition)
+        yield site
+    finally:
+        site.end()
+
+
+@pytest.fixture
+def new_up(tmp_path: Path) -> Iterator[Up]:
+    """Makes sites of this test alone, not started yet; the same name is the same data folder."""
+    made: list[UpProcess] = []
+
+    def make(*more: str, name: str = "data") -> UpProcess:
+        made.append(UpProcess(tmp_path / name, *more))
+        return made[-1]
+
+    yield make
+    for site in made:
+        site.end()
+
+
+@pytest.fixture
+def private_nats_url(private_nats: NatsServer) -> str:
+    return private_nats.url

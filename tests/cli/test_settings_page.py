@@ -1,0 +1,19 @@
+from cli.settings_page import groups, page
+from shared.settings import PREFIX
+from tests.support.processes import REPOSITORY
+
+PAGE = REPOSITORY / "docs" / "configuration.md"
+
+
+def test_the_configuration_page_is_what_the_code_says() -> None:
+    """Bring it up to date with `jobtide settings --markdown > docs/configuration.md`."""
+    assert PAGE.read_text(encoding="utf-8") == page()
+
+
+def test_every_setting_has_a_meaning_and_a_place_on_the_page() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    for group in groups():
+        assert group.__doc__
+        for name, field in group.model_fields.items():
+            assert field.description, f"{group.__name__}.{name}"
+            assert f"`{PREFIX}{group.section}_{name}`".upper() in text.upper()

@@ -1,0 +1,163 @@
+"""`jobtide up`: a whole site with one command."""
+
+import os
+import signal
+import socket
+import stat
+import time
+import urllib.request
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.cli.conftest import Up
+from tests.cli.sites import UpProcess, assert_user_mistake, jobtide
+from tests.support.builders import start_line, stop_line
+from tests.support.clusters import cluster_text
+from tests.support.waiting import until_blocking
+
+SERVICES = {"ingest", "jobstore", "archiver", "gateway"}
+
+
+def add_fritz(site: UpProcess) -> None:
+    definition = site.data.parent / "fritz.json"
+    definition.write_bytes(cluster_text("fritz"))
+    site.run("cluster", "add", definition)
+
+
+def test_run_json_names_every_address_and_each_answers(shared_up: UpProcess) -> None:
+    running = shared_up.run_json
+    assert running["pid"] == shared_up.process.pid
+    assert set(running["health"]) == SERVICES
+    assert running["nats"].startswith("nats://127.0.0.1:")
+    for url in [running["http"], *running["health"].values()]:
+        with urllib.request.urlopen(f"{url}/healthz", timeout=5) as answer:
+            assert answer.status == 200
+        with urllib.request.urlopen(f"{url}/readyz", timeout=5) as answer:
+            assert answer.status == 200
+
+
+def test_a_published_job_is_seen_over_rest_running_and_then_stopped(shared_up: UpProcess) -> None:
+    shared_up.run("publish", "-", text=start_line(501, "fritz"))
+    until_blocking(lambda: [job["jobState"] for job in shared_up.jobs("?state=running") if job["jobId"] == 501] == ["running"])
+    shared_up.run("publish", "-", text=stop_line(501, "fritz"))
+    until_blocking(lambda: [job["jobState"] for job in shared_up.jobs("?state=completed") if job["jobId"] == 501] == ["completed"])
+
+
+def test_the_api_wants_a_token_and_healthz_none(shared_up: UpProcess) -> None:
+    assert shared_up.get("/healthz", with_token=False)[0] == 200
+    assert shared_up.get("/api/jobs/", with_token=False)[0] == 401
+
+
+def test_the_keys_are_for_their_owner_alone(shared_up: UpProcess) -> None:
+    assert stat.S_IMODE((shared_up.data / "keys.json").stat().st_mode) == 0o600
+
+
+def test_a_second_site_on_the_same_folder_is_refused(shared_up: UpProcess) -> None:
+    done = jobtide("up", "--data", shared_up.data, "--http", "127.0.0.1:0", "--nats", "127.0.0.1:0")
+    assert_user_mistake(done, "running", str(shared_up.data))
+    assert shared_up.get("/healthz", with_token=False)[0] == 200
+
+
+@pytest.mark.parametrize("option", ["--http", "--nats"])
+def test_a_busy_port_is_one_clear_line(tmp_path: Path, option: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        addresses = {"--http": "127.0.0.1:0", "--nats": "127.0.0.1:0"} | {option: address}
+        done = jobtide("up", "--data", tmp_path, *(part for pair in addresses.items() for part in pair))
+    assert_user_mistake(done, option, address)
+    assert not (tmp_path / "run.json").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_everything_within_five_seconds(new_up: Up, number: signal.Signals) -> None:
+    site = new_up().start()
+    children = site.children()
+    assert children
+    assert site.interrupt(number, timeout_s=5.0) == 0
+    assert not any(psutil.pid_exists(pid) for pid in children)
+    assert not (site.data / "run.json").exists()
+    assert "Traceback" not in site.log_text
+
+
+def test_a_restart_keeps_jobs_and_keys(new_up: Up) -> None:
+    site = new_up().start()
+    add_fritz(site)
+    site.run("publish", "-", text=start_line(7, "fritz"))
+    (before,) = until_blocking(site.jobs)
+    keys = (site.data / "keys.json").read_bytes()
+    site.interrupt()
+    site.start()
+    (after,) = until_blocking(site.jobs)
+    assert (after["id"], after["jobId"]) == (before["id"], 7)
+    assert (site.data / "keys.json").read_bytes() == keys
+
+
+def test_after_a_kill_no_server_stays_and_the_next_start_works(new_up: Up) -> None:
+    site = new_up().start()
+    add_fritz(site)
+    site.run("publish", "-", text=start_line(8, "fritz"))
+    until_blocking(site.jobs)
+    children = site.children()
+    site.kill9()
+    until_blocking(lambda: not any(psutil.pid_exists(pid) for pid in children), what="nats-server ended with its parent")
+    assert_user_mistake(jobtide("status", "--data", site.data), "no site runs")
+    (site.data / "run.json").unlink()
+    site.start()
+    until_blocking(lambda: [job["jobId"] for job in site.jobs()] == [8])
+
+
+def test_a_broker_that_dies_is_started_again_at_the_same_address(new_up: Up) -> None:
+    site = new_up().start()
+    add_fritz(site)
+    url = site.run_json["nats"]
+    (server,) = site.children()
+    os.kill(server, signal.SIGKILL)
+    until_blocking(lambda: site.children() not in ([], [server]), what="a new server")
+    until_blocking(lambda: jobtide("provision", "--data", site.data).returncode == 0)
+    assert site.run_json["nats"] == url
+    site.run("publish", "-", text=start_line(9, "fritz"))
+    until_blocking(lambda: [job["jobId"] for job in site.jobs()] == [9], 20)
+
+
+def test_a_running_broker_is_used_when_its_url_is_given(new_up: Up, private_nats_url: str) -> None:
+    site = new_up("--nats", private_nats_url).start()
+    assert site.run_json["nats"] == private_nats_url
+    assert site.children() == []
+    add_fritz(site)
+    site.run("publish", "-", text=start_line(10, "fritz"))
+    until_blocking(lambda: [job["jobId"] for job in site.jobs()] == [10])
+
+
+def test_a_site_is_ready_within_three_seconds(new_up: Up) -> None:
+    site = new_up()
+    site.start().interrupt()
+    best = min(_time_to_ready(site) for _ in range(2))
+    assert best < 3.0
+
+
+def _time_to_ready(site: UpProcess) -> float:
+    began = time.monotonic()
+    site.start()
+    took = time.monotonic() - began
+    site.interrupt()
+    return took
+
+
+def test_a_log_of_another_database_ends_it_with_one_line(new_up: Up) -> None:
+    site = new_up().start()
+    add_fritz(site)
+    site.run("publish", "-", text=start_line(11, "fritz"))
+    until_blocking(site.jobs)
+    site.interrupt()
+    store = site.data / "nats"
+    store.rename(site.data / "lost")
+    site.launch()
+    assert site.process.wait(20) == 2
+    last_line = site.log_text.strip().splitlines()[-1]
+    assert last_line.startswith("jobtide: ")
+    assert "EVENTS" in last_line
+    assert "Traceback" not in site.log_text
