@@ -1,6 +1,7 @@
 """The job archive: format version 3 in folders. Nothing here starts threads or awaits; what touches files blocks."""
 
 from shared.archive.data import pack, render_data
+from shared.archive.imports import ArchivedJob, UnreadableEntry, copy_entries, imported_job, iter_entries
 from shared.archive.layout import (
     ArchiveError,
     JobPath,
@@ -21,16 +22,23 @@ from shared.archive.reader import (
     read_meta,
     read_meta_file,
 )
+from shared.archive.verify import Finding, verify
 from shared.archive.writer import Entry, write_cluster, write_entries
 
 __all__ = [
     "ArchiveError",
+    "ArchivedJob",
     "Entry",
+    "Finding",
     "JobPath",
+    "UnreadableEntry",
     "check_version",
     "cluster_names",
+    "copy_entries",
     "data_file",
+    "imported_job",
     "is_complete",
+    "iter_entries",
     "job_directories",
     "job_path_of",
     "meta_of_row",
@@ -44,6 +52,7 @@ __all__ = [
     "read_meta_file",
     "render_data",
     "render_meta",
+    "verify",
     "with_annotations",
     "write_cluster",
     "write_entries",

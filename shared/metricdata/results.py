@@ -110,6 +110,6 @@ def energy_kwh(metric: Metric, scopes: Mapping[str, MetricData], found: Statisti
     if devices and metric.aggregation == "avg":
         total = sum(series.statistics.avg for series in devices)
     if metric.energy == "energy":
-        timestep = scopes["node"].timestep or metric.timestep
+        timestep = (scopes["node"].timestep if "node" in scopes else 0) or metric.timestep
         return round2(total * factor * (duration_s / timestep) / _JOULES_PER_KWH)
     return round2(total * factor * (duration_s / 3600.0) / _WATT_HOURS_PER_KWH)

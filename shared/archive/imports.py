@@ -1,0 +1,180 @@
+"""Bringing entries of an archive into jobtide: walking, reading, turning into events, copying."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+from pydantic import ValidationError
+
+from shared.archive.layout import PACKED_DATA_FILE, TEMPORARY_PREFIX, ArchiveError, JobPath, check_version, job_directories, job_path_of
+from shared.archive.reader import data_file, is_complete, read_meta_file
+from shared.archive.writer import Entry, write_entries
+from shared.domain.clusters import Cluster, assign_subcluster
+from shared.domain.events import JobImported
+from shared.domain.values import ARCHIVED, GLOBAL_SCOPE, JobState
+from shared.errors import Refused
+from shared.metricdata.model import Statistics
+from shared.metricdata.numbers import round2
+from shared.metricdata.results import energy_kwh, footprint
+
+_FINAL_STATES = frozenset(JobState) - {JobState.RUNNING, JobState.PENDING, JobState.SUSPENDED}
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedJob:
+    """An entry that can be read; ``meta`` has the keys as the format spells them."""
+
+    path: JobPath
+    meta: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableEntry:
+    """An entry that cannot be used, and why."""
+
+    directory: Path
+    why: str
+
+
+def iter_entries(root: Path) -> Iterator[ArchivedJob | UnreadableEntry]:
+    """Every job of an archive, by cluster and ascending job id; data files are looked for, but not opened. Blocks.
+
+    Raises UserError when ``root`` is no archive of this version. Folders of writers at work are passed over.
+    """
+    check_version(root)
+    for directory in job_directories(root):
+        if directory.name.startswith(TEMPORARY_PREFIX):
+            continue
+        try:
+            path = job_path_of(root, directory)
+            meta = known_spelling(read_meta_file(directory / "meta.json"))
+            require_same_job(path, meta)
+            data_file(directory)
+        except ArchiveError as e:
+            yield UnreadableEntry(directory, str(e))
+        else:
+            yield ArchivedJob(path, meta)
+
+
+def require_same_job(path: JobPath, meta: Mapping[str, Any]) -> None:
+    """Raises ArchiveError when the file speaks of another job than its place says."""
+    named = (meta.get("cluster"), meta.get("jobId"), meta.get("startTime"))
+    if named != (path.cluster, path.job_id, path.start_time):
+        raise ArchiveError(f"{path.relative}: meta.json is of job {named[1]!r} of cluster {named[0]!r} started at {named[2]!r}")
+
+
+_KEYS = {field.alias or name: field.alias or name for name, field in JobImported.model_fields.items()}
+_FOLDED_KEYS = {key.casefold(): key for key in (*_KEYS, "id", "concurrentJobs")}
+
+
+def known_spelling(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """Keys match without regard to case, ``null`` is the same as nothing; unknown keys stay as they are."""
+    return {_FOLDED_KEYS.get(key.casefold(), key): value for key, value in meta.items() if value is not None}
+
+
+def imported_job(meta: Mapping[str, Any], cluster: Cluster) -> JobImported:
+    """The event that brings an archived job in. What is missing is filled in as the job's own start would have:
+    the subcluster from the first host, footprint and energy from the statistics, by the subcluster's configuration.
+
+    Raises ArchiveError that names the field.
+    """
+    fields = {key: value for key, value in meta.items() if key in _KEYS}
+    fields["monitoringStatus"] = ARCHIVED
+    fields["shared"] = fields.get("shared") or "none"
+    fields["resources"] = [_only(one, "hostname", "hwthreads", "accelerators", "configuration") for one in _list(fields, "resources")]
+    fields["tags"] = [_only(tag, "type", "name") | {"scope": tag.get("scope") or GLOBAL_SCOPE} for tag in _list(fields, "tags")]
+    fields["statistics"] = _statistics(fields.get("statistics") or {})
+    try:
+        job = JobImported.model_validate_json(orjson.dumps(fields), strict=True)
+    except (ValidationError, orjson.JSONEncodeError) as e:
+        raise ArchiveError(_first_finding(e)) from e
+    _require_sane(job)
+    try:
+        subcluster = assign_subcluster({cluster.name: cluster}, job.cluster, job.sub_cluster, job.resources[0].hostname)
+    except Refused as e:
+        raise ArchiveError(str(e)) from e
+    return _enriched(job.model_copy(update={"sub_cluster": subcluster}), cluster)
+
+
+def copy_entries(source: Path, paths: Sequence[JobPath], root: Path) -> list[Exception | None]:
+    """Copy entries of one archive into another, byte for byte; complete ones that are there already stay. Blocks.
+
+    The result has the error of each, None for what was copied or was there.
+    """
+    errors: dict[JobPath, Exception] = {}
+    entries = []
+    for path in paths:
+        try:
+            if not is_complete(root, path):
+                directory = path.under(source)
+                data = data_file(directory)
+                entries.append(Entry(path, (directory / "meta.json").read_bytes(), data.read_bytes(), data.name == PACKED_DATA_FILE))
+        except (ArchiveError, OSError) as e:
+            errors[path] = e
+    for entry, error in zip(entries, write_entries(root, entries), strict=True):
+        if error is not None:
+            errors[entry.path] = error
+    return [errors.get(path) for path in paths]
+
+
+def _list(fields: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+    value = fields.get(key) or []
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise ArchiveError(f"{key}: not a list of objects")
+    return value
+
+
+def _only(item: Any, *keys: str) -> dict[str, Any]:
+    if not isinstance(item, dict):
+        raise ArchiveError(f"{keys[0]}: not inside an object")
+    return {key: item[key] for key in keys if item.get(key) is not None}
+
+
+def _statistics(found: Any) -> dict[str, Any]:
+    """Without what is no statistic of one metric: the schema allows a list for ``filesystems``."""
+    if not isinstance(found, dict):
+        raise ArchiveError("statistics: not an object")
+    return {
+        name: _only(one, "avg", "min", "max") | {"unit": _only(one.get("unit") or {}, "base", "prefix")}
+        for name, one in found.items()
+        if isinstance(one, dict)
+    }
+
+
+def _require_sane(job: JobImported) -> None:
+    if job.job_state not in _FINAL_STATES:
+        raise ArchiveError(f"jobState: a job in the archive cannot be {job.job_state}")
+    if not job.user:
+        raise ArchiveError("user: is empty")
+    if not job.resources:
+        raise ArchiveError("resources: is empty")
+    if job.num_nodes != len(job.resources):
+        raise ArchiveError(f"numNodes: is {job.num_nodes}, but there are {len(job.resources)} resources")
+    for name in ("job_id", "start_time", "duration", "num_acc", "num_hwthreads"):
+        if getattr(job, name) < 0:
+            raise ArchiveError(f"{JobImported.model_fields[name].alias}: is negative")
+
+
+def _enriched(job: JobImported, cluster: Cluster) -> JobImported:
+    metrics = cluster.metrics_on(job.sub_cluster)
+    statistics = {name: Statistics(one.avg, one.min, one.max) for name, one in (job.statistics or {}).items()}
+    filled: dict[str, Any] = {}
+    if not job.footprint:
+        filled["footprint"] = footprint(metrics, statistics)
+    if not job.energy and not job.energy_footprint:
+        by_metric = {
+            metric.name: energy_kwh(metric, {}, statistics[metric.name], num_nodes=job.num_nodes, duration_s=job.duration)
+            for metric in metrics
+            if metric.energy and metric.name in statistics
+        }
+        filled |= {"energy_footprint": by_metric, "energy": round2(sum(by_metric.values()))}
+    return job.model_copy(update=filled)
+
+
+def _first_finding(error: ValidationError | orjson.JSONEncodeError) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors(include_url=False)[0]
+    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"

@@ -1,0 +1,121 @@
+"""Finding what is wrong in an archive."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from shared.archive.imports import imported_job, known_spelling, require_same_job
+from shared.archive.layout import (
+    CLUSTER_FILE,
+    META_FILE,
+    TEMPORARY_PREFIX,
+    ArchiveError,
+    check_version,
+    cluster_names,
+    job_directories,
+    job_path_of,
+)
+from shared.archive.reader import data_file, read_cluster_text, read_data_file, read_meta_file
+from shared.domain.clusters import Cluster, read_cluster
+from shared.metricdata.model import SCOPE_RANK, JobData
+
+Kind = Literal["incomplete", "invalid", "mismatch", "leftover", "cluster"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """``incomplete``: a file is missing. ``invalid``: a file cannot be used. ``mismatch``: it stands at another job's place.
+    ``leftover``: of a writer that died, or is at work now. ``cluster``: a cluster.json is missing or wrong.
+    """
+
+    kind: Kind
+    path: Path
+    text: str
+
+
+def verify(root: Path, *, reads_data: bool = True) -> Iterator[Finding]:
+    """Walk an archive; without ``reads_data`` time series are looked for, but not decoded. Blocks.
+
+    Raises UserError when ``root`` is no archive of this version.
+    """
+    check_version(root)
+    clusters: dict[str, Cluster] = {}
+    names = cluster_names(root)
+    for name in names:
+        try:
+            clusters[name] = read_cluster(read_cluster_text(root, name))
+            if clusters[name].name != name:
+                yield Finding("cluster", root / name / CLUSTER_FILE, f"names the cluster {clusters[name].name!r}")
+        except (ArchiveError, ValidationError) as e:
+            yield Finding("cluster", root / name / CLUSTER_FILE, str(e))
+    without_definition: set[str] = set()
+    for directory in job_directories(root):
+        cluster = directory.relative_to(root).parts[0]
+        if cluster not in names and cluster not in without_definition:
+            without_definition.add(cluster)
+            yield Finding("cluster", root / cluster, f"{CLUSTER_FILE} is missing")
+        if directory.name.startswith(TEMPORARY_PREFIX):
+            yield Finding("leftover", directory, "a temporary folder")
+        else:
+            yield from _entry(root, directory, clusters.get(cluster), reads_data=reads_data)
+
+
+def _entry(root: Path, directory: Path, cluster: Cluster | None, *, reads_data: bool) -> Iterator[Finding]:
+    for file in directory.iterdir():
+        if file.name.startswith(TEMPORARY_PREFIX):
+            yield Finding("leftover", file, "a temporary file")
+    meta: Mapping[str, Any] | None = None
+    if not (directory / META_FILE).is_file():
+        yield Finding("incomplete", directory, f"{META_FILE} is missing")
+    else:
+        try:
+            meta = known_spelling(read_meta_file(directory / META_FILE))
+        except ArchiveError as e:
+            yield Finding("invalid", directory / META_FILE, str(e))
+    try:
+        path = job_path_of(root, directory)
+        if meta is not None:
+            require_same_job(path, meta)
+    except ArchiveError as e:
+        yield Finding("mismatch", directory, str(e))
+        return
+    if meta is not None and cluster is not None:
+        try:
+            imported_job(meta, cluster)
+        except ArchiveError as e:
+            yield Finding("invalid", directory / META_FILE, str(e))
+    yield from _data(directory, meta, reads_data=reads_data)
+
+
+def _data(directory: Path, meta: Mapping[str, Any] | None, *, reads_data: bool) -> Iterator[Finding]:
+    try:
+        file = data_file(directory)
+    except ArchiveError:
+        yield Finding("incomplete", directory, "the data file is missing")
+        return
+    if not reads_data:
+        return
+    try:
+        data = read_data_file(file)
+    except ArchiveError as e:
+        yield Finding("invalid", file, str(e))
+        return
+    hosts = {one.get("hostname") for one in (meta or {}).get("resources") or [] if isinstance(one, dict)}
+    for text in _data_problems(data, hosts if meta is not None else None):
+        yield Finding("invalid", file, text)
+
+
+def _data_problems(data: JobData, hosts: set[Any] | None) -> Iterator[str]:
+    for metric, scopes in data.items():
+        for scope, found in scopes.items():
+            where = f"{metric}.{scope}"
+            if scope not in SCOPE_RANK:
+                yield f"{where}: not a scope"
+            if found.timestep < 1:
+                yield f"{where}: a timestep of {found.timestep} s"
+            strangers = {series.hostname for series in found.series} - hosts if hosts is not None else set()
+            if strangers:
+                yield f"{where}: series of {min(strangers)}, which is no host of the job"
