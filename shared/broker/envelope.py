@@ -89,7 +89,7 @@ def read(sequence: int, headers: Mapping[str, str] | None, body: bytes, stored_a
         return Recorded(sequence, decode(event_type, body), time, headers.get(ACTOR), headers.get(REPLY_TO), headers.get(MESSAGE_ID, ""))
     except Refused as e:
         return Unreadable(sequence, time, e, excerpt_text(body))
-    except ValueError as e:
+    except (ValueError, OverflowError) as e:
         return Unreadable(sequence, time, Refused(reasons.UNREADABLE_EVENT, f"ce-time: {e}"), excerpt_text(body))
 
 

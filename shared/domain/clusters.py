@@ -1,11 +1,11 @@
 """Cluster definitions (``cluster.json``): reading, node lists, the subcluster of a host. Source: archive format 3."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
 from shared.domain import reasons
@@ -18,9 +18,14 @@ EVERY_NODE = "*"
 
 
 class ClusterModel(BaseModel):
-    """Part of a cluster definition; unknown keys of old files are ignored."""
+    """Part of a cluster definition; unknown keys of old files are ignored, and null is the same as absent."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, value: Any) -> Any:
+        return {key: item for key, item in value.items() if item is not None} if isinstance(value, dict) else value
 
 
 class MetricUnit(ClusterModel):
@@ -117,7 +122,7 @@ class SubCluster(ClusterModel):
 
 
 class Cluster(ClusterModel):
-    name: str = Field(min_length=1)
+    name: str = Field(min_length=1, max_length=255)
     metric_config: list[Metric] = Field(min_length=1)
     sub_clusters: list[SubCluster] = Field(min_length=1)
 
@@ -158,13 +163,17 @@ class NodeList:
     anywhere in a literal are allowed. Raises ValueError when the expression cannot be read.
     """
 
-    _TERM = re.compile(r"(?P<literal>[A-Za-z0-9_.-]+)|\[(?P<ranges>[0-9,-]+)\]")
+    _PART = re.compile(r"(?P<literal>[A-Za-z0-9_.-]+)|\[(?P<ranges>[0-9,-]+)\]")
 
     def __init__(self, expression: str) -> None:
         self._literals: set[str] = set()
-        self._patterns: list[tuple[re.Pattern[str], list[list[tuple[int, int, int, int]]]]] = []
+        self._terms: list[list[str | _Group]] = []
         for term in self._split(expression):
-            self._add(term)
+            parts = self._parts(term)
+            if any(isinstance(part, _Group) for part in parts):
+                self._terms.append(parts)
+            else:
+                self._literals.add(term)
 
     @staticmethod
     def _split(expression: str) -> list[str]:
@@ -179,47 +188,60 @@ class NodeList:
         terms.append(current)
         return [term.strip() for term in terms if term.strip()]
 
-    def _add(self, term: str) -> None:
-        pattern, groups, at = "", [], 0
+    def _parts(self, term: str) -> "list[str | _Group]":
+        parts: list[str | _Group] = []
+        at = 0
         while at < len(term):
-            part = self._TERM.match(term, at)
+            part = self._PART.match(term, at)
             if part is None:
                 raise ValueError(f"node list: cannot read {term!r} at character {at + 1}")
-            if part["literal"] is not None:
-                pattern += re.escape(part["literal"])
-            else:
-                groups.append([self._range(text, term) for text in part["ranges"].split(",")])
-                pattern += "([0-9]+)"
+            parts.append(part["literal"] if part["literal"] is not None else _Group(part["ranges"], term))
             at = part.end()
-        if groups:
-            self._patterns.append((re.compile(pattern), groups))
-        else:
-            self._literals.add(term)
-
-    @staticmethod
-    def _range(text: str, term: str) -> tuple[int, int, int, int]:
-        low, _, high = text.partition("-")
-        high = high or low
-        if not (low.isdigit() and high.isdigit()) or (len(low) != len(high) and low.startswith("0")):
-            raise ValueError(f"node list: cannot read the range {text!r} in {term!r}")
-        return int(low), int(high), len(low), len(high)
+        return parts
 
     def __contains__(self, hostname: str) -> bool:
-        if hostname in self._literals:
-            return True
-        for pattern, groups in self._patterns:
-            match = pattern.fullmatch(hostname)
-            if match and all(_in_group(digits, group) for digits, group in zip(match.groups(), groups, strict=True)):
+        return hostname in self._literals or any(_matches(parts, hostname) for parts in self._terms)
+
+
+class _Group:
+    """The numbers of one pair of brackets; those of a range have the width of its ends, between unlike widths no padding."""
+
+    def __init__(self, ranges: str, term: str) -> None:
+        self._ranges = [self._range(text, term) for text in ranges.split(",")]
+        self.widths = sorted({width for low, high in self._ranges for width in range(len(low), len(high) + 1)})
+
+    @staticmethod
+    def _range(text: str, term: str) -> tuple[str, str]:
+        low, dash, high = text.partition("-")
+        if not dash:
+            high = low
+        is_padded = len(low) > 1 and low.startswith("0")
+        if not (low.isdigit() and high.isdigit()) or max(len(low), len(high)) > _MOST_DIGITS or (len(low) != len(high) and is_padded):
+            raise ValueError(f"node list: cannot read the range {text!r} in {term!r}")
+        return low, high
+
+    def __contains__(self, digits: str) -> bool:
+        if not (digits.isascii() and digits.isdigit()):
+            return False
+        for low, high in self._ranges:
+            is_of_width = len(digits) == len(low) if len(low) == len(high) else digits == "0" or not digits.startswith("0")
+            if is_of_width and int(low) <= int(digits) <= int(high):
                 return True
         return False
 
 
-def _in_group(digits: str, group: list[tuple[int, int, int, int]]) -> bool:
-    for low, high, shortest, longest in group:
-        padded_right = len(digits) == shortest if shortest == longest else not digits.startswith("0")
-        if padded_right and shortest <= len(digits) <= longest and low <= int(digits) <= high:
-            return True
-    return False
+_MOST_DIGITS = 18
+
+
+def _matches(parts: Sequence[str | _Group], hostname: str, at: int = 0) -> bool:
+    if not parts:
+        return at == len(hostname)
+    first, rest = parts[0], parts[1:]
+    if isinstance(first, str):
+        return hostname.startswith(first, at) and _matches(rest, hostname, at + len(first))
+    return any(
+        hostname[at : at + width] in first and _matches(rest, hostname, at + width) for width in first.widths if at + width <= len(hostname)
+    )
 
 
 def read_cluster(text: bytes) -> Cluster:

@@ -276,7 +276,7 @@ def decode(event_type: str, body: bytes) -> Event:
     """The event of a CloudEvents type and JSON body; raises Refused when this version cannot read it."""
     name, _, version_text = event_type.removeprefix(TYPE_PREFIX).rpartition(".v")
     model = EVENT_TYPES.get(name)
-    if model is None or not version_text.isdigit() or not 1 <= int(version_text) <= model.version:
+    if model is None or not (version_text.isascii() and version_text.isdigit()) or not 1 <= int(version_text) <= model.version:
         raise Refused(reasons.UNREADABLE_EVENT, f"unknown event type {event_type[:100]!r}")
     try:
         if int(version_text) == model.version:

@@ -93,6 +93,9 @@ def nodes_reported(payload: NodeStatePayload, clusters: Clusters) -> tuple[Nodes
     reports: dict[str, NodeReport] = {}
     refusals = []
     for index, node in enumerate(payload.nodes):
+        if not node.hostname:
+            refusals.append(Refused(reasons.MISSING_FIELD, "is empty", field=f"nodes.{index}.hostname"))
+            continue
         subcluster = definition.subcluster_of(node.hostname)
         if subcluster is None:
             refusals.append(

@@ -10,27 +10,32 @@ from pydantic import Field
 from shared.domain.values import INT32_MAX, INT64_MAX, TIME_MAX, SharedNode
 from shared.domain.wire import WireModel
 
+# Names stand in indexes and in subjects; a longer one would be refused by PostgreSQL, or end the connection to the broker.
+MOST_NAME_CHARACTERS = 255
+
 Int32 = Annotated[int, Field(ge=-INT32_MAX - 1, le=INT32_MAX)]
 Int64 = Annotated[int, Field(ge=-INT64_MAX - 1, le=INT64_MAX)]
 Count = Annotated[int, Field(ge=0, le=INT32_MAX)]
 Seconds = Annotated[int, Field(ge=0, le=TIME_MAX)]
 Moment = Annotated[int, Field(ge=1, le=TIME_MAX)]  # Unix seconds
+Name = Annotated[str, Field(max_length=MOST_NAME_CHARACTERS)]
+NonEmptyName = Annotated[str, Field(min_length=1, max_length=MOST_NAME_CHARACTERS)]
 PositiveId = Annotated[int, Field(ge=1, le=INT64_MAX)]
 
 
 class Resource(WireModel):
     """One node of a job. Absent ``hwthreads`` mean the whole node, or unknown."""
 
-    hostname: Annotated[str, Field(min_length=1)]
+    hostname: NonEmptyName
     hwthreads: list[Int32] | None = None
     accelerators: list[str] | None = None
     configuration: str = ""
 
 
 class TagPayload(WireModel):
-    type: Annotated[str, Field(min_length=1)]
-    name: Annotated[str, Field(min_length=1)]
-    scope: str = ""
+    type: NonEmptyName
+    name: NonEmptyName
+    scope: Name = ""
     id: Int64 = 0
 
 
@@ -60,14 +65,14 @@ class StartPayload(WireModel):
     """A job object, as sent at its start."""
 
     job_id: PositiveId
-    cluster: Annotated[str, Field(min_length=1)]
-    user: Annotated[str, Field(min_length=1)]
+    cluster: NonEmptyName
+    user: NonEmptyName
     start_time: Moment
     resources: Annotated[list[Resource], Field(min_length=1)]
     num_nodes: Annotated[int, Field(ge=1, le=INT32_MAX)]
-    sub_cluster: str = ""
-    partition: str = ""
-    project: str = ""
+    sub_cluster: Name = ""
+    partition: Name = ""
+    project: Name = ""
     shared: SharedNode = "none"
     job_state: str = ""
     tags: list[TagPayload] = []
@@ -94,13 +99,15 @@ class StopPayload(WireModel):
 
     job_id: PositiveId
     stop_time: Moment
-    cluster: str | None = None
+    cluster: Name | None = None
     start_time: Int64 | None = None
     job_state: str = ""
 
 
 class NodePayload(WireModel):
-    hostname: Annotated[str, Field(min_length=1)]
+    """One node. An empty ``hostname`` refuses this node alone, see ``intake.nodes_reported``."""
+
+    hostname: Name = ""
     states: list[str] | None = None
     cpus_allocated: Int64 = 0
     memory_allocated: Int64 = 0
@@ -111,5 +118,5 @@ class NodePayload(WireModel):
 class NodeStatePayload(WireModel):
     """States of nodes of one cluster."""
 
-    cluster: Annotated[str, Field(min_length=1)]
+    cluster: NonEmptyName
     nodes: list[NodePayload] = []

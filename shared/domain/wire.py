@@ -27,6 +27,8 @@ class WireModel(BaseModel):
 
 M = TypeVar("M", bound=WireModel)
 
+_MOST_FIELD_CHARACTERS = 200  # of a field's name in a refusal: keys of maps come from outside
+
 
 def read_object(model: type[M], text: bytes) -> tuple[M, bool]:
     """Read the first JSON value of ``text``; the flag tells whether other text follows it.
@@ -85,15 +87,19 @@ def first_value(text: bytes) -> tuple[Any, bool]:
     try:
         value = orjson.loads(text)
         return (_storable(value) if b"u0000" in text else value), False
+    except RecursionError as e:
+        raise Refused(reasons.INVALID_JSON, "nested too deeply") from e
     except orjson.JSONDecodeError:
         pass  # not JSON, or JSON that only the lenient reader takes: text after the value, lone surrogates, invalid UTF-8
     lenient = text.decode("utf-8", "replace")
     start = len(lenient) - len(lenient.lstrip(" \t\r\n"))
     try:
         value, end = _LENIENT.raw_decode(lenient, start)
-    except (ValueError, RecursionError) as e:
-        raise Refused(reasons.INVALID_JSON, str(e) or "nested too deeply") from e
-    return _storable(value), bool(lenient[end:].strip(" \t\r\n"))
+        return _storable(value), bool(lenient[end:].strip(" \t\r\n"))
+    except RecursionError as e:
+        raise Refused(reasons.INVALID_JSON, "nested too deeply") from e
+    except ValueError as e:
+        raise Refused(reasons.INVALID_JSON, str(e)) from e
 
 
 def _refuse_constant(word: str) -> Any:
@@ -119,25 +125,27 @@ def _storable(value: Any) -> Any:
 
 
 class _Field:
-    """How the value of one field is normalised: does null keep the default, and which objects are inside."""
+    """How the value of one field is normalised: does null keep the default, and what is inside."""
 
-    __slots__ = ("alias", "model", "nullable", "of_list")
+    __slots__ = ("alias", "container", "model", "null_item", "nullable")
 
     def __init__(self, alias: str, annotation: Any) -> None:
         self.alias = alias
         self.nullable = False
-        self.of_list = False
-        self.model: type[WireModel] | None = None
+        self.container: type | None = None  # list or dict, whose items are normalised
+        self.model: type[WireModel] | None = None  # the objects inside, or the value itself
+        self.null_item: Any = None  # what stands for a null inside the container; None: null is refused there
         options = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
         for option in options:
+            container = get_origin(option)
+            item = get_args(option)[-1] if container in (list, dict) else option
             if option is type(None):
                 self.nullable = True
-            elif get_origin(option) is list:
-                (item,) = get_args(option)
-                if isinstance(item, type) and issubclass(item, WireModel):
-                    self.model, self.of_list = item, True
-            elif isinstance(option, type) and issubclass(option, WireModel):
-                self.model = option
+            elif isinstance(item, type) and issubclass(item, WireModel):
+                self.container, self.model = (container if container in (list, dict) else None), item
+                self.null_item = None if any(info.is_required() for info in item.model_fields.values()) else {}
+            elif container is dict and item in (str, float):
+                self.container, self.null_item = dict, item()
 
 
 @cache
@@ -161,38 +169,36 @@ def _normalise(model: type[WireModel], value: dict[str, Any], where: str) -> dic
     for key, item in value.items():
         field = exact.get(key) or _folded(model).get(key.casefold())
         if field is None:
-            raise Refused(reasons.UNKNOWN_FIELD, "is not a known field", field=f"{where}{key}"[:200])
+            raise Refused(reasons.UNKNOWN_FIELD, "is not a known field", field=f"{where}{key}"[:_MOST_FIELD_CHARACTERS])
         if item is None:
             if not field.nullable:
                 continue
-        elif field.alias == "metaData":
-            item = _text_map(item)
-        elif field.model is not None:
+        elif field.model is not None or field.container is not None:
             item = _normalise_inner(field, item, f"{where}{field.alias}")
         result[field.alias] = item
     return result
 
 
 def _normalise_inner(field: _Field, item: Any, where: str) -> Any:
-    model = cast("type[WireModel]", field.model)
-    if field.of_list and isinstance(item, list):
+    model = field.model
+    if field.container is None and isinstance(item, dict):
+        return _normalise(cast("type[WireModel]", model), item, f"{where}.")
+    if field.container is dict and isinstance(item, dict):
+        if None in item.values():
+            item = {key: field.null_item if inner is None else inner for key, inner in item.items()}
+        if model is None:
+            return item
+        return {key: _normalise(model, inner, f"{where}.{key}.") if isinstance(inner, dict) else inner for key, inner in item.items()}
+    if field.container is list and isinstance(item, list) and model is not None:
         return [
-            _normalise(model, element, f"{where}.{index}.") if isinstance(element, dict) else element for index, element in enumerate(item)
+            _normalise(model, inner, f"{where}.{index}.") if isinstance(inner, dict) else field.null_item if inner is None else inner
+            for index, inner in enumerate(item)
         ]
-    if not field.of_list and isinstance(item, dict):
-        return _normalise(model, item, f"{where}.")
     return item
 
 
-def _text_map(item: Any) -> Any:
-    """``null`` for one text of a map is the empty text."""
-    if not isinstance(item, dict) or None not in item.values():
-        return item
-    return {key: "" if text is None else text for key, text in item.items()}
-
-
 def _dotted(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in location)
+    return ".".join(str(part) for part in location)[:_MOST_FIELD_CHARACTERS]
 
 
 def _kind(value: Any) -> str:
