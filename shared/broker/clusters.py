@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 import structlog
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
-from nats.js.errors import KeyNotFoundError, NoKeysError, NotFoundError
+from nats.js.errors import KeyNotFoundError, NotFoundError
 from pydantic import ValidationError
 
 from shared.backoff import sleep_unless
@@ -55,17 +55,16 @@ class ClusterDirectory(Mapping[str, Cluster]):
     async def refresh(self) -> bool:
         """Read the bucket again if it changed; true when it had. Raises Unavailable."""
         js = self._client.jetstream(timeout=5)
+        prefix = f"$KV.{self._bucket}."
         try:
-            last = (await js.stream_info(f"KV_{self._bucket}")).state.last_seq
-            if last == self._seen:
+            # One answer with the keys and the sequence they belong to. KeyValue.keys() of nats-py 2.16 now and then takes
+            # a bucket with one key for an empty one, when that key arrives while it asks how many there are.
+            state = (await js.stream_info(f"KV_{self._bucket}", subjects_filter=f"{prefix}>")).state
+            if state.last_seq == self._seen:
                 return False
             kv = await js.key_value(self._bucket)
-            try:
-                keys = await kv.keys()
-            except NoKeysError:
-                keys = []
             clusters, raw = {}, {}
-            for key in keys:
+            for key in sorted(subject.removeprefix(prefix) for subject in state.subjects or {}):
                 try:
                     value = (await kv.get(key)).value or b""
                 except KeyNotFoundError:
@@ -78,7 +77,7 @@ class ClusterDirectory(Mapping[str, Cluster]):
             raise Unavailable(f"the bucket {self._bucket} does not exist; run `jobtide provision`") from e
         except (NatsError, TimeoutError, OSError) as e:
             raise Unavailable("the broker does not answer for the clusters") from e
-        self._clusters, self._raw, self._seen = clusters, raw, last
+        self._clusters, self._raw, self._seen = clusters, raw, state.last_seq
         log.info("clusters_read", clusters=sorted(clusters))
         return True
 
