@@ -86,12 +86,13 @@ class JobStore:
     # writing
 
     async def save(self, connection: AsyncConnection, world: World) -> None:
-        """Write what the rules changed."""
+        """Write what the rules changed. What goes makes room first: a name or a run may come back in the same batch."""
         tables = self._tables
+        await self._delete_jobs(connection, world.deleted_jobs)
+        await self._delete_tags(connection, world.removed_tags)
         await self._merge_metadata(connection, world)
         await write_rows(connection, self._insert_job, [job.row for job in world.jobs.values() if job.row is not None])
         await self._save_changes(connection, world)
-        await self._delete_jobs(connection, world.deleted_jobs)
         await write_rows(
             connection,
             insert(tables.tag),
@@ -138,11 +139,13 @@ class JobStore:
             await connection.execute(delete(self._tables.jobtag).where(one_of(connection, self._tables.jobtag.c.job_id, ids)))
             await connection.execute(delete(self._tables.job).where(one_of(connection, self._tables.job.c.id, ids)))
 
+    async def _delete_tags(self, connection: AsyncConnection, ids: set[int]) -> None:
+        if ids:
+            await connection.execute(delete(self._tables.jobtag).where(one_of(connection, self._tables.jobtag.c.tag_id, ids)))
+            await connection.execute(delete(self._tables.tag).where(one_of(connection, self._tables.tag.c.id, ids)))
+
     async def _save_jobtags(self, connection: AsyncConnection, world: World) -> None:
-        tag, jobtag = self._tables.tag, self._tables.jobtag
-        if world.removed_tags:
-            await connection.execute(delete(jobtag).where(one_of(connection, jobtag.c.tag_id, world.removed_tags)))
-            await connection.execute(delete(tag).where(one_of(connection, tag.c.id, world.removed_tags)))
+        jobtag = self._tables.jobtag
         gone = world.stored_jobtags - world.jobtags
         await write_rows(
             connection,

@@ -77,7 +77,7 @@ def expired_stop(parked: ParkedStop, decision: Decision, now: float) -> Refusal:
 def _intake_refusal(record: Recorded, event: IntakeRejected) -> Refusal:
     return Refusal(
         sequence=record.sequence,
-        origin=record.message_id,
+        origin=record.message_id or f"log:{record.sequence}",
         time=record.time,
         code=event.code,
         text=event.text,

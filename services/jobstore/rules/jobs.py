@@ -19,17 +19,19 @@ RECEIVED_STATE_KEY = "receivedState"
 
 def start(world: World, record: Recorded, event: JobStarted, limits: Limits) -> Decision:
     """A new run, unless it is known already or its id is in use. A stop that waited for it is applied at once."""
-    for run in world.runs_of(event.job_id, event.cluster):
+    runs = world.runs_of(event.job_id, event.cluster)
+    for run in runs:
         if run.start_time == event.start_time:
             return Decision("duplicate", run.id)
-        is_near = abs(event.start_time - run.start_time) < limits.same_id_window_s
-        if is_near and not (run.job_state != JobState.RUNNING and run.stop_time <= event.start_time):
-            return Decision(
-                "refused",
-                run.id,
-                reasons.DUPLICATE_JOB,
-                f"job {event.job_id} on {event.cluster} started at {run.start_time} already and has not stopped by {event.start_time}",
-            )
+    in_use = [run for run in runs if _uses_id(run, event.start_time, limits)]
+    if in_use:
+        run = min(in_use, key=lambda r: (abs(event.start_time - r.start_time), r.id))
+        return Decision(
+            "refused",
+            run.id,
+            reasons.DUPLICATE_JOB,
+            f"job {event.job_id} on {event.cluster} started at {run.start_time} already and has not stopped by {event.start_time}",
+        )
     job = _new_job(world, record, event, JobState.RUNNING, 0)
     waiting = [parked for parked in world.parked.get(event.job_id, []) if parked.fits(job)]
     if waiting:
@@ -37,6 +39,13 @@ def start(world: World, record: Recorded, event: JobStarted, limits: Limits) -> 
         world.unpark(parked)
         _end(job, parked.stop, parked.sequence)
     return Decision("applied", job.id)
+
+
+def _uses_id(run: JobHead, start_time: int, limits: Limits) -> bool:
+    """Whether a start at ``start_time`` is too near to a run that had not stopped by then."""
+    if abs(start_time - run.start_time) >= limits.same_id_window_s:
+        return False
+    return run.job_state == JobState.RUNNING or run.stop_time > start_time
 
 
 def import_(world: World, record: Recorded, event: JobImported) -> Decision:
@@ -52,23 +61,30 @@ def stop(world: World, record: Recorded, event: JobStopped) -> Decision:
     """End the run that the stop means.
 
     With ``startTime`` exactly that run. Without, the running one with the latest start not after the stop; when there
-    is none, a run that ended just like this is recognised, and otherwise the stop belongs to a start still to come.
+    is none, the stop belongs to a start still to come. A later run that ended just like this says that the stop is a copy.
     """
     runs = world.runs_of(event.job_id, event.cluster)
     if event.start_time is not None:
         runs = [run for run in runs if run.start_time == event.start_time]
-    ended = [run for run in runs if run.is_open and run.start_time <= event.stop_time]
-    if ended:
-        run = max(ended, key=lambda r: (r.start_time, r.id))
-        _end(run, event, record.sequence)
-        return Decision("applied", run.id)
-    for run in runs:
-        if run.stop_time == event.stop_time and run.job_state == event.job_state:
-            return Decision("duplicate", run.id)
+    ended = max((run for run in runs if run.is_open and run.start_time <= event.stop_time), key=_by_start, default=None)
+    same = max((run for run in runs if _ended_like(run, event)), key=_by_start, default=None)
+    if same is not None and (ended is None or same.start_time > ended.start_time):
+        return Decision("duplicate", same.id)
+    if ended is not None:
+        _end(ended, event, record.sequence)
+        return Decision("applied", ended.id)
     refusal = _why_not(event, runs)
     if refusal.code == reasons.STOP_BEFORE_START or not event.may_wait or (event.start_time is not None and runs):
         return refusal
     return _park(world, record, event)
+
+
+def _by_start(run: JobHead) -> tuple[int, int]:
+    return run.start_time, run.id
+
+
+def _ended_like(run: JobHead, event: JobStopped) -> bool:
+    return not run.is_open and run.stop_time == event.stop_time and run.job_state == event.job_state
 
 
 def _why_not(event: JobStopped, runs: list[JobHead]) -> Decision:
@@ -76,7 +92,7 @@ def _why_not(event: JobStopped, runs: list[JobHead]) -> Decision:
     if not runs:
         when = f" started at {event.start_time}" if event.start_time is not None else ""
         return Decision("refused", None, reasons.JOB_NOT_FOUND, f"{where}{when} is not known")
-    latest = max(runs, key=lambda r: (r.start_time, r.id))
+    latest = max(runs, key=_by_start)
     if latest.start_time > event.stop_time:
         return Decision(
             "refused",

@@ -104,6 +104,7 @@ class World:
         self.unparked: set[int] = set()
         self.tags: dict[tuple[str, str, str], int] = {}
         self.new_tags: dict[int, Tag] = {}
+        self._created_of: tuple[int, int] = (0, 0)  # the last sequence that created tags, and how many
         self.removed_tags: set[int] = set()
         self.jobtags: set[tuple[int, int]] = set()
         self.stored_jobtags: set[tuple[int, int]] = set()
@@ -149,7 +150,9 @@ class World:
         known = self.tags.get(tag.key)
         if known is not None:
             return known
-        created = sequence * TAGS_PER_EVENT + sum(1 for new in self.new_tags if new // TAGS_PER_EVENT == sequence)
+        count = self._created_of[1] if self._created_of[0] == sequence else 0
+        self._created_of = (sequence, count + 1)
+        created = sequence * TAGS_PER_EVENT + count
         self.tags[tag.key] = created
         self.new_tags[created] = tag
         return created

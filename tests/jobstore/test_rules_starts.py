@@ -1,0 +1,195 @@
+"""Starts and imports: what is a new run, what is known, what is refused."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from services.jobstore.rules import Limits
+from shared.domain import reasons
+from shared.domain.events import JobImported, JobStarted, Tag
+from shared.domain.payloads import MetricStatistics, Resource
+from shared.domain.values import JobState
+from tests.jobstore.logs import DAY, Memory
+from tests.support.builders import START_TIME, job_started, job_stopped
+
+T = START_TIME
+
+
+def imported(job_id: int = 1, start_time: int = T, duration: int = 60, state: JobState = JobState.COMPLETED) -> JobImported:
+    facts = job_started(job_id, start_time=start_time)
+    return JobImported(**dict(facts), job_state=state, duration=duration)
+
+
+def test_a_start_becomes_a_running_job_whose_id_is_its_sequence() -> None:
+    memory = Memory(sequence=41)
+    (decision,) = memory.apply(job_started(7))
+    assert (decision.kind, decision.job) == ("applied", 42)
+    row = memory.job(42).row
+    assert row is not None
+    assert (row["id"], row["job_id"], row["job_state"], row["duration"], row["stop_seq"]) == (42, 7, "running", 0, None)
+
+
+def test_every_field_of_a_start_is_kept() -> None:
+    memory = Memory()
+    memory.apply(
+        job_started(
+            7,
+            submit_time=T - 9,
+            requested_memory=4096,
+            smt=2,
+            num_acc=3,
+            num_hwthreads=64,
+            array_job_id=5,
+            shared="multi_user",
+            monitoring_status=0,
+            energy=1.5,
+            footprint={"b": 2.0, "a": 1.0},
+            energy_footprint={"power": 0.5},
+            meta_data={"jobName": "x", "custom": "y"},
+            statistics={"load": MetricStatistics(avg=1.0)},
+            resources=[Resource(hostname="f0101", hwthreads=[0, 1], accelerators=["00000000:17:00.0"], configuration="c")],
+        )
+    )
+    row = memory.job(1).row
+    assert row is not None
+    kept = ("submit_time", "requested_memory", "smt", "num_acc", "num_hwthreads", "array_job_id", "shared", "monitoring_status", "energy")
+    assert [row[name] for name in kept] == [T - 9, 4096, 2, 3, 64, 5, "multi_user", 0, 1.5]
+    assert row["footprint"] == '{"a":1.0,"b":2.0}'
+    assert row["energy_footprint"] == '{"power":0.5}'
+    assert row["meta_data"] == '{"custom":"y","jobName":"x"}'
+    assert row["statistics"] == '{"load":{"unit":{"base":"","prefix":""},"avg":1.0,"min":0.0,"max":0.0}}'
+    assert row["resources"] == '[{"hostname":"f0101","hwthreads":[0,1],"accelerators":["00000000:17:00.0"],"configuration":"c"}]'
+
+
+@dataclass(frozen=True)
+class SecondStart:
+    """A second start of the same id ``apart_s`` after the first, which ended ``stopped_s`` after its start, or runs."""
+
+    says: str
+    apart_s: int
+    stopped_s: int | None
+    kind: str
+    job_state_of_stop: JobState = JobState.COMPLETED
+
+
+SECOND_STARTS = [
+    SecondStart("the same start again, while it runs", 0, None, "duplicate"),
+    SecondStart("the same start again, after the stop", 0, 10, "duplicate"),
+    SecondStart("one second later, while it runs", 1, None, "refused"),
+    SecondStart("one second less than a day later", 86_399, None, "refused"),
+    SecondStart("a day later", 86_400, None, "applied"),
+    SecondStart("one second earlier", -1, None, "refused"),
+    SecondStart("one second less than a day earlier", -86_399, None, "refused"),
+    SecondStart("a day earlier", -86_400, None, "applied"),
+    SecondStart("after the run had stopped: a requeue", 100, 60, "applied"),
+    SecondStart("in the second of the stop", 60, 60, "applied"),
+    SecondStart("one second before the stop", 59, 60, "refused"),
+    SecondStart("after the run was requeued by the scheduler", 100, 60, "applied", JobState.PREEMPTED),
+    SecondStart("earlier, although the later run has stopped", -100, 60, "refused"),
+    SecondStart("a day later, while the first runs on", 86_400, None, "applied"),
+    SecondStart("within a run of several days that has stopped later", 86_400, 3 * DAY, "applied"),
+]
+
+
+@pytest.mark.parametrize("case", SECOND_STARTS, ids=lambda case: case.says)
+def test_a_used_id_within_a_day_is_refused_unless_that_run_had_stopped(case: SecondStart) -> None:
+    memory = Memory()
+    memory.apply(job_started(5))
+    if case.stopped_s is not None:
+        memory.apply(job_stopped(5, stop_time=T + case.stopped_s, job_state=case.job_state_of_stop))
+    (decision,) = memory.apply(job_started(5, start_time=T + case.apart_s))
+    assert decision.kind == case.kind
+    assert memory.codes() == ([reasons.DUPLICATE_JOB] if case.kind == "refused" else [])
+    assert len(memory.world.jobs) == (2 if case.kind == "applied" else 1)
+    if case.kind != "applied":
+        assert decision.job == 1
+
+
+@pytest.mark.parametrize(("apart_s", "kind"), [(9, "refused"), (10, "applied")])
+def test_the_window_of_used_ids_is_a_setting(apart_s: int, kind: str) -> None:
+    memory = Memory(limits=Limits(same_id_window_s=10))
+    memory.apply(job_started(5))
+    assert memory.apply(job_started(5, start_time=T + apart_s))[0].kind == kind
+
+
+def test_without_a_window_only_the_same_start_is_special() -> None:
+    memory = Memory(limits=Limits(same_id_window_s=0))
+    kinds = [d.kind for d in memory.apply(job_started(5), job_started(5), job_started(5, start_time=T + 1))]
+    assert kinds == ["applied", "duplicate", "applied"]
+
+
+def test_other_clusters_and_other_ids_are_other_jobs() -> None:
+    memory = Memory()
+    kinds = [d.kind for d in memory.apply(job_started(5, "fritz"), job_started(5, "alex"), job_started(6, "fritz"))]
+    assert kinds == ["applied"] * 3
+
+
+def test_a_known_start_is_recognised_whatever_other_runs_have_its_id() -> None:
+    """Also when a running one is met first: the order in which runs are read must not matter."""
+    first, second = job_started(5), job_started(5, start_time=T + 100)
+    memory = Memory()
+    memory.apply(first, job_stopped(5, stop_time=T + 60), second)
+    runs = memory.world.runs_of(5, "fritz")
+    reversed_world = Memory(sequence=3)
+    for run in reversed(runs):
+        reversed_world.world.know(run)
+    for each in (memory, reversed_world):
+        assert [d.kind for d in each.apply(first, second)] == ["duplicate", "duplicate"]
+        assert each.codes() == []
+
+
+def test_the_refusal_of_a_used_id_names_the_nearest_cause_in_any_order() -> None:
+    texts = set()
+    for order in (1, -1):
+        source = Memory(limits=Limits(same_id_window_s=0))
+        source.apply(job_started(5), job_started(5, start_time=T + 50))
+        memory = Memory(sequence=10)
+        for run in list(source.world.jobs.values())[::order]:
+            memory.world.know(run)
+        memory.apply(job_started(5, start_time=T + 60))
+        texts.add(memory.world.refusals[0].text)
+    assert len(texts) == 1
+
+
+def test_tags_of_a_start_are_created_and_attached() -> None:
+    memory = Memory()
+    old = Tag(type="area", name="cfd")
+    new = Tag(type="area", name="md", scope="alice")
+    memory.apply(job_started(1, tags=[old]), job_started(2, tags=[new, old]))
+    assert set(memory.world.new_tags.values()) == {old, new}
+    assert memory.world.jobtags == {(1, memory.world.tags[old.key]), (2, memory.world.tags[old.key]), (2, memory.world.tags[new.key])}
+
+
+def test_tags_of_a_start_that_is_refused_or_known_are_not_created() -> None:
+    memory = Memory()
+    tag = Tag(type="area", name="cfd")
+    memory.apply(job_started(1), job_started(1, tags=[tag]), job_started(1, start_time=T + 1, tags=[tag]))
+    assert not memory.world.new_tags
+    assert not memory.world.jobtags
+
+
+def test_an_import_is_a_finished_job() -> None:
+    memory = Memory()
+    (decision,) = memory.apply(imported(duration=60, state=JobState.TIMEOUT))
+    assert (decision.kind, memory.states()) == ("applied", [(T, "timeout", 60)])
+
+
+def test_an_import_of_a_known_run_changes_nothing() -> None:
+    memory = Memory()
+    known: list[JobStarted | JobImported] = [imported(1), job_started(2)]
+    memory.apply(*known)
+    before = memory.states()
+    assert [d.kind for d in memory.apply(imported(1, duration=99), imported(2))] == ["duplicate", "duplicate"]
+    assert memory.states() == before
+
+
+def test_imports_may_share_an_id_within_a_day() -> None:
+    memory = Memory()
+    kinds = [d.kind for d in memory.apply(imported(1), imported(1, start_time=T + 30), imported(1, start_time=T - 30))]
+    assert kinds == ["applied"] * 3
+
+
+def test_a_start_of_an_imported_run_is_known() -> None:
+    memory = Memory()
+    assert [d.kind for d in memory.apply(imported(1), job_started(1))] == ["applied", "duplicate"]
+    assert memory.states() == [(T, "completed", 60)]
