@@ -1,0 +1,237 @@
+"""What people, the archiver and unreadable messages do."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from services.jobstore.rules import Limits, World, fold
+from services.jobstore.rules.fold import buried
+from shared.broker.envelope import IntakeOrigin, Unreadable
+from shared.domain import reasons
+from shared.domain.events import (
+    Event,
+    IntakeRejected,
+    JobArchived,
+    JobArchiveRequested,
+    JobArchivingFailed,
+    JobDeleted,
+    JobMetadataEdited,
+    JobTagged,
+    JobUntagged,
+    LogContinued,
+    Tag,
+    TagCreated,
+    TagRemoved,
+)
+from shared.errors import Refused
+from tests.jobstore.logs import RECEIVED, Memory, record
+from tests.support.builders import START_TIME, job_started, job_stopped
+
+CFD, MD, PRIVATE = Tag(type="area", name="cfd"), Tag(type="area", name="md"), Tag(type="area", name="cfd", scope="alice")
+
+
+def tagged(id_: int, *tags: Tag) -> JobTagged:
+    return JobTagged(id=id_, cluster="fritz", tags=list(tags))
+
+
+def untagged(id_: int, *tags: Tag) -> JobUntagged:
+    return JobUntagged(id=id_, cluster="fritz", tags=list(tags))
+
+
+def edited(id_: int, key: str, value: str) -> JobMetadataEdited:
+    return JobMetadataEdited(id=id_, cluster="fritz", key=key, value=value)
+
+
+def archived(id_: int, energy: float = 2.5) -> JobArchived:
+    return JobArchived(id=id_, cluster="fritz", footprint={"load_avg": 1.0}, energy=energy, energy_footprint={"power": energy})
+
+
+def failed(id_: int) -> JobArchivingFailed:
+    return JobArchivingFailed(id=id_, cluster="fritz", reason="away", attempts=3)
+
+
+def requested(id_: int) -> JobArchiveRequested:
+    return JobArchiveRequested(id=id_, cluster="fritz")
+
+
+def deleted(id_: int) -> JobDeleted:
+    return JobDeleted(id=id_, cluster="fritz")
+
+
+def names(memory: Memory) -> set[tuple[int, str]]:
+    """Job id and tag name of everything attached."""
+    of_id = {id_: f"{tag.name}/{tag.scope}" for id_, tag in memory.world.new_tags.items()}
+    return {(job, of_id[tag]) for job, tag in memory.world.jobtags}
+
+
+START = job_started(1)
+TAG_CASES: list[tuple[str, Sequence[Event], str, set[tuple[int, str]], set[Tag]]] = [
+    ("a tag is created and attached", [START, tagged(1, CFD)], "AA", {(1, "cfd/global")}, {CFD}),
+    ("a tag is attached once", [START, tagged(1, CFD), tagged(1, CFD)], "AAD", {(1, "cfd/global")}, {CFD}),
+    ("a part of them is new", [START, tagged(1, CFD), tagged(1, CFD, MD)], "AAA", {(1, "cfd/global"), (1, "md/global")}, {CFD, MD}),
+    ("scopes are different tags", [START, tagged(1, CFD, PRIVATE)], "AA", {(1, "cfd/global"), (1, "cfd/alice")}, {CFD, PRIVATE}),
+    ("no tags change nothing", [START, tagged(1)], "AD", set(), set()),
+    ("a tag is taken off and stays", [START, tagged(1, CFD), untagged(1, CFD)], "AAA", set(), {CFD}),
+    ("one that is not on it", [START, TagCreated(tag=CFD), untagged(1, CFD)], "AAD", set(), {CFD}),
+    ("one that does not exist", [START, tagged(1, CFD), untagged(1, CFD, MD)], "AAR", {(1, "cfd/global")}, {CFD}),
+    ("a tag is created alone", [TagCreated(tag=CFD)], "A", set(), {CFD}),
+    ("a tag is created once", [TagCreated(tag=CFD), TagCreated(tag=CFD)], "AD", set(), {CFD}),
+    ("a tag is removed from every job", [START, tagged(1, CFD, MD), TagRemoved(tag=CFD)], "AAA", {(1, "md/global")}, {MD}),
+    ("a tag that does not exist is not removed", [TagRemoved(tag=CFD)], "R", set(), set()),
+    ("a removed tag can come back", [START, tagged(1, CFD), TagRemoved(tag=CFD), tagged(1, CFD)], "AAAA", {(1, "cfd/global")}, {CFD}),
+    ("deleting a job takes its tags off", [START, tagged(1, CFD), deleted(1)], "AAA", set(), {CFD}),
+]
+
+
+@pytest.mark.parametrize(("events", "kinds", "attached", "tags"), [case[1:] for case in TAG_CASES], ids=[case[0] for case in TAG_CASES])
+def test_tags(events: Sequence[Event], kinds: str, attached: set[tuple[int, str]], tags: set[Tag]) -> None:
+    memory = Memory()
+    assert "".join(decision.kind[0].upper() for decision in memory.apply(*events)) == kinds
+    assert names(memory) == attached
+    assert set(memory.world.new_tags.values()) == tags
+    assert set(memory.codes()) <= {reasons.TAG_NOT_FOUND}
+
+
+def test_tag_ids_follow_from_the_log_alone() -> None:
+    memory = Memory(sequence=9)
+    memory.apply(job_started(1, tags=[CFD, MD]), TagCreated(tag=PRIVATE))
+    assert memory.world.tags == {CFD.key: 10 * 1024, MD.key: 10 * 1024 + 1, PRIVATE.key: 11 * 1024}
+
+
+def test_metadata_is_set_key_by_key() -> None:
+    memory = Memory()
+    assert {d.kind for d in memory.apply(START, edited(1, "note", "a"), edited(1, "note", "b"), edited(1, "other", ""))} == {"applied"}
+    assert memory.job(1).metadata_changes == {"note": "b", "other": ""}
+
+
+def test_a_deleted_job_is_gone_and_its_run_can_come_again() -> None:
+    memory = Memory()
+    decisions = memory.apply(START, deleted(1), deleted(1), edited(1, "note", "a"), START)
+    assert [(d.kind, d.code) for d in decisions] == [
+        ("applied", None),
+        ("applied", None),
+        ("refused", reasons.JOB_NOT_FOUND),
+        ("refused", reasons.JOB_NOT_FOUND),
+        ("applied", None),
+    ]
+    assert list(memory.world.jobs) == [5]
+
+
+def test_a_stop_of_a_deleted_job_waits_for_a_start() -> None:
+    memory = Memory()
+    assert [d.kind for d in memory.apply(START, deleted(1), job_stopped(1))] == ["applied", "applied", "waiting"]
+
+
+@pytest.mark.parametrize("event", [tagged(9, CFD), untagged(9, CFD), edited(9, "k", "v"), deleted(9), requested(9)])
+def test_an_edit_of_an_unknown_job_is_refused(event: Event) -> None:
+    memory = Memory()
+    (decision,) = memory.apply(event)
+    assert (decision.kind, decision.code) == ("refused", reasons.JOB_NOT_FOUND)
+    assert memory.codes() == [reasons.JOB_NOT_FOUND]
+    assert not memory.world.new_tags
+
+
+@pytest.mark.parametrize("event", [archived(9), failed(9)])
+def test_news_of_the_archive_about_a_deleted_job_are_no_refusal(event: Event) -> None:
+    memory = Memory()
+    assert memory.apply(event)[0].kind == "duplicate"
+    assert memory.codes() == []
+
+
+def test_an_archived_job_has_its_final_numbers() -> None:
+    memory = Memory()
+    assert [d.kind for d in memory.apply(START, job_stopped(1), archived(1))] == ["applied"] * 3
+    row = memory.job(1).row
+    assert row is not None
+    assert (row["monitoring_status"], row["footprint"], row["energy"], row["energy_footprint"]) == (
+        3,
+        '{"load_avg":1.0}',
+        2.5,
+        '{"power":2.5}',
+    )
+
+
+def test_failed_archiving_can_be_asked_for_again() -> None:
+    memory = Memory()
+    statuses = []
+    for event in (START, job_stopped(1), failed(1), requested(1), archived(1), archived(1, energy=3.0)):
+        assert memory.apply_one(event).kind == "applied"
+        statuses.append(memory.job(1).monitoring_status)
+    assert statuses == [1, 1, 2, 1, 3, 3]
+
+
+def test_a_running_job_is_not_archived() -> None:
+    memory = Memory()
+    _, decision = memory.apply(START, requested(1))
+    assert (decision.kind, decision.job, decision.code) == ("refused", 1, reasons.JOB_STILL_RUNNING)
+
+
+def test_a_continued_log_changes_nothing() -> None:
+    memory = Memory()
+    assert memory.apply(LogContinued())[0].kind == "applied"
+    assert not memory.world.refusals
+
+
+# refusals
+
+
+def test_a_refusal_tells_where_its_line_stands() -> None:
+    memory = Memory()
+    memory.apply(START)
+    origin = IntakeOrigin("INTAKE@2026", 77, 3)
+    memory.apply_one(job_started(1, start_time=START_TIME + 1), at=RECEIVED + 5, message_id=origin.message_id())
+    (refused,) = memory.world.refusals
+    assert (refused.sequence, refused.origin, refused.time) == (2, origin.message_id(), RECEIVED + 5)
+    assert (refused.intake_sequence, refused.line, refused.job_id, refused.cluster) == (77, 3, 1, "fritz")
+    assert refused.code in reasons.REASONS
+    assert refused.excerpt.startswith('{"jobId":1,')
+    assert len(refused.excerpt) <= 512
+
+
+def test_a_line_that_ingest_refused_is_recorded_as_it_came() -> None:
+    event = IntakeRejected(
+        code=reasons.UNKNOWN_FIELD,
+        field="exclusive",
+        text="is no field",
+        subject="cc.job.event",
+        stream="I",
+        sequence=7,
+        line=2,
+        excerpt="x",
+    )
+    memory = Memory()
+    assert memory.apply_one(event, message_id="I:7:2:0").kind == "applied"
+    (refused,) = memory.world.refusals
+    assert (refused.code, refused.field, refused.text, refused.subject) == (
+        reasons.UNKNOWN_FIELD,
+        "exclusive",
+        "is no field",
+        "cc.job.event",
+    )
+    assert (refused.origin, refused.intake_sequence, refused.line, refused.excerpt) == ("I:7:2:0", 7, 2, "x")
+
+
+def test_refusals_without_a_message_id_stay_apart() -> None:
+    event = IntakeRejected(code=reasons.LINE_PROTOCOL, text="", subject="s", stream="I", sequence=7, line=2, excerpt="")
+    memory = Memory()
+    memory.apply_one(event, message_id="")
+    memory.apply_one(event, message_id="")
+    memory.apply_one(untagged(9), message_id="")
+    assert [refused.origin for refused in memory.world.refusals] == ["log:1", "log:2", "log:3"]
+
+
+def test_a_message_that_cannot_be_read_is_recorded() -> None:
+    world = World()
+    unreadable = Unreadable(4, RECEIVED, Refused(reasons.UNREADABLE_EVENT, "no such type", field="ce-type"), "raw")
+    decision = fold(world, unreadable, Limits())
+    assert (decision.kind, decision.code) == ("refused", reasons.UNREADABLE_EVENT)
+    (refused,) = world.refusals
+    assert (refused.sequence, refused.origin, refused.field, refused.excerpt) == (4, "log:4", "ce-type", "raw")
+
+
+def test_an_event_that_is_buried_names_its_fault_in_bounds() -> None:
+    of_event = buried(record(4, START), "x" * 10_000)
+    assert (of_event.code, len(of_event.text)) == (reasons.INTERNAL, 500)
+    assert of_event.excerpt.startswith('{"jobId":1')
+    of_raw = buried(Unreadable(5, RECEIVED, Refused("c", "t"), "raw"), "why")
+    assert (of_raw.sequence, of_raw.excerpt) == (5, "raw")
