@@ -31,7 +31,7 @@ from shared.service import Report
 
 log = structlog.get_logger()
 
-IDLE_FETCH_S = 1.0
+FIRST_FETCH_S = 0.05  # FastStream's own, before PromptPull takes over
 STOP_GRACE_S = 10.0
 BIND_S = 15.0
 
@@ -124,7 +124,7 @@ async def _consuming(
         queue.subjects[0],
         durable=queue.name,
         stream=JStream(queue.stream, declare=False),
-        pull_sub=PullSub(batch_size=settings.ingest.batch, timeout=IDLE_FETCH_S, batch=True),
+        pull_sub=PullSub(batch_size=settings.ingest.batch, timeout=FIRST_FETCH_S, batch=True),
         decoder=raw_messages,
         ack_policy=AckPolicy.MANUAL,
     )
@@ -142,6 +142,7 @@ async def _consuming(
         lost.set()
         yield lost
         return
+    own = subscriber.subscription
     async with pulling(client, queue.stream, queue.name) as puller:
         subscriber.subscription = PromptPull(puller, in_hand=in_hand, on_turn=turned, on_lost=lost.set)  # type: ignore[assignment]
         try:
@@ -150,6 +151,8 @@ async def _consuming(
             try:
                 await asyncio.wait_for(subscriber.stop(), STOP_GRACE_S)  # takes no more, lets the handler finish
                 await hand_back(in_hand)
+                if own is not None:
+                    await own.unsubscribe()
                 await asyncio.wait_for(broker.stop(), STOP_GRACE_S)
             except (NatsError, TimeoutError, OSError) as e:
                 log.warning("intake_not_closed", error=repr(e))
