@@ -133,6 +133,38 @@ def archive_retry(
     run_retry(data, job, failed=failed)
 
 
+@archive_app.command("verify")
+def archive_verify(
+    root: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="An archive; without it the one of the site.")] = None,
+    data: Data = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Look for the time series, but do not read them.")] = False,
+) -> None:
+    """Report every incomplete or invalid entry; the exit code is 1 when there is one."""
+    from cli.commands.archive import run_verify
+
+    run_verify(data, root, reads_data=not quick)
+
+
+@app.command("import")
+def import_archive(
+    source: Annotated[Path, typer.Argument(metavar="ARCHIVE_DIR", help="A job archive of version 3.")],
+    data: Data = None,
+    no_copy: Annotated[bool, typer.Option("--no-copy", help="Do not copy the entries into the archive of the site.")] = False,
+) -> None:
+    """Bring all jobs of an archive in. What is known already stays as it is."""
+    from cli.commands.importing import run_import
+
+    run_import(data, source, copies=not no_copy)
+
+
+@app.command()
+def rebuild(data: Data = None) -> None:
+    """Build the job tables anew from the log, beside running services and readers, and switch to them."""
+    from cli.commands.rebuild import run_rebuild
+
+    run_rebuild(data)
+
+
 @app.command()
 def rejections(
     data: Data = None,

@@ -36,13 +36,14 @@ ends the program at its start with one line that names the setting, and exit cod
 the database, the archive and the keys of its site by itself.
 """
 
+_KEY_VARIABLES = ", ".join(f"`{name}`" for name in PRIVATE_KEY_VARIABLES)
 CLOSING = f"""\
 ## Only for commands
 
 | variable | meaning |
 |---|---|
 | `{CONFIG_VARIABLE}` | The TOML file. |
-| {", ".join(f"`{name}`" for name in PRIVATE_KEY_VARIABLES)} | Base64 of the 64 bytes of an Ed25519 private key (`jobtide keys`), with which `jobtide token` signs. |
+| {_KEY_VARIABLES} | Base64 of an Ed25519 private key, made by `jobtide keys`; `jobtide token` signs with it. |
 """
 
 

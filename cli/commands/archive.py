@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from cli.site import broker_of, find_site
 from shared.domain.values import ARCHIVING_FAILED, MONITORING_DISABLED, JobState
-from shared.errors import UserError
+from shared.errors import JobtideError, UserError
 
 SOURCE = "/cli"
 PAGE = 1000
@@ -47,6 +47,23 @@ def run_retry(data: Path | None, job: int | None, *, failed: bool) -> None:
 
     count = asyncio.run(run())
     print("no job failed to be archived" if not count else f"asked for the archiving of {count} job{'s' if count != 1 else ''}")
+
+
+class ArchiveUnsound(JobtideError):
+    """The archive has findings; each has been named."""
+
+
+def run_verify(data: Path | None, root: Path | None, *, reads_data: bool) -> None:
+    from shared.archive.verify import verify
+
+    root = root or find_site(data).archive.path
+    count = 0
+    for finding in verify(root, reads_data=reads_data):
+        count += 1
+        print(f"{finding.kind:<10} {finding.path}: {finding.text}", flush=True)
+    if count:
+        raise ArchiveUnsound(f"{count} finding{'s' if count != 1 else ''} in {root}")
+    print(f"{root} is complete and valid")
 
 
 async def _failed(engine: AsyncEngine, after: int) -> list[tuple[int, str]]:

@@ -1,0 +1,167 @@
+"""`jobtide import`: an existing archive through events."""
+
+import asyncio
+import getpass
+import itertools
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from nats.aio.client import Client
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from cli.progress import Bar, progress_bar
+from cli.site import broker_of, find_site
+from shared.archive.imports import ArchivedJob, UnreadableEntry, copy_entries, imported_job, iter_entries
+from shared.archive.layout import ArchiveError, check_version, cluster_names, job_directories, open_archive
+from shared.archive.reader import read_cluster_text
+from shared.archive.writer import write_cluster
+from shared.broker.clusters import ClusterDirectory, add_cluster
+from shared.broker.cursor import log_state
+from shared.broker.envelope import Envelope
+from shared.broker.publisher import Publisher
+from shared.broker.streams import EVENTS
+from shared.database.engine import opened, position_of, transaction
+from shared.database.tables import tables
+from shared.errors import JobtideError, Unavailable, UserError
+from shared.settings import NatsSettings
+
+SOURCE = "/import"
+BATCH = 200
+WAIT_S = 0.2
+MOST_STILL_S = 60.0  # jobstore does not move for so long: it does not run
+HEADROOM_BYTES = 4096
+
+
+class ImportFailed(JobtideError):
+    """Some entries could not be imported; each has been named."""
+
+
+@dataclass(slots=True)
+class Tally:
+    sequences: list[int] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+
+class Importer:
+    """Brings the entries of ``source`` to a site; into ``target``, the site's archive, when that is another folder."""
+
+    def __init__(self, source: Path, target: Path | None, client: Client, clusters: ClusterDirectory, publisher: Publisher) -> None:
+        self._source = source
+        self._target = target
+        self._max_bytes = client.max_payload - HEADROOM_BYTES
+        self._clusters = clusters
+        self._publisher = publisher
+        self._actor = getpass.getuser()
+        self.tally = Tally()
+
+    async def run(self, bar: Bar) -> None:
+        total = await asyncio.to_thread(lambda: sum(1 for _ in job_directories(self._source)))
+        entries = iter_entries(self._source)
+        seen = 0
+        while batch := await asyncio.to_thread(lambda: list(itertools.islice(entries, BATCH))):
+            await self._import(batch)
+            seen += len(batch)
+            bar(seen, total)
+
+    async def _import(self, batch: Sequence[ArchivedJob | UnreadableEntry]) -> None:
+        jobs = [entry for entry in batch if isinstance(entry, ArchivedJob)]
+        self.tally.failed += [f"{entry.directory}: {entry.why}" for entry in batch if isinstance(entry, UnreadableEntry)]
+        ready = [(job, envelope) for job in jobs if (envelope := self._envelope(job)) is not None]
+        if self._target is not None:  # before the events: who sees the job finds its data
+            paths = [job.path for job, _ in ready]
+            errors = await asyncio.to_thread(copy_entries, self._source, paths, self._target)
+            self.tally.failed += [f"{path.relative}: {error}" for path, error in zip(paths, errors, strict=True) if error is not None]
+            ready = [pair for pair, error in zip(ready, errors, strict=True) if error is None]
+        if ready:
+            self.tally.sequences += await self._publisher.publish([envelope for _, envelope in ready])
+
+    def _envelope(self, job: ArchivedJob) -> Envelope | None:
+        """None when the entry cannot be imported, which is noted."""
+        path = job.path
+        try:
+            event = imported_job(job.meta, self._clusters[path.cluster])
+        except ArchiveError as e:
+            self.tally.failed.append(f"{path.relative}: {e}")
+            return None
+        message_id = f"import:{path.cluster}:{path.job_id}:{path.start_time}"
+        envelope = Envelope(event, message_id, SOURCE, datetime.now(UTC), self._actor)
+        if len(envelope.body()) > self._max_bytes:
+            self.tally.failed.append(f"{path.relative}: larger than the broker takes")
+            return None
+        return envelope
+
+
+async def bring_clusters(source: Path, target: Path | None, client: Client, nats: NatsSettings) -> ClusterDirectory:
+    """Add the clusters that the site does not know; one that it knows stays as it is there."""
+    directory = ClusterDirectory(client, nats)
+    await directory.refresh()
+    for name in cluster_names(source):
+        text = read_cluster_text(source, name)
+        if name not in directory:
+            await add_cluster(client, nats, text)
+            print(f"added the cluster {name}", file=sys.stderr)
+        if target is not None and not (target / name / "cluster.json").exists():
+            await asyncio.to_thread(write_cluster, target, name, text)
+    await directory.refresh()
+    return directory
+
+
+async def wait_until_applied(engine: AsyncEngine, sequence: int, bar: Bar) -> None:
+    """Raises Unavailable when jobstore stands still."""
+    loop = asyncio.get_running_loop()
+    position, moved_at = -1, loop.time()
+    while (now := await position_of(engine, EVENTS)) < sequence:
+        if now > position:
+            position, moved_at = now, loop.time()
+            bar(now, sequence, "in the database")
+        if loop.time() - moved_at > MOST_STILL_S:
+            raise Unavailable(f"the events are recorded, but jobstore stands still at {position} of {sequence}; is it running?")
+        await asyncio.sleep(WAIT_S)
+
+
+async def count_new(engine: AsyncEngine, sequences: Sequence[int], after: int) -> int:
+    """How many jobs came of the events behind ``after``: the id of an imported job is the sequence of its event."""
+    new = [sequence for sequence in sequences if sequence > after]
+    count = 0
+    for first in range(0, len(new), BATCH):
+        async with transaction(engine) as connection:
+            query = select(func.count()).where(tables.job.c.id.in_(new[first : first + BATCH]))
+            count += await connection.scalar(query) or 0
+    return count
+
+
+def run_import(data: Path | None, source: Path, *, copies: bool) -> None:
+    site = find_site(data)
+    check_version(source)
+    target = site.archive.path if copies else None
+    if target is not None and target.exists() and target.samefile(source):
+        target = None
+    if target is not None:
+        if source.resolve() in target.resolve().parents or target.resolve() in source.resolve().parents:
+            raise UserError(f"one of {source} and the site's archive {target} is inside the other")
+        open_archive(target)
+
+    async def run() -> tuple[Tally, int]:
+        async with AsyncExitStack() as stack:
+            bar = stack.enter_context(progress_bar("read"))
+            client, nats = await stack.enter_async_context(broker_of(site, "import"))
+            engine = await stack.enter_async_context(opened(site.database, read_only=True))
+            clusters = await bring_clusters(source, target, client, nats)
+            before = (await log_state(client, nats.stream(EVENTS))).last_sequence
+            importer = Importer(source, target, client, clusters, Publisher(client, nats.prefix))
+            await importer.run(bar)
+            tally = importer.tally
+            await wait_until_applied(engine, max(tally.sequences, default=0), bar)
+            return tally, await count_new(engine, tally.sequences, before)
+
+    tally, new = asyncio.run(run())
+    for line in tally.failed:
+        print(line, file=sys.stderr)
+    print(f"imported {new} jobs, {len(tally.sequences) - new} were known already")
+    if tally.failed:
+        raise ImportFailed(f"{len(tally.failed)} entries could not be imported")

@@ -1,0 +1,33 @@
+"""A progress bar on a terminal, nothing elsewhere: there the summary at the end says it all."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+
+class Bar(Protocol):
+    def __call__(self, done: int, total: int | None = None, what: str | None = None) -> None: ...
+
+
+@contextmanager
+def progress_bar(what: str) -> Iterator[Bar]:
+    """Call the bar with what is done so far; a total or a text stays until another one is given."""
+    if not sys.stderr.isatty():
+        yield _no_bar
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(what, total=None)
+
+        def show(done: int, total: int | None = None, what: str | None = None) -> None:
+            progress.update(task, completed=done, total=total, description=what)
+
+        yield show
+
+
+def _no_bar(done: int, total: int | None = None, what: str | None = None) -> None:
+    pass
