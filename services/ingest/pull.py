@@ -29,7 +29,7 @@ class PromptPull:
         self._in_hand = in_hand
         self._on_turn = on_turn
         self._on_lost = on_lost
-        self._batch_is_complete = False
+        self._batch_is_complete = True  # FastStream may hold messages of its own first fetch
         self._pause = Backoff(first_s=0.1, most_s=2.0)
 
     async def fetch(self, batch: int = 1, timeout: float | None = None) -> list[Msg]:
