@@ -1,4 +1,4 @@
-"""A real PostgreSQL, fast rather than durable."""
+"""A real PostgreSQL; for tests fast rather than durable."""
 
 import os
 import pwd
@@ -6,22 +6,25 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tests.support.programs import UNPRIVILEGED, MissingPart, accepts, end, free_port, postgres_folder
 from tests.support.waiting import until_blocking
 
-_SERVER_OPTIONS = {
+_ADDRESS_OPTIONS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "max_connections": "100",
+    "log_min_messages": "warning",
+}
+_FAST_OPTIONS = {
     "shared_buffers": "64MB",
     "fsync": "off",
     "full_page_writes": "off",
     "max_wal_size": "256MB",
     "autovacuum_naptime": "10s",
-    "log_min_messages": "warning",
 }
 
 
@@ -29,10 +32,12 @@ class PostgresServer:
     """The server of the wheel in a folder of its own. It keeps its port and its data over ``stop`` and ``start``.
 
     PostgreSQL refuses to run as root: then it runs as the user ``nobody``, who must own the folder, and be able to
-    read the programs; where the wheel lies in a private folder, they are copied.
+    read the programs; where the wheel lies in a private folder, they are copied. ``options`` are the server's, in
+    place of those that make it fast.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, options: Mapping[str, str] = _FAST_OPTIONS) -> None:
+        self._options = _ADDRESS_OPTIONS | dict(options)
         self._folder = Path(tempfile.mkdtemp(prefix="jobtide-postgres-"))
         self._port = 0
         self._process: subprocess.Popen[bytes] | None = None
@@ -61,7 +66,7 @@ class PostgresServer:
     def start(self) -> None:
         assert self._process is None
         self._port = self._port or free_port()
-        options = [part for name, value in (_SERVER_OPTIONS | {"port": str(self._port)}).items() for part in ("-c", f"{name}={value}")]
+        options = [part for name, value in (self._options | {"port": str(self._port)}).items() for part in ("-c", f"{name}={value}")]
         with (self._folder / "postgres.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [self._programs / "postgres", "-D", str(self._data), *options], stdout=log, stderr=log, cwd="/", **self._as_user()

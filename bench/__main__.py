@@ -1,0 +1,67 @@
+"""``python -m bench [ROW …] [--scale small|full]``."""
+
+import argparse
+import asyncio
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from rich.console import Console
+
+from bench.context import SCALES, Bench, opened_bench
+from bench.machine import machine
+from bench.results import Result, RowReport, table
+from bench.rows import rate
+
+OUTPUT = Path("var/bench")
+Row = Callable[[Bench], Awaitable[list[Result]]]
+
+ROWS: dict[str, tuple[str, Row]] = {
+    "rate": ("events per second, monitoring off", rate.unarchived),
+    "rate-archived": ("events per second, every job archived", rate.archived),
+}
+
+
+def run_row(name: str, bench: Bench) -> RowReport:
+    """A row that fails is reported as such; the others go on."""
+    title, row = ROWS[name]
+    found_before = machine()
+    started = time.monotonic()
+    results: list[Result] = []
+    error = None
+    try:
+        results = list(asyncio.run(_collected(row, bench)))
+    except Exception as e:  # noqa: BLE001 - whatever broke this row, the next one may hold
+        error = f"{type(e).__name__}: {str(e)[:1000]}"
+    return RowReport(name, title, bench.scale.name, found_before, round(time.monotonic() - started, 1), results, error)
+
+
+async def _collected(row: Row, bench: Bench) -> list[Result]:
+    return await row(bench)
+
+
+def main() -> None:
+    names = ", ".join(ROWS)
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measures a site of real processes against the promised figures.")
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"{names}; all of them when none is given")
+    parser.add_argument("--scale", choices=list(SCALES), default="full", help="small is a check of a few minutes, its figures mean little")
+    given = parser.parse_args()
+    if unknown := [row for row in given.rows if row not in ROWS]:
+        parser.error(f"{unknown[0]} is none of {names}")
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    reports = []
+    with opened_bench(SCALES[given.scale], console) as bench:
+        for name in given.rows or ROWS:
+            console.print(f"[bold]{name}[/]: {ROWS[name][0]}")
+            report = run_row(name, bench)
+            console.print(f"  [dim]{report.took_s:g} s, {report.write(OUTPUT)}[/]", highlight=False)
+            if report.error:
+                console.print(f"  [red]broke off: {report.error}[/]", highlight=False)
+            reports.append(report)
+    console.print(table(reports))
+    sys.exit(1 if any(report.error for report in reports) else 0)
+
+
+if __name__ == "__main__":
+    main()

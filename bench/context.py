@@ -1,0 +1,99 @@
+"""What every row gets: how large it is to be, a folder, database servers."""
+
+import itertools
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from bench.support.servers import Databases
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Sizes of the rows, in jobs where nothing else is said. A job is two events."""
+
+    name: str
+    rate: int
+    archived: int
+    latency_s: int
+    plain_archive: int
+    data_archive: int
+    stored: tuple[int, ...]
+    growth: int
+    faultless: int
+    faulty: int
+    rebuilt: int
+    in_memory: int
+    at_start: int
+
+
+SMALL = Scale(
+    name="small",
+    rate=4_000,
+    archived=1_000,
+    latency_s=6,
+    plain_archive=1_000,
+    data_archive=150,
+    stored=(1_000, 10_000, 50_000),
+    growth=3_000,
+    faultless=3_000,
+    faulty=1_500,
+    rebuilt=5_000,
+    in_memory=20_000,
+    at_start=5_000,
+)
+FULL = Scale(
+    name="full",
+    rate=40_000,
+    archived=15_000,
+    latency_s=30,
+    plain_archive=10_000,
+    data_archive=2_000,
+    stored=(10_000, 100_000, 1_000_000),
+    growth=20_000,
+    faultless=15_000,
+    faulty=3_000,
+    rebuilt=200_000,
+    in_memory=1_000_000,
+    at_start=100_000,
+)
+SCALES = {scale.name: scale for scale in (SMALL, FULL)}
+
+
+class Bench:
+    """One run of the benchmark."""
+
+    def __init__(self, scale: Scale, root: Path, databases: Databases, console: Console) -> None:
+        self.scale = scale
+        self.databases = databases
+        self._root = root
+        self._console = console
+        self._numbers = itertools.count(1)
+
+    def say(self, text: str) -> None:
+        self._console.print(f"  [dim]{text}[/]", highlight=False)
+
+    @contextmanager
+    def folder(self) -> Iterator[Path]:
+        """An empty folder that is gone at the end: a full run would leave many gigabytes otherwise."""
+        path = self._root / str(next(self._numbers))
+        path.mkdir()
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def opened_bench(scale: Scale, console: Console) -> Iterator[Bench]:
+    databases = Databases()
+    with tempfile.TemporaryDirectory(prefix="jobtide-bench-", ignore_cleanup_errors=True) as root:
+        try:
+            yield Bench(scale, Path(root), databases, console)
+        finally:
+            databases.close()

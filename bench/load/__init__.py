@@ -1,0 +1,1 @@
+"""Making load: prepared messages, published by a process of their own."""

@@ -1,0 +1,36 @@
+"""The setting that figures were measured in."""
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+from typing import Any
+
+import psutil
+
+from tests.support.programs import nats_program, postgres_folder
+
+_PACKAGES = ("jobtide", "nats-py", "faststream", "sqlalchemy", "aiosqlite", "asyncpg", "aiohttp", "pydantic", "orjson", "numpy")
+
+
+def machine() -> dict[str, Any]:
+    """Load averages are those of now: taken before a row begins."""
+    import sqlite3
+
+    return {
+        "cpus": os.cpu_count(),
+        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "load_before": [round(value, 2) for value in os.getloadavg()],
+        "cpu_busy_before_percent": psutil.cpu_percent(interval=0.5),
+        "nats_server": _version([str(nats_program()), "--version"]),
+        "postgresql": _version([str(postgres_folder() / "bin" / "postgres"), "--version"]),
+        "sqlite": sqlite3.sqlite_version,
+        "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
+    }
+
+
+def _version(command: list[str]) -> str:
+    done = subprocess.run(command, capture_output=True, check=False, timeout=10)
+    return done.stdout.decode(errors="replace").strip() or "unknown"

@@ -1,0 +1,108 @@
+"""Events per second, from publish to visible in the database; without archiving, and with every job archived."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from bench.context import Bench
+from bench.load.lines import Load
+from bench.results import Result, Target
+from bench.support.database import Reader, reading
+from bench.support.flow import send
+from bench.support.servers import ENGINES, Engine
+from bench.support.site import ALL_SERVICES, EVENT_PATH, Site, embedded_site, separate_site
+
+SEPARATE = Target(8000)
+EMBEDDED = Target(6000)
+CC_BACKEND = "985 (starts alone 4,500, stops alone 690)"
+CC_BACKEND_ARCHIVING = "150"
+DRAIN_S = 900.0
+_WARM_UP = 250  # jobs: connections are open, code is compiled, tables are not empty
+_ARCHIVED = "SELECT count(*) FROM job WHERE monitoring_status = 3"
+
+MODES: tuple[tuple[str, Engine], ...] = (*(("separate", engine) for engine in ENGINES), ("embedded", "sqlite"))
+
+
+@asynccontextmanager
+async def _site(bench: Bench, mode: str, engine: Engine, services: tuple[str, ...]) -> AsyncIterator[Site]:
+    with bench.folder() as folder:
+        if mode == "embedded":
+            async with embedded_site(folder) as site:
+                yield site
+        else:
+            async with separate_site(bench.databases, engine, folder, services) as site:
+                yield site
+
+
+async def unarchived(bench: Bench) -> list[Result]:
+    """Monitoring off."""
+    results = []
+    for mode, engine in MODES:
+        async with _site(bench, mode, engine, EVENT_PATH) as site:
+            with bench.folder() as scratch:
+                await send(site, Load(_WARM_UP), scratch)
+                load = Load(bench.scale.rate, first_job=_WARM_UP + 1)
+                bench.say(f"{mode}, {engine}: {load.events} events")
+                passage = await send(site, load, scratch)
+        results.append(
+            Result(
+                "publish to visible in the database, monitoring off",
+                passage.per_second(load.events),
+                "events/s",
+                site.setting,
+                EMBEDDED if mode == "embedded" else SEPARATE,
+                CC_BACKEND,
+                {
+                    "events": load.events,
+                    "seconds": passage.seconds,
+                    "publisher_per_s": passage.published.per_second,
+                    "ingest_per_s": load.events / passage.translated_s,
+                    "resolution_s": passage.positions.resolution_s,
+                },
+            )
+        )
+    return results
+
+
+async def archived(bench: Bench) -> list[Result]:
+    """Every job goes into the archive, with metadata only."""
+    results = []
+    for mode, engine in MODES:
+        async with _site(bench, mode, engine, ALL_SERVICES) as site:
+            with bench.folder() as scratch:
+                await send(site, Load(_WARM_UP, monitoring_status=1), scratch)
+                load = Load(bench.scale.archived, first_job=_WARM_UP + 1, monitoring_status=1)
+                bench.say(f"{mode}, {engine}: {load.events} events, {load.jobs} jobs to archive")
+                passage = await send(site, load, scratch)
+                async with reading(site.database) as reader:
+                    ((then,),) = await reader.rows(_ARCHIVED)
+                    drained = await _drained(reader, _WARM_UP + load.jobs)
+        since_publish_s = drained - passage.published.started
+        details = {
+            "events": load.events,
+            "seconds": passage.seconds,
+            "archived_when_events_were_visible": then,
+            "publisher_per_s": passage.published.per_second,
+            "ingest_per_s": load.events / passage.translated_s,
+        }
+        target = EMBEDDED if mode == "embedded" else SEPARATE
+        what = "publish to visible in the database, every job archived"
+        results += [
+            Result(what, passage.per_second(load.events), "events/s", site.setting, target, CC_BACKEND_ARCHIVING, details),
+            Result("… until the archive queue is empty", since_publish_s, "s", site.setting, details={"jobs": load.jobs}),
+            Result("… jobs archived meanwhile", load.jobs / since_publish_s, "jobs/s", site.setting),
+        ]
+    return results
+
+
+async def _drained(reader: Reader, jobs: int) -> float:
+    """When all were archived, Unix seconds. Raises TimeoutError."""
+    give_up = time.monotonic() + DRAIN_S
+    while True:
+        ((found,),) = await reader.rows(_ARCHIVED)
+        if found >= jobs:
+            return time.time()
+        if time.monotonic() > give_up:
+            raise TimeoutError(f"{jobs - found} of {jobs} jobs are not archived after {DRAIN_S:g} s")
+        await asyncio.sleep(0.1)

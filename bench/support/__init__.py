@@ -1,0 +1,1 @@
+"""What rows stand on: sites, servers, seeded databases, watching."""

@@ -1,0 +1,168 @@
+"""A site under measurement: its services as separate processes, or all of it embedded in `jobtide up`."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.support.cluster import cluster_text
+from bench.support.servers import Databases, Engine
+from cli.embedded.folder import DataFolder, read_running
+from cli.keys import generate, read_keys, sign_token
+from shared.broker.clusters import add_cluster
+from shared.broker.streams import provision
+from shared.errors import UserError
+from shared.settings import PREFIX, ArchiveSettings, DatabaseSettings, NatsSettings
+from tests.support.nats import NatsServer, client_of
+from tests.support.processes import REPOSITORY, ServiceProcess, ServiceRunner
+from tests.support.programs import end
+from tests.support.waiting import until
+
+UP_S = 60.0
+EVENT_PATH = ("ingest", "jobstore")
+ALL_SERVICES = ("ingest", "jobstore", "archiver", "gateway")
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Addresses and processes of a running site. ``services`` is empty for an embedded one."""
+
+    mode: str
+    engine: Engine
+    nats: NatsSettings
+    database: DatabaseSettings
+    archive: Path
+    services: Mapping[str, ServiceProcess]
+    main_pids: tuple[int, ...]
+    http: str | None
+    token: str
+
+    @property
+    def setting(self) -> dict[str, str]:
+        return {"services": self.mode, "database": self.engine}
+
+    @property
+    def pids(self) -> list[int]:
+        """Of everything that is ours, the broker's too; not of PostgreSQL."""
+        return [*self.main_pids, *(service.pid for service in self.services.values())]
+
+
+class PreparedSite:
+    """Broker and database are there, streams and the cluster too; services are started one by one."""
+
+    def __init__(self, server: NatsServer, nats: NatsSettings, database: DatabaseSettings, engine: Engine, folder: Path) -> None:
+        self._server = server
+        self._keys = generate()
+        self._runner = ServiceRunner(folder)
+        self._started: dict[str, ServiceProcess] = {}
+        self.nats, self.database, self.engine, self.archive = nats, database, engine, folder / "archive"
+
+    async def start(self, *names: str, **variables: str) -> Site:
+        """Start these services too; ``variables`` are whole names of settings. Returns when all are up."""
+        for name in names:
+            groups = [self.nats, self.database, ArchiveSettings(path=self.archive)]
+            given = {f"{PREFIX}GATEWAY_JWT_PUBLIC_KEY": self._keys.public} | variables
+            self._started[name] = self._runner.prepare(name, *groups, **given)
+            self._started[name].launch()
+        for name in names:
+            await self._started[name].up(UP_S)
+        gateway = self._started.get("gateway")
+        return Site(
+            "separate processes",
+            self.engine,
+            self.nats,
+            self.database,
+            self.archive,
+            self._started,
+            (self._server.pid,),
+            f"http://{gateway.addresses['http']}" if gateway else None,
+            sign_token(self._keys.private, "bench", ["admin", "api"], None),
+        )
+
+    def end(self) -> None:
+        self._runner.end_all()
+
+
+@asynccontextmanager
+async def prepared_site(databases: Databases, engine: Engine, folder: Path, database: DatabaseSettings | None = None) -> AsyncIterator[PreparedSite]:
+    """Everything but services. ``database`` is one that was seeded; without it a fresh one is made."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "nats").mkdir()
+    server = NatsServer(folder / "nats")
+    own = database or await databases.fresh(engine, folder)
+    site = None
+    try:
+        await asyncio.to_thread(server.start)
+        nats = NatsSettings(url=server.url)
+        async with client_of(nats) as client:
+            await provision(client, nats)
+            await add_cluster(client, nats, cluster_text())
+        site = PreparedSite(server, nats, own, engine, folder)
+        yield site
+    finally:
+        if site is not None:
+            site.end()
+        server.kill()
+        await databases.drop(own)
+
+
+@asynccontextmanager
+async def separate_site(databases: Databases, engine: Engine, folder: Path, services: Sequence[str] = EVENT_PATH) -> AsyncIterator[Site]:
+    async with prepared_site(databases, engine, folder) as site:
+        yield await site.start(*services)
+
+
+@asynccontextmanager
+async def embedded_site(folder: Path, **variables: str) -> AsyncIterator[Site]:
+    """`jobtide up` over ``folder``, which may hold data already."""
+    data = DataFolder(folder)
+    async with AsyncExitStack() as stack:
+        process, _ = launch_embedded(data, variables)
+        stack.callback(end, process, signal.SIGTERM)
+        await until(lambda: is_running(data, process), UP_S, f"`jobtide up` ready, see {folder}/up.log")
+        running = read_running(data)
+        nats = NatsSettings(url=running.nats)
+        async with client_of(nats) as client:
+            await add_cluster(client, nats, cluster_text())
+        broker = int((data.broker / "nats-server.pid").read_text())
+        keys = read_keys(data.keys_file)
+        yield Site(
+            "embedded",
+            "sqlite",
+            nats,
+            DatabaseSettings.model_validate({"url": data.database_url}),
+            data.archive,
+            {},
+            (process.pid, broker),
+            running.http,
+            sign_token(keys.private, "bench", ["admin", "api"], None),
+        )
+
+
+def launch_embedded(data: DataFolder, variables: Mapping[str, str] | None = None) -> tuple[subprocess.Popen[bytes], float]:
+    """The process, and when it was started, Unix seconds."""
+    data.root.mkdir(parents=True, exist_ok=True)
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    command = [sys.executable, "-m", "cli.main", "up", "--data", str(data.root), "--http", "127.0.0.1:0", "--nats", "127.0.0.1:0"]
+    with (data.root / "up.log").open("ab") as log:
+        started = time.time()
+        process = subprocess.Popen(
+            command, env=inherited | dict(variables or {}), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=REPOSITORY
+        )
+    return process, started
+
+
+def is_running(data: DataFolder, process: subprocess.Popen[bytes]) -> bool:
+    """Raises RuntimeError when it ended instead."""
+    if process.poll() is not None:
+        raise RuntimeError(f"`jobtide up` ended with {process.returncode}: {(data.root / 'up.log').read_text(errors='replace')[-1500:]}")
+    try:
+        return read_running(data).pid == process.pid
+    except UserError:
+        return False
