@@ -66,7 +66,7 @@ class Client:
         headers: dict[str, str] | None = None,
         data: bytes | None = None,
     ) -> aiohttp.ClientResponse:
-        """``auth`` is a token; empty sends none."""
+        """``auth`` is a token; empty sends none. The body was read."""
         given = dict(headers or {})
         credentials = token("api") if auth is None else auth
         if credentials:

@@ -6,15 +6,15 @@ from aiohttp import web
 from pydantic import Field
 
 from services.gateway.api.jobs import job_answer, visible_job
-from services.gateway.errors import bad_request, forbidden
+from services.gateway.errors import bad_request, forbidden, not_found
 from services.gateway.http.answers import answer
 from services.gateway.http.routes import Routes
 from services.gateway.models import JobObject
 from services.gateway.site import Call
 from shared.broker.outcome import NoOutcome
-from shared.domain.events import JobTagged, JobUntagged, Tag
+from shared.domain.events import JobTagged, JobUntagged, Tag, TagRemoved
 from shared.domain.intake import MAX_TAGS
-from shared.domain.values import GLOBAL_SCOPE
+from shared.domain.values import ADMIN_SCOPE, GLOBAL_SCOPE
 from shared.domain.wire import WireModel, read_list
 
 routes = Routes("tags")
@@ -30,11 +30,16 @@ class TagRequest(WireModel):
     scope: str = ""
 
 
-async def _requested_tags(call: Call) -> list[Tag]:
-    """Each once, in order. Raises RequestError: 400, or 403 for a scope that the user may not write."""
+async def _requests(call: Call) -> list[TagRequest]:
+    """Raises RequestError (400), Refused."""
     requests = read_list(TagRequest, await call.request.read())
     if len(requests) > MAX_TAGS:
         raise bad_request(f"more than {MAX_TAGS} tags")
+    return requests
+
+
+def _writable(call: Call, requests: list[TagRequest]) -> list[Tag]:
+    """Each once, in order. Raises RequestError (403) for a scope that the user may not write."""
     tags = [Tag(type=r.type, name=r.name, scope=r.scope or GLOBAL_SCOPE) for r in requests]
     for tag in tags:
         if not call.user.may_write_scope(tag.scope):
@@ -45,7 +50,7 @@ async def _requested_tags(call: Call) -> list[Tag]:
 async def _change(call: Call, event_type: type[JobTagged] | type[JobUntagged]) -> web.StreamResponse:
     rows = await visible_job(call)
     (job,) = rows.jobs
-    tags = await _requested_tags(call)
+    tags = _writable(call, await _requests(call))
     if tags:
         outcome = await call.site.commands.decide(event_type(id=job.id, cluster=job.cluster, tags=tags), call.user)
         changed = await call.site.jobs.by_id(call.user, job.id)
@@ -65,3 +70,18 @@ async def tag_job(call: Call) -> web.StreamResponse:
 async def untag_job(call: Call) -> web.StreamResponse:
     """Take tags off a job; the tags themselves stay."""
     return await _change(call, JobUntagged)
+
+
+@routes("DELETE", "/api/tags/", body=list[TagRequest] | None, answers={200: str}, failures=(400, 404, 413, 503))
+async def delete_tags(call: Call) -> web.StreamResponse:
+    """Delete tags from all jobs and from the list of tags; scopes other than global and admin are passed over.
+
+    All of them must exist, or none is deleted.
+    """
+    requests = await _requests(call)
+    tags = _writable(call, [r for r in requests if r.scope in (GLOBAL_SCOPE, ADMIN_SCOPE)])
+    for missing in await call.site.jobs.missing_tags([tag.key for tag in tags]):
+        raise not_found("there is no tag " + "/".join(missing))
+    for tag in tags:
+        await call.site.commands.decide(TagRemoved(tag=tag), call.user)
+    return web.Response(text=f"Deleted Tags from DB: {len(tags)} successfull of {len(requests)} requested\n")

@@ -111,7 +111,8 @@ def _responses(route: Route, number: int, schemas: dict[Key, Json]) -> Json:
     for status, kind in route.answers.items():
         responses[str(status)] = {"description": HTTPStatus(status).phrase}
         if kind is not None:
-            responses[str(status)]["content"] = {JSON: {"schema": schemas[f"answer {status}", number]}}
+            content_type = "text/plain" if kind is str else JSON
+            responses[str(status)]["content"] = {content_type: {"schema": schemas[f"answer {status}", number]}}
     for status in sorted(set(route.failures)):
         responses[str(status)] = {"description": HTTPStatus(status).phrase, "content": {JSON: {"schema": schemas["failure", 0]}}}
     return responses

@@ -141,6 +141,15 @@ class JobQueries:
             if len(found) < self._chunk_rows:
                 return
 
+    async def missing_tags(self, keys: Sequence[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+        """Those of (type, name, scope) that are no tags, in order."""
+        identity = tuple_(tag.tag_type, tag.tag_name, tag.tag_scope)
+        async with transaction(self._engine) as connection:
+            found = {
+                tuple(row) for row in await connection.execute(select(tag.tag_type, tag.tag_name, tag.tag_scope).where(identity.in_(keys)))
+            }
+        return [key for key in keys if key not in found]
+
     async def used_nodes(self, user: User, before: int) -> dict[str, list[str]]:
         """Host names by cluster of the running jobs that started before a time, sorted."""
         used: dict[str, set[str]] = {}

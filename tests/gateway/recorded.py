@@ -1,0 +1,186 @@
+"""Exchanges recorded from cc-backend 1.5.4, to be asked again of the gateway."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from shared.archive import JobPath, read_meta
+from shared.broker.envelope import Envelope
+from shared.broker.publisher import Publisher
+from shared.domain.events import JobFacts, JobImported
+from shared.settings import ArchiveSettings, NatsSettings
+from tests.gateway.stack import KEY, Client, token
+from tests.support.nats import client_of
+
+DATA = Path(__file__).parents[1] / "data"
+ARCHIVE = DATA / "archive-v1.5"
+IMPORTED = [JobPath("emmy", 1403244, 1608923076), JobPath("emmy", 1404397, 1609300556)]
+IMPORTED_IDENTITIES = {f"{path.cluster}/{path.job_id}/{path.start_time}" for path in IMPORTED}
+ACTORS = {
+    "api": token("api", user="feeder"),
+    "admin+api": token("admin", "api", user="opsapi"),
+    "admin": token("admin", user="adm"),
+    "support": token("support", user="sup"),
+    "manager": token("manager", user="mgr"),
+    "user": token("user", user="ulla"),
+    "user+api": token("user", "api", user="uapi"),
+    "manager+api": token("manager", "api", user="mapi"),
+    "support+api": token("support", "api", user="sapi"),
+}
+OTHER_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
+# Which jobs were deleted, and how many of those that only one side has, differs.
+_MESSAGE_ID = re.compile(r"deleted (?:job )?\d+")
+
+
+def exchanges(file: str) -> list[dict[str, Any]]:
+    with (DATA / "recorded" / file).open(encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+async def import_sample_jobs(nats: NatsSettings, archive: ArchiveSettings) -> None:
+    """The two jobs of the sample archive, as archive entries and as events."""
+    shutil.copytree(ARCHIVE, archive.path)
+    facts = {info.alias or name for name, info in JobFacts.model_fields.items()}
+    async with client_of(nats) as client:
+        for path in IMPORTED:
+            meta = read_meta(archive.path, path)
+            event = JobImported.model_validate(
+                {key: value for key, value in meta.items() if key in facts and key != "tags"}
+                | {"jobState": meta["jobState"], "duration": meta["duration"], "monitoringStatus": 3, "footprint": {}}
+            )
+            envelope = Envelope(event, f"import:{path.relative}", "test", datetime.now(UTC))
+            await Publisher(client, nats.prefix).publish([envelope])
+
+
+@dataclass(frozen=True)
+class Reply:
+    """Our answer; each header as the set of its values."""
+
+    status: int
+    text: str
+    headers: dict[str, frozenset[str]]
+
+
+@dataclass
+class Recording:
+    """Asks exchanges one by one; knows which of our ids stands for which recorded one."""
+
+    client: Client
+    ours: dict[str, int] = field(default_factory=dict)  # "cluster/jobId/startTime" to our id
+
+    async def learn(self) -> None:
+        """Our ids of all jobs that are listed now; jobs that are gone keep theirs."""
+        _, listed = await self.client.get("/api/jobs/?items-per-page=100000")
+        self.ours |= {identity(job): job["id"] for job in listed["jobs"]}
+
+    def path(self, exchange: dict[str, Any]) -> str:
+        """The path with our id instead of the recorded one; an id that stands for nothing here becomes an unknown one."""
+        path: str = exchange["request"]["path"]
+        for name, meaning in exchange.get("ids", {}).items():
+            kind, _, number = name.partition(":")
+            if kind == "job":
+                path = re.sub(rf"/{number}(?=$|\?)", f"/{self.ours.get(meaning, 999_999_999)}", path)
+        return path
+
+    async def ask(self, exchange: dict[str, Any]) -> Reply:
+        request = exchange["request"]
+        headers = self._headers(exchange)
+        body = request["body"]
+        response = await self.client.raw(
+            request["method"], self.path(exchange), auth="", headers=headers, data=None if body is None else body.encode()
+        )
+        headers_of_reply = {name.lower(): frozenset(", ".join(response.headers.getall(name)).split(", ")) for name in response.headers}
+        return Reply(response.status, await response.text(), headers_of_reply)
+
+    def _headers(self, exchange: dict[str, Any]) -> dict[str, str]:
+        minted = mint(exchange["token"], exchange["at"]) if exchange.get("token") else ""
+        headers = {}
+        for name, value in exchange["request"]["headers"].items():
+            value = re.sub(r"<token of ([^>]+)>", lambda found: ACTORS[found[1]], value)
+            headers[name] = value.replace("<minted token>", minted)
+        headers.setdefault("Accept-Encoding", "identity")
+        return headers
+
+
+def mint(how: dict[str, Any], at: int) -> str:
+    """A token as it is described; relative times are relative to now, which the tokens' library takes from the machine."""
+    now = int(datetime.now(UTC).timestamp())
+    claims = {
+        key: now + int(value) if key in ("exp", "nbf", "iat") and isinstance(value, str) else value for key, value in how["claims"].items()
+    }
+    algorithm = how.get("alg", "EdDSA")
+    if algorithm == "none":
+        return jwt.encode(claims, "", algorithm="none")
+    if algorithm == "HS256":
+        return jwt.encode(claims, "0" * 64, algorithm="HS256")
+    key = OTHER_KEY if how.get("bad_signature") else None
+    name = claims.pop("sub", None)
+    everything = claims if name is None else claims | {"sub": name}
+    # Below the level that would refuse to write a wrong subject.
+    return jwt.api_jws.encode(json.dumps(everything).encode(), key or KEY, algorithm="EdDSA", headers={"typ": "JWT"})
+
+
+def comparable(text: str, *, but: frozenset[str] = frozenset()) -> Any:
+    """An answer without what differs by nature: ids, order of tags, what archiving adds, words of errors.
+
+    Jobs in ``but`` (as ``cluster/jobId/startTime``) are left out of lists, which are sorted: their order among equal starts is chance.
+    """
+    if not text.strip().startswith(("{", "[")):
+        return _MESSAGE_ID.sub("deleted N", text.strip())
+    value = json.loads(text)
+    if isinstance(value, dict) and isinstance(value.get("jobs"), list):
+        kept = {identity(job): job for job in value["jobs"] if identity(job) not in but}
+        value["jobs"] = [kept[key] for key in sorted(kept, key=lambda key: (-kept[key]["startTime"], key))]
+    return _normal(value)
+
+
+def identity(job: dict[str, Any]) -> str:
+    return f"{job['cluster']}/{job['jobId']}/{job['startTime']}"
+
+
+def _normal(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_normal(item) for item in value]
+    if not isinstance(value, dict):
+        return _MESSAGE_ID.sub("deleted N", value) if isinstance(value, str) else value
+    if set(value) == {"status", "error"}:
+        return {"status": value["status"]}
+    result = {key: _normal(item) for key, item in value.items()}
+    if "concurrentJobs" in value:
+        result.pop("id", None)
+        result["tags"] = sorted((t["type"], t["name"], t["scope"]) for t in value.get("tags", []))
+        if value["jobState"] != "running" and identity(value) not in IMPORTED_IDENTITIES:
+            # Neither archiver nor metric store run here: what they would have added is not compared.
+            for key in ("monitoringStatus", "footprint", "energy", "statistics"):
+                result.pop(key, None)
+        result.pop("energyFootprint", None)
+    return result
+
+
+def differing(recorded: Any, ours: Any, where: str = "") -> Iterator[str]:
+    """Where two comparable answers differ."""
+    if isinstance(recorded, dict) and isinstance(ours, dict):
+        for key in sorted(recorded.keys() | ours.keys()):
+            if key not in recorded or key not in ours:
+                yield f"{where}.{key}: {'missing here' if key not in ours else 'only here'}"
+            else:
+                yield from differing(recorded[key], ours[key], f"{where}.{key}")
+    elif isinstance(recorded, list) and isinstance(ours, list) and len(recorded) == len(ours):
+        for index, (one, other) in enumerate(zip(recorded, ours, strict=True)):
+            yield from differing(one, other, f"{where}[{index}]")
+    elif where == ".jobs" and isinstance(recorded, list) and isinstance(ours, list):
+        there, here = {identity(job) for job in recorded}, {identity(job) for job in ours}
+        yield f"jobs only there: {sorted(there - here)}, only here: {sorted(here - there)}"
+    elif where.endswith(".duration") and isinstance(recorded, int) and isinstance(ours, int):
+        if (ours - recorded + 1) % 2**32 > 2:  # there it is a 32-bit number, and an answer may come a second later
+            yield f"{where}: {recorded} there, {ours} here"
+    elif recorded != ours:
+        yield f"{where}: {str(recorded)[:150]!r} there, {str(ours)[:150]!r} here"
