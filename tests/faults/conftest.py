@@ -1,22 +1,25 @@
-"""The services under test, with settings that make faults show quickly."""
-
 from collections.abc import Callable
 
 import pytest
 
 from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings
-from tests.support.processes import ServiceProcess, ServiceRunner
+from tests.support.processes import ServiceRunner
+from tests.support.stack import Stack
 
-QUICK = {"JOBTIDE_INGEST_ACK_WAIT_S": "5", "JOBTIDE_INGEST_BATCH": "50", "JOBTIDE_JOBSTORE_BATCH": "50"}
-
-Prepare = Callable[[str, NatsSettings, DatabaseSettings], ServiceProcess]
+MakeStack = Callable[..., Stack]
 
 
 @pytest.fixture
-def prepare(service: ServiceRunner, archive_settings: ArchiveSettings) -> Prepare:
-    """A service by name, not started, with small batches: more moments at which something can go wrong."""
+def make_stack(service: ServiceRunner, archive_settings: ArchiveSettings) -> MakeStack:
+    """``make_stack(nats, database, names=…)``: services that are not started yet."""
 
-    def one(name: str, nats: NatsSettings, database: DatabaseSettings) -> ServiceProcess:
-        return service.prepare(name, nats, database, archive_settings, **QUICK)
+    def make(nats: NatsSettings, database: DatabaseSettings, **options: object) -> Stack:
+        return Stack(nats, database, archive_settings, service, **options)  # type: ignore[arg-type]
 
-    return one
+    return make
+
+
+@pytest.fixture
+def stack(make_stack: MakeStack, site: NatsSettings, database: DatabaseSettings) -> Stack:
+    """All services on each database, not started yet."""
+    return make_stack(site, database)

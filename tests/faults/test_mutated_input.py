@@ -10,7 +10,7 @@ import pytest
 from services.ingest.translate import IntakeSubjects, RawMessage, Translator
 from shared.broker.envelope import Envelope, Recorded, read
 from shared.domain import reasons
-from shared.domain.events import IntakeRejected, JobStarted
+from shared.domain.events import IntakeRejected
 from shared.settings import NatsSettings
 from tests.support.builders import start_line
 from tests.support.clusters import sample_clusters
@@ -58,8 +58,8 @@ def test_mutated_lines_end_in_events_or_rejections_and_memory_stays_flat() -> No
     assert len(outcomes) > 12, outcomes
 
 
-def test_a_payload_that_is_not_utf8_keeps_its_readable_part() -> None:
+def test_a_payload_that_is_not_utf8_is_refused() -> None:
     translator = Translator(IntakeSubjects(NatsSettings()), sample_clusters(), 8 * 1024 * 1024)
     (envelope,) = _translate(translator, 1, start_line(1, user="ali-ce").replace(b"ali-ce", b"ali\xe2ce"))
-    assert isinstance(envelope.event, JobStarted)
-    assert envelope.event.user == "ali\ufffdce"
+    assert isinstance(envelope.event, IntakeRejected)
+    assert envelope.event.code == reasons.LINE_PROTOCOL

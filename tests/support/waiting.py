@@ -48,3 +48,8 @@ def until_blocking(condition: Callable[[], T], deadline_s: float = 10.0, what: s
             raise AssertionError(f"not within {deadline_s:g} s: {what or condition}; last answer {value!r}")
         time.sleep(pause_s)
         pause_s = min(pause_s * 1.5, MOST_PAUSE_S)
+
+
+async def pause() -> None:
+    """Between two tries."""
+    await asyncio.sleep(0.1)
