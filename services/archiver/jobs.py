@@ -91,7 +91,7 @@ class JobReader:
             if ids:
                 rows += (await connection.execute(select(*_JOB_COLUMNS).where(job.c.id.in_(ids)))).mappings().all()
             tags = await self._tags(connection, {int(row["id"]) for row in rows}) if rows else {}
-        records = {int(row["id"]): JobRecord(row, tags.get(int(row["id"]), ())) for row in rows}
+        records = {int(row["id"]): JobRecord(dict(row), tags.get(int(row["id"]), ())) for row in rows}
         return Found(
             by_stop={int(record.row["stop_seq"]): record for record in records.values() if record.row["stop_seq"] is not None},
             parked=frozenset(parked),

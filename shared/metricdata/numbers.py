@@ -23,5 +23,6 @@ def statistics_of(data: FloatArray) -> Statistics | None:
     present = data[~np.isnan(data)]
     if present.size == 0:
         return None
-    found = Statistics(float(present.mean()), float(present.min()), float(present.max()))
+    with np.errstate(over="ignore"):
+        found = Statistics(float(present.mean()), float(present.min()), float(present.max()))
     return found if math.isfinite(found.avg) and math.isfinite(found.min) and math.isfinite(found.max) else None

@@ -1,0 +1,299 @@
+"""The HTTP API of cc-metric-store. Source: metric store interface 2.3; where its answers go wrong, see ``CcMetricStore.load``."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import aiohttp
+import numpy as np
+import orjson
+
+from shared.backoff import Backoff
+from shared.domain.clusters import Cluster, Metric
+from shared.metricdata.model import FloatArray, JobData, MetricData, Series, Statistics, Unit
+from shared.metricdata.numbers import statistics_of
+from shared.metricdata.postprocess import combine
+from shared.metricdata.scopes import HostElements, Wanted, effective_scopes
+from shared.metricdata.settings import MetricsSettings
+from shared.metricdata.source import JobRequest, Loaded, SourceRefused, SourceUnavailable
+
+MIB = 1024 * 1024
+MOST_PROBLEMS = 100  # texts kept of one load
+_DAY_S = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class _Query:
+    """One series to be asked for."""
+
+    metric: Metric
+    scope: str
+    host: str
+    wanted: Wanted
+
+    def body(self) -> dict[str, Any]:
+        found: dict[str, Any] = {"metric": self.metric.name, "host": self.host, "resolution": 0, "aggreg": len(self.wanted.ids) > 1}
+        if self.wanted.kind is not None:
+            found |= {"type": self.wanted.kind, "type-ids": self.wanted.ids}
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """One element of the store's answer, on the job's own time axis."""
+
+    data: FloatArray
+    statistics: Statistics
+    timestep: int
+    first: int  # Unix seconds of the first sample
+    end: int
+
+    def may_be_cut(self, start: int, end: int) -> bool:
+        """Whether samples are missing at either end, beyond the newest ones that the store may not have yet."""
+        return self.first > start + 2 * self.timestep or self.end < end - 2 * self.timestep
+
+
+@dataclass(slots=True)
+class _Window:
+    """The time range of a job, and the problems met in it."""
+
+    cluster: Cluster
+    start: int
+    end: int
+    problems: list[str] = field(default_factory=list)
+
+    def problem(self, query: _Query, text: str) -> None:
+        if len(self.problems) < MOST_PROBLEMS:
+            self.problems.append(f"{query.metric.name} of {query.host} ({query.scope}): {text}"[:500])
+
+
+class CcMetricStore:
+    """An adapter of the port MetricSource; an async context manager that holds one client session."""
+
+    def __init__(self, settings: MetricsSettings) -> None:
+        self._settings = settings
+        self._slots = asyncio.Semaphore(settings.requests)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        token = self._settings.token
+        self._session = aiohttp.ClientSession(
+            headers={"Authorization": f"Bearer {token.get_secret_value()}"} if token is not None else {},
+            timeout=aiohttp.ClientTimeout(total=self._settings.timeout_s, connect=min(10.0, self._settings.timeout_s)),
+            connector=aiohttp.TCPConnector(limit=self._settings.requests),
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def check(self) -> None:
+        """Raises SourceUnavailable."""
+        urls = dict.fromkeys([*self._settings.cluster_urls.values(), self._settings.url])
+        for url in filter(None, urls):
+            await self._post(url, orjson.dumps({"queries": []}))
+
+    async def load(self, request: JobRequest) -> Loaded:
+        """As the port says.
+
+        The store refuses to combine series of unlike length, as of a device that died: such series are asked for one by
+        one and combined here. Its series begin where its data begin: they are moved to their place on the job's axis.
+        One value that it cannot write spoils a whole answer: the request is halved until the culprit is alone.
+        """
+        if request.duration > self._settings.max_window_days * _DAY_S:
+            raise SourceRefused(f"the job ran for {request.duration} s, longer than max_window_days allows to ask for")
+        window = _Window(request.cluster, request.start, request.start + request.duration)
+        queries = list(_queries(request))
+        answers = await self._ask_all(window, queries)
+        data = _job_data(queries, await self._combine_doubtful(window, queries, answers))
+        if not data and window.problems:
+            raise SourceUnavailable(f"the metric store has no data of the job, but errors: {window.problems[0]}")
+        return Loaded(data, window.problems)
+
+    async def _combine_doubtful(
+        self, window: _Window, queries: Sequence[_Query], answers: Sequence["_Answer | str | None"]
+    ) -> list[_Answer | None]:
+        """Where the store could not combine elements, or may have cut them to the shortest, ask for each and combine them here."""
+        result: list[_Answer | None] = [None if isinstance(answer, str) else answer for answer in answers]
+        doubtful: list[tuple[int, list[_Query]]] = []
+        for index, (query, answer) in enumerate(zip(queries, answers, strict=True)):
+            if _is_combined(query) and answer is not None and (isinstance(answer, str) or answer.may_be_cut(window.start, window.end)):
+                parts = [_Query(query.metric, query.scope, query.host, Wanted(one, query.wanted.kind, (one,))) for one in query.wanted.ids]
+                doubtful.append((index, parts))
+            elif isinstance(answer, str):
+                window.problem(query, answer)
+        if not doubtful:
+            return result
+        found = iter(await self._ask_all(window, [part for _, parts in doubtful for part in parts]))
+        for index, parts in doubtful:
+            elements = [next(found) for _ in parts]
+            result[index] = _combined(queries[index], [one for one in elements if isinstance(one, _Answer)]) or result[index]
+            if result[index] is None:
+                window.problem(queries[index], str(next((one for one in elements if isinstance(one, str)), answers[index])))
+        return result
+
+    async def _ask_all(self, window: _Window, queries: Sequence[_Query]) -> list["_Answer | str | None"]:
+        """An answer, an error text, or nothing for each query."""
+        size = self._settings.queries
+        chunks = [queries[first : first + size] for first in range(0, len(queries), size)]
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._ask(window, chunk)) for chunk in chunks]
+        except ExceptionGroup as e:
+            raise e.exceptions[0] from e
+        return [answer for task in tasks for answer in task.result()]
+
+    async def _ask(self, window: _Window, queries: Sequence[_Query]) -> list["_Answer | str | None"]:
+        body = orjson.dumps(
+            {
+                "cluster": window.cluster.name,
+                "from": window.start,
+                "to": window.end,
+                "with-padding": False,  # done here: the store would pad up to any length
+                "queries": [query.body() for query in queries],
+            }
+        )
+        url = self._settings.cluster_urls.get(window.cluster.name, self._settings.url)
+        if not url:
+            raise SourceRefused(f"no metric store is configured for the cluster {window.cluster.name!r}")
+        text = await self._post(url, body)
+        if not text.strip():
+            if len(queries) == 1:
+                return ["a value that is too large for JSON"]
+            half = len(queries) // 2
+            return [*await self._ask(window, queries[:half]), *await self._ask(window, queries[half:])]
+        return _read(text, window, queries)
+
+    async def _post(self, url: str, body: bytes) -> bytes:
+        """One request with its retries; it is a GET with a body, as the store wants it."""
+        assert self._session is not None
+        pause = Backoff(first_s=0.2, most_s=5.0)
+        async with self._slots:
+            for left in reversed(range(self._settings.tries)):
+                try:
+                    return await self._once(url, body)
+                except SourceUnavailable:
+                    if not left:
+                        raise
+                await asyncio.sleep(pause.next_s())
+        raise AssertionError("unreachable")
+
+    async def _once(self, url: str, body: bytes) -> bytes:
+        assert self._session is not None
+        address = f"{url.rstrip('/')}/api/query"
+        most = self._settings.max_answer_mb * MIB
+        try:
+            async with self._session.get(address, data=body, params={"version": "v2"}, allow_redirects=False) as response:
+                text = await _read_bounded(response.content, most)
+                if response.status in (401, 403):
+                    raise SourceUnavailable(f"the metric store at {url} refuses the token: {_excerpt(text)}")
+                if response.status != 200:
+                    raise SourceUnavailable(f"the metric store at {url} answers {response.status}: {_excerpt(text)}")
+                return text
+        except TimeoutError as e:
+            raise SourceUnavailable(f"the metric store at {url} does not answer within {self._settings.timeout_s:g} s") from e
+        except (aiohttp.ClientError, OSError, ValueError) as e:
+            raise SourceUnavailable(f"the metric store at {url}: {type(e).__name__}: {e}") from e
+
+
+async def _read_bounded(content: aiohttp.StreamReader, most: int) -> bytes:
+    parts, size = [], 0
+    async for part in content.iter_any():
+        size += len(part)
+        if size > most:
+            raise ValueError(f"an answer of more than {most // MIB} MiB")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _excerpt(text: bytes) -> str:
+    return text[:200].decode("utf-8", "replace").strip()
+
+
+def _queries(request: JobRequest) -> Iterable[_Query]:
+    subcluster = request.cluster.subcluster(request.subcluster)
+    if subcluster is None:
+        raise SourceRefused(f"{request.subcluster!r} is no subcluster of {request.cluster.name}")
+    hosts = [(resource.hostname, HostElements(subcluster, resource)) for resource in request.resources]
+    for metric in request.cluster.metrics_on(request.subcluster):
+        if request.metrics is not None and metric.name not in request.metrics:
+            continue
+        for scope in effective_scopes(metric, request.scopes, num_acc=request.num_acc):
+            for host, elements in hosts:
+                for wanted in elements.series(metric.scope, scope):
+                    yield _Query(metric, scope, host, wanted)
+
+
+def _read(text: bytes, window: _Window, queries: Sequence[_Query]) -> list[_Answer | str | None]:
+    """The store's answer; a text in it is an error. Raises SourceUnavailable when it is none of the store's."""
+    try:
+        results = orjson.loads(text)["results"]
+        if len(results) != len(queries):
+            raise ValueError(f"{len(results)} results for {len(queries)} queries")
+        return [_element(elements, window, query) for elements, query in zip(results, queries, strict=True)]
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as e:
+        raise SourceUnavailable(f"the metric store gave an answer that cannot be read: {e!r}") from e
+
+
+def _element(elements: list[dict[str, Any]], window: _Window, query: _Query) -> _Answer | str | None:
+    """Each query asks for one series: nothing found is an empty list."""
+    if not elements:
+        return None
+    (found,) = elements
+    if error := found.get("error"):
+        return str(error)
+    if not found.get("data"):
+        return None
+    timestep = int(found["resolution"]) or query.metric.timestep
+    first = int(found["from"])
+    data = _placed(found["data"], first, timestep, window)
+    statistics = _statistics(found, data)
+    return None if statistics is None else _Answer(data, statistics, timestep, first, first + len(found["data"]) * timestep)
+
+
+def _placed(values: list[float | None], first: int, timestep: int, window: _Window) -> FloatArray:
+    """The samples with as many missing ones before them as the job ran before the first; never longer than the job."""
+    most = -(-(window.end - window.start) // timestep) + 1  # one more: both ends may be off the store's grid
+    leading = min(max(first // timestep - window.start // timestep, 0), most)
+    data = np.array(values[:most], dtype=np.float64)  # None becomes NaN
+    return np.concatenate([np.full(leading, np.nan), data])[:most] if leading else data
+
+
+def _statistics(found: dict[str, Any], data: FloatArray) -> Statistics | None:
+    """The store's own, made of the unrounded samples; None when there is no sample."""
+    avg, least, greatest = found.get("avg"), found.get("min"), found.get("max")
+    if avg is None or least is None or greatest is None:
+        return statistics_of(data)
+    return Statistics(float(avg), float(least), float(greatest)) if not np.isnan(data).all() else None
+
+
+def _is_combined(query: _Query) -> bool:
+    return len(query.wanted.ids) > 1 and query.metric.aggregation in ("sum", "avg")
+
+
+def _combined(query: _Query, parts: Sequence[_Answer]) -> _Answer | None:
+    if not parts:
+        return None
+    data = combine([part.data for part in parts], query.metric.aggregation)
+    statistics = statistics_of(data)
+    if statistics is None:
+        return None
+    return _Answer(data, statistics, parts[0].timestep, min(part.first for part in parts), max(part.end for part in parts))
+
+
+def _job_data(queries: Sequence[_Query], answers: Sequence[_Answer | None]) -> JobData:
+    """Series by metric and scope, in the order of hosts and elements. A metric's first answer gives its timestep."""
+    series: dict[tuple[str, str], list[Series]] = {}
+    steps: dict[tuple[str, str], tuple[Metric, int]] = {}
+    for query, answer in zip(queries, answers, strict=True):
+        if answer is not None:
+            key = query.metric.name, query.scope
+            series.setdefault(key, []).append(Series(query.host, query.wanted.element, answer.statistics, answer.data))
+            steps.setdefault(key, (query.metric, answer.timestep))
+    data: JobData = {}
+    for (name, scope), found in series.items():
+        metric, timestep = steps[name, scope]
+        data.setdefault(name, {})[scope] = MetricData(Unit(metric.unit.base, metric.unit.prefix), timestep, tuple(found))
+    return data
