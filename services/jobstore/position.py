@@ -1,10 +1,12 @@
 """How far a stream has been applied, moved by compare-and-set in the transaction that writes the rows."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from services.jobstore.sql import insert_or_ignore
 from shared.broker.cursor import LogState
 from shared.database.engine import transaction
 from shared.database.tables import ProjectionTables
@@ -38,18 +40,24 @@ class Positions:
         row = (await connection.execute(statement.with_for_update() if lock else statement)).one_or_none()
         return None if row is None else Position(row[0], row[1], row[2])
 
-    async def begin(self, engine: AsyncEngine, log: LogState, *, may_skip: bool) -> Position:
+    async def begin(self, engine: AsyncEngine, ask_log: Callable[[], Awaitable[LogState]], *, may_skip: bool) -> Position:
         """The position to read on from. Raises LogMismatch when the log is not the one that was applied.
 
-        ``may_skip``: events that left the stream before they were applied are no loss.
+        ``may_skip``: events that left the stream before they were applied are no loss, and are passed over.
+        The log is asked after the database: another replica may move the position meanwhile, but never past the log.
         """
         async with transaction(engine) as connection:
-            position = await self.get(connection, lock=True)
-            if position is None:
-                position = Position(0, log.created, 0.0)
+            position = await self.get(connection)
+        log = await ask_log()
+        if position is None:
+            async with transaction(engine) as connection:
                 await connection.execute(
-                    insert(self._table).values(stream=self._stream, sequence=0, stream_created=log.created, event_time=0.0)
+                    insert_or_ignore(connection, self._table).values(
+                        stream=self._stream, sequence=0, stream_created=log.created, event_time=0.0
+                    )
                 )
+                position = await self.get(connection)
+            assert position is not None
         self._check(position, log, may_skip=may_skip)
         return position
 

@@ -76,10 +76,8 @@ class Projection:
         while not stop.is_set():
             tick()
             try:
-                state = await log_state(self._client, self._stream)
-                position = await self._positions.begin(self._engine, state, may_skip=self._may_skip)
-                start = max(position.sequence, state.first_sequence - 1) if self._may_skip else position.sequence
-                async with read_from(self._client, self._stream, start + 1) as cursor:
+                position = await self._positions.begin(self._engine, lambda: log_state(self._client, self._stream), may_skip=self._may_skip)
+                async with read_from(self._client, self._stream, position.sequence + 1) as cursor:
                     if reading is not None:
                         reading.set()
                     while not stop.is_set():

@@ -21,6 +21,7 @@ _ANSWER_S = 0.5  # by which the broker's word that a request ended may come late
 MAX_BYTES = 64 * 1024 * 1024  # of one request: with two outstanding, the bound of the buffer
 
 _REQUEST_OVER = {"404", "408"}  # nothing there, time is up: the usual end of a request
+_SO_IS_THIS = ("batch completed", "maxbytes")  # what comes with a 409 when the request had its fill
 
 
 class Puller:
@@ -48,7 +49,7 @@ class Puller:
             description = (message.headers or {}).get("Description", "")
             if status == "503" or (status == "409" and "deleted" in description.lower()):
                 self._error = ConsumerLost(f"the {self._what} does not exist")
-            elif status not in _REQUEST_OVER and "batch completed" not in description.lower():
+            elif status not in _REQUEST_OVER and not any(words in description.lower() for words in _SO_IS_THIS):
                 self._error = Unavailable(f"the {self._what}: {status} {description}")
         self._arrived.set()
 
