@@ -33,7 +33,8 @@ async def adapter(store: MetricStore) -> AsyncIterator[CcMetricStore]:
 
 
 def quick(url: str, **changes: Any) -> MetricsSettings:
-    return MetricsSettings(**({"kind": "cc-metric-store", "url": url, "timeout_s": 0.5, "tries": 2, "queries": 300} | changes))
+    fields: dict[str, Any] = {"kind": "cc-metric-store", "url": url, "timeout_s": 0.5, "tries": 2, "queries": 300}
+    return MetricsSettings(**(fields | changes))
 
 
 def wanted(
