@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.jobstore.events import EventsApplier
@@ -73,3 +74,10 @@ async def apply(engine: AsyncEngine, *batches: Sequence[Record], limits: Limits 
         async with transaction(engine) as connection:
             decisions += await applier.apply(connection, batch)
     return decisions
+
+
+async def clear(engine: AsyncEngine) -> None:
+    """Empty every table."""
+    async with transaction(engine) as connection:
+        for table in tables.all():
+            await connection.execute(delete(table))

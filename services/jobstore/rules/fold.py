@@ -17,6 +17,7 @@ from shared.domain.events import (
 )
 
 _EXCERPT = 512
+_TEXT = 500  # names inside come from outside
 
 
 def fold(world: World, record: Recorded | Unreadable, limits: Limits) -> Decision:
@@ -59,7 +60,7 @@ def refusal(record: Recorded, event: Event, decision: Decision) -> Refusal:
         origin=record.message_id or f"log:{record.sequence}",
         time=record.time,
         code=decision.code,
-        text=decision.text or "",
+        text=(decision.text or "")[:_TEXT],
         excerpt=encode(event)[:_EXCERPT].decode("utf-8", "replace"),
         intake_sequence=origin.sequence if origin else None,
         line=origin.line if origin else None,
@@ -92,4 +93,4 @@ def _intake_refusal(record: Recorded, event: IntakeRejected) -> Refusal:
 def buried(record: Recorded | Unreadable, why: str) -> Refusal:
     """The row of an event that the database did not take."""
     excerpt = record.excerpt if isinstance(record, Unreadable) else encode(record.event)[:_EXCERPT].decode("utf-8", "replace")
-    return Refusal(record.sequence, f"log:{record.sequence}", record.time, reasons.INTERNAL, why[:500], excerpt)
+    return Refusal(record.sequence, f"log:{record.sequence}", record.time, reasons.INTERNAL, why[:_TEXT], excerpt)
