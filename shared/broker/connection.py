@@ -65,7 +65,8 @@ async def dial(settings: NatsSettings, name: str, *, on_change: Callable[[bool],
     try:
         # The first connect must end: with endless reconnects nats-py would try here for ever without a word.
         probe = await asyncio.wait_for(
-            nats.connect(**(options | {"allow_reconnect": False, "max_reconnect_attempts": 0, "error_cb": _ignore})),
+            # 0 would mean without end too.
+            nats.connect(**(options | {"allow_reconnect": False, "max_reconnect_attempts": 1, "error_cb": _ignore})),
             settings.connect_timeout_s + 1,
         )
         await probe.close()
