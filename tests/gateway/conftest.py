@@ -28,3 +28,11 @@ async def until_ready(client: Client) -> None:
         return (await client.get("/readyz"))[0] == 200 and (await client.get("/api/clusters/"))[0] == 200
 
     await until(ready, 20)
+
+
+@pytest.fixture
+async def bodies(site: NatsSettings, sqlite_database: DatabaseSettings, archive_settings: ArchiveSettings) -> AsyncIterator[Client]:
+    """A gateway without jobstore: for what is refused before anything is published."""
+    async with gateway(site, sqlite_database, archive_settings) as client:
+        await until_ready(client)
+        yield client

@@ -68,5 +68,8 @@ WITHOUT_METRIC_STORE = frozenset(
 
 # Jobs that only one side accepts, or stops.
 ONE_SIDED = frozenset(
-    "fritz/1001/1733011201 fritz/0/1733011860 fritz/-5/1733011920 fritz/1012/0 fritz/2001/1701675200 fritz/1208/1733014620 fritz/1210/1733014740 fritz/1103/1733013260".split()
+    """
+    fritz/1001/1733011201 fritz/0/1733011860 fritz/-5/1733011920 fritz/1012/0 fritz/2001/1701675200
+    fritz/1208/1733014620 fritz/1210/1733014740 fritz/1103/1733013260
+    """.split()
 )

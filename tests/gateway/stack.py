@@ -113,9 +113,10 @@ async def gateway(
     archive: ArchiveSettings,
     *,
     clock: Callable[[], float] = time.time,
+    key: str | None = None,
     **settings: Any,
 ) -> AsyncIterator[Client]:
-    group = GatewaySettings(http="127.0.0.1:0", jwt_public_key=public_key_text(), **settings)
+    group = GatewaySettings(http="127.0.0.1:0", jwt_public_key=key or public_key_text(), **settings)
     everything = AllGatewaySettings(nats, database, archive, group)
     async with (
         running(lambda stop, report: run_gateway(everything, stop, report, clock=clock)) as addresses,
