@@ -9,7 +9,7 @@ LF, so that an unclosed quote costs its own line and not the ones after it.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from line_protocol_parser import LineFormatError, parse_line
 
@@ -32,6 +32,7 @@ class BadLine:
 
 
 EXCERPT_BYTES = 512
+MAX_ITEMS = 256  # tags and fields of one line; the library's time grows with their square
 MAX_STRAY_QUOTES = 16  # each may cost a scan of the whole message; after that many, every LF ends a line
 
 
@@ -44,7 +45,7 @@ def parse_lines(payload: bytes) -> Iterator[Point | BadLine]:
     while at < size:
         line = _cut(payload, masked, at, size if stray_quotes < MAX_STRAY_QUOTES else _first_end(payload, at))
         parsed = _parse(line, payload, number)
-        if isinstance(parsed, BadLine) and line.texts:
+        if isinstance(parsed, BadLine):
             first = _first_end(payload, at)
             if first < line.end:
                 # The quote that joined these physical lines may be a stray one: judge the first physical line alone.
@@ -61,8 +62,7 @@ def parse_lines(payload: bytes) -> Iterator[Point | BadLine]:
 _BACKSLASH, _QUOTE = b"\0\0", b"\1\1"
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
+class _Line(NamedTuple):
     """One line from ``begin`` to ``end``. In ``skeleton`` each quoted value is the index of its content in ``texts``."""
 
     begin: int
@@ -87,20 +87,22 @@ def _cut(payload: bytes, masked: bytes, begin: int, size: int) -> _Line:
     if head[1] is None or head[1].startswith(b"#"):  # blank, without fields, or a comment
         end = min(_first_end(payload, begin), size)
         return _Line(begin, end, payload[begin:end].lstrip(b" "), [])
-    skeleton = head[1]
+    pieces: list[bytes] = [head[1]]
     texts: list[bytes] = []
     kept_until = head.end()
     while (found := _QUOTE_OR_END.search(payload, kept_until, size)) is not None:
         opened = found.end()
         if found[0] == b"\n":
-            return _Line(begin, found.start(), skeleton + payload[kept_until : found.start()], texts)
+            size = found.start()
+            break
         closed = masked.find(b'"', opened, size)
         if closed < 0:
             break
-        skeleton += b'%b%d"' % (payload[kept_until:opened], len(texts))
+        pieces.append(b'%b%d"' % (payload[kept_until:opened], len(texts)))
         texts.append(_unescape(payload, masked, opened, closed))
         kept_until = closed + 1
-    return _Line(begin, size, skeleton + payload[kept_until:size], texts)
+    pieces.append(payload[kept_until:size])
+    return _Line(begin, size, b"".join(pieces), texts)
 
 
 def _unescape(payload: bytes, masked: bytes, begin: int, end: int) -> bytes:
@@ -131,6 +133,8 @@ def _parse(line: _Line, payload: bytes, number: int) -> Point | BadLine | None:
         control = _CONTROL.search(skeleton)
         if control is not None:
             raise ValueError(f"control character {control[0][0]:#04x} outside of a quoted value")
+        if skeleton.count(b",") > MAX_ITEMS:
+            raise ValueError(f"more than {MAX_ITEMS} tags and fields")
         measurement, tags, fields = _read(skeleton.decode())
         for key, value in fields.items():
             if isinstance(value, str):

@@ -1,0 +1,259 @@
+"""How strictly JSON is read: keys, nulls, numbers, text that no database can store."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.domain import reasons
+from shared.domain.payloads import StartPayload, StopPayload, TagPayload
+from shared.domain.wire import first_value, read_list, read_object, storable_text
+from shared.errors import Refused
+from tests.support.builders import start_payload, stop_payload
+
+
+def start(**fields: Any) -> StartPayload:
+    return read_object(StartPayload, json.dumps(start_payload(**fields)).encode())[0]
+
+
+def refused(text: str | bytes, model: type[StartPayload] | type[StopPayload] = StartPayload) -> tuple[str, str | None]:
+    with pytest.raises(Refused) as caught:
+        read_object(model, text if isinstance(text, bytes) else text.encode())
+    return caught.value.code, caught.value.field
+
+
+def with_raw(raw: str) -> str:
+    """A start with ``raw`` JSON text as further members."""
+    return json.dumps(start_payload())[:-1] + "," + raw + "}"
+
+
+@pytest.mark.parametrize(
+    ("raw", "field"),
+    [
+        ('"exclusive":1', "exclusive"),
+        ('"state":"x"', "state"),
+        ('"job_id":3', "job_id"),
+        ('"resources":[{"hostname":"f0101","foo":1}]', "resources.0.foo"),
+        ('"tags":[{"type":"a","name":"b"},{"type":"a","name":"c","x":1}]', "tags.1.x"),
+        ('"concurrentJobs":{"count":1,"more":2}', "concurrentJobs.more"),
+        ('"concurrentJobs":{"items":[{"id":1,"x":2}]}', "concurrentJobs.items.0.x"),
+        ('"statistics":{"m":{"avg":1,"sum":2}}', "statistics.m.sum"),
+        ('"statistics":{"m":{"unit":{"base":"B","x":1}}}', "statistics.m.unit.x"),
+        (f'"{"k" * 300}":1', "k" * 200),
+    ],
+    ids=lambda value: value[:50],
+)
+def test_an_unknown_field_at_any_depth_refuses_the_object(raw: str, field: str) -> None:
+    assert refused(with_raw(raw)) == (reasons.UNKNOWN_FIELD, field)
+
+
+@pytest.mark.parametrize("key", ["WALLTIME", "Walltime", "wallTime"])
+def test_keys_match_without_regard_to_case(key: str) -> None:
+    assert read_object(StartPayload, json.dumps(start_payload() | {"walltime": 5, key: 7}).encode())[0].walltime == 7
+
+
+def test_keys_match_without_regard_to_case_at_any_depth() -> None:
+    raw = with_raw(
+        '"RESOURCES":[{"HostName":"f0102","HWTHREADS":[1]}],"Statistics":{"m":{"AVG":2,"Unit":{"BASE":"B"}}},"metadata":{"jobName":"x"}'
+    )
+    payload, _ = read_object(StartPayload, raw.encode())
+    assert payload.resources[0].hostname == "f0102"
+    assert payload.resources[0].hwthreads == [1]
+    assert payload.statistics is not None
+    assert (payload.statistics["m"].avg, payload.statistics["m"].unit.base) == (2.0, "B")
+    assert payload.meta_data == {"jobName": "x"}
+
+
+def test_keys_of_maps_keep_their_case() -> None:
+    assert start(metaData={"JobName": "x", "jobname": "y"}).meta_data == {"JobName": "x", "jobname": "y"}
+
+
+def test_of_equal_keys_the_last_wins() -> None:
+    assert read_object(StartPayload, with_raw('"walltime":1,"walltime":2').encode())[0].walltime == 2
+
+
+@pytest.mark.parametrize(
+    "key", [name for name in start_payload() if name not in ("jobId", "cluster", "user", "startTime", "numNodes", "resources")]
+)
+def test_null_keeps_the_default_of_a_field(key: str) -> None:
+    payload = start_payload()
+    del payload[key]
+    absent = read_object(StartPayload, json.dumps(payload).encode())[0]
+    assert start(**{key: None}) == absent
+
+
+@pytest.mark.parametrize("key", ["jobId", "cluster", "user", "startTime", "numNodes", "resources"])
+def test_a_needed_field_that_is_null_or_absent_is_named(key: str) -> None:
+    payload = start_payload()
+    assert refused(json.dumps(payload | {key: None})) == (reasons.MISSING_FIELD, key)
+    del payload[key]
+    assert refused(json.dumps(payload)) == (reasons.MISSING_FIELD, key)
+
+
+@pytest.mark.parametrize("key", ["cluster", "user", "resources"])
+def test_a_needed_field_that_is_empty_is_named(key: str) -> None:
+    assert refused(json.dumps(start_payload() | {key: [] if key == "resources" else ""})) == (reasons.MISSING_FIELD, key)
+
+
+def test_null_inside_maps_is_the_zero_value() -> None:
+    payload = start(metaData={"a": None, "b": "x"}, footprint={"f": None}, energyFootprint={"e": None}, statistics={"m": None})
+    assert payload.meta_data == {"a": "", "b": "x"}
+    assert payload.footprint == {"f": 0.0}
+    assert payload.energy_footprint == {"e": 0.0}
+    assert payload.statistics is not None
+    assert payload.statistics["m"].avg == 0.0
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"resources": [None]}, "resources.0"),
+        ({"resources": [{"hostname": "f0101"}, None]}, "resources.1"),
+        ({"tags": [None]}, "tags.0"),
+        ({"resources": [{"hostname": "f0101", "hwthreads": [1, None]}]}, "resources.0.hwthreads.1"),
+        ({"resources": [{"hostname": "f0101", "accelerators": [None]}]}, "resources.0.accelerators.0"),
+    ],
+)
+def test_null_inside_resources_and_tags_is_refused_with_its_place(fields: dict[str, Any], field: str) -> None:
+    assert refused(json.dumps(start_payload() | fields)) == (reasons.INVALID_VALUE, field)
+
+
+@pytest.mark.parametrize("literal", ["5.0", "5e3", '"5"', "true", "1e2", "9223372036854775808", "18446744073709551616", "[5]", "{}", "-1"])
+def test_an_integer_is_an_integer_literal_in_range(literal: str) -> None:
+    assert refused(with_raw(f'"walltime":{literal}')) == (reasons.INVALID_VALUE, "walltime")
+
+
+@pytest.mark.parametrize(("literal", "value"), [("0", 0), ("-0", 0), ("9007199254740991", 2**53 - 1)])
+def test_integers_up_to_2_to_the_53_are_read_exactly(literal: str, value: int) -> None:
+    assert read_object(StartPayload, with_raw(f'"walltime":{literal}').encode())[0].walltime == value
+
+
+@pytest.mark.parametrize(("literal", "value"), [("5", 5.0), ("5.5", 5.5), ("1e2", 100.0), ("-0.5", -0.5)])
+def test_a_number_may_have_a_fraction_where_it_is_no_integer(literal: str, value: float) -> None:
+    assert read_object(StartPayload, with_raw(f'"energy":{literal}').encode())[0].energy == value
+
+
+@pytest.mark.parametrize(
+    "raw", ['"energy":true', '"energy":"5"', '"energy":1e400', '"footprint":{"a":"1"}', '"metaData":{"a":1}', '"user":5', '"project":["x"]']
+)
+def test_other_types_are_refused(raw: str) -> None:
+    code, field = refused(with_raw(raw))
+    assert code == reasons.INVALID_VALUE
+    assert field is not None
+    assert raw.startswith(f'"{field.split(".")[0]}"')
+
+
+@pytest.mark.parametrize(
+    "text", ["", "  ", "[]", "5", '"x"', "true", "{", '{"jobId":1,}', "{'jobId':1}", '{"jobId":NaN}', "nul", "\ufeff{}", "x{}"]
+)
+def test_what_is_no_json_object_is_refused(text: str) -> None:
+    assert refused(text) == (reasons.INVALID_JSON, None)
+
+
+def test_raw_control_characters_inside_strings_are_refused() -> None:
+    assert refused(with_raw('"project":"a\nb"')) == (reasons.INVALID_JSON, None)
+    assert refused(with_raw('"project":"a\0b"')) == (reasons.INVALID_JSON, None)
+
+
+def test_null_is_an_object_without_fields() -> None:
+    assert refused("null", StopPayload) == (reasons.MISSING_FIELD, "jobId")
+
+
+@pytest.mark.parametrize("rest", [" x", "{}", "}", " {", '{"jobId":2}', "\n5"])
+def test_text_after_the_object_is_told_and_not_used(rest: str) -> None:
+    payload, has_rest = read_object(StopPayload, (json.dumps(stop_payload(7)) + rest).encode())
+    assert payload.job_id == 7
+    assert has_rest
+
+
+@pytest.mark.parametrize("rest", ["", " ", "\r\n\t "])
+def test_white_space_around_the_object_is_nothing(rest: str) -> None:
+    assert read_object(StopPayload, (rest + json.dumps(stop_payload(7)) + rest).encode())[1] is False
+
+
+@pytest.mark.parametrize(
+    ("escape", "text"),
+    [
+        (r"\u0000", "\ufffd"),
+        (r"\ud800", "\ufffd"),
+        (r"\udc00x", "\ufffdx"),
+        (r"\ud83d\ude00", "\U0001f600"),
+        (r"\ud800\u0000", "\ufffd\ufffd"),
+    ],
+)
+def test_text_that_cannot_be_stored_is_replaced(escape: str, text: str) -> None:
+    raw = with_raw(f'"project":"{escape}","metaData":{{"{escape}":"{escape}"}}')
+    payload, _ = read_object(StartPayload, raw.encode())
+    assert payload.project == text
+    assert payload.meta_data == {text: text}
+
+
+@given(st.text())
+def test_storable_text_is_utf8_without_nul(text: str) -> None:
+    stored = storable_text(text)
+    assert "\0" not in stored
+    assert stored.encode() == storable_text(stored).encode()
+
+
+@pytest.mark.parametrize("depth", [100, 500, 900, 1000, 5000, 200_000])
+@pytest.mark.parametrize("inside", ['"\\u0000"', "1", '"\\ud800"'])
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
+def test_deep_nesting_is_refused_and_no_accident(depth: int, inside: str, opening: str, closing: str) -> None:
+    code, _ = refused(with_raw(f'"metaData":{opening * depth}{inside}{closing * depth}'))
+    assert code in (reasons.INVALID_JSON, reasons.INVALID_VALUE)
+
+
+def test_a_refusal_names_long_keys_only_in_part() -> None:
+    code, field = refused(with_raw(f'"metaData":{{"{"k" * 5000}":1}}'))
+    assert code == reasons.INVALID_VALUE
+    assert field == ("metaData." + "k" * 5000)[:200]
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from([*(info.alias or name for name, info in StartPayload.model_fields.items()), "other"]), JSON_VALUES))
+def test_any_object_is_read_or_refused(changes: dict[str, Any]) -> None:
+    refusal: Refused | None = None
+    try:
+        read_object(StartPayload, json.dumps(start_payload() | changes).encode())
+    except Refused as e:
+        refusal = e
+    assert refusal is None or refusal.code in reasons.REASONS
+    assert refusal is None or len(refusal.field or "") <= 200
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_a_value_or_refused(text: bytes) -> None:
+    code = reasons.INVALID_JSON
+    try:
+        first_value(text)
+    except Refused as e:
+        code = e.code
+    assert code == reasons.INVALID_JSON
+
+
+def test_a_list_is_read_by_the_same_rules() -> None:
+    assert read_list(TagPayload, b'[{"TYPE":"a","name":"b"}]') == [TagPayload(type="a", name="b")]
+    assert read_list(TagPayload, b"null") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "field"),
+    [
+        (b"{}", reasons.INVALID_JSON, None),
+        (b"[null]", reasons.INVALID_VALUE, "0"),
+        (b'[{"type":"a","name":"b"},{"type":"a"}]', reasons.MISSING_FIELD, "1.name"),
+        (b'[{"type":"a","name":"b","x":1}]', reasons.UNKNOWN_FIELD, "0.x"),
+    ],
+)
+def test_a_list_with_a_wrong_item_is_refused_with_its_place(text: bytes, code: str, field: str | None) -> None:
+    with pytest.raises(Refused) as caught:
+        read_list(TagPayload, text)
+    assert (caught.value.code, caught.value.field) == (code, field)
