@@ -202,7 +202,7 @@ def check_jobs_arrive(deployment: Deployment, api: Api, ids: range, started_at: 
     for path, meta in deployment.archived(paths).items():
         if meta.get("jobState") != "completed" or meta.get("duration") != 600:
             raise Failed(f"the archive entry {path} is not that of the finished job: {meta}")
-    wait_for("the API says that they are archived", lambda: all(job["monitoringStatus"] == ARCHIVED for job in api.jobs(started_at).values()))
+    wait_for("their archiving in the API", lambda: all(job["monitoringStatus"] == ARCHIVED for job in api.jobs(started_at).values()))
 
 
 def steps(deployment: Deployment, environment: dict[str, str], host: str, count: int) -> Iterator[str]:

@@ -9,17 +9,19 @@ umask 077
 dir=${2:-/etc/jobtide}
 database=${3:-127.0.0.1:5432}
 
-value() {
-  found=$(sed -n "s/^$1=//p" "$env" | tail -n 1)
-  [ -n "$found" ] || { echo "env-files.sh: $env has no $1" >&2; exit 1; }
-  printf '%s' "$found"
-}
-
+users="ADAPTER INGEST JOBSTORE ARCHIVER GATEWAY OPERATOR"
 env=$1
 [ -r "$env" ] || { echo "env-files.sh: cannot read $env" >&2; exit 1; }
+
+value() { sed -n "s/^$1=//p" "$env" | tail -n 1; }
+
+# All of them before anything is written: half of the files would be worse than none.
+for name in POSTGRES_PASSWORD JWT_PUBLIC_KEY JWT_PRIVATE_KEY $(printf 'NATS_%s_PASSWORD ' $users); do
+  [ -n "$(value "$name")" ] || { echo "env-files.sh: $env has no $name" >&2; exit 1; }
+done
 mkdir -p "$dir"
 
-for user in ADAPTER INGEST JOBSTORE ARCHIVER GATEWAY OPERATOR; do
+for user in $users; do
   echo "NATS_${user}_PASSWORD=$(value "NATS_${user}_PASSWORD")"
 done >"$dir/nats.env"
 
