@@ -3,7 +3,10 @@
 import asyncio
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from cli.site import broker_of, find_site
+from shared.domain.clusters import read_cluster
 from shared.errors import UserError
 
 DEFINITION = "cluster.json"
@@ -29,18 +32,26 @@ def read_file(path: Path) -> bytes:
         raise UserError(f"cannot read {path}: {e.strerror}") from e
 
 
+def check(file: Path, text: bytes) -> None:
+    """Raises UserError that names the file and the field."""
+    try:
+        read_cluster(text)
+    except ValidationError as e:
+        first = e.errors(include_url=False)[0]
+        raise UserError(f"{file}: {'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from e
+
+
 def run_add(data: Path | None, path: Path) -> None:
     from shared.broker.clusters import add_cluster
 
-    files = definitions_in(path)
+    texts = {file: read_file(file) for file in definitions_in(path)}
+    for file, text in texts.items():  # all or none
+        check(file, text)
 
     async def run() -> None:
         async with broker_of(find_site(data), "cluster") as (client, nats):
-            for file in files:
-                try:
-                    cluster = await add_cluster(client, nats, read_file(file))
-                except UserError as e:
-                    raise UserError(f"{file}: {e}") from e
+            for text in texts.values():
+                cluster = await add_cluster(client, nats, text)
                 print(f"added {cluster.name} with {', '.join(s.name for s in cluster.sub_clusters)}")
 
     asyncio.run(run())

@@ -26,7 +26,8 @@ def run_token(data: Path | None, user: str, roles: list[str], ttl: str) -> None:
     for role in roles:
         if role not in ROLES:
             raise UserError(f"--role: {role!r} is none of {', '.join(ROLES)}")
-    print(sign_token(private_key_of(find_site(data).keys_file), user, roles, parse_ttl(ttl)))
+    ttl_s = parse_ttl(ttl)
+    print(sign_token(private_key_of(find_site(data).keys_file), user, roles, ttl_s))
 
 
 def run_keys() -> None:

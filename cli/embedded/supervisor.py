@@ -14,7 +14,7 @@ from shared.service import Report, leaves
 log = structlog.get_logger()
 
 HEALTHY_AFTER_S = 30.0  # a service that ran this long is restarted promptly again
-STOP_GRACE_S = 2.0  # services that have not ended by then are cancelled; closing what they hold takes up to 2 s more
+STOP_GRACE_S = 2.5  # services that have not ended by then are cancelled; closing what they hold takes up to 2 s more
 
 Start = Callable[[asyncio.Event, Report], Awaitable[None]]
 

@@ -1,0 +1,212 @@
+"""Commands on a running site, as a person types them."""
+
+import base64
+import json
+import re
+import shutil
+from pathlib import Path
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from cli.commands.tokens import parse_ttl
+from tests.cli.conftest import Up
+from tests.cli.sites import UpProcess, assert_user_mistake, jobtide
+from tests.support.builders import line, start_line, start_payload, stop_line
+from tests.support.clusters import cluster_text
+from tests.support.processes import REPOSITORY
+from tests.support.waiting import until_blocking
+
+ARCHIVE = REPOSITORY / "tests" / "data" / "archive-v1.5"
+
+
+def job_ids(site: UpProcess) -> list[int]:
+    return [job["jobId"] for job in site.jobs()]
+
+
+# clusters, rejections, replay
+
+
+def test_a_start_of_an_unknown_cluster_is_shown_and_works_after_cluster_add_and_replay(shared_up: UpProcess, tmp_path: Path) -> None:
+    shared_up.run("publish", "-", text=start_line(601, "slurmlab", ["node01"]))
+
+    def shown() -> list[str]:
+        return re.findall(r"intake (\d+) line 1 +unknown_cluster", shared_up.run("rejections").stdout)
+
+    (sequence,) = until_blocking(shown)
+    definition = tmp_path / "cluster.json"
+    definition.write_bytes(cluster_text("slurmlab"))
+    assert "added slurmlab" in shared_up.run("cluster", "add", definition).stdout
+    assert "slurmlab" in shared_up.run("cluster", "list").stdout
+    assert f"message {sequence} was published again" in shared_up.run("replay", "--seq", sequence).stdout
+    until_blocking(lambda: 601 in job_ids(shared_up))
+
+
+def test_cluster_add_takes_every_cluster_of_an_archive(new_up: Up, tmp_path: Path) -> None:
+    site = new_up().start()
+    for name in ("fritz", "alex"):
+        (tmp_path / "archive" / name).mkdir(parents=True)
+        (tmp_path / "archive" / name / "cluster.json").write_bytes(cluster_text(name))
+    site.run("cluster", "add", tmp_path / "archive")
+    listed = site.run("cluster", "list").stdout
+    assert "a100m80" in listed
+    assert "spr1tb" in listed
+
+
+def test_replay_of_a_message_that_is_not_there_is_a_mistake(shared_up: UpProcess) -> None:
+    assert_user_mistake(jobtide("replay", "--seq", "999999", "--data", shared_up.data), "999999")
+
+
+# publish
+
+
+@pytest.mark.parametrize("options", [(), ("--chunks",)])
+def test_publish_keeps_quoted_line_ends_together_and_bad_lines_apart(shared_up: UpProcess, options: tuple[str, ...]) -> None:
+    first = 620 if options else 630
+    raw = json.dumps(start_payload(first, "fritz"), indent=1).replace('"', '\\"')  # line ends inside the quoted field
+    text = f'job,function=start_job event="{raw}" 1\n'.encode() + b"no line protocol\n\n# comment\n" + start_line(first + 1, "fritz")
+    done = shared_up.run("publish", "-", *options, text=text)
+    assert done.stdout == f"published 3 lines in {1 if options else 3} messages\n"
+    until_blocking(lambda: {first, first + 1} <= set(job_ids(shared_up)))
+
+
+def test_publish_sends_node_states_to_their_subject(shared_up: UpProcess) -> None:
+    payload = {"cluster": "fritz", "nodes": [{"hostname": "f0101", "states": ["IDLE"]}]}
+    before = shared_up.run("status").stdout
+    shared_up.run("publish", "-", text=line(payload, measurement="nodestate"))
+    until_blocking(lambda: re.search(r"^NODES +[1-9]", shared_up.run("status").stdout, re.MULTILINE), what=before)
+
+
+def test_publish_of_a_subject_that_nobody_captures_is_a_mistake(shared_up: UpProcess) -> None:
+    done = jobtide("publish", "-", "--subject", "cc.nowhere", "--data", shared_up.data, text=b"job a=1\n")
+    assert_user_mistake(done, "cc.nowhere")
+
+
+# status, provision, migrate
+
+
+def test_status_shows_streams_positions_archive_queue_and_rejections(shared_up: UpProcess) -> None:
+    shown = shared_up.run("status").stdout
+    for word in ("INTAKE", "EVENTS", "NODES", "ingest", "jobstore", "archiver", "lag", "rejections", "archived"):
+        assert word in shown
+
+
+def test_provision_and_migrate_change_nothing_the_second_time(shared_up: UpProcess) -> None:
+    assert shared_up.run("provision").stdout == "nothing to change\n"
+    assert "already" in shared_up.run("migrate").stdout
+
+
+# archive
+
+
+def test_a_stopped_job_is_archived_and_the_archive_verifies(shared_up: UpProcess) -> None:
+    shared_up.run("publish", "-", text=start_line(640, "fritz") + stop_line(640, "fritz"))
+
+    def is_archived() -> bool:
+        return any((shared_up.data / "archive" / "fritz" / "0" / "640").glob("*/meta.json"))
+
+    until_blocking(is_archived, 20)
+    assert "complete and valid" in shared_up.run("archive", "verify").stdout
+
+
+def test_an_archive_is_imported_once(new_up: Up) -> None:
+    site = new_up().start()
+    first = site.run("import", ARCHIVE)
+    assert first.stdout == "imported 2 jobs, 0 were known already\n"
+    jobs = site.jobs()
+    assert sorted(job["jobId"] for job in jobs) == [1403244, 1404397]
+    assert (site.data / "archive" / "emmy" / "1403" / "244" / "1608923076" / "data.json.gz").exists()
+    second = site.run("import", ARCHIVE)
+    assert second.stdout == "imported 0 jobs, 2 were known already\n"
+    assert site.jobs() == jobs
+
+
+def test_an_unreadable_entry_is_named_and_the_others_are_imported(new_up: Up, tmp_path: Path) -> None:
+    site = new_up().start()
+    shutil.copytree(ARCHIVE, tmp_path / "archive")
+    (meta,) = (tmp_path / "archive" / "emmy" / "1404").rglob("meta.json")
+    meta.write_text("{")
+    done = jobtide("import", tmp_path / "archive", "--data", site.data)
+    assert done.returncode == 1
+    assert "1404/397" in done.stderr
+    assert done.stdout.startswith("imported 1 jobs")
+
+
+def test_verify_names_what_is_broken(tmp_path: Path) -> None:
+    shutil.copytree(ARCHIVE, tmp_path / "archive")
+    for data in (tmp_path / "archive" / "emmy" / "1403").rglob("data.json.gz"):
+        data.unlink()
+    done = jobtide("archive", "verify", tmp_path / "archive")
+    assert done.returncode == 1
+    assert "1403/244" in done.stdout
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_archive_retry_asks_again_only_for_what_can_be_archived(shared_up: UpProcess) -> None:
+    assert shared_up.run("archive", "retry", "--failed").stdout == "no job failed to be archived\n"
+    shared_up.run("publish", "-", text=start_line(650, "fritz") + start_line(651, "fritz") + stop_line(651, "fritz"))
+    until_blocking(lambda: {650, 651} <= {job["jobId"] for job in shared_up.jobs()})
+    ids = {job["jobId"]: job["id"] for job in shared_up.jobs()}
+    assert_user_mistake(jobtide("archive", "retry", "--job", str(ids[650]), "--data", shared_up.data), "running")
+    assert_user_mistake(jobtide("archive", "retry", "--job", "999999", "--data", shared_up.data), "999999")
+    until_blocking(lambda: jobtide("archive", "retry", "--job", str(ids[651]), "--data", shared_up.data).returncode == 0)
+
+
+# rebuild and a lost log
+
+
+def test_rebuild_beside_a_running_site_changes_nothing(new_up: Up, tmp_path: Path) -> None:
+    site = new_up().start()
+    (tmp_path / "fritz.json").write_bytes(cluster_text("fritz"))
+    site.run("cluster", "add", tmp_path / "fritz.json")
+    site.run("publish", "-", text=b"".join(start_line(number, "fritz") for number in range(1, 30)))
+    until_blocking(lambda: len(site.jobs("?items-per-page=100")) == 29)
+    before = site.jobs("?items-per-page=100")
+    assert "rebuilt" in site.run("rebuild").stdout
+    after = site.jobs("?items-per-page=100")
+    assert [(job["id"], job["jobId"]) for job in after] == [(job["id"], job["jobId"]) for job in before]
+
+
+def test_a_site_whose_log_was_lost_goes_on_after_continue_log(new_up: Up, tmp_path: Path) -> None:
+    site = new_up().start()
+    (tmp_path / "fritz.json").write_bytes(cluster_text("fritz"))
+    site.run("cluster", "add", tmp_path / "fritz.json")
+    site.run("publish", "-", text=start_line(71, "fritz"))
+    (old,) = until_blocking(site.jobs)
+    assert_user_mistake(jobtide("provision", "--continue-log", "--data", site.data), "stop it first")
+    site.interrupt()
+    shutil.rmtree(site.data / "nats")
+    site.launch()
+    assert site.process.wait(20) == 2
+    assert "EVENTS goes on after" in site.run("provision", "--continue-log").stdout
+    site.start()
+    site.run("cluster", "add", tmp_path / "fritz.json")
+    site.run("publish", "-", text=start_line(72, "fritz"))
+    until_blocking(lambda: {job["jobId"] for job in site.jobs()} == {71, 72})
+    ids = {job["jobId"]: job["id"] for job in site.jobs()}
+    assert ids[71] == old["id"] < ids[72]
+
+
+# keys and tokens
+
+
+def test_keys_are_a_pair_that_signs_and_verifies() -> None:
+    done = jobtide("keys")
+    found = re.fullmatch(r'ED25519 PUBLIC_KEY="(\S+)"\nED25519 PRIVATE_KEY="(\S+)"\n.+\n', done.stdout)
+    assert found is not None
+    public, private = (base64.b64decode(text) for text in found.groups())
+    assert (len(public), len(private), private[32:]) == (32, 64, public)
+    signed = jobtide("token", "ann", "--role", "api", "--role", "admin", "--ttl", "1h", JOBTIDE_GATEWAY_JWT_PRIVATE_KEY=found[2])
+    claims = jwt.decode(signed.stdout.split()[-1], Ed25519PublicKey.from_public_bytes(public), algorithms=["EdDSA"])
+    assert (claims["sub"], claims["roles"], claims["exp"] - claims["iat"]) == ("ann", ["api", "admin"], 3600)
+
+
+def test_a_token_without_an_end_has_no_exp(shared_up: UpProcess) -> None:
+    token = shared_up.run("token", "ann", "--role", "user", "--ttl", "0").stdout.split()[-1]
+    assert "exp" not in jwt.decode(token, options={"verify_signature": False})
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("30m", 1800), ("12h", 43_200), ("30d", 2_592_000), ("0", None)])
+def test_ttl_is_a_number_with_a_unit(text: str, seconds: int | None) -> None:
+    assert parse_ttl(text) == seconds

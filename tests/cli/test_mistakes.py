@@ -1,0 +1,104 @@
+"""Mistakes of a person: exit code 2, one clear line, no traceback. And help, fast."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.sites import assert_user_mistake, jobtide
+
+COMMANDS = [
+    [],
+    ["up"],
+    ["provision"],
+    ["migrate"],
+    ["cluster"],
+    ["cluster", "add"],
+    ["cluster", "list"],
+    ["token"],
+    ["keys"],
+    ["publish"],
+    ["import"],
+    ["rebuild"],
+    ["archive"],
+    ["archive", "retry"],
+    ["archive", "verify"],
+    ["rejections"],
+    ["replay"],
+    ["status"],
+    ["settings"],
+]
+NO_BROKER = "nats://127.0.0.1:1"
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_of_every_command_is_there_and_quick(command: list[str]) -> None:
+    began = time.monotonic()
+    done = jobtide(*command, "--help")
+    assert done.returncode == 0
+    assert "Usage: jobtide" in done.stdout
+    assert time.monotonic() - began < 2.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["pubish"], "pubish"),
+        (["publish"], "FILE"),
+        (["publish", "no-such-file"], "no-such-file"),
+        (["replay"], "--seq"),
+        (["replay", "--seq", "x"], "--seq"),
+        (["replay", "--seq", "0"], "--seq"),
+        (["token", "ann"], "--role"),
+        (["token", "ann", "--role", "king"], "king"),
+        (["token", "ann", "--role", "api", "--ttl", "soon"], "soon"),
+        (["token", "ann", "--role", "api"], "no signing key"),
+        (["cluster", "add", "nowhere"], "nowhere"),
+        (["archive", "retry"], "--failed"),
+        (["archive", "verify", "nowhere"], "nowhere"),
+        (["import", "nowhere"], "nowhere"),
+        (["up", "--http", "8080"], "--http"),
+        (["up", "--http", "127.0.0.1:0", "--nats", "here"], "--nats"),
+        (["up", "--unknown"], "--unknown"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_is_one_line(tmp_path: Path, arguments: list[str], word: str) -> None:
+    assert_user_mistake(jobtide(*arguments, cwd=tmp_path), word)
+
+
+@pytest.mark.parametrize(
+    "command", [["status"], ["provision"], ["cluster", "list"], ["replay", "--seq", "1"], ["publish", "-"]], ids=" ".join
+)
+def test_a_folder_without_a_running_site_is_a_mistake(tmp_path: Path, command: list[str]) -> None:
+    assert_user_mistake(jobtide(*command, "--data", tmp_path, text=b"job a=1\n"), "no site runs", str(tmp_path))
+
+
+def test_a_broker_that_is_away_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
+    done = jobtide("provision", cwd=tmp_path, JOBTIDE_NATS_URL=NO_BROKER)
+    assert done.returncode == 1
+    assert done.stderr == f"jobtide: no broker at {NO_BROKER}\n"
+
+
+def test_a_broker_given_to_up_that_is_away_ends_it_with_a_last_line(tmp_path: Path) -> None:
+    done = jobtide("up", "--data", tmp_path, "--http", "127.0.0.1:0", "--nats", NO_BROKER)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == f"jobtide: --nats: no broker at {NO_BROKER}"
+
+
+def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
+    assert_user_mistake(jobtide("provision", cwd=tmp_path, JOBTIDE_NATS_REPLICAS="9"), "JOBTIDE_NATS_REPLICAS")
+    (tmp_path / "site.toml").write_text("[nats]\nreplicas = 9\n")
+    assert_user_mistake(jobtide("provision", cwd=tmp_path, JOBTIDE_CONFIG=str(tmp_path / "site.toml")), "JOBTIDE_NATS_REPLICAS")
+
+
+def test_a_file_that_is_no_cluster_is_named_before_anything_is_asked(tmp_path: Path) -> None:
+    wrong = tmp_path / "cluster.json"
+    wrong.write_text('{"name": "x"}')
+    done = jobtide("cluster", "add", wrong, cwd=tmp_path, JOBTIDE_NATS_URL=NO_BROKER)
+    assert_user_mistake(done, str(wrong), "metricConfig")
+
+
+def test_a_data_folder_that_cannot_be_made_is_a_mistake(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert_user_mistake(jobtide("up", "--data", tmp_path / "file" / "data"), str(tmp_path / "file" / "data"))
