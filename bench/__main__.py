@@ -12,7 +12,7 @@ from rich.console import Console
 from bench.context import SCALES, Bench, opened_bench
 from bench.machine import machine
 from bench.results import Result, RowReport, table
-from bench.rows import rate
+from bench.rows import archiving, correctness, rate
 
 OUTPUT = Path("var/bench")
 Row = Callable[[Bench], Awaitable[list[Result]]]
@@ -20,6 +20,9 @@ Row = Callable[[Bench], Awaitable[list[Result]]]
 ROWS: dict[str, tuple[str, Row]] = {
     "rate": ("events per second, monitoring off", rate.unarchived),
     "rate-archived": ("events per second, every job archived", rate.archived),
+    "archiving": ("archived jobs per second", archiving.archiving),
+    "faultless": ("jobs in a wrong state without a fault", correctness.faultless),
+    "faulty": ("jobs in a wrong state after a kill of each service", correctness.faulty),
 }
 
 

@@ -3,7 +3,9 @@
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any, Literal
 
 from bench.support.cluster import CLUSTER, host
 from tests.support.builders import line
@@ -12,7 +14,10 @@ FIRST_START = 1_760_000_000
 DURATION_S = 3600
 START_BYTES = 2048
 JOB_SUBJECT = "cc.job.event"
+SCRIPTS = 256  # different texts
 _WORDS = "srun module load python mpi4py OMP_NUM_THREADS export cd mkdir -p rsync -a --exclude input output restart checkpoint $SLURM_JOB_ID".split()
+
+Kind = Literal["start", "stop"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +37,20 @@ class Load:
     def events(self) -> int:
         return 2 * self.jobs
 
-    def messages(self) -> Iterator[bytes]:
+    def plan(self) -> Iterator[tuple[Kind, int]]:
+        """Every event with the job id it is about, in the order of the messages."""
         for number in range(self.jobs + self.lag):
             if number < self.jobs:
-                yield self._start(self.first_job + number)
+                yield "start", self.first_job + number
             if self.lag <= number:
-                yield stop_line(self.first_job + number - self.lag)
+                yield "stop", self.first_job + number - self.lag
 
-    def _start(self, job_id: int) -> bytes:
-        return start_line(job_id, monitoring_status=self.monitoring_status, nodes=self.nodes)
+    def messages(self) -> Iterator[bytes]:
+        for kind, job_id in self.plan():
+            if kind == "start":
+                yield start_line(job_id, monitoring_status=self.monitoring_status, nodes=self.nodes)
+            else:
+                yield stop_line(job_id)
 
     def write(self, file: Path) -> Path:
         """One message per line; a line of the protocol holds no other line feed."""
@@ -49,22 +59,23 @@ class Load:
         return file
 
 
+@cache
+def _script_body(variant: int) -> str:
+    dice = random.Random(variant)
+    return "\n".join(" ".join(dice.choices(_WORDS, k=6)) + f" {dice.getrandbits(32):x}" for _ in range(60))
+
+
 def job_script(job_id: int, length: int) -> str:
-    dice = random.Random(job_id)
-    text = ["#!/bin/bash -l", f"#SBATCH --job-name=run{job_id}", "#SBATCH --time=24:00:00"]
-    size = sum(len(part) + 1 for part in text)
-    while size < length:
-        part = " ".join(dice.choices(_WORDS, k=6)) + f" {dice.getrandbits(32):x}"
-        text.append(part)
-        size += len(part) + 1
-    return "\n".join(text)[:length]
+    """No two jobs have the same one."""
+    head = f"#!/bin/bash -l\n#SBATCH --job-name=run{job_id}\n#SBATCH --time=24:00:00\n"
+    return (head + _script_body(job_id % SCRIPTS))[:length]
 
 
-def start_payload(job_id: int, *, monitoring_status: int, nodes: int, script_length: int) -> dict[str, object]:
+def start_payload(job_id: int, *, monitoring_status: int, nodes: int, script_length: int) -> dict[str, Any]:
     return {
         "jobId": job_id,
         "cluster": CLUSTER,
-        "user": f"user{job_id % 97:02d}",
+        "user": user_of(job_id),
         "project": f"project{job_id % 23:02d}",
         "partition": "main",
         "startTime": FIRST_START + job_id,
@@ -77,14 +88,24 @@ def start_payload(job_id: int, *, monitoring_status: int, nodes: int, script_len
     }
 
 
+def user_of(job_id: int) -> str:
+    return f"user{job_id % 97:02d}"
+
+
+@cache
+def _script_length(variant: int, nodes: int) -> int:
+    """How long the script must be for a line of START_BYTES; a line feed in it takes three bytes on the wire."""
+    length = START_BYTES
+    for _ in range(3):
+        payload = start_payload(1_000_000 * SCRIPTS + variant, monitoring_status=1, nodes=nodes, script_length=length)
+        length -= len(line(payload, function="start_job")) - START_BYTES
+    return length
+
+
 def start_line(job_id: int, *, monitoring_status: int, nodes: int) -> bytes:
-    bare = line(start_payload(job_id, monitoring_status=monitoring_status, nodes=nodes, script_length=0), function="start_job")
-    length = START_BYTES - len(bare)
-    # A line feed of the script is four bytes on the wire; two rounds come within a few bytes of the wanted size.
-    for _ in range(2):
-        text = line(start_payload(job_id, monitoring_status=monitoring_status, nodes=nodes, script_length=length), function="start_job")
-        length -= len(text) - START_BYTES
-    return text
+    length = _script_length(job_id % SCRIPTS, nodes)
+    payload = start_payload(job_id, monitoring_status=monitoring_status, nodes=nodes, script_length=length)
+    return line(payload, function="start_job")
 
 
 def stop_line(job_id: int) -> bytes:

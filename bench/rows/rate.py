@@ -1,14 +1,13 @@
 """Events per second, from publish to visible in the database; without archiving, and with every job archived."""
 
-import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from bench.context import Bench
 from bench.load.lines import Load
 from bench.results import Result, Target
-from bench.support.database import Reader, reading
+from bench.support.database import reading
+from bench.support.drain import ARCHIVED, wait_archived
 from bench.support.flow import send
 from bench.support.servers import ENGINES, Engine
 from bench.support.site import ALL_SERVICES, EVENT_PATH, Site, embedded_site, separate_site
@@ -17,9 +16,7 @@ SEPARATE = Target(8000)
 EMBEDDED = Target(6000)
 CC_BACKEND = "985 (starts alone 4,500, stops alone 690)"
 CC_BACKEND_ARCHIVING = "150"
-DRAIN_S = 900.0
 _WARM_UP = 250  # jobs: connections are open, code is compiled, tables are not empty
-_ARCHIVED = "SELECT count(*) FROM job WHERE monitoring_status = 3"
 
 MODES: tuple[tuple[str, Engine], ...] = (*(("separate", engine) for engine in ENGINES), ("embedded", "sqlite"))
 
@@ -58,6 +55,7 @@ async def unarchived(bench: Bench) -> list[Result]:
                     "seconds": passage.seconds,
                     "publisher_per_s": passage.published.per_second,
                     "ingest_per_s": load.events / passage.translated_s,
+                    "cpu_us_per_event": passage.cpu_us_per_event,
                     "resolution_s": passage.positions.resolution_s,
                 },
             )
@@ -76,8 +74,8 @@ async def archived(bench: Bench) -> list[Result]:
                 bench.say(f"{mode}, {engine}: {load.events} events, {load.jobs} jobs to archive")
                 passage = await send(site, load, scratch)
                 async with reading(site.database) as reader:
-                    ((then,),) = await reader.rows(_ARCHIVED)
-                    drained = await _drained(reader, _WARM_UP + load.jobs)
+                    ((then,),) = await reader.rows(ARCHIVED)
+                drained = await wait_archived(site, _WARM_UP + load.jobs)
         since_publish_s = drained - passage.published.started
         details = {
             "events": load.events,
@@ -85,6 +83,7 @@ async def archived(bench: Bench) -> list[Result]:
             "archived_when_events_were_visible": then,
             "publisher_per_s": passage.published.per_second,
             "ingest_per_s": load.events / passage.translated_s,
+            "cpu_us_per_event": passage.cpu_us_per_event,
         }
         target = EMBEDDED if mode == "embedded" else SEPARATE
         what = "publish to visible in the database, every job archived"
@@ -94,15 +93,3 @@ async def archived(bench: Bench) -> list[Result]:
             Result("… jobs archived meanwhile", load.jobs / since_publish_s, "jobs/s", site.setting),
         ]
     return results
-
-
-async def _drained(reader: Reader, jobs: int) -> float:
-    """When all were archived, Unix seconds. Raises TimeoutError."""
-    give_up = time.monotonic() + DRAIN_S
-    while True:
-        ((found,),) = await reader.rows(_ARCHIVED)
-        if found >= jobs:
-            return time.time()
-        if time.monotonic() > give_up:
-            raise TimeoutError(f"{jobs - found} of {jobs} jobs are not archived after {DRAIN_S:g} s")
-        await asyncio.sleep(0.1)

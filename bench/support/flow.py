@@ -1,6 +1,7 @@
 """Sending a load through a site and measuring when it has arrived."""
 
 import asyncio
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +12,13 @@ from bench.load.lines import Load
 from bench.support.cluster import CLUSTER
 from bench.support.database import reading
 from bench.support.site import Site
+from bench.support.usage import cpu_seconds, per_event_us
 from bench.support.watch import Positions, watching
 from shared.broker.streams import EVENTS
 from tests.support.nats import client_of
 
 ARRIVES_S = 900.0
+PATIENCE_S = 90.0  # what a killed ingest had in hand comes again after 30 s
 _POLL_S = 0.1
 
 
@@ -31,23 +34,30 @@ class Passage:
     translated_s: float
     seconds: float
     positions: Positions
+    cpu_us_per_event: dict[str, float]
 
     def per_second(self, events: int) -> float:
         return events / self.seconds
 
 
-async def send(site: Site, load: Load, folder: Path, *, rate: float | None = None, every_s: float = 0.01) -> Passage:
-    """Publish all of it, and wait until the last event is visible in the database. Raises Lost, TimeoutError."""
+async def send(site: Site, load: Load, folder: Path, *, rate: float | None = None, every_s: float = 0.01, check: bool = True) -> Passage:
+    """Publish all of it, and wait until the last event is visible in the database. Raises Lost, TimeoutError.
+
+    ``check``: raises Lost too when a job is not there or has not ended.
+    """
     async with client_of(site.nats) as client, generator(load, folder, site.nats.url, rate=rate) as publisher:
         log = Log(client, site)
         before = await log.job_events()
         async with watching(site.database, every_s) as positions:
+            cpu = cpu_seconds(site)
             publisher.begin()
             published = await publisher.finished()
-            translated = await log.wait_for(before + load.events, ARRIVES_S)
+            translated = await log.wait_for(before + load.events)
             committed = await positions.reached(await log.last_job_event(), ARRIVES_S)
-    await expect_stopped(site, load)
-    return Passage(published, translated - published.started, committed - published.started, positions)
+            used = per_event_us(cpu, cpu_seconds(site), load.events)
+    if check:
+        await expect_stopped(site, load)
+    return Passage(published, translated - published.started, committed - published.started, positions, used)
 
 
 class Log:
@@ -62,10 +72,8 @@ class Log:
         info = await self._js.stream_info(self._stream, subjects_filter=">")
         return sum((info.state.subjects or {}).get(subject, 0) for subject in self._subjects)
 
-    async def wait_for(self, count: int, deadline_s: float) -> float:
+    async def wait_for(self, count: int) -> float:
         """Raises Lost when nothing comes any more; the time at the end, Unix seconds, a tenth of a second late at most."""
-        import time
-
         last, changed = -1, time.monotonic()
         while True:
             found = await self.job_events()
@@ -73,7 +81,7 @@ class Log:
                 return time.time()
             if found != last:
                 last, changed = found, time.monotonic()
-            if time.monotonic() - changed > min(30.0, deadline_s):
+            if time.monotonic() - changed > PATIENCE_S:
                 raise Lost(f"{count - found} of {count} events are not in the log")
             await asyncio.sleep(_POLL_S)
 
