@@ -99,6 +99,7 @@ class Projection:
         started = time.perf_counter()
         try:
             decisions, position = await self._commit(position, batch)
+            self._buried_in_a_row = 0
         except JobtideError:
             raise
         except (SQLAlchemyError, ValueError, TypeError, KeyError, AttributeError, AssertionError, OverflowError) as e:

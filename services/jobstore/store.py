@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, case, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.jobstore.rules.world import JobHead, ParkedStop, Refusal, World
@@ -12,7 +12,7 @@ from services.jobstore.sql import insert_or_ignore, one_of, write_rows
 from shared.broker.envelope import Recorded, Unreadable
 from shared.database.tables import ProjectionTables
 from shared.domain.events import Event, JobFacts, JobStopped, JobTagged, JobUntagged, Tag, TagCreated, TagRemoved
-from shared.domain.values import JobState
+from shared.domain.values import ARCHIVING_FAILED, MONITORING_DISABLED, JobState
 
 
 class JobStore:
@@ -163,7 +163,12 @@ class JobStore:
         result = await connection.execute(
             update(self._tables.job)
             .where(job.job_state == JobState.RUNNING.value, job.walltime > 0, job.start_time < now - grace_s - job.walltime)
-            .values(job_state=JobState.FAILED.value, duration=job.walltime, monitoring_status=2, is_overdue=1)
+            .values(
+                job_state=JobState.FAILED.value,
+                duration=job.walltime,
+                monitoring_status=case((job.monitoring_status == MONITORING_DISABLED, MONITORING_DISABLED), else_=ARCHIVING_FAILED),
+                is_overdue=1,
+            )
         )
         return int(result.rowcount)
 

@@ -1,0 +1,141 @@
+"""Time passes by an event: waiting stops give up, old rejections go, overdue jobs are marked. And who publishes that event."""
+
+import asyncio
+import time
+
+import pytest
+from nats.aio.client import Client
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.jobstore.housekeeping import Housekeeping
+from services.jobstore.settings import JobstoreSettings
+from shared.broker.cursor import log_state, read_from
+from shared.broker.envelope import Recorded
+from shared.broker.publisher import Publisher
+from shared.domain import reasons
+from shared.domain.events import HousekeepingDue
+from shared.settings import DatabaseSettings, NatsSettings
+from tests.jobstore.logs import DAY, apply, record
+from tests.support.builders import START_TIME, job_started, job_stopped
+from tests.support.databases import query
+from tests.support.waiting import until
+
+T = START_TIME
+
+
+def due(ttl_s: int = 600, retention_s: int = 30 * DAY, walltime_grace_s: int | None = None) -> HousekeepingDue:
+    return HousekeepingDue(parked_stop_ttl_s=ttl_s, rejection_retention_s=retention_s, walltime_grace_s=walltime_grace_s)
+
+
+@pytest.mark.parametrize(("waited_s", "waiting", "refused"), [(600, 1, 0), (600.5, 0, 1)])
+async def test_a_stop_gives_up_after_its_time(
+    engine: AsyncEngine, database: DatabaseSettings, waited_s: float, waiting: int, refused: int
+) -> None:
+    await apply(engine, [record(1, job_stopped(5), at=T)], [record(2, due(), at=T + waited_s)])
+    assert await query(database, "SELECT count(*) FROM parked_stop") == [(waiting,)]
+    rows = await query(database, "SELECT seq, origin, code, job_id, cluster, time FROM rejection")
+    assert rows == [(1, "m1", reasons.START_NEVER_CAME, 5, "fritz", T + waited_s)][:refused]
+
+
+async def test_a_start_that_comes_after_its_stop_gave_up_runs(engine: AsyncEngine, database: DatabaseSettings) -> None:
+    await apply(engine, [record(1, job_stopped(5), at=T), record(2, due(), at=T + 601), record(3, job_started(5), at=T + 602)])
+    assert await query(database, "SELECT job_state FROM job") == [("running",)]
+
+
+async def test_stops_that_have_time_left_go_on_waiting(engine: AsyncEngine, database: DatabaseSettings) -> None:
+    log = [record(1, job_stopped(5), at=T), record(2, job_stopped(6), at=T + 300), record(3, due(), at=T + 700)]
+    await apply(engine, [*log, record(4, job_started(6), at=T + 701)])
+    assert await query(database, "SELECT seq FROM rejection") == [(1,)]
+    assert await query(database, "SELECT job_id, job_state FROM job") == [(6, "completed")]
+
+
+@pytest.mark.parametrize(("age_s", "left"), [(DAY, 1), (DAY + 1, 0)])
+async def test_rejections_are_kept_for_their_time(engine: AsyncEngine, database: DatabaseSettings, age_s: int, left: int) -> None:
+    await apply(engine, [record(1, job_stopped(5, may_wait=False), at=T), record(2, due(retention_s=DAY), at=T + age_s)])
+    assert await query(database, "SELECT count(*) FROM rejection") == [(left,)]
+
+
+@pytest.mark.parametrize(("grace_s", "past_s", "marked"), [(None, 10_000, False), (60, 60, False), (60, 61, True), (0, 1, True)])
+async def test_a_job_is_presumed_dead_after_its_walltime_when_that_is_asked_for(
+    engine: AsyncEngine, database: DatabaseSettings, grace_s: int | None, past_s: int, *, marked: bool
+) -> None:
+    await apply(engine, [record(1, job_started(5, walltime=100))], [record(2, due(walltime_grace_s=grace_s), at=T + 100 + past_s)])
+    row = await query(database, "SELECT job_state, duration, monitoring_status, is_overdue, stop_seq FROM job")
+    assert row == [("failed", 100, 2, 1, None) if marked else ("running", 0, 1, 0, None)]
+
+
+async def test_jobs_without_walltime_and_ended_jobs_are_never_presumed_dead(engine: AsyncEngine, database: DatabaseSettings) -> None:
+    log = [record(1, job_started(5, walltime=0)), record(2, job_started(6, walltime=1)), record(3, job_stopped(6, stop_time=T + 50))]
+    await apply(engine, [*log, record(4, due(walltime_grace_s=0), at=T + 10 * DAY)])
+    assert await query(database, "SELECT job_state, duration FROM job ORDER BY id") == [("running", 0), ("completed", 50)]
+
+
+@pytest.mark.parametrize(("monitoring", "presumed", "stopped"), [(1, 2, 1), (0, 0, 0)])
+async def test_the_real_stop_of_a_job_that_was_presumed_dead_counts(
+    engine: AsyncEngine, database: DatabaseSettings, monitoring: int, presumed: int, stopped: int
+) -> None:
+    await apply(
+        engine,
+        [record(1, job_started(5, walltime=100, monitoring_status=monitoring))],
+        [record(2, due(walltime_grace_s=0), at=T + 200)],
+    )
+    assert await query(database, "SELECT monitoring_status FROM job") == [(presumed,)]
+    await apply(engine, [record(3, job_stopped(5, stop_time=T + 130))])
+    row = await query(database, "SELECT job_state, duration, monitoring_status, is_overdue, stop_seq FROM job")
+    assert row == [("completed", 130, stopped, 0, 3)]
+
+
+async def test_a_requeue_of_a_job_that_was_presumed_dead_is_a_new_run(engine: AsyncEngine, database: DatabaseSettings) -> None:
+    await apply(engine, [record(1, job_started(5, walltime=100)), record(2, due(walltime_grace_s=0), at=T + 200)])
+    log = [record(3, job_started(5, start_time=T + 150)), record(4, job_stopped(5, stop_time=T + 180))]
+    assert [decision.kind for decision in await apply(engine, log)] == ["applied", "applied"]
+    rows = await query(database, "SELECT start_time, job_state, duration FROM job ORDER BY id")
+    assert rows == [(T, "failed", 100), (T + 150, "completed", 30)]
+
+
+# who says that time passed
+
+
+async def test_nothing_is_published_while_nothing_is_due(engine: AsyncEngine, nats_settings: NatsSettings, nats_client: Client) -> None:
+    now = int(time.time()) + 60
+    await apply(engine, [record(1, job_stopped(5), at=now), record(2, job_stopped(6, may_wait=False), at=now)])
+    await apply(engine, [record(3, job_started(7, start_time=now, walltime=100), at=now)])
+    await run_housekeeping(engine, nats_settings, nats_client, turns=1, parked_stop_ttl_s=1, walltime_grace_s=60)
+    assert (await log_state(nats_client, nats_settings.stream("EVENTS"))).last_sequence == 0
+
+
+@pytest.mark.parametrize("reason", ["parked stop", "old rejection", "overdue job"])
+async def test_replicas_say_once_per_step_that_something_is_due(
+    engine: AsyncEngine, nats_settings: NatsSettings, nats_client: Client, reason: str
+) -> None:
+    old = time.time() - 100
+    event = {
+        "parked stop": job_stopped(5),
+        "old rejection": job_stopped(5, may_wait=False),
+        "overdue job": job_started(5, start_time=int(old), walltime=10),
+    }[reason]
+    await apply(engine, [record(1, event, at=old)])
+    settings = {"parked_stop_ttl_s": 1, "rejection_retention_days": 60 / DAY, "walltime_grace_s": 0}
+    began = time.monotonic()
+    await asyncio.gather(*(run_housekeeping(engine, nats_settings, nats_client, turns=1, **settings) for _ in range(4)))
+    steps = time.monotonic() - began + 1
+    async with read_from(nats_client, nats_settings.stream("EVENTS"), 1) as cursor:
+        log = [r for r in await until(lambda: cursor.batch(10)) if isinstance(r, Recorded)]
+    assert 1 <= len(log) <= steps
+    assert {r.event for r in log} == {due(ttl_s=1, retention_s=60, walltime_grace_s=0)}
+
+
+async def run_housekeeping(engine: AsyncEngine, nats: NatsSettings, client: Client, *, turns: int, **settings: float) -> None:
+    """Run one replica until it has looked ``turns`` times."""
+    stop = asyncio.Event()
+    seen = 0
+
+    def tick() -> None:
+        nonlocal seen
+        seen += 1
+        if seen == turns:
+            stop.set()
+
+    housekeeping = Housekeeping(JobstoreSettings.model_validate(settings), engine, Publisher(client, nats.prefix))
+    async with asyncio.timeout(20):
+        await housekeeping.run(stop, tick)
