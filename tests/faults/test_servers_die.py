@@ -8,94 +8,79 @@ from pydantic import SecretStr
 
 from shared.broker.streams import EVENTS, INTAKE, stream_configs
 from shared.settings import DatabaseSettings, NatsSettings
-from tests.faults.conftest import Prepare
+from tests.faults.conftest import MakeStack
 from tests.support.adapter import load, publish_accepted
 from tests.support.databases import PostgresTemplate, query
 from tests.support.nats import NatsServer, client_of
 from tests.support.postgres import PostgresServer
-from tests.support.processes import ServiceProcess
-from tests.support.verdict import assert_one_effect_each, assert_rebuild_changes_nothing, settled
+from tests.support.processes import ServiceRunner
+from tests.support.verdict import settled
 from tests.support.waiting import until
 from tests.support.workload import workload
 
-SERVICES = ("ingest", "jobstore")
-
-
-async def _all_up(services: list[ServiceProcess]) -> None:
-    for service in services:
-        service.launch()
-    for service in services:
-        await service.up()
+BACKBONE = ("ingest", "jobstore")
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 async def test_a_broker_that_is_killed_under_load_costs_nothing(
-    prepare: Prepare, private_nats: NatsServer, private_site: NatsSettings, database: DatabaseSettings
+    make_stack: MakeStack, private_nats: NatsServer, private_site: NatsSettings, database: DatabaseSettings
 ) -> None:
     dice = random.Random(11)
     plan = workload(seed=11, jobs=1000)
-    services = [prepare(name, private_site, database) for name in SERVICES]
-    await _all_up(services)
+    stack = make_stack(private_site, database)
+    await stack.up()
     async with load(private_site, plan.messages, over_s=10):
         for down_s in (0.0, 0.5, 2.0, 0.0):
             await asyncio.sleep(dice.uniform(1.0, 2.0))  # the moment is what is random here
             private_nats.kill()
             await asyncio.sleep(down_s)
             private_nats.start()
-    await settled(private_site, database, deadline_s=90)
-    await assert_one_effect_each(plan, database)
-    for service in services:
-        assert await service.terminate() == 0
-    await assert_rebuild_changes_nothing(private_site, database)
+    await stack.verify(plan, deadline_s=90)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(90)
 async def test_services_wait_for_a_broker_that_comes_later(
-    prepare: Prepare, private_nats: NatsServer, private_site: NatsSettings, sqlite_database: DatabaseSettings
+    make_stack: MakeStack, private_nats: NatsServer, private_site: NatsSettings, sqlite_database: DatabaseSettings
 ) -> None:
     plan = workload(seed=12, jobs=50)
     await publish_accepted(private_site, plan.messages)
     private_nats.kill()
-    services = [prepare(name, private_site, sqlite_database) for name in SERVICES]
-    for service in services:
-        service.launch()
-    for service in services:
+    stack = make_stack(private_site, sqlite_database, names=("ingest", "jobstore", "archiver"))
+    stack.launch()
+    for service in stack.services:
         await until(lambda service=service: service.log_lines("waiting_for_broker"), 15)  # type: ignore[misc]
     private_nats.start()
-    await settled(private_site, sqlite_database)
-    await assert_one_effect_each(plan, sqlite_database)
+    await stack.verify(plan)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 async def test_a_database_that_stops_under_load_costs_nothing(
-    prepare: Prepare, site: NatsSettings, private_postgres: PostgresServer
+    make_stack: MakeStack, site: NatsSettings, private_postgres: PostgresServer
 ) -> None:
     dice = random.Random(13)
     plan = workload(seed=13, jobs=1000)
     database = PostgresTemplate(private_postgres.url).fresh()
-    services = [prepare(name, site, database) for name in SERVICES]
-    await _all_up(services)
+    stack = make_stack(site, database)
+    await stack.up()
     async with load(site, plan.messages, over_s=8):
         for down_s in (0.0, 1.0, 2.0):
             await asyncio.sleep(dice.uniform(1.0, 2.0))  # the moment is what is random here
             private_postgres.stop()
             await asyncio.sleep(down_s)
             private_postgres.start()
-    await settled(site, database, deadline_s=90)
-    await assert_one_effect_each(plan, database)
-    assert all(service.is_running for service in services)
+    await stack.verify(plan, deadline_s=90)
 
 
 @pytest.mark.timeout(60)
 async def test_jobstore_waits_for_a_database_that_comes_later(
-    prepare: Prepare, site: NatsSettings, private_postgres: PostgresServer
+    make_stack: MakeStack, site: NatsSettings, private_postgres: PostgresServer
 ) -> None:
     database = PostgresTemplate(private_postgres.url).fresh()
     private_postgres.stop()
-    jobstore = prepare("jobstore", site, database)
+    jobstore = make_stack(site, database)["jobstore"]
     jobstore.launch()
     await until(lambda: jobstore.log_lines("waiting_for_database"), 20)
     private_postgres.start()
@@ -104,34 +89,33 @@ async def test_jobstore_waits_for_a_database_that_comes_later(
 
 @pytest.mark.slow
 @pytest.mark.timeout(90)
-async def test_a_consumer_that_is_deleted_is_made_again_and_what_it_repeats_has_no_second_effect(
-    prepare: Prepare, site: NatsSettings, database: DatabaseSettings
+async def test_a_deleted_consumer_is_made_again_and_repeats_nothing_that_counts(
+    make_stack: MakeStack, site: NatsSettings, database: DatabaseSettings
 ) -> None:
     plan = workload(seed=14, jobs=600)
-    services = [prepare(name, site, database) for name in SERVICES]
-    await _all_up(services)
+    stack = make_stack(site, database)
+    await stack.up()
     async with load(site, plan.messages, over_s=6), client_of(site) as client:
         js = client.jetstream()
         for stream in (INTAKE, EVENTS, INTAKE, EVENTS):
             await asyncio.sleep(1.0)  # let the load go on between the deletions
             for consumer in await js.consumers_info(site.stream(stream)):
                 await js.delete_consumer(site.stream(stream), consumer.name)
-    await settled(site, database)
-    await assert_one_effect_each(plan, database)
-    assert all(service.is_running for service in services)
+    await stack.verify(plan)
 
 
 @pytest.mark.timeout(60)
-async def test_a_recreated_log_stops_jobstore_with_one_clear_line(prepare: Prepare, site: NatsSettings, database: DatabaseSettings) -> None:
+async def test_a_recreated_log_stops_jobstore_with_one_clear_line(
+    make_stack: MakeStack, site: NatsSettings, database: DatabaseSettings
+) -> None:
     plan = workload(seed=15, jobs=30)
-    services = [prepare(name, site, database) for name in SERVICES]
-    await _all_up(services)
+    stack = make_stack(site, database, names=BACKBONE)
+    await stack.up()
     await publish_accepted(site, plan.messages)
     await settled(site, database)
     rows = await query(database, "SELECT * FROM job ORDER BY id")
-    ingest, jobstore = services
-    await jobstore.terminate()
-    await ingest.terminate()
+    await stack.down()
+    jobstore = stack["jobstore"]
     async with client_of(site) as client:
         js = client.jetstream()
         await js.delete_stream(site.stream(EVENTS))
@@ -146,31 +130,31 @@ async def test_a_recreated_log_stops_jobstore_with_one_clear_line(prepare: Prepa
 
 @pytest.mark.timeout(60)
 async def test_a_log_recreated_while_jobstore_runs_is_not_read_on(
-    prepare: Prepare, site: NatsSettings, sqlite_database: DatabaseSettings
+    make_stack: MakeStack, site: NatsSettings, sqlite_database: DatabaseSettings
 ) -> None:
     plan = workload(seed=16, jobs=30)
-    services = [prepare(name, site, sqlite_database) for name in SERVICES]
-    await _all_up(services)
+    stack = make_stack(site, sqlite_database, names=BACKBONE)
+    await stack.up()
     await publish_accepted(site, plan.messages)
     await settled(site, sqlite_database)
     async with client_of(site) as client:
         js = client.jetstream()
         await js.delete_stream(site.stream(EVENTS))
         await js.add_stream(next(config for config in stream_configs(site) if config.name == site.stream(EVENTS)))
-    assert await services[1].ended(30) == 2
-    assert "was recreated" in services[1].log_text.splitlines()[-1]
+    assert await stack["jobstore"].ended(30) == 2
+    assert "was recreated" in stack["jobstore"].log_text.splitlines()[-1]
 
 
 @pytest.mark.timeout(60)
-async def test_a_log_that_is_shorter_than_the_position_stops_jobstore_with_one_clear_line(
-    prepare: Prepare, site: NatsSettings, sqlite_database: DatabaseSettings
+async def test_a_log_shorter_than_the_position_stops_jobstore_with_one_clear_line(
+    make_stack: MakeStack, site: NatsSettings, sqlite_database: DatabaseSettings
 ) -> None:
     plan = workload(seed=17, jobs=30)
-    services = [prepare(name, site, sqlite_database) for name in SERVICES]
-    await _all_up(services)
+    stack = make_stack(site, sqlite_database, names=BACKBONE)
+    await stack.up()
     await publish_accepted(site, plan.messages)
     await settled(site, sqlite_database)
-    jobstore = services[1]
+    jobstore = stack["jobstore"]
     await jobstore.terminate()
     await _move_position(sqlite_database, by=5)
     jobstore.launch()
@@ -188,8 +172,8 @@ async def _move_position(database: DatabaseSettings, by: int) -> None:
         await connection.execute(sqlalchemy.text("UPDATE position SET sequence = sequence + :by WHERE stream = 'EVENTS'"), {"by": by})
 
 
-async def test_a_wrong_database_url_is_told_in_one_line(prepare: Prepare, site: NatsSettings) -> None:
-    jobstore = prepare("jobstore", site, DatabaseSettings(url=SecretStr("mysql://localhost/x")))
+async def test_a_wrong_database_url_is_told_in_one_line(service: ServiceRunner, site: NatsSettings) -> None:
+    jobstore = service.prepare("jobstore", site, DatabaseSettings(url=SecretStr("mysql://localhost/x")))
     jobstore.launch()
     assert await jobstore.ended() == 2
     assert len(jobstore.log_text.splitlines()) == 1

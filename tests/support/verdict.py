@@ -3,6 +3,8 @@
 import gzip
 import json
 from collections import Counter
+from pathlib import Path
+from typing import Any
 
 import nats
 from nats.errors import Error as NatsError
@@ -91,17 +93,30 @@ async def archived(database: DatabaseSettings, deadline_s: float = 60.0) -> None
     await until(is_archived, deadline_s, "every finished job is archived")
 
 
-def assert_archive_is_complete(plan: Workload, archive: ArchiveSettings) -> None:
-    """Every finished job has its one entry, and every entry is whole."""
-    expected = {(job[1], job[0], job[2]): job for job in plan.jobs if job[5] != "running"}
+def data_of(entry: Path) -> dict[str, Any]:
+    """The metric data of one archive entry."""
+    files = list(entry.glob("data.json*"))
+    assert len(files) == 1, f"{entry} has {len(files)} data files"
+    text = files[0].read_bytes()
+    data: dict[str, Any] = json.loads(gzip.decompress(text) if files[0].suffix == ".gz" else text)
+    return data
+
+
+def assert_entries_are_whole(plan: Workload, archive: ArchiveSettings) -> set[tuple[str, int, int]]:
+    """Every entry that a reader sees is the right one and complete; returns them as cluster, job_id and start_time."""
+    expected = {(job[1], job[0], job[2]): job for job in plan.jobs}
     found = set()
     for meta_file in archive.path.glob("*/*/*/*/meta.json"):
         meta = json.loads(meta_file.read_text())
         job = expected[meta["cluster"], meta["jobId"], meta["startTime"]]
         assert (meta["jobState"], meta["duration"], meta["user"], meta["subCluster"]) == (job[5], job[6], job[4], job[3])
-        data = [meta_file.with_name(name) for name in ("data.json", "data.json.gz") if meta_file.with_name(name).exists()]
-        assert len(data) == 1, f"{meta_file.parent} has {len(data)} data files"
-        text = data[0].read_bytes()
-        json.loads(gzip.decompress(text) if data[0].suffix == ".gz" else text)
+        data_of(meta_file.parent)
         found.add((meta["cluster"], meta["jobId"], meta["startTime"]))
-    assert found == set(expected), f"{len(set(expected) - found)} of {len(expected)} jobs have no entry"
+    return found
+
+
+def assert_archive_is_complete(plan: Workload, archive: ArchiveSettings) -> None:
+    """Every finished job has its one entry, and every entry is whole."""
+    expected = {(job[1], job[0], job[2]) for job in plan.jobs if job[5] != "running"}
+    found = assert_entries_are_whole(plan, archive)
+    assert found == expected, f"{len(expected - found)} of {len(expected)} jobs have no entry"
