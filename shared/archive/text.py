@@ -22,7 +22,7 @@ def number(value: float) -> Any:
     if 1e-4 <= size < 1e15:
         return value
     if 1e-6 <= size < 1e21:
-        return orjson.Fragment(format(Decimal(repr(value)), "f").encode())
+        return orjson.Fragment(format(Decimal(repr(value)), "f").removesuffix(".0").encode())
     mantissa, _, exponent = repr(value).partition("e")
     return orjson.Fragment(f"{mantissa}e{exponent[0]}{exponent[1:].lstrip('0')}".encode())
 
