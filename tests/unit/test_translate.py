@@ -1,0 +1,163 @@
+"""One raw message to events and rejections."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.ingest.translate import MOST_REJECTIONS, IntakeSubjects, RawMessage, Translator
+from shared.broker.envelope import Envelope, IntakeOrigin
+from shared.domain import reasons
+from shared.domain.events import IntakeRejected, JobStarted, JobStopped, NodesReported
+from shared.settings import NatsSettings
+from tests.support.builders import line, node_line, node_payload, start_line, start_payload, stop_line
+from tests.support.clusters import sample_clusters
+
+RECEIVED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+STREAM = "INTAKE@2026-01-01T00:00:00+00:00"
+CLUSTERS = sample_clusters()
+JOB, NODE = "cc.job.event", "cc.node.state"
+
+
+def translated(data: bytes, subject: str = JOB, *, max_payload: int = 1024 * 1024, **settings: Any) -> list[Envelope]:
+    translator = Translator(IntakeSubjects(NatsSettings(**settings)), CLUSTERS, max_payload)
+    return translator.translate(RawMessage(subject, data, STREAM, 77, RECEIVED))
+
+
+def outcomes(data: bytes, subject: str = JOB, **options: Any) -> list[str]:
+    """What came of each line: an event's name, or the code of a refusal with its field."""
+    found = []
+    for envelope in translated(data, subject, **options):
+        event = envelope.event
+        if isinstance(event, IntakeRejected):
+            found.append(event.code if event.field is None else f"{event.code} {event.field}")
+        else:
+            found.append(event.name)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"", [reasons.EMPTY_MESSAGE]),
+        (b"\n  \n# nothing\n", []),
+        (start_line(), ["job.started"]),
+        (stop_line(), ["job.stopped"]),
+        (b"cpu_load,cluster=fritz value=1.5 5\n", [reasons.UNKNOWN_MEASUREMENT]),
+        (b"job,function=start_job value=1.5 5\n", [f"{reasons.NO_EVENT_FIELD} event"]),
+        (b"job,function=start_job event=1i 5\n", [f"{reasons.NO_EVENT_FIELD} event"]),
+        (b"job,function=start_job event=true 5\n", [f"{reasons.NO_EVENT_FIELD} event"]),
+        (line(start_payload()), [f"{reasons.FUNCTION_MISSING} function"]),
+        (line(start_payload(), function="Start_Job"), [f"{reasons.FUNCTION_UNKNOWN} function"]),
+        (line("", function="start_job"), [f"{reasons.EMPTY_PAYLOAD} event"]),
+        (line("", function="stop_job"), [f"{reasons.EMPTY_PAYLOAD} event"]),
+        (line("hello", function="start_job"), [reasons.INVALID_JSON]),
+        (line(start_payload(), function="start_job", measurement="Job"), [reasons.UNKNOWN_MEASUREMENT]),
+        (node_line(), [reasons.UNKNOWN_MEASUREMENT]),
+        (b"job,function=start_job event='{}' 5\n", [reasons.LINE_PROTOCOL]),
+        (line(start_payload(exclusive=1), function="start_job"), [f"{reasons.UNKNOWN_FIELD} exclusive"]),
+        (start_line(1) + b"nonsense\n" + start_line(2), ["job.started", reasons.LINE_PROTOCOL, "job.started"]),
+        (start_line(1) + line("{", function="stop_job") + stop_line(1), ["job.started", reasons.INVALID_JSON, "job.stopped"]),
+        (line('{"jobId":1,"stopTime":5} {"jobId":2}', function="stop_job"), ["job.stopped", f"{reasons.TRAILING_DATA} event"]),
+    ],
+    ids=lambda value: repr(value)[:70],
+)
+def test_each_line_on_the_job_subject_has_its_own_outcome(data: bytes, expected: list[str]) -> None:
+    assert outcomes(data) == expected
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"", [reasons.EMPTY_MESSAGE]),
+        (node_line(), ["node.reported"]),
+        (line(node_payload(), measurement="nodestate", function="anything"), ["node.reported"]),
+        (start_line(), [reasons.UNKNOWN_MEASUREMENT]),
+        (b"nodestate value=1 5\n", [f"{reasons.NO_EVENT_FIELD} event"]),
+        (line("", measurement="nodestate"), [f"{reasons.EMPTY_PAYLOAD} event"]),
+        (node_line() + b"x\n" + node_line(), ["node.reported", reasons.LINE_PROTOCOL, "node.reported"]),
+        (node_line(states={"f0101": ["idle"], "zzz": ["idle"]}), ["node.reported", f"{reasons.NO_SUBCLUSTER} nodes.1.hostname"]),
+    ],
+    ids=lambda value: repr(value)[:70],
+)
+def test_each_line_on_the_node_subject_has_its_own_outcome(data: bytes, expected: list[str]) -> None:
+    assert outcomes(data, NODE) == expected
+
+
+def test_a_rejection_says_where_the_line_is_and_how_it_begins() -> None:
+    bad = line({"jobId": 5, "stopTime": 7, "junk": "x" * 900}, function="stop_job")
+    _, envelope = translated(start_line() + bad)
+    event = envelope.event
+    assert isinstance(event, IntakeRejected)
+    assert (event.stream, event.sequence, event.line, event.subject) == (STREAM, 77, 2, JOB)
+    assert event.excerpt == ('{"jobId":5,"stopTime":7,"junk":"' + "x" * 900)[:512]
+
+
+def test_ids_are_made_of_the_place_in_the_intake() -> None:
+    data = start_line(1) + start_line(2) + line('{"jobId":1,"stopTime":5} x', function="stop_job")
+    ids = [envelope.message_id for envelope in translated(data)]
+    assert ids == [f"{STREAM}:77:1:0", f"{STREAM}:77:2:0", f"{STREAM}:77:3:0", f"{STREAM}:77:3:1"]
+    assert [IntakeOrigin.of(id_) for id_ in ids[:2]] == [IntakeOrigin(STREAM, 77, 1), IntakeOrigin(STREAM, 77, 2)]
+
+
+def test_the_time_of_an_event_is_when_the_broker_received_it() -> None:
+    (envelope,) = translated(line(start_payload(), function="start_job", timestamp=5))
+    assert envelope.time == RECEIVED
+    assert envelope.headers()["ce-time"] == "2026-01-02T03:04:05.000Z"
+
+
+@given(
+    st.lists(
+        st.sampled_from([start_line(), stop_line(), node_line(), b"x\n", b'job event="\n', line("{} {}", function="stop_job")]), max_size=6
+    )
+)
+def test_the_same_message_gives_the_same_envelopes_with_ids_of_their_own(lines: list[bytes]) -> None:
+    first, second = translated(b"".join(lines)), translated(b"".join(lines))
+    assert first == second
+    assert len({envelope.message_id for envelope in first}) == len(first)
+
+
+def test_a_subject_may_name_the_cluster() -> None:
+    subjects: dict[str, Any] = {"job_subjects": ["cc.{cluster}.job"], "node_subjects": ["cc.{cluster}.node"]}
+    assert outcomes(start_line(cluster="fritz"), "cc.fritz.job", **subjects) == ["job.started"]
+    assert outcomes(start_line(cluster="fritz"), "cc.alex.job", **subjects) == [f"{reasons.CLUSTER_MISMATCH} cluster"]
+    assert outcomes(stop_line(cluster="fritz"), "cc.alex.job", **subjects) == [f"{reasons.CLUSTER_MISMATCH} cluster"]
+    assert outcomes(node_line("fritz"), "cc.alex.node", **subjects) == [f"{reasons.CLUSTER_MISMATCH} cluster"]
+    (envelope,) = translated(stop_line(cluster=None), "cc.alex.job", **subjects)
+    assert isinstance(envelope.event, JobStopped)
+    assert envelope.event.cluster == "alex"
+
+
+def test_one_subject_may_carry_both_kinds() -> None:
+    both: dict[str, Any] = {"job_subjects": ["cc.all"], "node_subjects": ["cc.all"]}
+    assert outcomes(start_line() + node_line(), "cc.all", **both) == ["job.started", "node.reported"]
+
+
+def test_an_event_over_the_limit_of_the_broker_is_refused() -> None:
+    data = start_line(1, metaData={"jobScript": "x" * 60_000}) + start_line(2)
+    assert outcomes(data, max_payload=50_000) == [reasons.TOO_LARGE, "job.started"]
+
+
+def test_bad_lines_without_end_are_counted_and_not_listed() -> None:
+    envelopes = translated(b"x\n" * (MOST_REJECTIONS + 50) + start_line())
+    assert len(envelopes) == MOST_REJECTIONS + 2
+    assert isinstance(envelopes[-2].event, JobStarted)
+    last = envelopes[-1].event
+    assert isinstance(last, IntakeRejected)
+    assert last.code == reasons.MORE_BAD_LINES
+    assert last.text.startswith("50 ")
+
+
+def test_every_subject_is_short_enough_for_the_broker() -> None:
+    """A subject is part of a control line, which ends the connection when it is over 4096 bytes."""
+    (envelope,) = translated(stop_line(cluster="\U0001f4a5" * 255))
+    assert len(envelope.subject("p" * 32)) < 3500
+    assert outcomes(stop_line(cluster="x" * 256)) == [f"{reasons.INVALID_VALUE} cluster"]
+
+
+def test_node_reports_hold_every_node_of_the_line() -> None:
+    (envelope,) = translated(node_line(states={"f0101": ["IDLE"], "f0102": ["DOWN*"]}), NODE)
+    assert isinstance(envelope.event, NodesReported)
+    assert [(node.hostname, node.state) for node in envelope.event.nodes] == [("f0101", "idle"), ("f0102", "down")]
