@@ -4,14 +4,19 @@ BIN := $(VENV)/bin
 
 .PHONY: demo test lint bench format clean
 
-$(VENV)/.ready: pyproject.toml
+$(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet -e .
+	@touch $@
+
+$(VENV)/.ready: $(VENV)/.installed
 	$(BIN)/pip install --quiet -e '.[dev]'
 	@touch $@
 
-demo: $(VENV)/.ready
-	$(BIN)/jobtide up --data var --demo
+# Ctrl-C is for jobtide, which ends its parts one after the other; make only waits for it.
+demo: $(VENV)/.installed
+	@trap : INT; $(BIN)/jobtide up --data var --demo
 
 test: $(VENV)/.ready
 	JOBTIDE_TEST_DOCKER=$(DOCKER) $(BIN)/pytest $(ARGS)

@@ -1,0 +1,112 @@
+"""The simulated site: its machines and schedulers, and the demo as a whole."""
+
+import json
+import random
+import re
+
+import pytest
+
+from cli.demo import adapter
+from cli.demo.machines import CLUSTERS, definition, expand, nodes_of
+from cli.demo.scheduler import Scheduler
+from shared.domain.intake import job_started, job_stopped, nodes_reported
+from shared.domain.payloads import NodeStatePayload, StartPayload, StopPayload
+from shared.domain.wire import read_object
+from shared.lineprotocol import Point, parse_lines
+from tests.cli.conftest import Up
+from tests.support.waiting import until_blocking
+
+NOW = 1_700_000_000
+
+
+def scheduler(name: str) -> Scheduler:
+    return Scheduler(name, nodes_of(definition(name))[1], "seed", 1000, most_running=200, starts_per_s=4.0)
+
+
+def turn(one: Scheduler, now: int) -> None:
+    one.forget(one.ended(now))
+    one.start_some(now, 1.0)
+
+
+def point(line: bytes) -> Point:
+    (found,) = parse_lines(line)
+    assert isinstance(found, Point)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("expression", "hosts"),
+    [("a1", ["a1"]), ("a[08-10],b", ["a08", "a09", "a10", "b"]), ("r[1-2]n[3,5]", ["r1n3", "r1n5", "r2n3", "r2n5"])],
+)
+def test_a_node_list_is_expanded(expression: str, hosts: list[str]) -> None:
+    assert expand(expression) == hosts
+
+
+@pytest.mark.parametrize("name", CLUSTERS)
+def test_no_node_or_accelerator_is_given_to_two_jobs(name: str) -> None:
+    one = scheduler(name)
+    for second in range(300):
+        turn(one, NOW + second)
+        used = [(host, part) for job in one.running.values() for host, parts in job.placements for part in parts or ("whole",)]
+        assert len(used) == len(set(used))
+    assert len(one.running) > 50
+
+
+@pytest.mark.parametrize("name", CLUSTERS)
+def test_what_the_adapter_sends_is_accepted(name: str) -> None:
+    cluster, nodes = nodes_of(definition(name))
+    by_name = {node.hostname: node for node in nodes}
+    one = scheduler(name)
+    for second in range(200):
+        turn(one, NOW + second)
+        for job in one.ended(NOW + second + 1):
+            stop, _ = read_object(StopPayload, point(adapter.stop_line(job)).fields["event"].encode())
+            assert job_stopped(stop, may_wait=True).stop_time == job.end
+    for job in one.running.values():
+        start, _ = read_object(StartPayload, point(adapter.start_line(job, by_name)).fields["event"].encode())
+        assert job_started(start, {name: cluster}).sub_cluster in job.request.kind.subclusters
+    line = adapter.node_line(name, adapter.node_states(one).values(), NOW)
+    report, refusals = nodes_reported(read_object(NodeStatePayload, point(line).fields["event"].encode())[0], {name: cluster})
+    assert len(report.nodes) == len(nodes)
+    assert not refusals
+
+
+def test_a_scheduler_that_goes_on_knows_what_is_taken() -> None:
+    first = scheduler("alex")
+    for second in range(60):
+        turn(first, NOW + second)
+    second_run = Scheduler("alex", first.nodes, first.seed, first.next_id, 200, 4.0, dict(first.running))
+    random.seed(1)
+    for second in range(60, 120):
+        turn(first, NOW + second)
+        turn(second_run, NOW + second)
+    assert {job.job_id for job in first.running.values()} == {job.job_id for job in second_run.running.values()}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(150)
+def test_the_demo_runs_hundreds_of_jobs_and_goes_on_where_it_was_killed(new_up: Up) -> None:
+    site = new_up("--demo").start()
+
+    def shown() -> dict[str, int]:
+        lines = re.findall(r"^running (\d+)  finished (\d+)  archived (\d+)", site.log_text, re.MULTILINE)
+        return dict(zip(("running", "finished", "archived"), map(int, lines[-1]), strict=True)) if lines else {}
+
+    until_blocking(lambda: shown().get("running", 0) > 100 and shown()["archived"] > 5, 60, "a busy site")
+    assert re.search(r"^curl -H 'X-Auth-Token: \S+' 'http://127.0.0.1:\d+/api/jobs/", site.log_text, re.MULTILINE)
+    site.kill9()
+    state = json.loads((site.data / "demo.json").read_bytes())
+    left_running = {entry[0] for cluster in state.values() for entry in cluster["running"]}
+    (site.data / "run.json").unlink()
+    site.start()
+    until_blocking(lambda: re.search(r"goes on with \d+ running jobs", site.log_text))
+
+    def all_are_known() -> bool:
+        known = {job["jobId"] for job in site.jobs("?items-per-page=2000")}
+        return left_running <= known
+
+    until_blocking(all_are_known, 60, "the jobs of the first run")
+    first_to_end = min((entry[2], entry[0]) for cluster in state.values() for entry in cluster["running"])[1]
+    until_blocking(lambda: first_to_end not in {job["jobId"] for job in site.jobs("?state=running&items-per-page=2000")}, 60)
+    assert site.interrupt(timeout_s=5.0) == 0
+    assert "Traceback" not in site.log_text
