@@ -16,7 +16,7 @@ $(VENV)/.ready: $(VENV)/.installed
 
 # Ctrl-C is for jobtide, which ends its parts one after the other; make only waits for it.
 demo: $(VENV)/.installed
-	@trap : INT; $(BIN)/jobtide up --data var --demo
+	@trap : INT; $(BIN)/jobtide up --data var --demo $(ARGS)
 
 test: $(VENV)/.ready
 	JOBTIDE_TEST_DOCKER=$(DOCKER) $(BIN)/pytest $(ARGS)

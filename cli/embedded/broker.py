@@ -71,7 +71,7 @@ def require_free(name: str, address: str) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(target)
     except OSError as e:
-        raise UserError(f"{name}: cannot listen on {address}: {e.strerror}") from e
+        raise UserError(f"{name}: cannot listen on {address}: {e.strerror}; give another address, or port 0 for any free one") from e
 
 
 class EmbeddedBroker:
