@@ -222,7 +222,9 @@ class Pipeline:
         count = self._failures.count(work.sequence)
         waits_for_room = is_out_of_room(error) and not own.gives_up_when_full
         is_known = isinstance(error, Unavailable | SourceRefused | OSError)
-        log.warning("job_not_archived", job=work.job.id, tries=count, why=describe(error), exc_info=None if is_known else error)
+        # Told at its first failure and at its end, see _give_up; a store or disk that is away for hours fails many jobs often.
+        tell = log.warning if count == 1 else log.debug
+        tell("job_not_archived", job=work.job.id, tries=count, why=describe(error), exc_info=None if is_known else error)
         if (count >= own.tries and not waits_for_room) or isinstance(error, SourceRefused):
             try:
                 await self._give_up(work, error, count)
@@ -243,6 +245,7 @@ class Pipeline:
             await self._publisher.publish(
                 [Envelope(event, f"archiving-failed:{work.job.id}:{work.sequence}", SOURCE, datetime.now(UTC))], deadline_s=20.0
             )
+        log.error("archiving_given_up", job=work.job.id, tries=tries, why=describe(error))
         for delivery in work.deliveries:
             await delivery.ack()
         self._failures.forget(work.sequence)

@@ -83,6 +83,7 @@ def imported_job(meta: Mapping[str, Any], cluster: Cluster) -> JobImported:
     fields = {key: value for key, value in meta.items() if key in _KEYS}
     fields["monitoringStatus"] = ARCHIVED
     fields["shared"] = fields.get("shared") or "none"
+    fields.setdefault("subCluster", "")
     fields["resources"] = [_only(one, "hostname", "hwthreads", "accelerators", "configuration") for one in _list(fields, "resources")]
     fields["tags"] = [_only(tag, "type", "name") | {"scope": tag.get("scope") or GLOBAL_SCOPE} for tag in _list(fields, "tags")]
     fields["statistics"] = _statistics(fields.get("statistics") or {})

@@ -6,9 +6,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from services.archiver import work
 from services.archiver.settings import ArchiverSettings
-from shared.archive import Entry, JobPath, is_complete, read_data, read_meta
+from shared.archive import Entry, JobPath, is_complete, read_data, read_meta, write_entries
 from shared.database.engine import opened
 from shared.database.tables import tables
 from shared.domain.events import JobArchiveRequested, JobMetadataEdited, JobTagged, Tag
@@ -66,7 +65,7 @@ async def test_nothing_happens_before_jobstore_has_passed_the_event(archive_site
         async def is_taken() -> bool:
             async with client_of(archive_site.nats) as client:
                 info = await client.jetstream().consumer_info(archive_site.nats.stream("EVENTS"), "archiver")
-                return info.num_ack_pending == 1
+                return bool(info.num_ack_pending == 1)
 
         await until(is_taken)
         assert await archive_site.events("job.archived") == []
@@ -154,7 +153,7 @@ async def test_a_store_that_fails_ends_in_a_visible_failure_and_a_request_brings
     store = recorded_store()
     store.token = "right"
     async with serving(store) as url:
-        metrics = MetricsSettings(kind="cc-metric-store", url=url, token="wrong", tries=1)  # type: ignore[arg-type]
+        metrics = MetricsSettings(kind="cc-metric-store", url=url, token="wrong", tries=1)
         site = archive_site.with_settings(metrics=metrics)
         row = await site.stopped_job(1, start_time=T0, duration=600)
         async with running(site):
@@ -180,14 +179,13 @@ async def test_a_store_that_fails_ends_in_a_visible_failure_and_a_request_brings
 
 async def test_a_full_disk_is_waited_for(archive_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     tries = 0
-    real = work.write_entries
 
     def full(root: Path, entries: list[Entry]) -> list[Exception | None]:
         nonlocal tries
         tries += 1
-        return [OSError(errno.ENOSPC, "No space left on device")] * len(entries) if tries <= 5 else real(root, entries)
+        return [OSError(errno.ENOSPC, "No space left on device")] * len(entries) if tries <= 5 else write_entries(root, entries)
 
-    monkeypatch.setattr(work, "write_entries", full)
+    monkeypatch.setattr("services.archiver.work.write_entries", full)
     await archive_site.stopped_job(1)
     async with running(archive_site):
         await _done(archive_site)

@@ -1,0 +1,167 @@
+"""Entries are whole or not there, whatever happens while they are written."""
+
+import errno
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from shared.archive import Entry, JobPath, is_complete, open_archive, read_data, read_meta, verify, write_cluster, write_entries
+from shared.archive import writer as module
+from shared.archive.layout import TEMPORARY_PREFIX
+from shared.errors import UserError
+from tests.support.clusters import cluster_text
+
+
+def entry(job_id: int, text: str = "{}", *, cluster: str = "fritz") -> Entry:
+    meta = json.dumps({"jobId": job_id, "cluster": cluster, "startTime": 5, "text": text})
+    return Entry(JobPath(cluster, job_id, 5), meta.encode(), text.encode())
+
+
+def temporary(root: Path) -> list[Path]:
+    return [path for path in root.rglob("*") if path.name.startswith(TEMPORARY_PREFIX)]
+
+
+def test_an_archive_is_created_once_and_recognised(tmp_path: Path) -> None:
+    root = tmp_path / "archive"
+    open_archive(root)
+    open_archive(root)
+    assert (root / "version.txt").read_bytes() == b"3\n"
+    (root / "version.txt").write_text("2")
+    with pytest.raises(UserError, match="version '2'"):
+        open_archive(root)
+    (root / "version.txt").unlink()
+    (root / "photos").mkdir()
+    with pytest.raises(UserError, match="neither empty nor an archive"):
+        open_archive(root)
+
+
+def test_one_entry_that_fails_does_not_take_the_others_along(tmp_path: Path) -> None:
+    first, bad, last = write_entries(tmp_path, [entry(1), entry(2, cluster=".."), entry(3)])
+    assert (first, last) == (None, None)
+    assert bad is not None
+    assert is_complete(tmp_path, entry(1).path)
+    assert is_complete(tmp_path, entry(3).path)
+
+
+@pytest.mark.parametrize("call", range(1, 8))
+@pytest.mark.parametrize("is_there", [False, True], ids=["new", "replaced"])
+def test_a_full_disk_at_any_write_leaves_nothing_half(call: int, is_there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each file is opened, each flush is made; the n-th of them fails."""
+    if is_there:
+        assert write_entries(tmp_path, [entry(1, '{"old":1}')]) == [None]
+    calls = 0
+
+    def failing(real: object) -> object:
+        def inner(*args: object, **kwargs: object) -> object:
+            nonlocal calls
+            calls += 1
+            if calls == call:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return real(*args, **kwargs)  # type: ignore[operator]
+
+        return inner
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", failing(os.fsync))
+        patch.setattr(Path, "write_bytes", failing(Path.write_bytes))
+        (error,) = write_entries(tmp_path, [entry(1, '{"new":1}')])
+    assert temporary(tmp_path) == []
+    place = entry(1).path.under(tmp_path)
+    if error is None:
+        assert calls < call
+    else:
+        assert place.exists() is (is_there or is_complete(tmp_path, entry(1).path))
+    if place.exists():
+        assert is_complete(tmp_path, entry(1).path)
+        json.loads((place / "data.json").read_bytes())
+        json.loads((place / "meta.json").read_bytes())
+    assert write_entries(tmp_path, [entry(1, '{"new":1}')]) == [None]
+    assert (place / "data.json").read_bytes() == b'{"new":1}'
+
+
+def test_what_a_dead_writer_left_is_removed_by_the_next_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parent = entry(1).path.under(tmp_path).parent
+    (parent / f"{TEMPORARY_PREFIX}5-abc").mkdir(parents=True)
+    assert write_entries(tmp_path, [entry(1)]) == [None]
+    assert len(temporary(tmp_path)) == 1  # young: perhaps of a replica at work
+    monkeypatch.setattr(module, "LEFTOVER_AGE_S", -1.0)
+    again = Entry(JobPath("fritz", 1, 6), b"{}", b"{}")
+    assert write_entries(tmp_path, [again]) == [None]
+    assert temporary(tmp_path) == []
+
+
+def test_two_writers_of_the_same_job_end_in_one_entry(tmp_path: Path) -> None:
+    start = threading.Barrier(2)
+    errors: list[Exception | None] = []
+
+    def write() -> None:
+        for job in range(1, 40):
+            start.wait(10)
+            errors.extend(write_entries(tmp_path, [entry(job)]))
+
+    threads = [threading.Thread(target=write) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert errors == [None] * 78
+    assert temporary(tmp_path) == []
+    assert all(is_complete(tmp_path, entry(job).path) for job in range(1, 40))
+
+
+_ENDLESS = """
+import itertools, json, sys
+from pathlib import Path
+from shared.archive import Entry, JobPath, write_entries
+root = Path(sys.argv[1])
+print("up", flush=True)
+for turn in itertools.count(int(sys.argv[2])):
+    texts = [json.dumps({"turn": turn, "fill": "x" * 5000}).encode() for _ in range(4)]
+    metas = [json.dumps({"jobId": 1 + job, "cluster": "fritz", "startTime": 5, "turn": turn}).encode() for job in range(4)]
+    # Two jobs are written again and again, two are new in each turn.
+    paths = [JobPath("fritz", 1, 5), JobPath("fritz", 2, 5), JobPath("fritz", 1000 + 2 * turn, 5), JobPath("fritz", 1001 + 2 * turn, 5)]
+    errors = write_entries(root, [Entry(*parts) for parts in zip(paths, metas, texts)])
+    assert errors == [None] * 4, errors
+"""
+
+
+def test_a_writer_killed_at_any_moment_leaves_whole_entries(tmp_path: Path) -> None:
+    random.seed(3)
+    for turn in range(12):
+        process = subprocess.Popen([sys.executable, "-c", _ENDLESS, str(tmp_path), str(turn * 100_000)], stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"up\n"
+        try:
+            process.wait(random.uniform(0.01, 0.12))
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+        assert process.wait(10) == -signal.SIGKILL
+        process.stdout.close()
+    found = list(tmp_path.glob("fritz/*/*/5"))
+    assert len(found) > 24
+    for place in found:
+        assert {"meta.json", "data.json"} <= {file.name for file in place.iterdir()}
+        assert json.loads((place / "meta.json").read_bytes())["turn"] <= json.loads((place / "data.json").read_bytes())["turn"]
+
+
+def test_the_cluster_definition_follows_its_changes(tmp_path: Path) -> None:
+    assert write_cluster(tmp_path, "fritz", cluster_text("fritz")) is True
+    assert write_cluster(tmp_path, "fritz", cluster_text("fritz")) is False
+    assert write_cluster(tmp_path, "fritz", b"{}") is True
+    assert [file.name for file in (tmp_path / "fritz").iterdir()] == ["cluster.json"]
+
+
+def test_what_was_written_is_read(tmp_path: Path) -> None:
+    open_archive(tmp_path)
+    write_cluster(tmp_path, "fritz", cluster_text("fritz"))
+    write_entries(tmp_path, [entry(1)])
+    assert read_meta(tmp_path, entry(1).path)["jobId"] == 1
+    assert read_data(tmp_path, entry(1).path) == {}
+    assert [finding.kind for finding in verify(tmp_path)] == ["invalid"]  # a meta.json with three keys is not a job
