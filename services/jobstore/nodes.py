@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import bindparam, delete, exists, insert, select, update
+from sqlalchemy import bindparam, delete, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.jobstore.rules import Decision
@@ -14,7 +14,7 @@ from shared.broker.envelope import Recorded, Unreadable
 from shared.database.tables import ProjectionTables
 from shared.domain.events import NodeReport, NodesReported
 
-CLEANING_STEP_S = 60  # history is cut at whole minutes of event time, so that a rebuild cuts at the same place
+CLEANING_STEP_S = 60  # most batches have nothing to delete
 NODES_PER_EVENT = 100_000
 _REPORTED = ("node_state", "states", "cpus_allocated", "memory_allocated", "gpus_allocated", "jobs_running")
 
@@ -32,7 +32,6 @@ class NodesApplier:
         self._tables = tables
         self._history_s = history_s
         self._unchanged_s = unchanged_s
-        self._cleaned_until = -1
 
     async def apply(self, connection: AsyncConnection, batch: Sequence[Recorded | Unreadable]) -> list[Decision]:
         reports = [record for record in batch if isinstance(record, Recorded) and isinstance(record.event, NodesReported)]
@@ -49,8 +48,7 @@ class NodesApplier:
         await write_rows(connection, insert(self._tables.node), new)
         await write_rows(connection, self._update(), known)
         await write_rows(connection, insert(self._tables.node_state), history)
-        if batch:
-            await self._forget_history(connection, batch[-1].time)
+        await self._forget_history(connection)
         return [Decision("applied") if isinstance(record, Recorded) else Decision("refused", code=record.reason.code) for record in batch]
 
     async def bury(self, connection: AsyncConnection, record: Recorded | Unreadable, why: str) -> None:
@@ -111,12 +109,13 @@ class NodesApplier:
             update(self._tables.node).where(self._tables.node.c.id == bindparam("b_id")).values({c: bindparam(f"b_{c}") for c in columns})
         )
 
-    async def _forget_history(self, connection: AsyncConnection, now: float) -> None:
-        """Delete rows older than the history, but the newest of each node."""
-        until = int((now - self._history_s) // CLEANING_STEP_S) * CLEANING_STEP_S
-        if until <= self._cleaned_until:
-            return
+    async def _forget_history(self, connection: AsyncConnection) -> None:
+        """Delete rows older than the history, but the newest of each node.
+
+        Both bounds are taken from the rows and only grow, so neither restarts nor the cut into batches change what is left.
+        """
         node, state = self._tables.node.c, self._tables.node_state
+        latest = await connection.scalar(select(func.max(node.time_stamp)))
+        until = int(((latest or 0) - self._history_s) // CLEANING_STEP_S) * CLEANING_STEP_S
         has_newer = exists().where(node.id == state.c.node_id, node.kept_at > state.c.time_stamp)
         await connection.execute(delete(state).where(state.c.time_stamp < until, has_newer))
-        self._cleaned_until = until

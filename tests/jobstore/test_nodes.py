@@ -1,0 +1,211 @@
+"""Node states: the word chosen, the current state of each node, its history, and how much of it is kept."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.jobstore.nodes import NodesApplier, node_id
+from shared.broker.envelope import Unreadable
+from shared.database.engine import opened, transaction
+from shared.database.tables import tables
+from shared.domain import reasons
+from shared.domain.events import NodeReport, NodesReported
+from shared.domain.nodes import choose_state, clean_words
+from shared.domain.values import INT64_MAX
+from shared.errors import Refused
+from shared.settings import DatabaseSettings
+from tests.jobstore.logs import DAY, Record, clear, record, split
+from tests.support.builders import START_TIME, nodes_reported
+from tests.support.databases import SqliteTemplate, dump, query
+from tests.support.programs import run_blocking
+
+T = START_TIME // 3600 * 3600
+HOUR = 3600
+
+WORDS: list[tuple[list[str] | None, str, list[str]]] = [
+    (["ALLOCATED"], "allocated", ["allocated"]),
+    (["allocated", "down"], "allocated", ["allocated", "down"]),
+    (["IDLE", "RESERVED", "MAINTENANCE"], "reserved", ["idle", "reserved", "maintenance"]),
+    (["IDLE", "DOWN"], "down", ["idle", "down"]),
+    (["MIXED", "IDLE"], "idle", ["mixed", "idle"]),
+    (["IDLE", "DRAIN"], "idle", ["idle", "drain"]),
+    (["MIXED", "PLANNED"], "mixed", ["mixed", "planned"]),
+    (["DOWN", "NOT_RESPONDING"], "down", ["down", "not_responding"]),
+    (["COMPLETING"], "unknown", ["completing"]),
+    (["DRAIN"], "unknown", ["drain"]),
+    (["idle*"], "idle", ["idle"]),
+    (["down$", "DOWN"], "down", ["down"]),
+    (["mix-", " maint "], "mixed", ["mixed", "maintenance"]),
+    (["no such word", ""], "unknown", []),
+    ([], "unknown", []),
+    (None, "unknown", []),
+]
+
+
+@pytest.mark.parametrize(("states", "chosen", "kept"), WORDS, ids=[str(case[0]) for case in WORDS])
+def test_one_state_is_chosen_and_every_known_word_is_kept(states: list[str] | None, chosen: str, kept: list[str]) -> None:
+    words = clean_words(states)
+    assert words == kept
+    assert choose_state(words) == chosen
+
+
+def report(sequence: int, at: float, cluster: str = "fritz", **states: str) -> Record:
+    return record(sequence, nodes_reported(cluster, states), at)
+
+
+async def apply(
+    engine: AsyncEngine, *batches: Sequence[Record], history_s: float = 7 * DAY, unchanged_s: int = HOUR, fresh: bool = False
+) -> None:
+    """Each batch in a transaction; ``fresh``: each by an applier of its own, as after a restart."""
+    applier = NodesApplier(tables, history_s=history_s, unchanged_s=unchanged_s)
+    for batch in batches:
+        if fresh:
+            applier = NodesApplier(tables, history_s=history_s, unchanged_s=unchanged_s)
+        async with transaction(engine) as connection:
+            await applier.apply(connection, batch)
+
+
+async def current(database: DatabaseSettings) -> list[tuple[object, ...]]:
+    return await query(database, "SELECT cluster, hostname, node_state, time_stamp, report_seq FROM node ORDER BY cluster, hostname")
+
+
+async def history(database: DatabaseSettings, host: str = "n1") -> list[tuple[object, ...]]:
+    statement = "SELECT s.time_stamp, s.node_state FROM node_state s JOIN node n ON n.id = s.node_id WHERE n.hostname = :host ORDER BY s.id"
+    return await query(database, statement, host=host)
+
+
+async def test_a_report_sets_the_state_of_each_of_its_nodes(engine: AsyncEngine, database: DatabaseSettings) -> None:
+    await apply(engine, [report(7, T + 0.9, n1="idle", n2="down"), report(8, T + 5, "alex", n1="mixed")])
+    assert await current(database) == [("alex", "n1", "mixed", T + 5, 8), ("fritz", "n1", "idle", T, 7), ("fritz", "n2", "down", T, 7)]
+
+
+async def test_every_field_of_a_report_is_kept(engine: AsyncEngine, database: DatabaseSettings) -> None:
+    node = NodeReport(
+        hostname="n1 é",
+        sub_cluster="spr",
+        state="mixed",
+        states=["mixed", "drain"],
+        cpus_allocated=INT64_MAX,
+        memory_allocated=-INT64_MAX - 1,
+        gpus_allocated=3,
+        jobs_running=4,
+    )
+    await apply(engine, [record(1, NodesReported(cluster="fritz", nodes=[node]), T)])
+    columns = "states, cpus_allocated, memory_allocated, gpus_allocated, jobs_running"
+    expected = ('["mixed","drain"]', INT64_MAX, -INT64_MAX - 1, 3, 4)
+    assert await query(database, f"SELECT subcluster, hostname, {columns} FROM node") == [("spr", "n1 é", *expected)]
+    assert await query(database, f"SELECT {columns} FROM node_state") == [expected]
+
+
+async def test_a_node_that_moved_to_another_subcluster_is_listed_there(engine: AsyncEngine, database: DatabaseSettings) -> None:
+    moved = NodesReported(cluster="fritz", nodes=[NodeReport(hostname="n1", sub_cluster="spr", state="idle", states=["idle"])])
+    await apply(engine, [report(1, T, n1="idle")], [record(2, moved, T + 1)])
+    assert await query(database, "SELECT subcluster FROM node") == [("spr",)]
+
+
+async def test_unchanged_states_take_one_row_of_history_an_hour(engine: AsyncEngine, database: DatabaseSettings) -> None:
+    log = [report(sequence, T + 60 * sequence, n1="idle") for sequence in range(0, 150)]
+    await apply(engine, *split(log[1:], [1, 30, 7, 90]))
+    assert [(int(str(at)) - T) // 60 for at, _ in await history(database)] == [1, 61, 121]
+    assert await current(database) == [("fritz", "n1", "idle", T + 149 * 60, 149)]
+
+
+async def test_a_change_has_its_row_at_once_and_the_hour_starts_anew(engine: AsyncEngine, database: DatabaseSettings) -> None:
+    states = {0: "idle", 600: "idle", 1200: "down", 1800: "idle", 1800 + 3599: "idle", 1800 + 3600: "idle"}
+    await apply(engine, [report(sequence, T + at, n1=state) for sequence, (at, state) in enumerate(states.items(), 1)])
+    assert await history(database) == [(T, "idle"), (T + 1200, "down"), (T + 1800, "idle"), (T + 5400, "idle")]
+
+
+async def test_a_change_of_allocation_is_a_change(engine: AsyncEngine, database: DatabaseSettings) -> None:
+    busy = NodeReport(hostname="n1", sub_cluster="main", state="idle", states=["idle"], jobs_running=1)
+    await apply(engine, [report(1, T, n1="idle"), record(2, NodesReported(cluster="fritz", nodes=[busy]), T + 1)])
+    assert len(await history(database)) == 2
+
+
+async def test_every_report_is_kept_when_that_is_asked_for(engine: AsyncEngine, database: DatabaseSettings) -> None:
+    await apply(engine, [report(1, T, n1="idle"), report(2, T, n1="idle")], [report(3, T + 1, n1="idle")], unchanged_s=0)
+    assert await history(database) == [(T, "idle"), (T, "idle"), (T + 1, "idle")]
+
+
+async def test_a_report_that_was_overtaken_changes_nothing(engine: AsyncEngine, database: DatabaseSettings) -> None:
+    await apply(engine, [report(1, T + 10, n1="idle"), report(2, T + 9, n1="down", n2="down")], [report(3, T + 1, n1="down")])
+    assert await current(database) == [("fritz", "n1", "idle", T + 10, 1), ("fritz", "n2", "down", T + 9, 2)]
+    assert await history(database) == [(T + 10, "idle")]
+
+
+async def test_of_two_reports_of_one_second_the_later_in_the_log_counts(engine: AsyncEngine, database: DatabaseSettings) -> None:
+    await apply(engine, [report(1, T, n1="idle")], [report(2, T + 0.5, n1="down")])
+    assert await current(database) == [("fritz", "n1", "down", T, 2)]
+
+
+async def test_a_host_twice_in_one_report_ends_in_its_last_state(engine: AsyncEngine, database: DatabaseSettings) -> None:
+    twice = [NodeReport(hostname="n1", sub_cluster="main", state=state, states=[state]) for state in ("idle", "down")]
+    await apply(engine, [record(1, NodesReported(cluster="fritz", nodes=twice), T)])
+    assert await current(database) == [("fritz", "n1", "down", T, 1)]
+    assert await history(database) == [(T, "idle"), (T, "down")]
+
+
+async def test_history_ends_after_its_time_but_never_with_the_newest_row(engine: AsyncEngine, database: DatabaseSettings) -> None:
+    log = [report(1, T, n1="idle", gone="down"), report(2, T + HOUR, n1="down"), report(3, T + 2 * HOUR, n1="idle", gone="down")]
+    await apply(engine, log, history_s=3 * HOUR)
+    await apply(engine, [report(4, T + 5 * HOUR, n1="mixed")], history_s=3 * HOUR)
+    assert await history(database) == [(T + 2 * HOUR, "idle"), (T + 5 * HOUR, "mixed")]
+    assert await history(database, "gone") == [(T + 2 * HOUR, "down")]
+    await apply(engine, [report(5, T + 90 * HOUR, n1="idle")], history_s=3 * HOUR)
+    assert await history(database) == [(T + 90 * HOUR, "idle")]
+    assert await history(database, "gone") == [(T + 2 * HOUR, "down")]
+    await apply(engine, [report(6, T + 90 * HOUR + 1, gone="idle")], history_s=3 * HOUR)
+    assert await history(database, "gone") == [(T + 90 * HOUR + 1, "idle")]
+
+
+async def test_events_that_are_no_reports_are_passed_over(engine: AsyncEngine, database: DatabaseSettings) -> None:
+    unreadable = Unreadable(2, T, Refused(reasons.UNREADABLE_EVENT, "x"), "")
+    await apply(engine, [report(1, T, n1="idle"), unreadable, record(3, NodesReported(cluster="fritz", nodes=[]), T)])
+    await apply(engine, [unreadable])
+    assert len(await current(database)) == 1
+
+
+def test_ids_of_nodes_fit_into_json_numbers_and_tell_names_apart() -> None:
+    names = [("a", "bc"), ("ab", "c"), ("", "abc"), ("a\0b", "c"), *(("fritz", f"f{i:04}") for i in range(10_000))]
+    ids = {node_id(cluster, host) for cluster, host in names}
+    assert len(ids) == len(names)
+    assert 0 <= min(ids) <= max(ids) < 2**53
+    assert node_id("fritz", "f0101") == 2_011_772_437_163_332  # for ever
+
+
+@st.composite
+def node_logs(draw: st.DrawFn) -> list[Record]:
+    """Reports of a few nodes over some hours, mostly in order."""
+    at, log = float(T), []
+    for sequence in range(1, draw(st.integers(1, 25)) + 1):
+        at += draw(st.sampled_from([0, 1, 20, 60, 1800, 3600, -30, -4000]))
+        states = draw(st.dictionaries(st.sampled_from(["n1", "n2", "n3"]), st.sampled_from(["idle", "down"]), max_size=3))
+        log.append(report(sequence, at, **states) if states else record(sequence, NodesReported(cluster="fritz", nodes=[]), at))
+    return log
+
+
+async def compare_cuts(database: DatabaseSettings, log: list[Record], sizes: list[int], unchanged_s: int, history_s: int) -> None:
+    async with opened(database) as engine:
+        await apply(engine, *split(log, [1] * len(log)), unchanged_s=unchanged_s, history_s=history_s)
+        expected = await dump(database)
+        for cut, fresh in ((sizes, True), ([], False)):
+            await clear(engine)
+            await apply(engine, *split(log, cut), unchanged_s=unchanged_s, history_s=history_s, fresh=fresh)
+            assert await dump(database) == expected
+
+
+@given(
+    log=node_logs(),
+    sizes=st.lists(st.integers(1, 5), max_size=8),
+    unchanged_s=st.sampled_from([0, 60, 3600]),
+    history_s=st.sampled_from([60, 3600, 10_000]),
+)
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+def test_neither_the_cut_into_batches_nor_restarts_change_the_result(
+    sqlite_template: SqliteTemplate, tmp_path: Path, log: list[Record], sizes: list[int], unchanged_s: int, history_s: int
+) -> None:
+    run_blocking(compare_cuts(sqlite_template.fresh(tmp_path), log, sizes, unchanged_s, history_s))
