@@ -1,4 +1,7 @@
-"""The API's description and a page to try it, which loads nothing from elsewhere."""
+"""The API's description and a page to try it, which loads nothing from elsewhere.
+
+``python -m services.gateway.swagger`` writes the committed description anew.
+"""
 
 import importlib.util
 import mimetypes
@@ -14,6 +17,7 @@ from services.gateway.http.answers import JSON, encode, unknown_path
 from services.gateway.http.openapi import Json, describe
 
 _FILES = frozenset({"swagger-ui.css", "swagger-ui-bundle.js", "swagger-ui-standalone-preset.js", "favicon-32x32.png"})
+COMMITTED = Path(__file__).parent / "openapi.json"
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -77,3 +81,7 @@ def add_to(app: web.Application) -> None:
     app.router.add_get("/swagger/doc.json", doc)
     app.router.add_get("/swagger/start.js", start)
     app.router.add_get("/swagger/{name}", file)
+
+
+if __name__ == "__main__":
+    COMMITTED.write_bytes(document_text())

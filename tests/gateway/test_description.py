@@ -2,19 +2,16 @@
 
 import json
 import re
-from pathlib import Path
 
 from services.gateway.api import GROUPS
 from services.gateway.http.answers import encode
-from services.gateway.swagger import document, document_text
+from services.gateway.swagger import COMMITTED, document, document_text
 from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings
 from tests.gateway.stack import gateway
 
-COMMITTED = Path(__file__).parents[2] / "services" / "gateway" / "openapi.json"
-
 
 def test_the_committed_description_is_the_one_of_the_code() -> None:
-    """`make openapi` writes it anew."""
+    """``python -m services.gateway.swagger`` writes it anew."""
     assert COMMITTED.read_bytes() == document_text()
 
 

@@ -141,9 +141,11 @@ async def test_a_cluster_that_was_just_added_can_start_jobs(sqlite_api: Client, 
     assert (await sqlite_api.post("/api/jobs/start_job/", start_payload(1, cluster="fresh", nodes=["f0101"])))[0] == 201
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT"])
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"x"', b"\xff\xfe", b"null", b'{"jobId":1,"jobId":null}', b"[" * 100_000])
+BAD_BODIES = [b"", b"{", b"[]", b'"x"', b"\xff\xfe", b"null", b'{"jobId":1,"jobId":null}', b"[" * 100_000]
+
+
 @pytest.mark.parametrize("path", ["/api/jobs/start_job/", "/api/jobs/stop_job/", "/api/nodestate/"])
-async def test_a_body_that_is_no_payload_is_400(bodies: Client, method: str, path: str, body: bytes) -> None:
-    status, answer = await bodies.call(method, path, data=body)
-    assert (status, answer["status"]) == (400, "Bad Request")
+async def test_a_body_that_is_no_payload_is_400(bodies: Client, path: str) -> None:
+    answers = {(method, body[:30]): await bodies.call(method, path, data=body) for method in ("POST", "PUT") for body in BAD_BODIES}
+    assert {key: status for key, (status, _) in answers.items() if status != 400} == {}
+    assert {answer["status"] for _, answer in answers.values()} == {"Bad Request"}
