@@ -1,11 +1,27 @@
 """structlog, configured once per process."""
 
+import io
 import logging
 import sys
+from contextlib import suppress
+from typing import TextIO, cast
 
 import structlog
 
 from shared.settings import LogSettings
+
+
+class _StandardError(io.TextIOBase):
+    """Standard error whose failures stop nobody: it may be a file on the disk that is full."""
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            sys.stderr.flush()
 
 
 def configure(settings: LogSettings) -> None:
@@ -25,10 +41,10 @@ def configure(settings: LogSettings) -> None:
     structlog.configure(
         processors=[*shared_steps, structlog.processors.format_exc_info, renderer] if not as_text else [*shared_steps, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _StandardError())),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(_StandardError())
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared_steps, processor=renderer))
     # Libraries speak only when something is wrong: their routine lines are not ours to promise.
     logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)

@@ -2,16 +2,21 @@
 
 import asyncio
 import random
+import resource
 
 import pytest
 
 from shared.settings import DatabaseSettings, NatsSettings
 from tests.faults.conftest import MakeStack
 from tests.support.adapter import load, publish_accepted
+from tests.support.builders import start_line
 from tests.support.databases import dump
+from tests.support.nats import client_of, publish
+from tests.support.processes import ServiceRunner
 from tests.support.rest import rest_jobs, submit
 from tests.support.stack import ALL, Stack
 from tests.support.verdict import settled
+from tests.support.waiting import until
 from tests.support.workload import workload
 
 KILLS = 25  # on each database
@@ -104,3 +109,19 @@ async def test_messages_in_any_order_come_to_the_same(stack: Stack) -> None:
     stack.launch()
     await publish_accepted(stack.nats, plan.again(seed=1))
     await stack.verify(plan)
+
+
+async def test_a_log_that_cannot_be_written_stops_no_service(site: NatsSettings, service: ServiceRunner) -> None:
+    ingest = await service.start("ingest", site)
+    resource.prlimit(ingest.pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+    async with client_of(site) as client:
+        js = client.jetstream()
+        await js.delete_consumer(site.stream("INTAKE"), "ingest")  # something to tell
+        await publish(site, start_line(1))
+
+        async def has_event() -> bool:
+            return (await js.stream_info(site.stream("EVENTS"))).state.last_seq == 1
+
+        await until(has_event, 15)
+    assert await ingest.terminate() == 0
+    assert ingest.log_lines("intake_consumer_lost") == []

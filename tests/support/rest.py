@@ -29,6 +29,15 @@ async def ask(gateway: ServiceProcess, method: str, path: str, body: Any = None)
         return 0, None
 
 
+async def text_of(address: str, path: str) -> tuple[int, str]:
+    """Status and text of one request without a token: ``/healthz``, ``/metrics``."""
+    async with (
+        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_S)) as session,
+        session.get(f"http://{address}{path}") as response,
+    ):
+        return response.status, await response.text()
+
+
 async def ask_until(gateway: ServiceProcess, method: str, path: str, body: Any, accepted: Collection[int], deadline_s: float = 60.0) -> Any:
     """The first answer with an accepted status. No answer and 503 are asked again; anything else is an error."""
     give_up = time.monotonic() + deadline_s
