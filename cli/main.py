@@ -221,6 +221,8 @@ def main() -> None:
     except BrokenPipeError:  # the reader of our output went away
         sys.stderr.close()
         sys.exit(1)
+    except OSError as e:
+        _fail(str(e), 1)
     except ExceptionGroup as e:
         from shared.service import leaves
 

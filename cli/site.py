@@ -13,6 +13,7 @@ import structlog
 from pydantic import SecretStr
 
 from cli.embedded.folder import DataFolder, is_locked, read_running
+from shared.errors import UserError
 from shared.settings import CONFIG_VARIABLE, PREFIX, ArchiveSettings, DatabaseSettings, NatsSettings, load
 
 if TYPE_CHECKING:
@@ -37,8 +38,11 @@ class Site:
 
     @property
     def database(self) -> DatabaseSettings:
+        """Raises UserError when the folder has none."""
         if self.folder is None:
             return load(DatabaseSettings)
+        if not self.folder.database_file.exists():  # opening it would make an empty one
+            raise UserError(f"{self.folder.root} is not the data folder of a site; start one with `jobtide up --data {self.folder.root}`")
         return load(DatabaseSettings, url=SecretStr(self.folder.database_url))
 
     @property

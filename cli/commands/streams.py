@@ -52,8 +52,7 @@ async def _broker_without_services(site: Site) -> AsyncIterator[tuple[Client, Na
 
     if is_locked(site.folder):
         raise UserError(f"a site is running in {site.folder.root}: stop it first, then continue the log, then start it again")
-    if not site.folder.database_file.exists():
-        raise UserError(f"{site.folder.root} is not the data folder of a site")
+    _ = site.database  # a wrong folder is told before anything is started in it
     with locked(site.folder):
         async with own_broker(site.folder.broker, "127.0.0.1:0") as broker:
             nats = load(NatsSettings, url=broker.url)

@@ -142,7 +142,7 @@ class EmbeddedBroker:
                     await self.start()
                     pause.reset()
                     log.info("broker_restarted", url=self.url)
-                except Unavailable as e:
+                except (Unavailable, OSError) as e:
                     log.error("broker_not_restarted", why=str(e))
         finally:
             stopping.cancel()

@@ -69,7 +69,8 @@ def write_whole(path: Path, data: bytes, mode: int = 0o644) -> None:
 
 
 def write_running(folder: DataFolder, running: Running) -> None:
-    write_whole(folder.run_file, orjson.dumps(asdict(running), option=orjson.OPT_INDENT_2) + b"\n")
+    mode = 0o600 if "@" in running.nats else 0o644  # credentials are for the owner alone
+    write_whole(folder.run_file, orjson.dumps(asdict(running), option=orjson.OPT_INDENT_2) + b"\n", mode)
 
 
 def read_running(folder: DataFolder) -> Running:

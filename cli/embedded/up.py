@@ -77,7 +77,13 @@ async def up(options: UpOptions, *, on_ready: Callable[[Running], None], alongsi
 def _running(addresses: Addresses, nats: NatsSettings) -> Running:
     http = addresses.by_service.get("gateway", {}).get("http")
     health = {service: f"http://{said['health']}" for service, said in addresses.by_service.items() if "health" in said}
-    return Running(f"http://{http}" if http else None, nats.url, health, os.getpid())
+    return Running(f"http://{_reachable(http)}" if http else None, nats.url, health, os.getpid())
+
+
+def _reachable(address: str) -> str:
+    """An address to connect to, for one to listen on."""
+    host, _, port = address.rpartition(":")
+    return f"127.0.0.1:{port}" if host in ("0.0.0.0", "::") else address  # noqa: S104 - compared, not bound
 
 
 async def _when(ready: asyncio.Event, stop: asyncio.Event, then: Callable[[], Awaitable[None]]) -> None:
@@ -125,11 +131,16 @@ async def _provision(nats: NatsSettings, stop: asyncio.Event) -> None:
 
 
 async def _migrate(database: DatabaseSettings) -> None:
+    from sqlalchemy.exc import DBAPIError
+
     from shared.database.engine import opened
     from shared.database.migrate import migrate
 
     async with opened(database) as engine:
-        before, after = await migrate(engine)
+        try:
+            before, after = await migrate(engine)
+        except DBAPIError as e:
+            raise UserError(f"{database.url.get_secret_value().removeprefix('sqlite:///')}: {e.orig}") from e
     if before != after:
         log.info("database_migrated", before=before, after=after)
 

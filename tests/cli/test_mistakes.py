@@ -74,6 +74,20 @@ def test_a_folder_without_a_running_site_is_a_mistake(tmp_path: Path, command: l
     assert_user_mistake(jobtide(*command, "--data", tmp_path, text=b"job a=1\n"), "no site runs", str(tmp_path))
 
 
+ON_A_DATABASE = [["rejections"], ["migrate"], ["archive", "retry", "--failed"], ["provision", "--continue-log"]]
+
+
+@pytest.mark.parametrize("command", ON_A_DATABASE, ids=" ".join)
+def test_a_folder_that_is_no_site_is_a_mistake_and_stays_as_it_is(tmp_path: Path, command: list[str]) -> None:
+    assert_user_mistake(jobtide(*command, "--data", tmp_path / "typo"), "not the data folder", str(tmp_path / "typo"))
+    assert not (tmp_path / "typo").exists()
+
+
+def test_a_database_that_is_none_is_a_mistake(tmp_path: Path) -> None:
+    (tmp_path / "jobtide.db").write_text("something else, long enough to be read as the header of a file" * 20)
+    assert_user_mistake(jobtide("up", "--data", tmp_path, "--http", "127.0.0.1:0", "--nats", "127.0.0.1:0"), "jobtide.db")
+
+
 def test_a_broker_that_is_away_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
     done = jobtide("provision", cwd=tmp_path, JOBTIDE_NATS_URL=NO_BROKER)
     assert done.returncode == 1
