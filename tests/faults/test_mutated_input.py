@@ -8,13 +8,19 @@ import psutil
 import pytest
 
 from services.ingest.translate import IntakeSubjects, RawMessage, Translator
-from shared.broker.envelope import Envelope, Recorded, read
+from shared.broker.cursor import log_state, read_from
+from shared.broker.envelope import Envelope, IntakeOrigin, Recorded, read
+from shared.broker.streams import EVENTS, NODES
 from shared.domain import reasons
 from shared.domain.events import IntakeRejected
-from shared.settings import NatsSettings
+from shared.settings import DatabaseSettings, NatsSettings
 from tests.support.builders import start_line
 from tests.support.clusters import sample_clusters
+from tests.support.databases import dump
 from tests.support.mutations import mutated_lines
+from tests.support.nats import client_of, publish
+from tests.support.processes import ServiceRunner
+from tests.support.verdict import settled
 
 LINES = 200_000
 WARM_UP = 40_000
@@ -63,3 +69,50 @@ def test_a_payload_that_is_not_utf8_is_refused() -> None:
     (envelope,) = _translate(translator, 1, start_line(1, user="ali-ce").replace(b"ali-ce", b"ali\xe2ce"))
     assert isinstance(envelope.event, IntakeRejected)
     assert envelope.event.code == reasons.LINE_PROTOCOL
+
+
+THROUGH_THE_BROKER = 6000
+LARGEST = 8 * 1024 * 1024
+
+
+async def _origins(site: NatsSettings) -> set[int]:
+    """The intake sequences of which something stands in the log."""
+    found = set()
+    async with client_of(site) as client:
+        for stream in (EVENTS, NODES):
+            last = (await log_state(client, site.stream(stream))).last_sequence
+            async with read_from(client, site.stream(stream), 1) as cursor:
+                at = 0
+                while at < last:
+                    for record in await cursor.batch(1000):
+                        at = record.sequence
+                        origin = IntakeOrigin.of(record.message_id) if isinstance(record, Recorded) else None
+                        if origin is not None:
+                            found.add(origin.sequence)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+async def test_mutated_messages_come_to_the_same_in_both_databases(
+    service: ServiceRunner, site: NatsSettings, sqlite_database: DatabaseSettings, postgres_database: DatabaseSettings
+) -> None:
+    large = start_line(77, metaData={"jobScript": "x" * (LARGEST - 100_000)})
+    too_large = start_line(78, metaData={"jobScript": "x" * (LARGEST - 1000)})  # the event has more fields, and headers
+    messages = [*mutated_lines(seed=8, count=THROUGH_THE_BROKER), large, too_large]
+    ingest = await service.start("ingest", site)
+    jobstores = [await service.start("jobstore", site, database) for database in (sqlite_database, postgres_database)]
+    for part in (messages[at : at + 500] for at in range(0, len(messages), 500)):
+        await publish(site, *part)
+    for database in (sqlite_database, postgres_database):
+        await settled(site, database)
+
+    expected = {number for number, data in enumerate(messages, start=1) if not _is_blank(data)}
+    assert expected - await _origins(site) == set()
+    for process in (ingest, *jobstores):
+        assert await process.terminate() == 0
+        assert [line for line in process.log_lines() if line["level"] == "error"] == []
+    rows = await dump(sqlite_database)
+    assert len(rows["job"]) > THROUGH_THE_BROKER / 100
+    assert {row[1] for row in rows["job"]} & {77, 78} == {77}
+    assert rows == await dump(postgres_database)

@@ -61,11 +61,12 @@ def private_nats(tmp_path: Path) -> Iterator[NatsServer]:
 
 
 @pytest.fixture
-def nats_settings(nats_server: NatsServer | RunningNats) -> Iterator[NatsSettings]:
+def nats_settings(nats_server: NatsServer | RunningNats, service: ServiceRunner) -> Iterator[NatsSettings]:
     """Streams and subjects that no other test uses, provisioned, without clusters."""
     settings = unique_settings(nats_server.url)
     provision_blocking(settings)
     yield settings
+    service.end_all()  # before what they stand on goes
     forget_blocking(settings)
 
 
@@ -139,10 +140,11 @@ def sqlite_database(sqlite_template: SqliteTemplate, tmp_path: Path) -> Database
 
 
 @pytest.fixture
-def postgres_database(postgres_template: PostgresTemplate) -> Iterator[DatabaseSettings]:
+def postgres_database(postgres_template: PostgresTemplate, service: ServiceRunner) -> Iterator[DatabaseSettings]:
     """A fresh migrated PostgreSQL database."""
     settings = postgres_template.fresh()
     yield settings
+    service.end_all()
     postgres_template.drop(settings)
 
 
