@@ -12,7 +12,7 @@ from rich.console import Console
 from bench.context import SCALES, Bench, opened_bench
 from bench.machine import machine
 from bench.results import Result, RowReport, table
-from bench.rows import archiving, correctness, rate
+from bench.rows import archiving, correctness, embedded, growth, latency, rate, rebuild
 
 OUTPUT = Path("var/bench")
 Row = Callable[[Bench], Awaitable[list[Result]]]
@@ -20,9 +20,14 @@ Row = Callable[[Bench], Awaitable[list[Result]]]
 ROWS: dict[str, tuple[str, Row]] = {
     "rate": ("events per second, monitoring off", rate.unarchived),
     "rate-archived": ("events per second, every job archived", rate.archived),
+    "latency": ("publish to visible at 200 events per second", latency.latency),
     "archiving": ("archived jobs per second", archiving.archiving),
+    "growth": ("events per second with many jobs stored", growth.growth),
     "faultless": ("jobs in a wrong state without a fault", correctness.faultless),
     "faulty": ("jobs in a wrong state after a kill of each service", correctness.faulty),
+    "rebuild": ("rebuild from the log beside a reader", rebuild.rebuild),
+    "memory": ("memory of the embedded site", embedded.memory),
+    "ready": ("start of the embedded site", embedded.ready),
 }
 
 

@@ -15,15 +15,16 @@ DURATION_S = 3600
 START_BYTES = 2048
 JOB_SUBJECT = "cc.job.event"
 SCRIPTS = 256  # different texts
-_WORDS = "srun module load python mpi4py OMP_NUM_THREADS export cd mkdir -p rsync -a --exclude input output restart checkpoint $SLURM_JOB_ID".split()
+_WORDS = "srun module load python mpi4py OMP_NUM_THREADS export cd mkdir -p rsync --exclude input output restart $SLURM_JOB_ID".split()
 
 Kind = Literal["start", "stop"]
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Jobs ``first_job`` and following, each started and stopped; ``lag`` jobs are open at once.
+    """Jobs ``first_job`` and following, each started and stopped; ``lag`` jobs are open at once (or all, if they are fewer).
 
+    So a stop comes long after its start has been committed, as on a site; in one batch the two would be one write.
     Job number i starts at ``FIRST_START + i``: start times are unique and grow, which the rows rely on.
     """
 
@@ -31,7 +32,7 @@ class Load:
     monitoring_status: int = 0
     first_job: int = 1
     nodes: int = 1
-    lag: int = 200
+    lag: int = 2000
 
     @property
     def events(self) -> int:
@@ -39,11 +40,12 @@ class Load:
 
     def plan(self) -> Iterator[tuple[Kind, int]]:
         """Every event with the job id it is about, in the order of the messages."""
-        for number in range(self.jobs + self.lag):
+        lag = min(self.lag, self.jobs)
+        for number in range(self.jobs + lag):
             if number < self.jobs:
                 yield "start", self.first_job + number
-            if self.lag <= number:
-                yield "stop", self.first_job + number - self.lag
+            if lag <= number:
+                yield "stop", self.first_job + number - lag
 
     def messages(self) -> Iterator[bytes]:
         for kind, job_id in self.plan():

@@ -14,8 +14,7 @@ from bench.support.metric_store import metric_store
 from bench.support.servers import ENGINES, Engine
 from bench.support.site import EVENT_PATH, prepared_site
 from bench.support.usage import cpu_seconds, per_event_us
-from shared.archive import is_complete, job_directories, read_data_file
-from shared.archive.reader import data_file
+from shared.archive import data_file, is_complete, job_directories, job_path_of, read_data_file
 
 NODES = 4
 
@@ -46,7 +45,12 @@ async def _measure(bench: Bench, load: Load, engine: Engine, *, with_data: bool)
         used = per_event_us(before, cpu_seconds(site), load.jobs)
         _expect_complete(site.archive, load.jobs, with_data=with_data)
     what = f"archived jobs, {NODES} nodes, {METRICS} metrics, 1 h at 60 s" if with_data else "archived jobs without metric data"
-    details = {"jobs": load.jobs, "seconds": seconds, "cpu_us_per_job": used, "fsync": "as the archiver does it, on the disk of the temporary folder"}
+    details = {
+        "jobs": load.jobs,
+        "seconds": seconds,
+        "cpu_us_per_job": used,
+        "fsync": "as the archiver does it, on the disk of the temporary folder",
+    }
     target, compared = (Target(100), "not above 75") if with_data else (Target(400), "75")
     return Result(what, load.jobs / seconds, "jobs/s", site.setting, target, compared, details)
 
@@ -54,7 +58,7 @@ async def _measure(bench: Bench, load: Load, engine: Engine, *, with_data: bool)
 def _expect_complete(archive: Path, jobs: int, *, with_data: bool) -> None:
     """Raises ValueError: a fast archiver that leaves something out is no archiver."""
     entries = list(job_directories(archive))
-    incomplete = [entry for entry in entries if not is_complete(entry)]
+    incomplete = [entry for entry in entries if not is_complete(archive, job_path_of(archive, entry))]
     if len(entries) != jobs or incomplete:
         raise ValueError(f"the archive has {len(entries)} entries of {jobs}, {len(incomplete)} of them incomplete")
     if with_data:

@@ -1,16 +1,13 @@
 """Events per second, from publish to visible in the database; without archiving, and with every job archived."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 from bench.context import Bench
 from bench.load.lines import Load
 from bench.results import Result, Target
+from bench.rows.sites import MODES, site_of
 from bench.support.database import reading
 from bench.support.drain import ARCHIVED, wait_archived
 from bench.support.flow import send
-from bench.support.servers import ENGINES, Engine
-from bench.support.site import ALL_SERVICES, EVENT_PATH, Site, embedded_site, separate_site
+from bench.support.site import ALL_SERVICES, EVENT_PATH
 
 SEPARATE = Target(8000)
 EMBEDDED = Target(6000)
@@ -18,25 +15,12 @@ CC_BACKEND = "985 (starts alone 4,500, stops alone 690)"
 CC_BACKEND_ARCHIVING = "150"
 _WARM_UP = 250  # jobs: connections are open, code is compiled, tables are not empty
 
-MODES: tuple[tuple[str, Engine], ...] = (*(("separate", engine) for engine in ENGINES), ("embedded", "sqlite"))
-
-
-@asynccontextmanager
-async def _site(bench: Bench, mode: str, engine: Engine, services: tuple[str, ...]) -> AsyncIterator[Site]:
-    with bench.folder() as folder:
-        if mode == "embedded":
-            async with embedded_site(folder) as site:
-                yield site
-        else:
-            async with separate_site(bench.databases, engine, folder, services) as site:
-                yield site
-
 
 async def unarchived(bench: Bench) -> list[Result]:
     """Monitoring off."""
     results = []
     for mode, engine in MODES:
-        async with _site(bench, mode, engine, EVENT_PATH) as site:
+        async with site_of(bench, mode, engine, EVENT_PATH) as site:
             with bench.folder() as scratch:
                 await send(site, Load(_WARM_UP), scratch)
                 load = Load(bench.scale.rate, first_job=_WARM_UP + 1)
@@ -67,7 +51,7 @@ async def archived(bench: Bench) -> list[Result]:
     """Every job goes into the archive, with metadata only."""
     results = []
     for mode, engine in MODES:
-        async with _site(bench, mode, engine, ALL_SERVICES) as site:
+        async with site_of(bench, mode, engine, ALL_SERVICES) as site:
             with bench.folder() as scratch:
                 await send(site, Load(_WARM_UP, monitoring_status=1), scratch)
                 load = Load(bench.scale.archived, first_job=_WARM_UP + 1, monitoring_status=1)

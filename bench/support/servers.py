@@ -9,7 +9,6 @@ import asyncpg
 from pydantic import SecretStr
 from sqlalchemy.engine import make_url
 
-from shared.database.migrate import migrate_blocking
 from shared.settings import DatabaseSettings
 from tests.support.postgres import PostgresServer
 
@@ -24,13 +23,8 @@ class Databases:
         self._server: PostgresServer | None = None
         self._numbers = itertools.count(1)
 
-    async def fresh(self, engine: Engine, folder: Path) -> DatabaseSettings:
-        """An empty database with the schema."""
-        settings = await self.empty(engine, folder)
-        await asyncio.to_thread(migrate_blocking, settings)
-        return settings
-
     async def empty(self, engine: Engine, folder: Path) -> DatabaseSettings:
+        """A database without any table."""
         if engine == "sqlite":
             return DatabaseSettings(url=SecretStr(f"sqlite:///{folder / 'jobtide.db'}"))
         if self._server is None:

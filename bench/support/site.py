@@ -11,16 +11,21 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from nats.aio.client import Client
+
 from bench.support.cluster import cluster_text
+from bench.support.seed import begin_log_after, seed_database, seed_log
 from bench.support.servers import Databases, Engine
+from cli.embedded.broker import own_broker
 from cli.embedded.folder import DataFolder, read_running
 from cli.keys import generate, read_keys, sign_token
 from shared.broker.clusters import add_cluster
 from shared.broker.streams import provision
+from shared.database.migrate import migrate_blocking
 from shared.errors import UserError
 from shared.settings import PREFIX, ArchiveSettings, DatabaseSettings, NatsSettings
 from tests.support.nats import NatsServer, client_of
-from tests.support.processes import REPOSITORY, ServiceProcess, ServiceRunner
+from tests.support.processes import REPOSITORY, ServiceProcess, ServiceRunner, environment
 from tests.support.programs import end
 from tests.support.waiting import until
 
@@ -62,13 +67,17 @@ class PreparedSite:
         self._runner = ServiceRunner(folder)
         self._started: dict[str, ServiceProcess] = {}
         self.nats, self.database, self.engine, self.archive = nats, database, engine, folder / "archive"
+        self._groups = [nats, database, ArchiveSettings(path=self.archive)]
+
+    def environment(self) -> dict[str, str]:
+        """Of a command that talks to this site."""
+        return inherited() | environment(self._groups)
 
     async def start(self, *names: str, **variables: str) -> Site:
         """Start these services too; ``variables`` are whole names of settings. Returns when all are up."""
         for name in names:
-            groups = [self.nats, self.database, ArchiveSettings(path=self.archive)]
             given = {f"{PREFIX}GATEWAY_JWT_PUBLIC_KEY": self._keys.public} | variables
-            self._started[name] = self._runner.prepare(name, *groups, **given)
+            self._started[name] = self._runner.prepare(name, *self._groups, **given)
             self._started[name].launch()
         for name in names:
             await self._started[name].up(UP_S)
@@ -90,12 +99,14 @@ class PreparedSite:
 
 
 @asynccontextmanager
-async def prepared_site(databases: Databases, engine: Engine, folder: Path, database: DatabaseSettings | None = None) -> AsyncIterator[PreparedSite]:
-    """Everything but services. ``database`` is one that was seeded; without it a fresh one is made."""
+async def prepared_site(
+    databases: Databases, engine: Engine, folder: Path, *, stored: int = 0, logged: bool = False
+) -> AsyncIterator[PreparedSite]:
+    """Everything but services. ``stored`` jobs are in the database; ``logged``: in the log too."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "nats").mkdir()
     server = NatsServer(folder / "nats")
-    own = database or await databases.fresh(engine, folder)
+    own = await databases.empty(engine, folder)
     site = None
     try:
         await asyncio.to_thread(server.start)
@@ -103,6 +114,7 @@ async def prepared_site(databases: Databases, engine: Engine, folder: Path, data
         async with client_of(nats) as client:
             await provision(client, nats)
             await add_cluster(client, nats, cluster_text())
+            await _fill(client, nats, own, stored, logged=logged)
         site = PreparedSite(server, nats, own, engine, folder)
         yield site
     finally:
@@ -110,6 +122,24 @@ async def prepared_site(databases: Databases, engine: Engine, folder: Path, data
             site.end()
         server.kill()
         await databases.drop(own)
+
+
+async def _fill(client: Client, nats: NatsSettings, database: DatabaseSettings, jobs: int, *, logged: bool) -> None:
+    if not jobs:
+        await asyncio.to_thread(migrate_blocking, database)
+        return
+    created = await seed_log(client, nats, jobs) if logged else await begin_log_after(client, nats, 2 * jobs)
+    await seed_database(database, jobs, created)
+
+
+async def seed_embedded(folder: Path, jobs: int) -> None:
+    """A data folder as a run of `jobtide up` leaves it, with so many finished jobs in database and log."""
+    data = DataFolder(folder)
+    async with own_broker(data.broker, "127.0.0.1:0") as broker:
+        nats = NatsSettings(url=broker.url)
+        async with client_of(nats) as client:
+            await provision(client, nats)
+            await _fill(client, nats, DatabaseSettings.model_validate({"url": data.database_url}), jobs, logged=True)
 
 
 @asynccontextmanager
@@ -148,14 +178,18 @@ async def embedded_site(folder: Path, **variables: str) -> AsyncIterator[Site]:
 def launch_embedded(data: DataFolder, variables: Mapping[str, str] | None = None) -> tuple[subprocess.Popen[bytes], float]:
     """The process, and when it was started, Unix seconds."""
     data.root.mkdir(parents=True, exist_ok=True)
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     command = [sys.executable, "-m", "cli.main", "up", "--data", str(data.root), "--http", "127.0.0.1:0", "--nats", "127.0.0.1:0"]
     with (data.root / "up.log").open("ab") as log:
         started = time.time()
         process = subprocess.Popen(
-            command, env=inherited | dict(variables or {}), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=REPOSITORY
+            command, env=inherited() | dict(variables or {}), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=REPOSITORY
         )
     return process, started
+
+
+def inherited() -> dict[str, str]:
+    """The environment without any setting of ours."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
 
 
 def is_running(data: DataFolder, process: subprocess.Popen[bytes]) -> bool:

@@ -1,5 +1,6 @@
 """What processes use: memory, and processor time, which other work on the machine does not change."""
 
+import resource
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -36,3 +37,9 @@ def _cpu(pid: int) -> float:
 def per_event_us(before: Mapping[str, float], after: Mapping[str, float], events: int) -> dict[str, float]:
     """Processor time of each process, microseconds per event."""
     return {name: round((after[name] - before[name]) / events * 1e6, 1) for name in after}
+
+
+def of_ended_children() -> float:
+    """Processor time of all child processes that have ended, seconds."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

@@ -1,0 +1,213 @@
+"""Filling a database and a log with finished jobs, without going through the services.
+
+Both hold the same events at the same sequences. Between a job's start and its stop are thousands of other events.
+"""
+
+import asyncio
+import json
+import socket
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+from urllib.parse import urlsplit
+
+import asyncpg
+from nats.aio.client import Client
+from sqlalchemy.engine import make_url
+from sqlalchemy.schema import CreateIndex, DropIndex
+
+from bench.load.lines import DURATION_S, FIRST_START, SCRIPTS, Kind, Load, job_script, start_payload
+from bench.support.cluster import CLUSTER
+from shared.broker.envelope import MESSAGE_ID, Envelope
+from shared.broker.streams import EVENTS, identity, stream_configs
+from shared.database.migrate import migrate_blocking
+from shared.database.tables import tables
+from shared.domain.events import JobStarted, JobStopped
+from shared.domain.payloads import Resource
+from shared.domain.values import JobState
+from shared.settings import DatabaseSettings, NatsSettings
+
+SCRIPT_LENGTH = 1300
+_CHUNK = 20_000
+_LAG = 5000  # jobs
+_WINDOW = 2000  # messages on the way to the broker: below what it queues for a stream
+_MARK = 9_000_000_000_000_001
+_TIME = datetime(2025, 10, 9, 8, 0, tzinfo=UTC)
+
+_COLUMNS = (
+    "id job_id cluster subcluster submit_time start_time hpc_user project cluster_partition array_job_id duration walltime job_state "
+    "meta_data resources num_nodes num_hwthreads num_acc smt shared monitoring_status energy energy_footprint footprint "
+    "requested_memory statistics stop_seq is_overdue"
+).split()
+
+
+def _order(jobs: int) -> Iterator[tuple[Kind, int]]:
+    return Load(jobs, lag=_LAG).plan()
+
+
+def _sequences(jobs: int, number: int) -> tuple[int, int]:
+    """Of the start and of the stop of job ``number``, counted from 1, as ``_order`` has them."""
+    lag, place = min(_LAG, jobs), number - 1
+    start = place + 1 if place < lag else lag + 2 * (place - lag) + 1
+    stop = lag + 2 * place + 2 if place + lag < jobs else jobs + place + 1
+    return start, stop
+
+
+def _rows(jobs: int, first: int, last: int) -> Iterator[tuple[Any, ...]]:
+    for number in range(first, last):
+        start, stop = _sequences(jobs, number)
+        payload = start_payload(number, monitoring_status=0, nodes=1, script_length=SCRIPT_LENGTH)
+        resources = json.dumps(payload["resources"], separators=(",", ":"))
+        yield (
+            start, number, CLUSTER, "main", 0, payload["startTime"], payload["user"], payload["project"], "main", 0, DURATION_S, 86_400,
+            "completed", json.dumps(payload["metaData"]), resources, 1, 64, 0, 0, "none", 0, 0.0, None, None, 0, None, stop, 0,
+        )  # fmt: skip
+
+
+async def seed_database(settings: DatabaseSettings, jobs: int, stream_created: str) -> None:
+    """Make the schema and fill it; ``stream_created`` is the identity of the log that the position counts in."""
+    await asyncio.to_thread(migrate_blocking, settings)
+    url = make_url(settings.url.get_secret_value())
+    position = ("EVENTS", 2 * jobs, stream_created, _TIME.timestamp())
+    if url.get_backend_name() == "sqlite":
+        assert url.database is not None
+        await asyncio.to_thread(_seed_sqlite, url.database, jobs, position)
+    else:
+        await _seed_postgres(url.set(drivername="postgresql").render_as_string(hide_password=False), jobs, position)
+
+
+def _chunks(jobs: int) -> Iterator[Iterator[tuple[Any, ...]]]:
+    for first in range(1, jobs + 1, _CHUNK):
+        yield _rows(jobs, first, min(first + _CHUNK, jobs + 1))
+
+
+def _seed_sqlite(file: str, jobs: int, position: tuple[Any, ...]) -> None:
+    connection = sqlite3.connect(file, isolation_level=None)
+    connection.execute("PRAGMA synchronous=OFF")
+    connection.execute("BEGIN")
+    for index in tables.job.indexes:
+        connection.execute(str(DropIndex(index)))
+    insert = f"INSERT INTO job ({','.join(_COLUMNS)}) VALUES ({','.join('?' * len(_COLUMNS))})"
+    for chunk in _chunks(jobs):
+        connection.executemany(insert, chunk)
+    for index in tables.job.indexes:
+        connection.execute(str(CreateIndex(index).compile(dialect=_sqlite())))
+    connection.execute("INSERT INTO position VALUES (?, ?, ?, ?)", position)
+    connection.execute("COMMIT")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+
+
+def _sqlite() -> Any:
+    from sqlalchemy.dialects import sqlite
+
+    return sqlite.dialect()
+
+
+async def _seed_postgres(url: str, jobs: int, position: tuple[Any, ...]) -> None:
+    connection = await asyncpg.connect(url, timeout=10)
+    try:
+        for chunk in _chunks(jobs):
+            await connection.copy_records_to_table("job", records=list(chunk), columns=_COLUMNS, timeout=600)
+        await connection.execute("INSERT INTO position VALUES ($1, $2, $3, $4)", *position)
+        await connection.execute("VACUUM ANALYZE job", timeout=600)
+    finally:
+        await connection.close(timeout=10)
+
+
+async def begin_log_after(client: Client, nats: NatsSettings, sequence: int) -> str:
+    """Make the log anew, so that its next event gets the sequence behind this one; returns its identity."""
+    streams = client.jetstream(timeout=10)
+    config = next(config for config in stream_configs(nats) if config.name == nats.stream(EVENTS))
+    await streams.delete_stream(nats.stream(EVENTS))
+    return identity(await streams.add_stream(config.evolve(first_seq=sequence + 1)))
+
+
+async def seed_log(client: Client, nats: NatsSettings, jobs: int) -> str:
+    """Fill the empty log with the events of the jobs; returns its identity. Raises RuntimeError when some are missing."""
+    await asyncio.to_thread(_publish_raw, nats.url, nats.prefix, jobs)
+    info = await client.jetstream(timeout=30).stream_info(nats.stream(EVENTS))
+    if info.state.last_seq != 2 * jobs:
+        raise RuntimeError(f"the log ends at {info.state.last_seq} instead of {2 * jobs}")
+    return identity(info)
+
+
+def _publish_raw(url: str, prefix: str, jobs: int) -> None:
+    """Frames of the client protocol over a socket: a client library would take most of an hour of the benchmark's time."""
+    address = urlsplit(url)
+    with socket.create_connection((address.hostname or "127.0.0.1", address.port or 4222), timeout=60) as connection:
+        connection.sendall(b'CONNECT {"verbose":false,"headers":true}\r\nSUB bench.window 1\r\n')
+        frames: list[bytes] = []
+        for place, (kind, number) in enumerate(_order(jobs), 1):
+            frames.append(_start_frame(prefix, number) if kind == "start" else _stop_frame(prefix, number))
+            if len(frames) == _WINDOW or place == 2 * jobs:
+                verb, subject, rest = frames[-1].split(b" ", 2)
+                frames[-1] = b" ".join([verb, subject, b"bench.window", rest])  # only the last one is acknowledged by the stream
+                connection.sendall(b"".join(frames))
+                _await_message(connection)
+                frames = []
+
+
+def _await_message(connection: socket.socket) -> None:
+    received = b""
+    while b"MSG bench.window" not in received or not received.endswith(b"\r\n"):
+        part = connection.recv(65_536)
+        if not part:
+            raise RuntimeError("the broker closed the connection")
+        if b"PING\r\n" in part:
+            connection.sendall(b"PONG\r\n")
+        received += part
+
+
+@cache
+def _start_template(prefix: str, variant: int) -> tuple[bytes, bytes]:
+    """The frame's head, and headers with body; numbers stand where those of the job come."""
+    event = JobStarted(
+        job_id=_MARK,
+        cluster=CLUSTER,
+        sub_cluster="main",
+        user=f"user{_MARK}",
+        start_time=_MARK + 1,
+        resources=[Resource(hostname=f"b{_MARK}")],
+        num_nodes=1,
+        partition="main",
+        project=f"project{_MARK}",
+        walltime=86_400,
+        num_hwthreads=64,
+        monitoring_status=0,
+        meta_data={"jobName": f"run{_MARK}", "jobScript": job_script(_MARK - _MARK % SCRIPTS + variant, SCRIPT_LENGTH)},
+    )
+    return _template(prefix, Envelope(event, "", "/bench", _TIME))
+
+
+@cache
+def _stop_template(prefix: str) -> tuple[bytes, bytes]:
+    event = JobStopped(job_id=_MARK, cluster=CLUSTER, start_time=_MARK + 1, stop_time=_MARK + 2, job_state=JobState.COMPLETED)
+    return _template(prefix, Envelope(event, "", "/bench", _TIME))
+
+
+def _template(prefix: str, envelope: Envelope) -> tuple[bytes, bytes]:
+    # Without message ids: the broker would keep them all in memory, which a log of the past does not.
+    headers = "".join(f"{name}: {value}\r\n" for name, value in envelope.headers().items() if name != MESSAGE_ID)
+    return f"HPUB {envelope.subject(prefix)}".encode(), f"NATS/1.0\r\n{headers}\r\n".encode() + b"\0" + envelope.body()
+
+
+def _frame(template: tuple[bytes, bytes], number: int) -> bytes:
+    head, content = template
+    headers, _, body = content.partition(b"\0")
+    start = FIRST_START + number
+    for mark, text in ((_MARK + 2, start + DURATION_S), (_MARK + 1, start)):
+        body = body.replace(b"%d" % mark, b"%d" % text)
+    body = body.replace(b"user%d" % _MARK, b"user%02d" % (number % 97)).replace(b"project%d" % _MARK, b"project%02d" % (number % 23))
+    body = body.replace(b'"b%d"' % _MARK, b'"b%04d"' % (number % 512)).replace(b"%d" % _MARK, b"%d" % number)
+    return b"%s %d %d\r\n%s%s\r\n" % (head, len(headers), len(headers) + len(body), headers, body)
+
+
+def _start_frame(prefix: str, number: int) -> bytes:
+    return _frame(_start_template(prefix, number % SCRIPTS), number)
+
+
+def _stop_frame(prefix: str, number: int) -> bytes:
+    return _frame(_stop_template(prefix), number)
