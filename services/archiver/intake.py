@@ -14,9 +14,10 @@ from services.archiver.position import PositionWatch
 from services.archiver.queue import Delivery, WorkQueue
 from services.archiver.settings import Settings
 from services.archiver.work import Work
-from shared.backoff import Backoff
+from shared.backoff import Backoff, sleep_unless
 from shared.broker.clusters import ClusterDirectory
 from shared.broker.envelope import Recorded
+from shared.broker.streams import EVENTS
 from shared.domain.events import JobArchiveRequested, JobMetadataEdited, JobStopped, JobTagged, JobUntagged
 from shared.errors import ConsumerLost, Unavailable
 
@@ -26,6 +27,8 @@ POSITION_WAIT_S = 5.0  # at a time; the events stay in hand, and are kept from b
 BEHIND_PAUSE_S = 5.0  # events are handed back for so long when jobstore did not reach them
 BUSY_PAUSE_S = 2.0
 NUMBERS_S = 5.0
+GIVE_WAY_S = 0.5
+GIVE_WAY_TURNS = 20  # then one batch is taken all the same
 
 
 class Intake:
@@ -80,6 +83,7 @@ class Intake:
         if room <= 0:
             await self._pipeline.wait_for_change(1.0)
             return
+        await self._give_way(stop)
         deliveries = await self._queue.fetch(min(room, self._settings.archiver.batch))
         if not deliveries:
             return
@@ -92,6 +96,17 @@ class Intake:
             await self._hand_back(deliveries, BEHIND_PAUSE_S)
             raise
         await self._dispatch(deliveries, found)
+
+    async def _give_way(self, stop: asyncio.Event) -> None:
+        """Events go before archiving: wait while jobstore is far behind and moving, but never for long."""
+        most = self._settings.archiver.gives_way_from
+        seen = -1
+        for _ in range(GIVE_WAY_TURNS if most else 0):
+            now = (await self._reader.position(EVENTS)).sequence
+            if now == seen or await self._queue.last_sequence() - now < most or await sleep_unless(stop, GIVE_WAY_S):
+                return
+            self._tick()
+            seen = now
 
     async def _observe(self) -> None:
         if time.monotonic() - self._numbers_at < NUMBERS_S:

@@ -120,6 +120,10 @@ class WorkQueue:
         record = read(metadata.sequence.stream, message.headers, message.data, metadata.timestamp)
         return Delivery(message, record, metadata.num_delivered or 1, self.stream_created)
 
+    async def last_sequence(self) -> int:
+        """Of the whole stream. Raises Unavailable."""
+        return (await log_state(self._client, self._durable.stream)).last_sequence
+
     async def info(self) -> ConsumerInfo:
         """Raises Unavailable or ConsumerLost."""
         try:

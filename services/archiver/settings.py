@@ -35,6 +35,9 @@ class ArchiverSettings(SettingsGroup):
     )
     grace_s: float = Field(10.0, ge=0, le=300, description="Time to finish what is in hand at a stop, seconds; the rest is handed back.")
     finest_scope_nodes: int = Field(8, ge=0, le=10_000, description="Jobs with more nodes are archived without data below the node.")
+    gives_way_from: int = Field(
+        2000, ge=0, description="Archiving pauses while jobstore is so many events behind and catching up; 0: never."
+    )
     nice: int = Field(10, ge=0, le=19, description="Lowers the priority of an archiver that runs as its own process.")
 
     @model_validator(mode="after")

@@ -7,6 +7,7 @@ journal commits, which is what makes durable writing cheap.
 
 import os
 import shutil
+import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -16,7 +17,9 @@ from uuid import uuid4
 
 from shared.archive.layout import CLUSTER_FILE, DATA_FILE, META_FILE, PACKED_DATA_FILE, TEMPORARY_PREFIX, JobPath, is_directory_name
 
-LEFTOVER_AGE_S = 3600.0  # a temporary folder this old belongs to a process that died
+LEFTOVER_AGE_S = 3600.0  # what is this old belongs to a writer that died, on whatever machine
+_HOST = socket.gethostname()
+_TOKEN = uuid4().hex[:12]  # tells this process from an earlier one with the same number, as in a restarted container
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,7 @@ class _Write:
         parent = self._place.parent
         self.parents += [parent, *_make_directories(self.root, parent)]
         _remove_leftovers(parent)
-        self._temporary = parent / f"{TEMPORARY_PREFIX}{self._place.name}-{uuid4().hex[:12]}"
+        self._temporary = parent / temporary_name(self._place.name)
         self._temporary.mkdir()
         for name, content in self.entry.files:
             (self._temporary / name).write_bytes(content)
@@ -132,6 +135,7 @@ class _Write:
     def settle(self) -> None:
         if not self._replaces:
             return
+        _remove_leftovers(self._place)
         for name, content in self.entry.files:
             if name == META_FILE and self.entry.data is not None:
                 self._drop_other_data()
@@ -160,13 +164,38 @@ def _make_directories(root: Path, directory: Path) -> list[Path]:
     return [folder.parent for folder in missing]
 
 
+def temporary_name(name: str) -> str:
+    """A name beside ``name`` that nobody else uses, and that tells whose it is."""
+    return f"{TEMPORARY_PREFIX}{name}-{uuid4().hex[:8]}@{_HOST}@{os.getpid()}@{_TOKEN}"
+
+
 def _remove_leftovers(parent: Path) -> None:
+    """Remove the temporary files and folders of writers that died."""
     with os.scandir(parent) as found:
-        for entry in found:
-            if entry.name.startswith(TEMPORARY_PREFIX):
-                with suppress(OSError):
-                    if time.time() - entry.stat(follow_symlinks=False).st_mtime > LEFTOVER_AGE_S:
-                        shutil.rmtree(entry.path, ignore_errors=True)
+        leftovers = [entry for entry in found if entry.name.startswith(TEMPORARY_PREFIX)]
+    for entry in leftovers:
+        with suppress(OSError):
+            if _is_dead(entry.name) or time.time() - entry.stat(follow_symlinks=False).st_mtime > LEFTOVER_AGE_S:
+                if entry.is_dir(follow_symlinks=False):
+                    shutil.rmtree(entry.path, ignore_errors=True)
+                else:
+                    Path(entry.path).unlink()
+
+
+def _is_dead(name: str) -> bool:
+    """Whether the writer of this temporary name ran here and does not any more."""
+    _, *owner = name.rsplit("@", 3)
+    if len(owner) != 3 or owner[0] != _HOST or not owner[1].isdigit():
+        return False
+    if owner[1] == str(os.getpid()):
+        return owner[2] != _TOKEN
+    try:
+        os.kill(int(owner[1]), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _replace_file(place: Path, content: bytes) -> None:
@@ -174,7 +203,7 @@ def _replace_file(place: Path, content: bytes) -> None:
     with suppress(FileNotFoundError):
         if place.read_bytes() == content:
             return
-    temporary = place.with_name(f"{TEMPORARY_PREFIX}{place.name}-{uuid4().hex[:12]}")
+    temporary = place.with_name(temporary_name(place.name))
     try:
         temporary.write_bytes(content)
         _flush_file(temporary)

@@ -97,6 +97,19 @@ def test_what_a_dead_writer_left_is_removed_by_the_next_one(tmp_path: Path, monk
     assert temporary(tmp_path) == []
 
 
+def test_the_next_write_of_a_job_removes_what_a_killed_one_left(tmp_path: Path) -> None:
+    code = "import os, sys; from shared.archive.writer import temporary_name; print(temporary_name('5'))"
+    dead = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+    place = entry(1).path.under(tmp_path)
+    (place.parent / dead).mkdir(parents=True)
+    (place.parent / module.temporary_name("5")).mkdir()
+    assert write_entries(tmp_path, [entry(1)]) == [None]
+    assert [path.name == dead for path in temporary(tmp_path)] == [False]
+    (place / dead).write_bytes(b"half a file")
+    assert write_entries(tmp_path, [entry(1)]) == [None]
+    assert [path.name for path in place.iterdir() if path.name.startswith(TEMPORARY_PREFIX)] == []
+
+
 def test_two_writers_of_the_same_job_end_in_one_entry(tmp_path: Path) -> None:
     start = threading.Barrier(2)
     errors: list[Exception | None] = []
