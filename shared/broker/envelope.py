@@ -30,7 +30,7 @@ class Envelope:
 
     def subject(self, prefix: str) -> str:
         """``<prefix>.job.started.<cluster>``; events that belong to no cluster have no last token."""
-        if not self.event.name.startswith(("job.", "node.")):
+        if not belongs_to_cluster(self.event.name):
             return f"{prefix}.{self.event.name}"
         return f"{prefix}.{self.event.name}.{subject_token(self.event.subject_cluster)}"
 
@@ -52,6 +52,11 @@ class Envelope:
 
     def body(self) -> bytes:
         return encode(self.event)
+
+
+def belongs_to_cluster(event_name: str) -> bool:
+    """Whether the subject of such events ends with a token for the cluster."""
+    return event_name.startswith(("job.", "node."))
 
 
 @dataclass(frozen=True, slots=True)

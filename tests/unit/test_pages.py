@@ -1,0 +1,60 @@
+"""Generated files of docs/ are those that the code generates."""
+
+import json
+import re
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from shared.asyncapi import document
+from shared.domain import reasons
+from shared.domain.events import EVENT_TYPES
+from shared.pages import PAGES
+from tests.support.clusters import DATA
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_generated_page_is_up_to_date(name: str) -> None:
+    """Bring it up to date with ``python -m shared.pages docs``."""
+    assert (DOCS / name).read_text(encoding="utf-8") == PAGES[name]()
+
+
+def test_every_code_is_listed_once() -> None:
+    codes = [value for name, value in vars(reasons).items() if name.isupper() and isinstance(value, str)]
+    assert sorted(codes) == sorted(reasons.REASONS)
+    assert len(set(codes)) == len(codes)
+    assert all(re.fullmatch(r"[a-z_]+", code) for code in codes)
+
+
+def test_schemas_are_json_schemas_without_loose_ends() -> None:
+    schemas = document()["components"]["schemas"]
+    for schema in schemas.values():
+        jsonschema.Draft202012Validator.check_schema(schema)
+    text = json.dumps(document())
+    for reference in set(re.findall(r'"\$ref": "#/([^"]+)"', text)):
+        found = document()
+        for step in reference.split("/"):
+            found = found[step]
+        assert found
+
+
+@pytest.mark.parametrize("name", EVENT_TYPES)
+def test_the_description_of_an_event_fits_an_event(name: str) -> None:
+    description = document()
+    stored = json.loads((DATA / "events" / f"{name}.v1.json").read_text(encoding="utf-8"))
+    for schema, instance in ((EVENT_TYPES[name].__name__, stored["body"]), ("Headers", stored["headers"])):
+        whole = {"$ref": f"#/components/schemas/{schema}", "components": description["components"]}
+        jsonschema.Draft202012Validator(whole).validate(instance)
+    address = description["channels"][name]["address"]
+    assert re.fullmatch(re.sub(r"\\{\w+\\}", r"[^.]+", re.escape(address)), stored["subject"])
+    assert description["components"]["messages"][name]["name"] == stored["headers"]["ce-type"]
+    assert set(stored["headers"]) == set(description["components"]["schemas"]["Headers"]["properties"])
+
+
+def test_docs_name_every_event_and_header() -> None:
+    text = (DOCS / "events.md").read_text(encoding="utf-8")
+    headers = document()["components"]["schemas"]["Headers"]["properties"]
+    assert [name for name in [*EVENT_TYPES, *headers] if f"`{name}`" not in text] == []
