@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.gateway.models import Answer
+from services.gateway.queries.filters import in_state
 from shared.broker.streams import EVENTS, INTAKE, NODES
 from shared.database.engine import transaction
 from shared.database.tables import tables
@@ -48,10 +49,10 @@ class SiteStatus(Answer):
 
 async def site_status(client: Client | None, nats: NatsSettings, engine: AsyncEngine) -> SiteStatus:
     """``client`` is None while the broker is away. Raises Unavailable when the database is."""
-    job, position = tables.job.c, tables.position.c
+    position = tables.position.c
     async with transaction(engine) as connection:
         positions: dict[str, int] = {row[0]: row[1] for row in await connection.execute(select(position.stream, position.sequence))}
-        running = await connection.scalar(select(func.count()).where(job.job_state == JobState.RUNNING))
+        running = await connection.scalar(select(func.count()).select_from(tables.job).where(in_state(JobState.RUNNING)))
         parked = await connection.scalar(select(func.count()).select_from(tables.parked_stop))
         rejections = await connection.scalar(select(func.count()).select_from(tables.rejection))
     broker, streams = "the broker is away", []
