@@ -2,18 +2,22 @@
 
 import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import jsonschema
 import pytest
 
+from services.ingest.translate import IntakeSubjects, RawMessage, Translator
 from shared.asyncapi import document
 from shared.domain import reasons
 from shared.domain.events import EVENT_TYPES
 from shared.pages import PAGES
-from tests.support.clusters import DATA
+from shared.settings import NatsSettings
+from tests.support.clusters import DATA, sample_clusters
 
 DOCS = Path(__file__).parents[2] / "docs"
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -58,3 +62,12 @@ def test_docs_name_every_event_and_header() -> None:
     text = (DOCS / "events.md").read_text(encoding="utf-8")
     headers = document()["components"]["schemas"]["Headers"]["properties"]
     assert [name for name in [*EVENT_TYPES, *headers] if f"`{name}`" not in text] == []
+
+
+@pytest.mark.parametrize(("kind", "subject"), [("job", "cc.job.event"), ("node", "cc.node.state")])
+def test_the_lines_in_the_docs_become_events(kind: str, subject: str) -> None:
+    text = (DOCS / "events.md").read_text(encoding="utf-8")
+    blocks = re.findall(rf"^```lp {kind}\n(.*?)^```$", text, flags=re.DOTALL | re.MULTILINE)
+    translator = Translator(IntakeSubjects(NatsSettings()), sample_clusters(), 1024 * 1024)
+    names = [e.event.name for block in blocks for e in translator.translate(RawMessage(subject, block.encode(), "INTAKE", 1, NOW))]
+    assert names == {"job": ["job.started", "job.stopped"], "node": ["node.reported"]}[kind]
