@@ -91,7 +91,7 @@ def cluster_list(data: Data = None) -> None:
 def publish(
     path: Annotated[Path, typer.Argument(metavar="FILE|-", help="Line protocol; - reads standard input.", allow_dash=True)],
     data: Data = None,
-    chunks: Annotated[bool, typer.Option("--chunks", help="As many lines per message as the broker takes, instead of one.")] = False,
+    chunks: Annotated[bool, typer.Option("--chunks", help="Many lines per message (half a MiB), instead of one.")] = False,
     subject: Annotated[str | None, typer.Option("--subject", help="One subject for all lines, instead of the measurement's.")] = None,
 ) -> None:
     """Publish lines of line protocol to the intake; ends when the broker has stored them all."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
@@ -14,7 +14,9 @@ from shared.backoff import Backoff
 from shared.broker.envelope import MESSAGE_ID
 from shared.errors import Unavailable, UserError
 
-IN_FLIGHT = 500
+IN_FLIGHT = 500  # messages, and
+IN_FLIGHT_BYTES = 16 * 1024 * 1024  # bytes, that wait for their acknowledgements at once
+HEADER_BYTES = 256  # counted by the broker as part of the payload
 ACK_TIMEOUT_S = 5.0
 TRIES = 5
 
@@ -33,8 +35,8 @@ class RawPublisher:
         Raises UserError when no stream captures a subject or a message is too large, Unavailable when the broker is away.
         """
         sequences: list[int] = []
-        for first in range(0, len(messages), IN_FLIGHT):
-            sequences += await self._window(messages[first : first + IN_FLIGHT])
+        for window in _windows(messages):
+            sequences += await self._window(window)
         return sequences
 
     async def _window(self, messages: Sequence[tuple[str, bytes]]) -> list[int]:
@@ -55,8 +57,10 @@ class RawPublisher:
         for index, (subject, data) in enumerate(messages):
             if index in acks:
                 continue
+            # A message that only fits without a header may be stored twice after a retry; that is for the rules to see.
+            headers = {MESSAGE_ID: ids[index]} if len(data) + HEADER_BYTES <= self._client.max_payload else None
             try:
-                futures[index] = await js.publish_async(subject, data, headers={MESSAGE_ID: ids[index]}, wait_stall=ACK_TIMEOUT_S)
+                futures[index] = await js.publish_async(subject, data, headers=headers, wait_stall=ACK_TIMEOUT_S)
             except MaxPayloadError as e:
                 raise UserError(f"a message of {len(data)} bytes is larger than the broker's limit of {self._client.max_payload}") from e
             except (NatsError, OSError):
@@ -74,3 +78,14 @@ class RawPublisher:
                 raise UserError(f"no stream captures the subject {messages[index][0]}; run `jobtide provision`") from error
             elif isinstance(error, APIError) and error.code != 503:
                 raise UserError(f"the broker refuses {messages[index][0]}: {error.description}") from error
+
+
+def _windows(messages: Sequence[tuple[str, bytes]]) -> Iterator[Sequence[tuple[str, bytes]]]:
+    first, size = 0, 0
+    for index, (_, data) in enumerate(messages):
+        if index > first and (index - first >= IN_FLIGHT or size + len(data) > IN_FLIGHT_BYTES):
+            yield messages[first:index]
+            first, size = index, 0
+        size += len(data)
+    if messages:
+        yield messages[first:]

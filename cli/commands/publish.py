@@ -16,6 +16,7 @@ from shared.lineprotocol import BadLine, Point, parse_lines
 from shared.settings import NatsSettings
 
 NODE_MEASUREMENT = "nodestate"
+CHUNK_BYTES = 512 * 1024  # ingest finishes a message as a whole: large ones come back as a whole, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ def run_publish(data: Path | None, path: Path, *, chunks: bool, subject: str | N
     async def run() -> tuple[int, int]:
         async with broker_of(find_site(data), "publish") as (client, nats):
             lines = list(split(payload, nats, subject))
-            messages = list(together(iter(lines), client.max_payload)) if chunks else lines
+            messages = list(together(iter(lines), min(CHUNK_BYTES, client.max_payload))) if chunks else lines
             await RawPublisher(client).publish([(message.subject, message.data) for message in messages])
             return len(lines), len(messages)
 
