@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 
+import aiohttp
 import pytest
 
 from services.gateway.errors import RequestError
@@ -12,8 +13,9 @@ from services.gateway.queries.jobs import JobQueries, JobRows, Page
 from shared.database.engine import opened
 from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings
 from tests.gateway.rows import job_row, write
-from tests.gateway.stack import Client, gateway
+from tests.gateway.stack import Client, gateway, token
 from tests.support.builders import START_TIME
+from tests.support.waiting import until
 
 API = User("feeder", frozenset({"api"}))
 
@@ -94,3 +96,24 @@ async def test_a_user_without_a_usable_role_sees_no_jobs_but_an_error(sqlite_dat
     async with opened(sqlite_database, read_only=True) as engine:
         with pytest.raises(RequestError, match="no role"):
             await JobQueries(engine, 100).by_id(User("x", frozenset(roles)), 1)
+
+
+async def test_a_page_that_takes_too_long_ends_as_an_unfinished_transfer(
+    nats_settings: NatsSettings, sqlite_database: DatabaseSettings, archive_settings: ArchiveSettings
+) -> None:
+    """And the gateway goes on."""
+    script = json.dumps({"jobScript": "#" * 4000})
+    await write(sqlite_database, "job", [job_row(key, meta_data=script) for key in range(1, 8001)])
+    async with gateway(nats_settings, sqlite_database, archive_settings, request_timeout_s=1.0) as client:
+        headers = {"X-Auth-Token": token("api"), "Accept-Encoding": "identity"}
+        url = f"http://{client.address}/api/jobs/?items-per-page=9999999&with-metadata"
+        async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as slow:
+            assert slow.status == 200
+
+            async def given_up() -> bool:
+                return 'status="503"' in (await client.get("/metrics", auth=""))[1]
+
+            await until(given_up)
+            with pytest.raises(aiohttp.ClientError):
+                await slow.read()
+        assert (await client.get("/api/jobs/"))[0] == 200

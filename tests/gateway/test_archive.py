@@ -1,0 +1,108 @@
+"""Statistics and metric data of archived jobs."""
+
+import shutil
+from collections.abc import AsyncIterator
+
+import pytest
+
+from services.gateway.series import select_data, statistics_series
+from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings
+from tests.gateway.recorded import IMPORTED, import_sample_jobs
+from tests.gateway.stack import Client, gateway, jobstore
+from tests.support.builders import START_TIME, start_payload
+from tests.support.waiting import until
+
+METRICS = {"clock", "cpu_load", "flops_any", "flops_dp", "flops_sp", "ipc", "mem_bw", "mem_used", "rapl_power"}
+
+
+@pytest.fixture
+async def imported(site: NatsSettings, sqlite_database: DatabaseSettings, archive_settings: ArchiveSettings) -> AsyncIterator[Client]:
+    """The two jobs of the sample archive, as ids 1 and 2."""
+    await import_sample_jobs(site, archive_settings)
+    async with jobstore(site, sqlite_database), gateway(site, sqlite_database, archive_settings) as client:
+
+        async def projected() -> bool:
+            return len((await client.get("/api/jobs/"))[1]["jobs"]) == 2
+
+        await until(projected)
+        yield client
+
+
+async def test_all_metrics_come_in_node_scope_with_statistics_over_the_nodes(imported: Client) -> None:
+    status, answer = await imported.get("/api/jobs/1?all-metrics=true")
+    assert status == 200
+    data = answer["Data"]
+    assert set(data) == METRICS
+    load = data["cpu_load"]["node"]
+    assert (len(load["series"]), load["timestep"], load["unit"]) == (32, 60, {"base": "load"})
+    steps = {len(load["statisticsSeries"][name]) for name in ("min", "median", "max")}
+    assert steps == {max(len(series["data"]) for series in load["series"])}
+    assert answer["Meta"]["statistics"] is None
+
+
+async def test_chosen_metrics_come_as_a_list_each_once_and_unknown_ones_are_left_out(imported: Client) -> None:
+    for asked, found in ((["cpu_load", "nope", "cpu_load"], ["cpu_load"]), ([], []), (None, sorted(METRICS))):
+        _, answer = await imported.call("POST", "/api/jobs/2", data=b"null") if asked is None else await imported.post("/api/jobs/2", asked)
+        assert sorted(metric["name"] for metric in answer["Data"]) == found
+        assert {metric["scope"] for metric in answer["Data"]} <= {"node"}
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"[1]", b'["a"', b'"cpu_load"'])
+async def test_metric_names_that_are_none_are_400(imported: Client, body: bytes) -> None:
+    assert (await imported.call("POST", "/api/jobs/1", data=body))[0] == 400
+
+
+async def test_an_unreadable_entry_is_an_error_for_its_data_and_costs_the_list_nothing(
+    imported: Client, archive_settings: ArchiveSettings
+) -> None:
+    shutil.rmtree(IMPORTED[0].under(archive_settings.path))
+    status, answer = await imported.get("/api/jobs/1?all-metrics=true")
+    assert (status, answer["status"]) == (500, "Internal Server Error")
+    status, listed = await imported.get("/api/jobs/")
+    # The import brought the statistics along.
+    assert (status, [set(job["statistics"]) for job in listed["jobs"]]) == (200, [METRICS, METRICS])
+    assert (await imported.get("/api/jobs/1"))[1]["Data"] is None
+
+
+async def test_a_job_that_is_not_archived_has_no_data(sqlite_api: Client) -> None:
+    await sqlite_api.post("/api/jobs/start_job/", start_payload(1))
+    assert (await sqlite_api.get("/api/jobs/1?all-metrics=true"))[1]["Data"] == {}
+    await sqlite_api.post("/api/jobs/stop_job/", {"jobId": 1, "stopTime": START_TIME + 60})
+    assert (await sqlite_api.post("/api/jobs/1", ["cpu_load"]))[1]["Data"] == []
+
+
+def series(host: str, *data: float | None, element: str | None = None) -> dict[str, object]:
+    found: dict[str, object] = {"hostname": host, "statistics": {"min": 0.0, "avg": 1.23456, "max": 2.0}, "data": list(data)} | (
+        {"id": element} if element else {}
+    )
+
+
+def metric(*found: dict[str, object]) -> dict[str, object]:
+    return {"unit": {"base": "F/s"}, "timestep": 60, "series": list(found)}
+
+
+def test_of_several_scopes_the_wanted_one_is_kept_or_all() -> None:
+    document = {"a": {"node": metric(), "core": metric()}, "b": {"socket": metric(), "core": metric()}, "c": {"core": metric()}}
+    assert {name: set(scopes) for name, scopes in select_data(document, None, "node").items()} == {
+        "a": {"node"},
+        "b": {"socket", "core"},
+        "c": {"core"},
+    }
+
+
+def test_rates_of_parts_add_up_to_the_node() -> None:
+    parts = metric(series("n1", 1.0, None, 3.0, element="0"), series("n1", 2.0, None, element="1"), series("n2", 5.0))
+    node = select_data({"mem_bw": {"socket": parts}}, None, "node")["mem_bw"]["node"]
+    assert [(one["hostname"], one["data"]) for one in node["series"]] == [("n1", [3.0, None, 3.0]), ("n2", [5.0])]
+    assert node["series"][0]["statistics"] == {"min": 3.0, "avg": 3.0, "max": 3.0}
+
+
+def test_statistics_over_series_skip_what_is_missing_and_need_three_values() -> None:
+    import numpy as np
+
+    found = statistics_series([np.array(row) for row in ([1.0, 1.0, 9.0], [2.0, np.nan], [6.0, 3.0], [np.nan, 8.0])])
+    assert found == {"mean": None, "min": [1.0, 1.0, None], "median": [2.0, 3.0, None], "max": [6.0, 8.0, None]}
+
+
+def test_statistics_are_rounded() -> None:
+    assert select_data({"a": {"node": metric(series("n1"))}}, None, "node")["a"]["node"]["series"][0]["statistics"]["avg"] == 1.23
