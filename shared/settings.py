@@ -5,13 +5,14 @@ in the file that ``JOBTIDE_CONFIG`` names. The environment wins. Nothing else in
 """
 
 import os
+import re
 import tomllib
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from shared.errors import UserError
 
@@ -84,6 +85,10 @@ def load(group: type[G], **overrides: Any) -> G:
         name = ".".join(str(part) for part in first["loc"])
         setting = f"{PREFIX}{group.section}_{name}".upper() if name else f"[{group.section}]"
         raise UserError(f"{setting}: {first['msg']}") from e
+    except SettingsError as e:  # a list or object that is not JSON; only the text names the field
+        named = re.search(r'field "(\w+)"', str(e))
+        setting = f"{PREFIX}{group.section}_{named[1]}".upper() if named else f"[{group.section}]"
+        raise UserError(f"{setting}: lists and objects are written as JSON in the environment") from e
 
 
 class NatsSettings(SettingsGroup):
