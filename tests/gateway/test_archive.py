@@ -72,9 +72,8 @@ async def test_a_job_that_is_not_archived_has_no_data(sqlite_api: Client) -> Non
 
 
 def series(host: str, *data: float | None, element: str | None = None) -> dict[str, object]:
-    found: dict[str, object] = {"hostname": host, "statistics": {"min": 0.0, "avg": 1.23456, "max": 2.0}, "data": list(data)} | (
-        {"id": element} if element else {}
-    )
+    found: dict[str, object] = {"hostname": host, "statistics": {"min": 0.0, "avg": 1.23456, "max": 2.0}, "data": list(data)}
+    return found | ({"id": element} if element else {})
 
 
 def metric(*found: dict[str, object]) -> dict[str, object]:
