@@ -141,22 +141,16 @@ class Intake:
         works: dict[int, Work] = {}
         for delivery in deliveries:
             match judge(delivery.record, delivery.times, found):
-                case Archive(job=job, is_archived=is_archived):
+                case (Archive(job=job) | Annotate(job=job)) as verdict:
                     if self._pipeline.holds(job.id):
                         await self._later(delivery, BUSY_PAUSE_S)
-                    elif (work := works.get(job.id)) is None:
-                        works[job.id] = Work(job, [delivery], is_archived=is_archived)
-                    else:  # an annotation in the same batch: the new entry has it
-                        work.deliveries.append(delivery)
-                        if work.annotates_only:
-                            work.annotates_only, work.is_archived = False, is_archived
-                case Annotate(job=job):
-                    if self._pipeline.holds(job.id):
-                        await self._later(delivery, BUSY_PAUSE_S)
-                    elif (work := works.get(job.id)) is None:
-                        works[job.id] = Work(job, [delivery], annotates_only=True)
+                        continue
+                    work = works.setdefault(job.id, Work(job, []))
+                    work.deliveries.append(delivery)
+                    if isinstance(verdict, Archive):
+                        work.archives, work.is_archived = True, verdict.is_archived
                     else:
-                        work.deliveries.append(delivery)
+                        work.annotates = True
                 case Later(pause_s=pause_s):
                     await self._later(delivery, pause_s)
                 case Nothing():

@@ -16,6 +16,7 @@ from services.archiver.failures import Failures, describe, is_out_of_room
 from services.archiver.numbers import ArchiverNumbers
 from services.archiver.settings import Settings
 from services.archiver.work import Work, perform
+from shared.archive import is_complete
 from shared.broker.envelope import Envelope
 from shared.broker.publisher import Publisher
 from shared.domain.clusters import Cluster, Metric
@@ -134,11 +135,13 @@ class Pipeline:
             await self._to_write.put(work)
 
     async def _load_one(self, work: Work) -> None:
-        if work.annotates_only:
-            return
         job = work.job
+        if work.is_archived and await asyncio.to_thread(is_complete, self._root, job.path):
+            work.keep_entry()
+        if not work.archives:
+            return
         await self._prepare(job.cluster)
-        if self._source is None or work.is_archived:
+        if self._source is None:
             return
         cluster = self._clusters.get(job.cluster)
         if cluster is None:
@@ -192,7 +195,7 @@ class Pipeline:
 
     @staticmethod
     def _archived(work: Work) -> Envelope | None:
-        if work.annotates_only or work.is_done_before:
+        if not work.archives:
             return None
         assert work.results is not None
         event = JobArchived(
@@ -208,12 +211,10 @@ class Pipeline:
         for delivery in work.deliveries:
             await delivery.ack()
         self._failures.forget(work.sequence)
-        if work.is_done_before:
-            self._numbers.outcome("nothing")
-        elif work.annotates_only:
-            self._numbers.outcome("annotated")
-        else:
+        if work.archives:
             self._numbers.archived(time.monotonic() - work.taken_at)
+        else:
+            self._numbers.outcome("annotated" if work.annotates else "nothing")
         await self._leave(work)
 
     async def _failed(self, work: Work, error: Exception) -> None:
@@ -240,7 +241,7 @@ class Pipeline:
         await self._leave(work)
 
     async def _give_up(self, work: Work, error: Exception, tries: int) -> None:
-        if not work.annotates_only:
+        if work.archives:
             event = JobArchivingFailed(id=work.job.id, cluster=work.job.cluster, reason=describe(error), attempts=tries)
             await self._publisher.publish(
                 [Envelope(event, f"archiving-failed:{work.job.id}:{work.sequence}", SOURCE, datetime.now(UTC))], deadline_s=20.0

@@ -28,19 +28,27 @@ from shared.metricdata.results import Results, results_of
 
 @dataclass(eq=False, slots=True)
 class Work:
-    """One job and the events that ask for something about it. ``metrics`` are those of its subcluster."""
+    """One job and the events that ask for something about it. ``metrics`` are those of its subcluster.
+
+    ``archives``: an entry is to be written; when ``is_archived``, only if there is no complete one. ``annotates``: tags and
+    metadata of the entry are to be brought up to date, which a new entry does by itself.
+    """
 
     job: JobRecord
     deliveries: list[Delivery]
-    annotates_only: bool = False
+    archives: bool = False
     is_archived: bool = False
+    annotates: bool = False
     taken_at: float = 0.0
     metrics: Sequence[Metric] = ()
     data: JobData | None = None  # None: the site has no metric data
     weight: int = 0
     results: Results | None = None
     error: Exception | None = None
-    is_done_before: bool = False
+
+    def keep_entry(self) -> None:
+        """The entry was found to be complete."""
+        self.archives = False
 
     @property
     def sequence(self) -> int:
@@ -51,26 +59,22 @@ class Work:
 
 
 def perform(root: Path, works: Sequence[Work]) -> None:
-    """Write the entries of a group of works about different jobs; sets ``results``, ``is_done_before`` or ``error`` of each."""
+    """Write the entries of a group of works about different jobs; sets ``results`` or ``error`` of each."""
     entries: list[tuple[Work, Entry]] = []
     for work in works:
         try:
-            entry = _annotated(root, work) if work.annotates_only else _archived(root, work)
+            entry = _archived(work) if work.archives else _annotated(root, work)
         except Exception as e:  # noqa: BLE001 - one job's failure is its own
             work.error = e
             continue
-        if entry is None:
-            work.is_done_before = True
-        else:
+        if entry is not None:
             entries.append((work, entry))
     for (work, _), error in zip(entries, write_entries(root, [entry for _, entry in entries]), strict=True):
         work.error = error
 
 
-def _archived(root: Path, work: Work) -> Entry | None:
+def _archived(work: Work) -> Entry:
     job = work.job
-    if work.is_archived and is_complete(root, job.path):
-        return None
     row = job.row
     if work.data is None:
         work.results = _results_as_sent(row)
@@ -103,7 +107,9 @@ def _results_as_sent(row: Any) -> Results:
 
 
 def _annotated(root: Path, work: Work) -> Entry | None:
-    """None when there is no entry here: the job came from an archive that is kept elsewhere."""
+    """None when nothing is to be done, or there is no entry here: the job came from an archive that is kept elsewhere."""
+    if not work.annotates:
+        return None
     try:
         document = read_meta(root, work.job.path)
     except ArchiveError:

@@ -75,7 +75,8 @@ def combine(rows: Sequence[FloatArray], aggregation: str) -> FloatArray:
     not_ended = np.maximum.accumulate(present[:, ::-1], axis=1)[:, ::-1]
     has_hole = (started & not_ended & ~present).any(axis=0)
     counts = present.sum(axis=0)
-    total = np.where(present, values, 0.0).sum(axis=0)
+    with np.errstate(over="ignore"):  # an infinite sum has no statistics, and is left out for it
+        total = np.where(present, values, 0.0).sum(axis=0)
     if aggregation == "avg":
         total = total / np.maximum(counts, 1)
     return np.where(has_hole | (counts == 0), np.nan, total)

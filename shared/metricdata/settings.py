@@ -17,7 +17,10 @@ class MetricsSettings(SettingsGroup):
         "none", description="`none`: jobs are archived with metadata only; `cc-metric-store`: its HTTP API."
     )
     url: str = Field("", description="Address of the metric store, without `/api`.")
-    cluster_urls: dict[str, str] = Field({}, description="Addresses for single clusters (JSON object, cluster to address), before `url`.")
+    cluster_urls: dict[str, str] = Field(
+        {},
+        description="Addresses for single clusters (JSON object, cluster to address), before `url`. Without any: no metric data.",
+    )
     token: SecretStr | None = Field(None, description="JSON web token of the metric store; never logged.")
     timeout_s: float = Field(30.0, gt=0, le=600, description="One request, seconds.")
     tries: int = Field(3, ge=1, le=20, description="Tries of one request that fails for lack of an answer or with a server error.")

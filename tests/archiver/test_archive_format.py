@@ -127,7 +127,7 @@ def test_text_above_2000_bytes_is_packed_and_always_alike() -> None:
 
 
 def _write(root: Path, row: dict[str, Any], data: JobData | None) -> Work:
-    work = Work(JobRecord(row, ()), [], metrics=sample_clusters()[row["cluster"]].metrics_on(row["subcluster"]), data=data)
+    work = Work(JobRecord(row, ()), [], archives=True, metrics=sample_clusters()[row["cluster"]].metrics_on(row["subcluster"]), data=data)
     perform(root, [work])
     assert work.error is None
     return work

@@ -149,6 +149,30 @@ async def test_a_recreated_queue_repeats_nothing(archive_site: Site) -> None:
     assert [event["id"] for event in await archive_site.events("job.archived")] == [row["id"], later["id"]]
 
 
+async def test_a_tag_that_comes_with_a_repeated_stop_is_not_lost(archive_site: Site) -> None:
+    row = await archive_site.stopped_job(1)
+    async with running(archive_site):
+        await _done(archive_site)
+    (sequence,) = await archive_site.publish(JobMetadataEdited(id=row["id"], cluster="fritz", key="k", value="v"))
+    await archive_site.change(row["id"], monitoring_status=3, meta_data='{"k":"v"}')
+    await archive_site.store(position=sequence)
+    async with client_of(archive_site.nats) as client:
+        await client.jetstream().delete_consumer(archive_site.nats.stream("EVENTS"), "archiver")
+    async with running(archive_site):  # both events come in one batch
+        await _done(archive_site)
+    assert read_meta(archive_site.archive.path, JobPath("fritz", 1, START_TIME))["metaData"] == {"k": "v"}
+    assert len(await archive_site.events("job.archived")) == 1
+
+
+async def test_a_lost_entry_is_written_again_with_its_data(archive_site: Site) -> None:
+    async with serving(recorded_store()) as url:
+        site = archive_site.with_settings(metrics=MetricsSettings(kind="cc-metric-store", url=url))
+        await site.stopped_job(1, start_time=T0, duration=600, monitoring_status=3)
+        async with running(site):
+            await _done(site)
+    assert "cpu_load" in read_data(site.archive.path, JobPath("fritz", 1, T0))
+
+
 async def test_a_store_that_fails_ends_in_a_visible_failure_and_a_request_brings_the_job_back(archive_site: Site) -> None:
     store = recorded_store()
     store.token = "right"
