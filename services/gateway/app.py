@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
 from aiohttp import web
@@ -25,6 +25,7 @@ from services.gateway.tokens import TokenVerifier
 from shared import metrics
 from shared.broker.streams import EVENTS
 from shared.database.engine import opened, ping
+from shared.database.migrate import require_schema
 from shared.health import Health, listening
 from shared.service import Report
 
@@ -36,7 +37,7 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report, *, clock:
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(opened(settings.database, read_only=True))
         link = BrokerLink(settings.nats, lambda up: is_connected.set(int(up)))
-        health.check("database", lambda: ping(engine))
+        health.check("database", schema_check(engine))
         health.check("broker", lambda: link.client.jetstream(timeout=2).stream_info(settings.nats.stream(EVENTS)))
         app = application(settings.gateway, make_site(settings, engine, link, clock), health)
         async with asyncio.TaskGroup() as tasks:
@@ -48,6 +49,21 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report, *, clock:
                     await stop.wait()
             finally:
                 served.set()
+
+
+def schema_check(engine: AsyncEngine) -> Callable[[], Awaitable[None]]:
+    """A check that the database answers and has our schema; the schema is looked at until it was right once."""
+    is_right = False
+
+    async def check() -> None:
+        nonlocal is_right
+        if is_right:
+            await ping(engine)
+            return
+        await require_schema(engine)
+        is_right = True
+
+    return check
 
 
 def make_site(settings: Settings, engine: AsyncEngine, link: BrokerLink, clock: Callable[[], float]) -> Site:

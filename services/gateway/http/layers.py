@@ -77,7 +77,8 @@ class Layers:
             return _unavailable(f"{e}; ask again before repeating the request")
         except Unavailable as e:
             log.warning("request_failed", path=request.path[:200], why=str(e))
-            return _unavailable(str(e))
+            # What drivers say of the database may name hosts and users: it is for the log.
+            return _unavailable("the database does not answer" if str(e).startswith("database:") else str(e))
         except Refused as e:
             return failure(HTTPStatus.BAD_REQUEST, str(e))
         except TimeoutError:
