@@ -1,0 +1,68 @@
+"""What is to be done about each event: a table."""
+
+from typing import Any
+
+import pytest
+
+from services.archiver.jobs import Found, JobRecord
+from services.archiver.judge import Annotate, Archive, Later, Nothing, judge
+from shared.broker.envelope import Recorded, Unreadable
+from shared.domain.events import Event, JobArchiveRequested, JobDeleted, JobMetadataEdited, JobTagged
+from shared.errors import Refused
+from tests.archiver.site import job_row
+from tests.support.builders import job_stopped
+
+STOP = job_stopped(1)
+REQUEST = JobArchiveRequested(id=7, cluster="fritz")
+TAGGED = JobTagged(id=7, cluster="fritz", tags=[])
+EDITED = JobMetadataEdited(id=7, cluster="fritz", key="a", value="b")
+
+
+def found(*, parked: bool = False, **columns: Any) -> Found:
+    record = JobRecord(job_row(7, stop_seq=5, **columns), ())
+    exists = columns or not parked
+    return Found({5: record} if exists else {}, frozenset({5} if parked else ()), {7: record} if exists else {})
+
+
+NOBODY = Found({}, frozenset(), {})
+
+
+@pytest.mark.parametrize(
+    ("event", "rows", "verdict"),
+    [
+        (STOP, found(), Archive),
+        (STOP, found(monitoring_status=3), Archive),
+        (STOP, found(monitoring_status=2), Nothing),
+        (STOP, found(monitoring_status=0), Nothing),
+        (STOP, found(parked=True), Later),
+        (STOP, NOBODY, Nothing),
+        (REQUEST, found(), Archive),
+        (REQUEST, found(monitoring_status=3), Archive),
+        (REQUEST, found(job_state="running"), Nothing),
+        (REQUEST, NOBODY, Nothing),
+        (TAGGED, found(monitoring_status=3), Annotate),
+        (EDITED, found(monitoring_status=3), Annotate),
+        (TAGGED, found(monitoring_status=1), Later),
+        (TAGGED, found(monitoring_status=2), Nothing),
+        (TAGGED, found(monitoring_status=0), Nothing),
+        (TAGGED, found(job_state="running"), Nothing),
+        (TAGGED, NOBODY, Nothing),
+        (JobDeleted(id=7, cluster="fritz"), found(), Nothing),
+    ],
+)
+def test_the_verdict_on_an_event(event: Event, rows: Found, verdict: type) -> None:
+    assert type(judge(Recorded(5, event, 0.0), 1, rows)) is verdict
+
+
+def test_an_archived_job_is_only_looked_at() -> None:
+    assert judge(Recorded(5, STOP, 0.0), 1, found(monitoring_status=3)) == Archive(found(monitoring_status=3).by_id[7], is_archived=True)
+
+
+def test_an_unreadable_event_is_let_go() -> None:
+    assert isinstance(judge(Unreadable(5, 0.0, Refused("unreadable_event", "?"), ""), 1, NOBODY), Nothing)
+
+
+def test_a_parked_stop_is_asked_for_less_and_less_often_and_a_change_not_for_ever() -> None:
+    pauses = [judge(Recorded(5, STOP, 0.0), times, found(parked=True)) for times in range(1, 10)]
+    assert [verdict.pause_s for verdict in pauses if isinstance(verdict, Later)] == [1, 2, 4, 8, 15, 30, 30, 30, 30]
+    assert isinstance(judge(Recorded(5, TAGGED, 0.0), 101, found(monitoring_status=1)), Nothing)

@@ -1,0 +1,48 @@
+"""The archiver's look-ups use indexes, whatever the number of jobs."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import event, text
+
+from services.archiver.jobs import JobReader
+from shared.database.engine import opened
+from shared.database.tables import tables
+from shared.settings import DatabaseSettings
+from tests.archiver.site import job_row
+from tests.support.builders import job_stopped
+
+
+async def test_each_look_up_has_its_index(database: DatabaseSettings) -> None:
+    async with opened(database) as engine:
+        async with engine.begin() as connection:
+            await connection.execute(tables.job.insert(), [job_row(n, job_id=n, stop_seq=5000 + n) for n in range(1, 500)])
+        statements: list[tuple[str, Any]] = []
+
+        @event.listens_for(engine.sync_engine, "before_cursor_execute")
+        def note(_c: object, _cursor: object, statement: str, parameters: Any, _context: object, _many: bool) -> None:
+            if statement.startswith("SELECT"):
+                statements.append((statement, parameters))
+
+        found = await JobReader(engine).find({5007: job_stopped(7), 5008: job_stopped(9)}, [11])
+        assert {sequence: job.id for sequence, job in found.by_stop.items()} == {5007: 7, 5011: 11}
+        assert found.by_id[11].path.job_id == 11
+        assert len(statements) == 4
+
+        async with engine.connect() as connection:
+            for statement, parameters in statements:
+                if engine.dialect.name == "postgresql":
+                    await connection.execute(text("SET enable_seqscan = off"))
+                    plan = await connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)
+                else:
+                    plan = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+                lines = "\n".join(str(row) for row in plan)
+                assert "Seq Scan" not in lines, lines
+                assert "SCAN" not in lines, lines
+
+
+@pytest.mark.parametrize("count", [0, 3])
+async def test_nothing_asked_is_nothing_found(count: int, sqlite_database: DatabaseSettings) -> None:
+    async with opened(sqlite_database) as engine:
+        found = await JobReader(engine).find({n: job_stopped(n) for n in range(1, count + 1)}, [])
+    assert (found.by_stop, found.parked, found.by_id) == ({}, frozenset(), {})
