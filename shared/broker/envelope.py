@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from urllib.parse import quote, unquote
 
 from shared.domain import reasons
 from shared.domain.events import Event, decode, encode, type_of
@@ -35,23 +36,41 @@ class Envelope:
         return f"{prefix}.{self.event.name}.{subject_token(self.event.subject_cluster)}"
 
     def headers(self) -> dict[str, str]:
+        message_id = _encoded(self.message_id)
         headers = {
-            MESSAGE_ID: self.message_id,
+            MESSAGE_ID: message_id,
             "ce-specversion": "1.0",
-            "ce-id": self.message_id,
+            "ce-id": message_id,
             "ce-type": type_of(self.event),
-            "ce-source": self.source,
+            "ce-source": _encoded(self.source),
             "ce-time": self.time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "content-type": "application/json",
         }
         if self.actor:
-            headers[ACTOR] = self.actor
+            headers[ACTOR] = _encoded(self.actor)
         if self.reply_to:
             headers[REPLY_TO] = self.reply_to
         return headers
 
     def body(self) -> bytes:
         return encode(self.event)
+
+
+def _encoded(value: str) -> str:
+    """Percent-encoded where it is not plain: a line end would begin another header, and nats-py reads ASCII only."""
+    is_plain = value.isascii() and value.isprintable() and "%" not in value and value == value.strip()
+    return value if is_plain else quote(value, safe=_PLAIN)
+
+
+_PLAIN = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '%"')
+
+
+def _header(headers: Mapping[str, str], name: str) -> str | None:
+    value = headers.get(name)
+    if value is None:
+        return None
+    value = str(value)  # other publishers' headers outside of ASCII are no ``str`` in nats-py
+    return unquote(value) if "%" in value else value
 
 
 def belongs_to_cluster(event_name: str) -> bool:
@@ -86,12 +105,13 @@ def read(sequence: int, headers: Mapping[str, str] | None, body: bytes, stored_a
     headers = headers or {}
     time = stored_at.timestamp()
     try:
-        event_type = headers.get("ce-type")
+        event_type = _header(headers, "ce-type")
         if event_type is None:
             raise Refused(reasons.UNREADABLE_EVENT, "the message has no ce-type header")
         if "ce-time" in headers:
-            time = datetime.fromisoformat(headers["ce-time"]).timestamp()
-        return Recorded(sequence, decode(event_type, body), time, headers.get(ACTOR), headers.get(REPLY_TO), headers.get(MESSAGE_ID, ""))
+            time = datetime.fromisoformat(str(headers["ce-time"])).timestamp()
+        event = decode(event_type, body)
+        return Recorded(sequence, event, time, _header(headers, ACTOR), headers.get(REPLY_TO), _header(headers, MESSAGE_ID) or "")
     except Refused as e:
         return Unreadable(sequence, time, e, excerpt_text(body))
     except (ValueError, OverflowError) as e:

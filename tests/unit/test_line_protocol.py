@@ -279,7 +279,7 @@ def test_a_mebibyte_of_anything_is_read_within_seconds(data: bytes) -> None:
     started = time.process_time()
     for _ in parse_lines(data):
         pass
-    assert time.process_time() - started < 5
+    assert time.process_time() - started < 20
 
 
 def test_after_many_stray_quotes_every_line_end_counts() -> None:

@@ -1,19 +1,23 @@
 """One raw message to events and rejections."""
 
+import dataclasses
+import json
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nats.aio.client import Client
 
 from services.ingest.translate import MOST_REJECTIONS, IntakeSubjects, RawMessage, Translator
-from shared.broker.envelope import Envelope, IntakeOrigin
+from shared.broker.envelope import Envelope, IntakeOrigin, Recorded, Unreadable, read
+from shared.broker.publisher import Publisher
 from shared.domain import reasons
 from shared.domain.events import IntakeRejected, JobStarted, JobStopped, NodesReported
 from shared.settings import NatsSettings
 from tests.support.builders import line, node_line, node_payload, start_line, start_payload, stop_line
-from tests.support.clusters import sample_clusters
+from tests.support.clusters import DATA, sample_clusters
 
 RECEIVED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 STREAM = "INTAKE@2026-01-01T00:00:00+00:00"
@@ -161,3 +165,42 @@ def test_node_reports_hold_every_node_of_the_line() -> None:
     (envelope,) = translated(node_line(states={"f0101": ["IDLE"], "f0102": ["DOWN*"]}), NODE)
     assert isinstance(envelope.event, NodesReported)
     assert [(node.hostname, node.state) for node in envelope.event.nodes] == [("f0101", "idle"), ("f0102", "down")]
+
+
+def test_every_line_of_a_real_adapter_becomes_an_event() -> None:
+    """Recorded from cc-slurm-adapter; the requeued job among them sent a stop with the state pending."""
+    messages = [json.loads(entry)["data"].encode() for entry in (DATA / "slurmlab" / "nats.jsonl").read_text().splitlines()]
+    events = [envelope.event for message in messages for envelope in translated(message)]
+    starts = [event for event in events if isinstance(event, JobStarted)]
+    stops = [event for event in events if isinstance(event, JobStopped)]
+    assert (len(starts), len(stops), len(events)) == (21, 21, 42)
+    assert {start.sub_cluster for start in starts} == {"cpu", "gpu"}
+    assert all(start.submit_time > 0 for start in starts)
+    assert all(stop.cluster == "slurmlab" and stop.start_time is None for stop in stops)
+
+
+async def test_the_longest_subject_does_not_end_the_connection(nats_settings: NatsSettings, nats_client: Client) -> None:
+    publisher = Publisher(nats_client, nats_settings.prefix)
+    assert await publisher.publish(translated(stop_line(cluster="\U0001f4a5" * 255)), deadline_s=10) == [1]
+
+
+@pytest.mark.parametrize("text", ["J\u00f6rg", "a\r\nNats-Msg-Id: x", " 100 % ", "%41", "\0\x7f"], ids=ascii)
+async def test_headers_hold_any_text(text: str, nats_settings: NatsSettings, nats_client: Client) -> None:
+    (envelope,) = translated(start_line())
+    sent = dataclasses.replace(envelope, actor=text, message_id=f"import:{text}", source=text)
+    await Publisher(nats_client, nats_settings.prefix).publish([sent], deadline_s=10)
+    stored = await nats_client.jetstream().get_msg(nats_settings.stream("EVENTS"), 1)
+    found = read(1, stored.headers, stored.data or b"", RECEIVED)
+    assert isinstance(found, Recorded)
+    assert (found.actor, found.message_id) == (text, f"import:{text}")
+
+
+@pytest.mark.parametrize("name", ["ce-type", "ce-time", "Nats-Msg-Id", "Jobtide-Actor"])
+async def test_headers_of_strangers_do_not_end_the_reading(name: str, nats_settings: NatsSettings, nats_client: Client) -> None:
+    (envelope,) = translated(start_line())
+    subject = envelope.subject(nats_settings.prefix)
+    await nats_client.jetstream().publish(subject, envelope.body(), headers=envelope.headers() | {name: "f\u00fcnf"})
+    stored = await nats_client.jetstream().get_msg(nats_settings.stream("EVENTS"), 1)
+    found = read(1, stored.headers, stored.data or b"", RECEIVED)
+    assert isinstance(found, Unreadable if name.startswith("ce-") else Recorded)
+    assert isinstance(found, Unreadable) or all(type(value) in (str, type(None)) for value in (found.actor, found.message_id))
