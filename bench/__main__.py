@@ -4,18 +4,20 @@ import argparse
 import asyncio
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from bench.context import SCALES, Bench, opened_bench
-from bench.machine import machine
-from bench.results import Result, RowReport, table
+from bench.machine import load, machine
+from bench.results import Result, RowReport, number, table
 from bench.rows import archiving, correctness, embedded, growth, latency, rate, rebuild
 
 OUTPUT = Path("var/bench")
-Row = Callable[[Bench], Awaitable[list[Result]]]
+Row = Callable[[Bench], AsyncGenerator[Result, None]]
 
 ROWS: dict[str, tuple[str, Row]] = {
     "rate": ("events per second, monitoring off", rate.unarchived),
@@ -31,22 +33,26 @@ ROWS: dict[str, tuple[str, Row]] = {
 }
 
 
-def run_row(name: str, bench: Bench) -> RowReport:
-    """A row that fails is reported as such; the others go on."""
+def run_row(name: str, bench: Bench, console: Console) -> RowReport:
+    """A row that fails is reported as such, with what it had measured by then; the others go on."""
     title, row = ROWS[name]
     found_before = machine()
     started = time.monotonic()
     results: list[Result] = []
     error = None
+
+    async def collect() -> None:
+        async with aclosing(row(bench)) as found:
+            async for result in found:
+                results.append(result)
+                console.print(f"  {result.what}: {number(result.value)} {result.unit}", highlight=False)
+
     try:
-        results = list(asyncio.run(_collected(row, bench)))
+        asyncio.run(collect())
     except Exception as e:  # noqa: BLE001 - whatever broke this row, the next one may hold
         error = f"{type(e).__name__}: {str(e)[:1000]}"
-    return RowReport(name, title, bench.scale.name, found_before, round(time.monotonic() - started, 1), results, error)
-
-
-async def _collected(row: Row, bench: Bench) -> list[Result]:
-    return await row(bench)
+    setting = found_before | {"load_after": load()}
+    return RowReport(name, title, bench.scale.name, setting, round(time.monotonic() - started, 1), results, error)
 
 
 def main() -> None:
@@ -58,17 +64,21 @@ def main() -> None:
     if unknown := [row for row in given.rows if row not in ROWS]:
         parser.error(f"{unknown[0]} is none of {names}")
     console = Console(width=None if sys.stdout.isatty() else 160)
-    reports = []
-    with opened_bench(SCALES[given.scale], console) as bench:
-        for name in given.rows or ROWS:
-            console.print(f"[bold]{name}[/]: {ROWS[name][0]}")
-            report = run_row(name, bench)
-            console.print(f"  [dim]{report.took_s:g} s, {report.write(OUTPUT)}[/]", highlight=False)
-            if report.error:
-                console.print(f"  [red]broke off: {report.error}[/]", highlight=False)
-            reports.append(report)
+    reports: list[RowReport] = []
+    is_interrupted = False
+    try:
+        with opened_bench(SCALES[given.scale], console) as bench:
+            for name in given.rows or ROWS:
+                console.print(f"[bold]{name}[/]: {ROWS[name][0]}")
+                report = run_row(name, bench, console)
+                console.print(f"  [dim]{report.took_s:g} s, {report.write(OUTPUT)}[/]", highlight=False)
+                if report.error:
+                    console.print(f"  [red]broke off: {escape(report.error)}[/]", highlight=False)
+                reports.append(report)
+    except KeyboardInterrupt:
+        is_interrupted = True
     console.print(table(reports))
-    sys.exit(1 if any(report.error for report in reports) else 0)
+    sys.exit(1 if is_interrupted or any(report.error for report in reports) else 0)
 
 
 if __name__ == "__main__":

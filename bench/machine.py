@@ -22,13 +22,18 @@ def machine() -> dict[str, Any]:
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
         "kernel": platform.release(),
         "python": platform.python_version(),
-        "load_before": [round(value, 2) for value in os.getloadavg()],
+        "load_before": load(),
         "cpu_busy_before_percent": psutil.cpu_percent(interval=0.5),
         "nats_server": _version([str(nats_program()), "--version"]),
         "postgresql": _version([str(postgres_folder() / "bin" / "postgres"), "--version"]),
         "sqlite": sqlite3.sqlite_version,
         "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
     }
+
+
+def load() -> list[float]:
+    """Runnable processes, averages of 1, 5 and 15 minutes."""
+    return [round(value, 2) for value in os.getloadavg()]
 
 
 def _version(command: list[str]) -> str:

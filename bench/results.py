@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from rich.markup import escape
 from rich.table import Table
 
 
@@ -93,6 +94,6 @@ def table(reports: Sequence[RowReport]) -> Table:
                 result.compared,
             )
         if report.error:
-            made.add_row(report.row, f"[red]broke off: {report.error}[/]", "", "", "", "", "")
+            made.add_row(report.row, f"[red]broke off: {escape(report.error)}[/]", "", "", "", "", "")
         made.add_section()
     return made

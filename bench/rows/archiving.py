@@ -1,6 +1,7 @@
 """Archived jobs per second: with metadata only, and with four nodes, 20 metrics, one hour at one sample a minute."""
 
 import time
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -19,13 +20,12 @@ from shared.archive import data_file, is_complete, job_directories, job_path_of,
 NODES = 4
 
 
-async def archiving(bench: Bench) -> list[Result]:
+async def archiving(bench: Bench) -> AsyncGenerator[Result, None]:
     plain = Load(bench.scale.plain_archive, monitoring_status=1)
     with_data = Load(bench.scale.data_archive, monitoring_status=1, nodes=NODES)
-    return [
-        *[await _measure(bench, plain, engine, with_data=False) for engine in ENGINES],
-        await _measure(bench, with_data, "sqlite", with_data=True),
-    ]
+    for engine in ENGINES:
+        yield await _measure(bench, plain, engine, with_data=False)
+    yield await _measure(bench, with_data, "sqlite", with_data=True)
 
 
 async def _measure(bench: Bench, load: Load, engine: Engine, *, with_data: bool) -> Result:

@@ -1,6 +1,7 @@
 """Jobs that end in a wrong state: without any fault, and with each service killed once."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 
 from bench.context import Bench
 from bench.load.lines import DURATION_S, FIRST_START, Load, user_of
@@ -16,8 +17,7 @@ NONE = Target(0, most=True)
 _JOBS = "SELECT job_id, start_time, hpc_user, job_state, duration, monitoring_status FROM job ORDER BY job_id"
 
 
-async def faultless(bench: Bench) -> list[Result]:
-    results = []
+async def faultless(bench: Bench) -> AsyncGenerator[Result, None]:
     for engine in ENGINES:
         with bench.folder() as folder, bench.folder() as scratch:
             async with separate_site(bench.databases, engine, folder) as site:
@@ -26,14 +26,12 @@ async def faultless(bench: Bench) -> list[Result]:
                 await send(site, load, scratch, check=False)
                 wrong, details = await _wrong(site, load, archived=False)
         what = f"jobs in a wrong state of {load.jobs:,} without a fault"
-        results.append(Result(what, wrong, "jobs", site.setting, NONE, "10 left running for ever", details))
-    return results
+        yield Result(what, wrong, "jobs", site.setting, NONE, "10 left running for ever", details)
 
 
-async def faulty(bench: Bench) -> list[Result]:
+async def faulty(bench: Bench) -> AsyncGenerator[Result, None]:
     """Every service is killed once while events come at 500 per second, and started again at once."""
-    results = []
-    for engine in ENGINES:
+    for engine in bench.scale.faulty_on:
         with bench.folder() as folder, bench.folder() as scratch:
             async with separate_site(bench.databases, engine, folder, ALL_SERVICES) as site:
                 load = Load(bench.scale.faulty, monitoring_status=1)
@@ -49,8 +47,7 @@ async def faulty(bench: Bench) -> list[Result]:
                 wrong, details = await _wrong(site, load, archived=True)
         what = f"jobs in a wrong state of {load.jobs:,}, kill -9 of each service once"
         details |= {"events_per_s": FAULTY_RATE, "last_visible_after_last_publish_s": round(late_s, 2)}
-        results.append(Result(what, wrong, "jobs", site.setting, NONE, "123 of 3,000 lost or left running", details))
-    return results
+        yield Result(what, wrong, "jobs", site.setting, NONE, "123 of 3,000 lost or left running", details)
 
 
 async def _kill_each(site: Site, over_s: float) -> None:

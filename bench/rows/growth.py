@@ -1,5 +1,7 @@
 """Does an event cost more when many jobs are stored?"""
 
+from collections.abc import AsyncGenerator
+
 from bench.context import Bench
 from bench.load.lines import Load
 from bench.results import Result, Target
@@ -12,8 +14,7 @@ GROWTH = Target(1.2, most=True)
 _WARM_UP = 250
 
 
-async def growth(bench: Bench) -> list[Result]:
-    results = []
+async def growth(bench: Bench) -> AsyncGenerator[Result, None]:
     for engine in ENGINES:
         costs = []
         for stored in bench.scale.stored:
@@ -21,19 +22,16 @@ async def growth(bench: Bench) -> list[Result]:
             passage, setting = await _measure(bench, engine, stored, load)
             used = passage.cpu_us_per_event
             costs.append(passage.seconds / load.events)
-            results.append(
-                Result(
-                    f"with {stored:,} jobs stored",
-                    passage.per_second(load.events),
-                    "events/s",
-                    setting,
-                    compared=CC_BACKEND.split(" ", 1)[0] + " at 10^6" if stored == bench.scale.stored[-1] else "",
-                    details={"events": load.events, "cpu_us_per_event": used, "publisher_per_s": passage.published.per_second},
-                )
+            yield Result(
+                f"with {stored:,} jobs stored",
+                passage.per_second(load.events),
+                "events/s",
+                setting,
+                compared=CC_BACKEND.split(" ", 1)[0] + " at 10^6" if stored == bench.scale.stored[-1] else "",
+                details={"events": load.events, "cpu_us_per_event": used, "publisher_per_s": passage.published.per_second},
             )
         what = f"cost per event, {bench.scale.stored[-1]:,} against {bench.scale.stored[0]:,} jobs stored"
-        results.append(Result(what, costs[-1] / costs[0], "times", setting, GROWTH, "flat"))
-    return results
+        yield Result(what, costs[-1] / costs[0], "times", setting, GROWTH, "flat")
 
 
 async def _measure(bench: Bench, engine: Engine, stored: int, load: Load) -> tuple[Passage, dict[str, str]]:

@@ -1,7 +1,7 @@
 """From publish to visible, at 200 events per second: over REST, and in the database."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 
 from bench.context import Bench
@@ -52,8 +52,7 @@ class Looker:
             self.looks.append(asyncio.get_running_loop().time() - began)
 
 
-async def latency(bench: Bench) -> list[Result]:
-    results = []
+async def latency(bench: Bench) -> AsyncGenerator[Result, None]:
     for mode, engine in MODES:
         with bench.folder() as scratch:
             async with site_of(bench, mode, engine, SERVICES) as site, rest_of(site) as rest:
@@ -75,11 +74,10 @@ async def latency(bench: Bench) -> list[Result]:
         database_details = {**summary_ms(in_database), "resolution_ms": round(passage.positions.resolution_s * 1000, 1)}
         for percent, target in ((50, P50), (99, P99)):
             value = percentile(in_rest, percent) * 1000
-            results.append(Result(f"visible in REST, p{percent}", value, "ms", site.setting, target, CC_BACKEND, rest_details))
+            yield Result(f"visible in REST, p{percent}", value, "ms", site.setting, target, CC_BACKEND, rest_details)
         for percent, compared in CC_BACKEND_DATABASE.items():
             value = percentile(in_database, percent) * 1000
-            results.append(Result(f"visible in the database, p{percent}", value, "ms", site.setting, None, compared, database_details))
-    return results
+            yield Result(f"visible in the database, p{percent}", value, "ms", site.setting, None, compared, database_details)
 
 
 async def _seen_all(looker: Looker, looking: "asyncio.Task[None]", load: Load) -> None:

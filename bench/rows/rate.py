@@ -1,5 +1,7 @@
 """Events per second, from publish to visible in the database; without archiving, and with every job archived."""
 
+from collections.abc import AsyncGenerator
+
 from bench.context import Bench
 from bench.load.lines import Load
 from bench.results import Result, Target
@@ -16,9 +18,8 @@ CC_BACKEND_ARCHIVING = "150"
 _WARM_UP = 250  # jobs: connections are open, code is compiled, tables are not empty
 
 
-async def unarchived(bench: Bench) -> list[Result]:
+async def unarchived(bench: Bench) -> AsyncGenerator[Result, None]:
     """Monitoring off."""
-    results = []
     for mode, engine in MODES:
         async with site_of(bench, mode, engine, EVENT_PATH) as site:
             with bench.folder() as scratch:
@@ -26,30 +27,26 @@ async def unarchived(bench: Bench) -> list[Result]:
                 load = Load(bench.scale.rate, first_job=_WARM_UP + 1)
                 bench.say(f"{mode}, {engine}: {load.events} events")
                 passage = await send(site, load, scratch)
-        results.append(
-            Result(
-                "publish to visible in the database, monitoring off",
-                passage.per_second(load.events),
-                "events/s",
-                site.setting,
-                EMBEDDED if mode == "embedded" else SEPARATE,
-                CC_BACKEND,
-                {
-                    "events": load.events,
-                    "seconds": passage.seconds,
-                    "publisher_per_s": passage.published.per_second,
-                    "ingest_per_s": load.events / passage.translated_s,
-                    "cpu_us_per_event": passage.cpu_us_per_event,
-                    "resolution_s": passage.positions.resolution_s,
-                },
-            )
+        yield Result(
+            "publish to visible in the database, monitoring off",
+            passage.per_second(load.events),
+            "events/s",
+            site.setting,
+            EMBEDDED if mode == "embedded" else SEPARATE,
+            CC_BACKEND,
+            {
+                "events": load.events,
+                "seconds": passage.seconds,
+                "publisher_per_s": passage.published.per_second,
+                "ingest_per_s": load.events / passage.translated_s,
+                "cpu_us_per_event": passage.cpu_us_per_event,
+                "resolution_s": passage.positions.resolution_s,
+            },
         )
-    return results
 
 
-async def archived(bench: Bench) -> list[Result]:
+async def archived(bench: Bench) -> AsyncGenerator[Result, None]:
     """Every job goes into the archive, with metadata only."""
-    results = []
     for mode, engine in MODES:
         async with site_of(bench, mode, engine, ALL_SERVICES) as site:
             with bench.folder() as scratch:
@@ -71,9 +68,6 @@ async def archived(bench: Bench) -> list[Result]:
         }
         target = EMBEDDED if mode == "embedded" else SEPARATE
         what = "publish to visible in the database, every job archived"
-        results += [
-            Result(what, passage.per_second(load.events), "events/s", site.setting, target, CC_BACKEND_ARCHIVING, details),
-            Result("… until the archive queue is empty", since_publish_s, "s", site.setting, details={"jobs": load.jobs}),
-            Result("… jobs archived meanwhile", load.jobs / since_publish_s, "jobs/s", site.setting),
-        ]
-    return results
+        yield Result(what, passage.per_second(load.events), "events/s", site.setting, target, CC_BACKEND_ARCHIVING, details)
+        yield Result("… until the archive queue is empty", since_publish_s, "s", site.setting, details={"jobs": load.jobs})
+        yield Result("… jobs archived meanwhile", load.jobs / since_publish_s, "jobs/s", site.setting)

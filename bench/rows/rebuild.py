@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import time
-from collections.abc import Awaitable
+from collections.abc import AsyncGenerator, Awaitable
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -50,11 +50,10 @@ class PageReader:
             await asyncio.sleep(PAUSE_S)
 
 
-async def rebuild(bench: Bench) -> list[Result]:
-    results = []
+async def rebuild(bench: Bench) -> AsyncGenerator[Result, None]:
     for engine in ENGINES:
-        results += await _measure(bench, engine)
-    return results
+        for result in await _measure(bench, engine):
+            yield result
 
 
 async def _measure(bench: Bench, engine: Engine) -> list[Result]:
