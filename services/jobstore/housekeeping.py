@@ -13,13 +13,13 @@ from sqlalchemy import exists, or_, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.jobstore.settings import JobstoreSettings
+from services.jobstore.sql import is_running
 from shared.backoff import sleep_unless
 from shared.broker.envelope import Envelope
 from shared.broker.publisher import Publisher
 from shared.database.engine import transaction
 from shared.database.tables import tables
 from shared.domain.events import HousekeepingDue
-from shared.domain.values import JobState
 from shared.errors import JobtideError
 
 log = structlog.get_logger()
@@ -57,7 +57,7 @@ class Housekeeping:
         ]
         if self._due.walltime_grace_s is not None:
             overdue = job.start_time < int(now) - self._due.walltime_grace_s - job.walltime
-            due.append(exists().where(job.job_state == JobState.RUNNING.value, job.walltime > 0, overdue))
+            due.append(exists().where(is_running(job.job_state), job.walltime > 0, overdue))
         async with transaction(self._engine) as connection:
             return bool(await connection.scalar(select(or_(*due))))
 

@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, case, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.jobstore.rules.world import JobHead, ParkedStop, Refusal, World
-from services.jobstore.sql import insert_or_ignore, one_of, write_rows
+from services.jobstore.sql import insert_or_ignore, is_running, one_of, write_rows
 from shared.broker.envelope import Recorded, Unreadable
 from shared.database.tables import ProjectionTables
 from shared.domain.events import Event, JobFacts, JobStopped, JobTagged, JobUntagged, Tag, TagCreated, TagRemoved
@@ -162,7 +162,7 @@ class JobStore:
         job = self._tables.job.c
         result = await connection.execute(
             update(self._tables.job)
-            .where(job.job_state == JobState.RUNNING.value, job.walltime > 0, job.start_time < now - grace_s - job.walltime)
+            .where(is_running(job.job_state), job.walltime > 0, job.start_time < now - grace_s - job.walltime)
             .values(
                 job_state=JobState.FAILED.value,
                 duration=job.walltime,

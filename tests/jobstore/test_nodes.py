@@ -108,7 +108,7 @@ async def test_a_node_that_moved_to_another_subcluster_is_listed_there(engine: A
 
 
 async def test_unchanged_states_take_one_row_of_history_an_hour(engine: AsyncEngine, database: DatabaseSettings) -> None:
-    log = [report(sequence, T + 60 * sequence, n1="idle") for sequence in range(0, 150)]
+    log = [report(sequence, T + 60 * sequence, n1="idle") for sequence in range(150)]
     await apply(engine, *split(log[1:], [1, 30, 7, 90]))
     assert [(int(str(at)) - T) // 60 for at, _ in await history(database)] == [1, 61, 121]
     assert await current(database) == [("fritz", "n1", "idle", T + 149 * 60, 149)]

@@ -1,0 +1,99 @@
+"""A jobstore on a real broker and a real database, inside the test's event loop."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from nats.aio.client import Client
+
+from services.jobstore.app import run
+from services.jobstore.settings import JobstoreSettings, Settings
+from shared.broker.envelope import Envelope
+from shared.broker.publisher import Publisher
+from shared.broker.streams import EVENTS
+from shared.database.engine import opened, position_of
+from shared.domain.events import Event
+from shared.service import leaves
+from shared.settings import DatabaseSettings, NatsSettings
+from tests.support.waiting import until
+
+
+def jobstore_settings(nats: NatsSettings, database: DatabaseSettings, **fields: Any) -> Settings:
+    return Settings(nats, database, JobstoreSettings.model_validate({"health": "127.0.0.1:0", **fields}))
+
+
+class Jobstore:
+    """One replica. ``failure`` is what ended it, if it ended by itself."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stop = asyncio.Event()
+        self._is_up = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(run(self._settings, self._stop, lambda service, **addresses: self._is_up.set()))
+
+    async def up(self) -> None:
+        assert self._task is not None
+        await until(lambda: self._is_up.is_set() or self._ended(), 20, "jobstore up")
+        if self._task.done():
+            await self.stop()
+
+    def _ended(self) -> bool:
+        return self._task is not None and self._task.done()
+
+    async def failure(self, deadline_s: float = 20) -> BaseException:
+        """Wait until it ends by itself; why it did."""
+        assert self._task is not None
+        await asyncio.wait([self._task], timeout=deadline_s)
+        assert self._task.done(), "jobstore goes on"
+        error = self._task.exception()
+        assert error is not None, "jobstore ended as if it had been asked to"
+        return leaves(error)[0]
+
+    async def stop(self) -> None:
+        assert self._task is not None
+        self._stop.set()
+        async with asyncio.timeout(15):
+            await self._task
+
+    async def cancel(self) -> None:
+        """An end without a chance to finish anything."""
+        assert self._task is not None
+        self._task.cancel()
+        await asyncio.wait([self._task], timeout=15)
+
+
+@asynccontextmanager
+async def running(nats: NatsSettings, database: DatabaseSettings, *, replicas: int = 1, **fields: Any) -> AsyncIterator[None]:
+    """So many replicas of jobstore until the end of the block; a failure of one fails the test."""
+    stores = [Jobstore(jobstore_settings(nats, database, **fields)) for _ in range(replicas)]
+    for store in stores:
+        store.start()
+    try:
+        for store in stores:
+            await store.up()
+        yield
+    finally:
+        for store in stores:
+            await store.stop()
+
+
+async def tell(client: Client, nats: NatsSettings, events: Iterable[Event], at: Sequence[datetime] = (), tag: str = "e") -> list[int]:
+    """Publish events; their sequences. Message ids are ``tag`` and the place."""
+    now = datetime.now(UTC)
+    envelopes = [Envelope(event, f"{tag}{index}", "/test", at[index] if at else now, reply_to=None) for index, event in enumerate(events)]
+    return await Publisher(client, nats.prefix).publish(envelopes)
+
+
+async def applied(database: DatabaseSettings, sequence: int, stream: str = EVENTS, deadline_s: float = 30) -> None:
+    """Wait until the position has reached ``sequence``."""
+    async with opened(database) as engine:
+
+        async def is_there() -> bool:
+            return await position_of(engine, stream) >= sequence
+
+        await until(is_there, deadline_s, f"{stream} applied up to {sequence}")

@@ -1,0 +1,122 @@
+"""The queries of the event path use their indexes on both engines, so that an event costs the same whatever is stored."""
+
+from itertools import count
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from shared.database.engine import transaction
+from shared.database.tables import tables
+from shared.domain.events import Event, HousekeepingDue, JobArchived, JobDeleted, JobMetadataEdited, JobTagged, JobUntagged, Tag, TagRemoved
+from tests.jobstore.logs import apply, records
+from tests.support.builders import START_TIME, job_started, job_stopped
+
+ROWS = 3000
+TAG = Tag(type="area", name="cfd")
+
+
+async def fill(engine: AsyncEngine) -> None:
+    """Enough rows that no planner prefers to read all of them, and statistics that say so."""
+    await apply(engine, records([job_started(n, start_time=START_TIME + n, tags=[TAG] if n % 3 == 0 else []) for n in range(1, ROWS + 1)]))
+    await apply(engine, records([job_stopped(n, start_time=START_TIME + n) for n in range(1, ROWS + 1) if n % 10], first=10_000))
+    await apply(engine, records([job_stopped(n) for n in range(20_000, 22_000)], first=20_000))
+    refused: list[Event] = [JobDeleted(id=n, cluster="fritz") for n in range(50_000, 52_000)]
+    await apply(engine, records(refused, first=30_000))
+    autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
+    async with autocommit.connect() as connection:
+        await connection.exec_driver_sql("ANALYZE")
+
+
+Statement = tuple[str, Any]
+_sequences = count(100_000, 1000)
+
+
+async def statements_of(engine: AsyncEngine, *events: Event) -> list[Statement]:
+    """What is executed when these events are applied, as the drivers get it."""
+    seen: list[Statement] = []
+
+    def listen(_: Any, __: Any, statement: str, parameters: Any, ___: Any, many: bool) -> None:
+        seen.append((statement, parameters[0] if many else parameters))
+
+    event.listen(engine.sync_engine, "before_cursor_execute", listen)
+    try:
+        await apply(engine, records(events, first=next(_sequences)))
+    finally:
+        event.remove(engine.sync_engine, "before_cursor_execute", listen)
+    return [each for each in seen if each[0].split()[0] in ("SELECT", "UPDATE", "DELETE")]
+
+
+async def plan_of(engine: AsyncEngine, statement: Statement) -> str:
+    explain = "EXPLAIN QUERY PLAN" if engine.dialect.name == "sqlite" else "EXPLAIN"
+    async with transaction(engine) as connection:
+        rows = await connection.exec_driver_sql(f"{explain} {statement[0]}", tuple(statement[1]))
+        return "\n".join(str(row[-1]) for row in rows)
+
+
+def reads_all_of(plan: str, table: str) -> bool:
+    lines = plan.splitlines()
+    return any(line.strip().removeprefix("-> ").strip().startswith((f"SCAN {table}", f"Seq Scan on {table}")) for line in lines)
+
+
+EVENTS: dict[str, list[Event]] = {
+    "start": [job_started(7, start_time=START_TIME + 900_000)],
+    "stop": [job_stopped(10), job_stopped(20, start_time=START_TIME + 20)],
+    "start of a waiting stop": [job_started(20_005)],
+    "metadata": [JobMetadataEdited(id=5, cluster="fritz", key="k", value="v")],
+    "archived": [JobArchived(id=5, cluster="fritz", footprint={}, energy=1, energy_footprint={})],
+    "tags": [JobTagged(id=5, cluster="fritz", tags=[TAG]), JobUntagged(id=6, cluster="fritz", tags=[TAG])],
+    "deletion": [JobDeleted(id=9, cluster="fritz")],
+}
+
+
+@pytest.fixture
+async def filled(engine: AsyncEngine) -> AsyncEngine:
+    await fill(engine)
+    return engine
+
+
+async def test_no_event_reads_a_whole_table(filled: AsyncEngine) -> None:
+    for says, events in EVENTS.items():
+        statements = await statements_of(filled, *events)
+        assert statements, says
+        for statement in statements:
+            plan = await plan_of(filled, statement)
+            large = [table.name for table in (tables.job, tables.jobtag, tables.parked_stop, tables.rejection)]
+            assert not [table for table in large if reads_all_of(plan, table)], f"{says}: {statement[0]}\n{plan}"
+
+
+async def test_runs_are_found_by_id_and_rows_by_their_key(filled: AsyncEngine) -> None:
+    plans = {text: await plan_of(filled, (text, values)) for text, values in await statements_of(filled, job_stopped(10))}
+    (heads,) = [plan for text, plan in plans.items() if text.startswith("SELECT job.id")]
+    (update,) = [plan for text, plan in plans.items() if text.startswith("UPDATE job")]
+    assert ("sqlite_autoindex_job_1" if filled.dialect.name == "sqlite" else "job_identity") in heads
+    assert ("INTEGER PRIMARY KEY" if filled.dialect.name == "sqlite" else "job_pkey") in update
+
+
+async def test_one_statement_text_serves_batches_of_any_size(filled: AsyncEngine) -> None:
+    texts = [
+        {text for text, _ in await statements_of(filled, *[job_started(n, start_time=START_TIME + start) for n in range(1, jobs)])}
+        for start, jobs in ((500_000, 2), (600_000, 30), (700_000, 500))
+    ]
+    assert texts[0] == texts[1] == texts[2]
+
+
+async def test_running_jobs_past_their_walltime_are_found_by_index(filled: AsyncEngine) -> None:
+    due = HousekeepingDue(parked_stop_ttl_s=10**9, rejection_retention_s=10**9, walltime_grace_s=10**6)
+    (statement,) = [each for each in await statements_of(filled, due) if each[0].startswith("UPDATE job")]
+    async with transaction(filled) as connection:
+        if filled.dialect.name == "postgresql":
+            await connection.exec_driver_sql("SET LOCAL enable_seqscan = off")  # so few rows are cheaper without
+        explain = "EXPLAIN QUERY PLAN" if filled.dialect.name == "sqlite" else "EXPLAIN"
+        rows = await connection.exec_driver_sql(f"{explain} {statement[0]}", tuple(statement[1]))
+        assert any("job_running" in str(row[-1]) for row in rows)
+
+
+async def test_a_removed_tag_is_taken_off_by_index(filled: AsyncEngine) -> None:
+    statements = await statements_of(filled, TagRemoved(tag=TAG))
+    deletes = [statement for statement in statements if statement[0].startswith("DELETE FROM jobtag")]
+    if filled.dialect.name == "sqlite":  # PostgreSQL rightly reads all of a table of which a third goes
+        assert "jobtag_tag_id" in await plan_of(filled, deletes[0])
+    assert len(deletes) == 1
