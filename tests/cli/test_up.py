@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 import stat
-import time
 import urllib.request
 from pathlib import Path
 
@@ -132,19 +131,14 @@ def test_a_running_broker_is_used_when_its_url_is_given(new_up: Up, private_nats
     until_blocking(lambda: [job["jobId"] for job in site.jobs()] == [10])
 
 
-def test_a_site_is_ready_within_three_seconds(new_up: Up) -> None:
+def test_a_site_is_ready_after_less_than_three_seconds_of_work(new_up: Up) -> None:
+    """Work, not time: other tests may use the processors, too."""
     site = new_up()
     site.start().interrupt()
-    best = min(_time_to_ready(site) for _ in range(2))
-    assert best < 3.0
-
-
-def _time_to_ready(site: UpProcess) -> float:
-    began = time.monotonic()
     site.start()
-    took = time.monotonic() - began
-    site.interrupt()
-    return took
+    processes = [psutil.Process(site.process.pid), *map(psutil.Process, site.children())]
+    times = [process.cpu_times() for process in processes]
+    assert sum(each.user + each.system for each in times) < 3.0
 
 
 def test_a_log_of_another_database_ends_it_with_one_line(new_up: Up) -> None:
