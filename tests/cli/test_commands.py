@@ -10,7 +10,9 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from cli.commands.publish import split, together
 from cli.commands.tokens import parse_ttl
+from shared.settings import NatsSettings
 from tests.cli.conftest import Up
 from tests.cli.sites import UpProcess, assert_user_mistake, jobtide
 from tests.support.builders import line, start_line, start_payload, stop_line
@@ -81,6 +83,22 @@ def test_publish_sends_node_states_to_their_subject(shared_up: UpProcess) -> Non
 def test_publish_of_a_subject_that_nobody_captures_is_a_mistake(shared_up: UpProcess) -> None:
     done = jobtide("publish", "-", "--subject", "cc.nowhere", "--data", shared_up.data, text=b"job a=1\n")
     assert_user_mistake(done, "cc.nowhere")
+
+
+def test_a_line_up_to_the_limit_of_the_broker_is_published_and_a_larger_one_is_a_mistake(shared_up: UpProcess) -> None:
+    limit = 8 * 1024 * 1024
+    shared_up.run("publish", "-", text=b"x" * (limit - 1))  # no line protocol: kept, and refused by ingest
+    assert_user_mistake(jobtide("publish", "-", "--data", shared_up.data, text=b"x" * limit), str(limit))
+
+
+def test_chunks_keep_the_order_and_every_line() -> None:
+    lines = [start_line(number, "fritz") for number in range(5000)]
+    nodes = line({"cluster": "fritz", "nodes": []}, measurement="nodestate")
+    text = b"".join(lines[:2500]) + nodes + b"".join(lines[2500:])
+    messages = list(together(split(text, NatsSettings()), 100_000))
+    assert b"".join(message.data for message in messages) == text
+    assert all(len(message.data) <= 100_000 for message in messages)
+    assert [message.subject for message in messages].count("cc.node.state") == 1
 
 
 # status, provision, migrate

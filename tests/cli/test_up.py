@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import stat
+import subprocess
 import urllib.request
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tests.cli.conftest import Up
 from tests.cli.sites import UpProcess, assert_user_mistake, jobtide
 from tests.support.builders import start_line, stop_line
 from tests.support.clusters import cluster_text
+from tests.support.programs import nats_program
 from tests.support.waiting import until_blocking
 
 SERVICES = {"ingest", "jobstore", "archiver", "gateway"}
@@ -107,6 +109,17 @@ def test_after_a_kill_no_server_stays_and_the_next_start_works(new_up: Up) -> No
     (site.data / "run.json").unlink()
     site.start()
     until_blocking(lambda: [job["jobId"] for job in site.jobs()] == [8])
+
+
+def test_a_server_that_an_earlier_run_left_behind_is_ended(new_up: Up) -> None:
+    site = new_up().start()
+    site.interrupt()
+    left_behind = subprocess.Popen([nats_program(), "-c", site.data.absolute() / "nats" / "nats-server.conf"])
+    pid_file = site.data / "nats" / "nats-server.pid"
+    until_blocking(lambda: pid_file.exists() and pid_file.read_text().strip() == str(left_behind.pid))
+    site.start()
+    assert left_behind.wait(5) is not None
+    assert site.get("/readyz", with_token=False)[0] == 200
 
 
 def test_a_broker_that_dies_is_started_again_at_the_same_address(new_up: Up) -> None:
