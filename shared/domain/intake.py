@@ -58,7 +58,7 @@ def job_started(payload: StartPayload, clusters: Clusters) -> JobStarted:
 def _submit_time(meta_data: dict[str, str] | None) -> int:
     """The Slurm adapter sends the submit time as a text in the metadata."""
     text = (meta_data or {}).get("submitTime", "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0
 
 
 def job_stopped(payload: StopPayload, *, may_wait: bool) -> JobStopped:

@@ -52,7 +52,8 @@ def test_what_cc_backend_throws_away_is_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("1700000000", 1_700_000_000), ("", 0), ("soon", 0), ("-5", 0), ("9" * 30, 0), ("٣", 0), ("1.5", 0)]
+    ("text", "seconds"),
+    [("1700000000", 1_700_000_000), ("", 0), ("soon", 0), ("-5", 0), ("9" * 30, 0), ("9" * 16, 0), ("٣", 0), ("1.5", 0)],
 )
 def test_the_submit_time_of_the_slurm_adapter_is_taken_from_the_metadata(text: str, seconds: int) -> None:
     assert started(metaData={"submitTime": text}).submit_time == seconds
