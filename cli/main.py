@@ -51,7 +51,11 @@ def up(
 def provision(
     data: Data = None,
     continue_log: Annotated[
-        bool, typer.Option("--continue-log", help="Let streams that were lost go on above every sequence the database knows.")
+        bool,
+        typer.Option(
+            "--continue-log",
+            help="Let lost or recreated streams go on above every sequence that the database knows; stop the services first.",
+        ),
     ] = False,
 ) -> None:
     """Create or update the streams and buckets on the broker."""
