@@ -1,5 +1,6 @@
 """A second set of tables from the log, switched in beside running readers and a running jobstore."""
 
+import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from services.jobstore.nodes import NODES_PER_EVENT
 from services.jobstore.position import Position, Positions
 from services.jobstore.projection import Applier
 from services.jobstore.settings import Settings
+from shared.backoff import Backoff
 from shared.broker.cursor import LogState, log_state, read_from
 from shared.broker.envelope import Recorded
 from shared.broker.streams import EVENTS, NODES
@@ -27,6 +29,8 @@ log = structlog.get_logger()
 PREFIX = "rebuild_"
 BATCH = 5000
 MOST_QUIET_FETCHES = 10  # while the stream says that there is more
+MOST_SWITCHES = 30  # tries
+LONGEST_LOCK_MS = 300  # below the second after which PostgreSQL looks for deadlocks
 
 Progress = Callable[[str, int, int], None]  # stream, events applied, events in all
 
@@ -146,16 +150,36 @@ class Rebuild:
 
     async def _switch(self, progress: Progress) -> dict[str, int]:
         """The new tables take the names of the old ones, not behind them, in one transaction."""
-        async with transaction(self._engine) as connection:
-            if connection.dialect.name == "postgresql":
-                await connection.execute(text("SET LOCAL statement_timeout = 0"))
-            reached = {}
-            for stream, applier in self._appliers.items():
-                reached[stream] = await self._finish(connection, stream, applier)
-            await self._rename(connection)
+        pause = Backoff(first_s=0.1, most_s=2.0)
+        for turn in range(MOST_SWITCHES):
+            try:
+                async with transaction(self._engine) as connection:
+                    await self._hold_off(connection)
+                    reached = {stream: await self._finish(connection, stream, applier) for stream, applier in self._appliers.items()}
+                    await self._take(connection)
+                    await self._rename(connection)
+                break
+            except Unavailable as e:
+                if turn == MOST_SWITCHES - 1:
+                    raise
+                log.info("switch_tried_again", why=str(e))
+                await asyncio.sleep(pause.next_s())
         for stream, sequence in reached.items():
             progress(stream, sequence, sequence)
         return reached
+
+    async def _hold_off(self, connection: AsyncConnection) -> None:
+        """Keep jobstore from beginning a transaction. It must not hold a lock on a table that is dropped here."""
+        if connection.dialect.name == "postgresql":
+            await connection.execute(text("SET LOCAL statement_timeout = 0"))
+            await connection.execute(text(f'LOCK TABLE "{tables.position.name}" IN EXCLUSIVE MODE'))
+
+    async def _take(self, connection: AsyncConnection) -> None:
+        """Wait for readers, but give way soon: one that holds a table and waits for another would be the victim of a deadlock."""
+        if connection.dialect.name == "postgresql":
+            await connection.execute(text(f"SET LOCAL lock_timeout = {LONGEST_LOCK_MS}"))
+            names = ", ".join(f'"{table.name}"' for table in tables.all())
+            await connection.execute(text(f"LOCK TABLE {names} IN ACCESS EXCLUSIVE MODE"))
 
     async def _finish(self, connection: AsyncConnection, stream: str, applier: Applier) -> int:
         """Hold the old position, and apply the few events by which the new tables are behind it."""

@@ -1,0 +1,271 @@
+"""Rebuild equals incremental, row for row, on both engines, beside a running jobstore and its readers."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy
+from nats.aio.client import Client
+
+from services.jobstore.rebuild import ArchivedJob, Rebuild, rebuild
+from shared.broker.streams import EVENTS, NODES
+from shared.database.engine import opened, transaction
+from shared.domain.events import (
+    Event,
+    HousekeepingDue,
+    JobArchived,
+    JobDeleted,
+    JobImported,
+    JobMetadataEdited,
+    JobTagged,
+    JobUntagged,
+    Tag,
+    TagRemoved,
+)
+from shared.domain.values import JobState
+from shared.settings import DatabaseSettings, NatsSettings
+from tests.jobstore.site import applied, jobstore_settings, running, tell
+from tests.support.builders import START_TIME, job_started, job_stopped, nodes_reported
+from tests.support.databases import dump, query
+
+BEGIN = datetime(2026, 1, 5, tzinfo=UTC)
+TAGS = [Tag(type="area", name=name, scope=scope) for name in ("cfd", "md") for scope in ("global", "alice")]
+NODE_SETTINGS: dict[str, Any] = {"node_history_days": 0.05, "node_unchanged_s": 600}
+
+
+def random_events(seed: int, count: int) -> list[Event]:
+    """Starts, stops, copies, requeues and edits in a random order, seeded."""
+    dice = random.Random(seed)
+    events: list[Event] = []
+    for job_id in range(1, count // 4):
+        at = START_TIME + job_id
+        for _ in range(dice.choice([1, 1, 2])):
+            state = dice.choice([JobState.COMPLETED, JobState.FAILED, JobState.PREEMPTED])
+            named = at if dice.random() < 0.3 else None
+            tags = dice.sample(TAGS, dice.choice([0, 0, 1, 2]))
+            events.append(
+                job_started(job_id, start_time=at, tags=tags, walltime=dice.choice([0, 100]), meta_data={"jobName": f"é{job_id}"})
+            )
+            events.append(
+                job_stopped(job_id, stop_time=at + 50, start_time=named, job_state=state, received_state=dice.choice([None, "x"]))
+            )
+            at += 60
+    place = {id(event): index for index, event in enumerate(events)}
+    events.sort(key=lambda event: place[id(event)] + dice.uniform(-6, 6))
+    mixed: list[Event] = []
+    for event in events:
+        mixed.append(event)
+        if dice.random() < 0.4:
+            mixed.append(random_edit(dice, len(mixed) + 1, mixed))
+    return mixed
+
+
+def random_edit(dice: random.Random, sequence: int, told: Sequence[Event]) -> Event:
+    id_ = max(1, sequence - dice.randint(1, 30))
+    tags = dice.sample(TAGS, dice.randint(0, 2))
+    kinds: list[Event] = [
+        dice.choice(told),
+        JobTagged(id=id_, cluster="fritz", tags=tags),
+        JobUntagged(id=id_, cluster="fritz", tags=tags),
+        TagRemoved(tag=dice.choice(TAGS)),
+        JobMetadataEdited(id=id_, cluster="fritz", key="note", value=str(sequence)),
+        JobDeleted(id=id_, cluster="fritz"),
+        JobArchived(id=id_, cluster="fritz", footprint={"a": 0.1}, energy=1.25, energy_footprint={"b": 1e-9}),
+        HousekeepingDue(parked_stop_ttl_s=30, rejection_retention_s=600, walltime_grace_s=dice.choice([None, 10])),
+    ]
+    return dice.choice(kinds)
+
+
+def random_reports(seed: int, count: int) -> list[Event]:
+    dice = random.Random(seed)
+    hosts = [f"n{i}" for i in range(6)]
+    return [
+        nodes_reported("fritz", {host: dice.choice(["idle", "idle", "down"]) for host in dice.sample(hosts, dice.randint(1, 4))})
+        for _ in range(count)
+    ]
+
+
+def times(seed: int, count: int, step_s: float) -> list[datetime]:
+    """Event times that mostly grow."""
+    dice = random.Random(seed)
+    return [
+        BEGIN + timedelta(seconds=index * step_s - dice.choice([0, 0, 0, 90]), milliseconds=dice.randint(0, 999)) for index in range(count)
+    ]
+
+
+async def tell_all(client: Client, nats: NatsSettings, seed: int, jobs: int, reports: int) -> tuple[int, int]:
+    """Fill both streams; the last sequence of each."""
+    events, states = random_events(seed, jobs), random_reports(seed, reports)
+    last = await tell(client, nats, events, times(seed, len(events), 5), f"e{seed}-")
+    last_report = await tell(client, nats, states, times(seed, len(states), 60), f"n{seed}-")
+    return last[-1], last_report[-1]
+
+
+async def rebuild_now(
+    client: Client, nats: NatsSettings, database: DatabaseSettings, archived: Sequence[ArchivedJob] = ()
+) -> dict[str, int]:
+    async with opened(database) as engine:
+        return await rebuild(client, engine, jobstore_settings(nats, database, **NODE_SETTINGS), archived, lambda *_: None)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_rebuild_equals_incremental(database: DatabaseSettings, nats_settings: NatsSettings, nats_client: Client, seed: int) -> None:
+    last, last_report = await tell_all(nats_client, nats_settings, seed, 200, 150)
+    async with running(nats_settings, database, batch=random.Random(seed).choice([1, 7, 64]), **NODE_SETTINGS):
+        await applied(database, last)
+        await applied(database, last_report, NODES)
+    incremental = await dump(database)
+    assert all(incremental[table] for table in ("job", "tag", "jobtag", "rejection", "node", "node_state", "position"))
+    assert await rebuild_now(nats_client, nats_settings, database) == {EVENTS: last, NODES: last_report}
+    assert await dump(database) == incremental
+
+
+async def test_both_engines_hold_the_same_rows(
+    sqlite_database: DatabaseSettings, postgres_database: DatabaseSettings, nats_settings: NatsSettings, nats_client: Client
+) -> None:
+    await tell_all(nats_client, nats_settings, 4, 200, 100)
+    for database in (sqlite_database, postgres_database):
+        await rebuild_now(nats_client, nats_settings, database)
+    assert await dump(sqlite_database) == await dump(postgres_database)
+
+
+async def shape(database: DatabaseSettings) -> dict[str, Any]:
+    """Tables, indexes and constraints by name."""
+
+    def look(connection: sqlalchemy.Connection) -> dict[str, Any]:
+        found = sqlalchemy.inspect(connection)
+        is_sqlite = connection.dialect.name == "sqlite"
+        return {
+            table: (
+                [(column["name"], str(column["type"]), column["nullable"]) for column in found.get_columns(table)],
+                sorted((str(index["name"]), tuple(index["column_names"]), index["unique"]) for index in found.get_indexes(table)),
+                sorted((None if is_sqlite else c["name"], tuple(c["column_names"])) for c in found.get_unique_constraints(table)),
+                found.get_pk_constraint(table)["constrained_columns"],
+            )
+            for table in found.get_table_names()
+        }
+
+    async with opened(database) as engine, engine.connect() as connection:
+        return await connection.run_sync(look)
+
+
+async def test_a_rebuilt_schema_is_the_migrated_one_also_after_the_second_time(
+    database: DatabaseSettings, nats_settings: NatsSettings, nats_client: Client
+) -> None:
+    before = await shape(database)
+    await tell(nats_client, nats_settings, [job_started(1)])
+    for _ in range(2):
+        await rebuild_now(nats_client, nats_settings, database)
+        assert await shape(database) == before
+
+
+async def test_what_an_unfinished_rebuild_left_is_no_obstacle(
+    database: DatabaseSettings, nats_settings: NatsSettings, nats_client: Client
+) -> None:
+    await tell_all(nats_client, nats_settings, 5, 60, 10)
+    async with running(nats_settings, database, **NODE_SETTINGS):
+        await applied(database, 30)
+    async with opened(database) as engine:
+        unfinished = Rebuild(nats_client, engine, jobstore_settings(nats_settings, database, **NODE_SETTINGS))
+
+        def fail(*_: Any) -> None:
+            raise RuntimeError("killed")
+
+        with pytest.raises(RuntimeError, match="killed"):
+            await unfinished.run([], fail)
+    assert (await query(database, "SELECT count(*) FROM job"))[0][0] > 0  # the tables in use are as they were
+    await rebuild_now(nats_client, nats_settings, database)
+    assert not [table for table in await shape(database) if table.startswith("rebuild_")]
+
+
+@asynccontextmanager
+async def readers(database: DatabaseSettings, count: int = 3) -> AsyncIterator[list[tuple[int, int]]]:
+    """Read in a loop as the gateway does, each read two statements of one transaction; errors fail the block."""
+    seen: list[tuple[int, int]] = []
+    stop = asyncio.Event()
+
+    async def read() -> None:
+        async with opened(database, read_only=True) as engine:
+            while not stop.is_set():
+                async with transaction(engine) as connection:
+                    tagged = await connection.scalar(sqlalchemy.text("SELECT count(*) FROM jobtag JOIN tag ON tag.id = jobtag.tag_id"))
+                    jobs = await connection.scalar(sqlalchemy.text("SELECT count(*) FROM job"))
+                seen.append((int(jobs or 0), int(tagged or 0)))
+                await asyncio.sleep(0)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(count):
+            group.create_task(read())
+        try:
+            yield seen
+        finally:
+            stop.set()
+
+
+async def test_rebuild_beside_a_running_jobstore_loses_and_repeats_nothing(
+    database: DatabaseSettings, nats_settings: NatsSettings, nats_client: Client
+) -> None:
+    starts: list[Event] = [job_started(n, tags=[TAGS[n % 4]]) for n in range(1, 201)]
+    stops: list[Event] = [job_stopped(n) for n in range(1, 201)]
+    last = await tell(nats_client, nats_settings, starts, tag="start")
+    async with running(nats_settings, database, batch=20), readers(database) as seen:
+        await applied(database, last[-1])
+        seen.clear()
+
+        async def keep_telling() -> int:
+            sequences: list[int] = []
+            for first in range(0, 200, 10):
+                sequences += await tell(nats_client, nats_settings, stops[first : first + 10], tag=f"stop{first}-")
+            return sequences[-1]
+
+        telling = asyncio.create_task(keep_telling())
+        for _ in range(3):
+            await rebuild_now(nats_client, nats_settings, database)
+        await applied(database, await telling)
+    assert set(seen) == {(200, 200)}
+    assert len(seen) > 10
+    assert await query(database, "SELECT job_state, count(*), sum(duration) FROM job GROUP BY job_state") == [("completed", 200, 720_000)]
+    incremental = await dump(database)
+    await rebuild_now(nats_client, nats_settings, database)
+    assert await dump(database) == incremental
+
+
+async def test_jobs_whose_start_left_the_log_come_from_the_archive(
+    database: DatabaseSettings, nats_settings: NatsSettings, nats_client: Client
+) -> None:
+    gone = [job_started(1), job_stopped(1), job_started(2)]
+    left = [job_stopped(2, start_time=START_TIME), job_started(3), job_stopped(3)]
+    await tell(nats_client, nats_settings, [*gone, *left])
+    await nats_client.jetstream(timeout=5).purge_stream(nats_settings.stream(EVENTS), seq=4)
+
+    def imported(job_id: int) -> JobImported:
+        facts = dict(job_started(job_id, monitoring_status=3))
+        return JobImported(**facts, job_state=JobState.COMPLETED, duration=3600)
+
+    archived = [ArchivedJob(3, imported(2)), ArchivedJob(1, imported(1)), ArchivedJob(5, imported(3))]
+    await rebuild_now(nats_client, nats_settings, database, archived)
+    rows = await query(database, "SELECT id, job_id, job_state, monitoring_status FROM job ORDER BY id")
+    assert rows == [(1, 1, "completed", 3), (3, 2, "completed", 3), (5, 3, "completed", 1)]
+    async with running(nats_settings, database):
+        (sequence,) = await tell(nats_client, nats_settings, [job_started(4)], tag="new")
+        await applied(database, sequence)
+    assert await query(database, "SELECT max(id) FROM job") == [(7,)]
+
+
+async def test_node_history_whose_reports_left_the_log_is_taken_over(
+    database: DatabaseSettings, nats_settings: NatsSettings, nats_client: Client
+) -> None:
+    reports = random_reports(9, 60)
+    sequences = await tell(nats_client, nats_settings, reports, times(9, 60, 60), "n")
+    async with running(nats_settings, database, **NODE_SETTINGS):
+        await applied(database, sequences[-1], NODES)
+    before = await dump(database, without=("position",))
+    await nats_client.jetstream(timeout=5).purge_stream(nats_settings.stream(NODES), seq=41)
+    await rebuild_now(nats_client, nats_settings, database)
+    after = await dump(database, without=("position",))
+    assert after["node_state"] == before["node_state"]
+    assert after["node"] == before["node"]
