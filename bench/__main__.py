@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import signal
 import sys
 import time
 from collections.abc import AsyncGenerator, Callable
@@ -63,6 +64,7 @@ def main() -> None:
     given = parser.parse_args()
     if unknown := [row for row in given.rows if row not in ROWS]:
         parser.error(f"{unknown[0]} is none of {names}")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the servers and services too
     console = Console(width=None if sys.stdout.isatty() else 160)
     reports: list[RowReport] = []
     is_interrupted = False

@@ -4,7 +4,6 @@ Both hold the same events at the same sequences. Between a job's start and its s
 """
 
 import asyncio
-import json
 import socket
 import sqlite3
 from collections.abc import Iterator
@@ -14,11 +13,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
+import orjson
 from nats.aio.client import Client
 from sqlalchemy.engine import make_url
 from sqlalchemy.schema import CreateIndex, DropIndex
 
-from bench.load.lines import DURATION_S, FIRST_START, SCRIPTS, Kind, Load, job_script, start_payload
+from bench.load.lines import DURATION_S, FIRST_START, Kind, Load, job_script, start_payload
 from bench.support.cluster import CLUSTER
 from shared.broker.envelope import MESSAGE_ID, Envelope
 from shared.broker.streams import EVENTS, identity, stream_configs
@@ -33,7 +33,8 @@ SCRIPT_LENGTH = 1300
 _CHUNK = 20_000
 _LAG = 5000  # jobs
 _WINDOW = 2000  # messages on the way to the broker: below what it queues for a stream
-_MARK = 9_000_000_000_000_001
+_MARK = 9_000_000_000_000_001  # stands for a number in a template
+_SCRIPT_MARK = "@script@"
 _TIME = datetime(2025, 10, 9, 8, 0, tzinfo=UTC)
 
 _COLUMNS = (
@@ -59,10 +60,10 @@ def _rows(jobs: int, first: int, last: int) -> Iterator[tuple[Any, ...]]:
     for number in range(first, last):
         start, stop = _sequences(jobs, number)
         payload = start_payload(number, monitoring_status=0, nodes=1, script_length=SCRIPT_LENGTH)
-        resources = json.dumps(payload["resources"], separators=(",", ":"))
+        resources, meta_data = orjson.dumps(payload["resources"]).decode(), orjson.dumps(payload["metaData"]).decode()
         yield (
             start, number, CLUSTER, "main", 0, payload["startTime"], payload["user"], payload["project"], "main", 0, DURATION_S, 86_400,
-            "completed", json.dumps(payload["metaData"]), resources, 1, 64, 0, 0, "none", 0, 0.0, None, None, 0, None, stop, 0,
+            "completed", meta_data, resources, 1, 64, 0, 0, "none", 0, 0.0, None, None, 0, None, stop, 0,
         )  # fmt: skip
 
 
@@ -162,7 +163,7 @@ def _await_message(connection: socket.socket) -> None:
 
 
 @cache
-def _start_template(prefix: str, variant: int) -> tuple[bytes, bytes]:
+def _start_template(prefix: str) -> tuple[bytes, bytes]:
     """The frame's head, and headers with body; numbers stand where those of the job come."""
     event = JobStarted(
         job_id=_MARK,
@@ -177,7 +178,7 @@ def _start_template(prefix: str, variant: int) -> tuple[bytes, bytes]:
         walltime=86_400,
         num_hwthreads=64,
         monitoring_status=0,
-        meta_data={"jobName": f"run{_MARK}", "jobScript": job_script(_MARK - _MARK % SCRIPTS + variant, SCRIPT_LENGTH)},
+        meta_data={"jobName": f"run{_MARK}", "jobScript": _SCRIPT_MARK},
     )
     return _template(prefix, Envelope(event, "", "/bench", _TIME))
 
@@ -206,7 +207,9 @@ def _frame(template: tuple[bytes, bytes], number: int) -> bytes:
 
 
 def _start_frame(prefix: str, number: int) -> bytes:
-    return _frame(_start_template(prefix, number % SCRIPTS), number)
+    script = job_script(number, SCRIPT_LENGTH).replace("\n", "\\n").encode()  # nothing else in it needs escaping in JSON
+    head, content = _start_template(prefix)
+    return _frame((head, content.replace(_SCRIPT_MARK.encode(), script)), number)
 
 
 def _stop_frame(prefix: str, number: int) -> bytes:
