@@ -10,12 +10,12 @@ import structlog
 from nats.aio.client import Client
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from cli.commands.status import database_status, streams_status
 from shared.backoff import sleep_unless
-from shared.broker.streams import EVENTS, NODES
+from shared.broker.streams import INTAKE
 from shared.domain.values import ARCHIVED, ARCHIVING_FAILED
 from shared.errors import Unavailable
 from shared.settings import NatsSettings
+from shared.status import database_state, stopped_by_status, stream_states
 
 log = structlog.get_logger()
 
@@ -43,20 +43,21 @@ async def watch(client: Client, nats: NatsSettings, engine: AsyncEngine, stop: a
     history: deque[tuple[float, int]] = deque()
     while not stop.is_set():
         try:
-            streams = await streams_status(client, nats)
-            database = await database_status(engine)
+            streams = await stream_states(client, nats)
+            database = await database_state(engine)
+            stopped = await stopped_by_status(engine)
         except Unavailable as e:
             log.warning("status_unknown", why=str(e))
         else:
-            last = {kind: stream.last for kind in (EVENTS, NODES) for stream in streams if stream.name == nats.stream(kind)}
+            last = {stream.kind: stream.last for stream in streams if stream.kind != INTAKE}
             now, events = time.monotonic(), sum(last.values())
             history.append((now, events))
             while now - history[0][0] > RATE_OVER_S:
                 history.popleft()
             passed_s = now - history[0][0]
-            finished = sum(database.stopped_by_status.values())
-            archived = database.stopped_by_status.get(ARCHIVED, 0)
-            failed = database.stopped_by_status.get(ARCHIVING_FAILED, 0)
+            finished = sum(stopped.values())
+            archived = stopped.get(ARCHIVED, 0)
+            failed = stopped.get(ARCHIVING_FAILED, 0)
             show(
                 Numbers(
                     running=database.running,

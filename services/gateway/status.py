@@ -1,19 +1,14 @@
 """The state of the site: how far each part is behind the one before it."""
 
 from nats.aio.client import Client
-from nats.errors import Error as NatsError
-from nats.js.errors import NotFoundError
 from pydantic import Field
-from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.gateway.models import Answer
-from services.gateway.queries.filters import in_state
-from shared.broker.streams import EVENTS, INTAKE, NODES
-from shared.database.engine import transaction
-from shared.database.tables import tables
-from shared.domain.values import JobState
+from shared.broker.streams import INTAKE
+from shared.errors import Unavailable
 from shared.settings import NatsSettings
+from shared.status import STREAMS, StreamState, database_state, stream_states
 
 ASK_TIMEOUT_S = 3.0
 
@@ -49,38 +44,32 @@ class SiteStatus(Answer):
 
 async def site_status(client: Client | None, nats: NatsSettings, engine: AsyncEngine) -> SiteStatus:
     """``client`` is None while the broker is away. Raises Unavailable when the database is."""
-    position = tables.position.c
-    async with transaction(engine) as connection:
-        positions: dict[str, int] = {row[0]: row[1] for row in await connection.execute(select(position.stream, position.sequence))}
-        running = await connection.scalar(select(func.count()).select_from(tables.job).where(in_state(JobState.RUNNING)))
-        parked = await connection.scalar(select(func.count()).select_from(tables.parked_stop))
-        rejections = await connection.scalar(select(func.count()).select_from(tables.rejection))
-    broker, streams = "the broker is away", []
+    database = await database_state(engine)
+    broker, states = "the broker is away", [StreamState(kind, nats.stream(kind)) for kind in STREAMS]
     if client is not None:
         try:
-            streams = [await _stream(client, nats, kind, positions.get(kind)) for kind in (INTAKE, EVENTS, NODES)]
+            states = await stream_states(client, nats, timeout_s=ASK_TIMEOUT_S)
             broker = "ok"
-        except (NatsError, TimeoutError) as e:
-            broker = f"the broker does not answer: {e!r}"[:200]
-    if not streams:
-        streams = [StreamStatus(name=nats.stream(kind), position=positions.get(kind)) for kind in (INTAKE, EVENTS, NODES)]
-    return SiteStatus(broker=broker, streams=streams, running_jobs=running or 0, parked_stops=parked or 0, rejections=rejections or 0)
+        except Unavailable as e:
+            broker = str(e)
+    return SiteStatus(
+        broker=broker,
+        streams=[_stream(state, database.positions) for state in states],
+        running_jobs=database.running,
+        parked_stops=database.parked,
+        rejections=sum(database.rejections.values()),
+    )
 
 
-async def _stream(client: Client, nats: NatsSettings, kind: str, position: int | None) -> StreamStatus:
-    js = client.jetstream(timeout=ASK_TIMEOUT_S)
-    name = nats.stream(kind)
-    if kind != INTAKE:
-        position = position or 0
-    try:
-        state = (await js.stream_info(name)).state
-        consumers = await js.consumers_info(name)
-    except NotFoundError:
-        return StreamStatus(name=name, position=position)
-    queues = [
-        QueueStatus(name=info.config.durable_name, waiting=info.num_pending or 0, in_work=info.num_ack_pending or 0)
-        for info in consumers
-        if info.config.durable_name
-    ]
-    lag = None if position is None else max(0, state.last_seq - position)
-    return StreamStatus(name=name, last_sequence=state.last_seq, messages=state.messages, position=position, lag=lag, queues=queues)
+def _stream(state: StreamState, positions: dict[str, int]) -> StreamStatus:
+    position = None if state.kind == INTAKE else positions.get(state.kind, 0)
+    if state.messages is None:
+        return StreamStatus(name=state.name, position=position)
+    return StreamStatus(
+        name=state.name,
+        last_sequence=state.last,
+        messages=state.messages,
+        position=position,
+        lag=None if position is None else max(0, state.last - position),
+        queues=[QueueStatus(name=queue.name, waiting=queue.waiting, in_work=queue.in_work) for queue in state.queues],
+    )
