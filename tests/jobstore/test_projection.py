@@ -25,6 +25,7 @@ from tests.jobstore.site import Jobstore, applied, jobstore_settings, running, t
 from tests.support.builders import START_TIME, job_started, job_stopped, nodes_reported
 from tests.support.databases import dump, query
 from tests.support.nats import NatsServer, client_of, unique_settings
+from tests.support.processes import ServiceRunner
 
 T = START_TIME
 CREATED = "2026-01-01T00:00:00+00:00"
@@ -393,3 +394,20 @@ async def test_node_reports_that_left_the_log_unread_are_passed_over(
     async with running(nats_settings, database):
         await applied(database, 2, NODES)
     assert await query(database, "SELECT hostname FROM node") == [("n2",)]
+
+
+async def test_the_process_says_in_one_line_why_it_stops_and_what_to_do(
+    service: ServiceRunner, sqlite_database: DatabaseSettings, nats_settings: NatsSettings, nats_client: Client
+) -> None:
+    await tell(nats_client, nats_settings, [job_started(1)])
+    jobstore = await service.start("jobstore", nats_settings, sqlite_database)
+    await applied(sqlite_database, 1)
+    assert await jobstore.terminate() == 0
+    await nats_client.jetstream(timeout=5).delete_stream(nats_settings.stream(EVENTS))
+    await provision(nats_client, nats_settings)
+    jobstore.launch()
+    assert await jobstore.ended() == 2
+    (line,) = [line for line in jobstore.log_text.splitlines() if "recreated" in line]
+    assert line.startswith("jobstore: the stream EVENTS was recreated")
+    assert "jobtide provision --continue-log" in line
+    assert "Traceback" not in jobstore.log_text
