@@ -16,12 +16,13 @@ _WARM_UP = 250
 
 async def growth(bench: Bench) -> AsyncGenerator[Result, None]:
     for engine in ENGINES:
-        costs = []
+        costs, used_us = [], []
         for stored in bench.scale.stored:
             load = Load(bench.scale.growth, first_job=stored + _WARM_UP + 1)
             passage, setting = await _measure(bench, engine, stored, load)
             used = passage.cpu_us_per_event
             costs.append(passage.seconds / load.events)
+            used_us.append(sum(used.values()))
             yield Result(
                 f"with {stored:,} jobs stored",
                 passage.per_second(load.events),
@@ -32,6 +33,8 @@ async def growth(bench: Bench) -> AsyncGenerator[Result, None]:
             )
         what = f"cost per event, {bench.scale.stored[-1]:,} against {bench.scale.stored[0]:,} jobs stored"
         yield Result(what, costs[-1] / costs[0], "times", setting, GROWTH, "flat")
+        what = "… in processor time of all processes"
+        yield Result(what, used_us[-1] / used_us[0], "times", setting, GROWTH, details={"us_per_event": used_us})
 
 
 async def _measure(bench: Bench, engine: Engine, stored: int, load: Load) -> tuple[Passage, dict[str, str]]:

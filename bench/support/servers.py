@@ -35,6 +35,11 @@ class Databases:
         url = make_url(self._server.url).set(database=name).render_as_string(hide_password=False)
         return DatabaseSettings(url=SecretStr(url))
 
+    @property
+    def postgres_pid(self) -> int | None:
+        """Of the server, when it runs."""
+        return None if self._server is None else self._server.pid
+
     async def drop(self, settings: DatabaseSettings) -> None:
         url = make_url(settings.url.get_secret_value())
         if url.get_backend_name() == "postgresql":

@@ -47,6 +47,7 @@ class Site:
     main_pids: tuple[int, ...]
     http: str | None
     token: str
+    postgres_pid: int | None = None
 
     @property
     def setting(self) -> dict[str, str]:
@@ -61,8 +62,17 @@ class Site:
 class PreparedSite:
     """Broker and database are there, streams and the cluster too; services are started one by one."""
 
-    def __init__(self, server: NatsServer, nats: NatsSettings, database: DatabaseSettings, engine: Engine, folder: Path) -> None:
+    def __init__(
+        self,
+        server: NatsServer,
+        nats: NatsSettings,
+        database: DatabaseSettings,
+        engine: Engine,
+        folder: Path,
+        postgres_pid: int | None,
+    ) -> None:
         self._server = server
+        self._postgres_pid = postgres_pid if engine == "postgresql" else None
         self._keys = generate()
         self._runner = ServiceRunner(folder)
         self._started: dict[str, ServiceProcess] = {}
@@ -92,6 +102,7 @@ class PreparedSite:
             (self._server.pid,),
             f"http://{gateway.addresses['http']}" if gateway else None,
             sign_token(self._keys.private, "bench", ["admin", "api"], None),
+            self._postgres_pid,
         )
 
     def end(self) -> None:
@@ -115,7 +126,7 @@ async def prepared_site(
             await provision(client, nats)
             await add_cluster(client, nats, cluster_text())
             await _fill(client, nats, own, stored, logged=logged)
-        site = PreparedSite(server, nats, own, engine, folder)
+        site = PreparedSite(server, nats, own, engine, folder, databases.postgres_pid)
         yield site
     finally:
         if site is not None:

@@ -23,14 +23,22 @@ def memory_of(pids: Iterable[int]) -> Memory:
 
 
 def cpu_seconds(site: Site) -> dict[str, float]:
-    """User and system time so far, by process; PostgreSQL's is not seen."""
+    """User and system time so far, by process; PostgreSQL's connections are taken together."""
     names = ("jobtide", "nats-server") if site.mode == "embedded" else ("nats-server",)
     pids = dict(zip(names, site.main_pids, strict=True)) | {name: service.pid for name, service in site.services.items()}
-    return {name: _cpu(pid) for name, pid in pids.items()}
+    used = {name: _cpu(psutil.Process(pid)) for name, pid in pids.items()}
+    if site.postgres_pid is not None:
+        server = psutil.Process(site.postgres_pid)
+        used["postgresql"] = sum(_cpu(process) for process in [server, *server.children()])
+    return used
 
 
-def _cpu(pid: int) -> float:
-    times = psutil.Process(pid).cpu_times()
+def _cpu(process: psutil.Process) -> float:
+    """0 for one that has just ended."""
+    try:
+        times = process.cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
     return float(times.user + times.system)
 
 
