@@ -204,7 +204,7 @@ async def compare_cuts(database: DatabaseSettings, log: list[Record], sizes: lis
     unchanged_s=st.sampled_from([0, 60, 3600]),
     history_s=st.sampled_from([60, 3600, 10_000]),
 )
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_neither_the_cut_into_batches_nor_restarts_change_the_result(
     sqlite_template: SqliteTemplate, tmp_path: Path, log: list[Record], sizes: list[int], unchanged_s: int, history_s: int
 ) -> None:

@@ -131,7 +131,7 @@ async def compare_cuts(database: DatabaseSettings, log: list[Record], sizes: lis
 
 
 @given(log=logs(), sizes=st.lists(st.integers(1, 7), max_size=12))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_the_cut_into_batches_never_changes_the_result(
     sqlite_template: SqliteTemplate, tmp_path: Path, log: list[Record], sizes: list[int]
 ) -> None:

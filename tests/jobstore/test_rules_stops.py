@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from services.jobstore.rules.fold import expired_stop
-from services.jobstore.rules.jobs import RECEIVED_STATE_KEY, expire
+from services.jobstore.rules.jobs import MOST_WAITING, RECEIVED_STATE_KEY, expire
 from shared.domain import reasons
 from shared.domain.events import Event, JobStarted, JobStopped
 from shared.domain.values import JobState
@@ -233,6 +233,14 @@ def test_a_stopped_job_waits_for_its_archive_entry_unless_monitoring_is_off(at_s
     memory = Memory()
     memory.apply(start(monitoring_status=at_start), stop(60))
     assert memory.job(1).monitoring_status == after_stop
+
+
+def test_only_so_many_stops_of_one_id_wait_at_once() -> None:
+    memory = Memory()
+    kinds = [d.kind for d in memory.apply(*[stop(n) for n in range(MOST_WAITING + 2)], stop(0))]
+    assert kinds == ["waiting"] * MOST_WAITING + ["refused", "refused", "duplicate"]
+    assert memory.codes() == [reasons.JOB_NOT_FOUND] * 2
+    assert [d.kind for d in memory.apply(job_stopped(6), start(0), stop(500))] == ["waiting", "applied", "waiting"]
 
 
 @dataclass(frozen=True)

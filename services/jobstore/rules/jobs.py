@@ -1,5 +1,6 @@
 """Starts, stops and imports. Source: design section 7, and the event interface 2.7, 3.2 and 3.3 where it is silent."""
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -15,6 +16,7 @@ from shared.domain.values import MONITORING_DISABLED, MONITORING_OPEN, JobState
 _RESOURCES = TypeAdapter(list[Resource])
 _STATISTICS = TypeAdapter(dict[str, MetricStatistics])
 RECEIVED_STATE_KEY = "receivedState"
+MOST_WAITING = 100  # stops of one id that wait at once: each later event with this id looks at all of them
 
 
 def start(world: World, record: Recorded, event: JobStarted, limits: Limits) -> Decision:
@@ -76,7 +78,7 @@ def stop(world: World, record: Recorded, event: JobStopped) -> Decision:
     refusal = _why_not(event, runs)
     if refusal.code == reasons.STOP_BEFORE_START or not event.may_wait or (event.start_time is not None and runs):
         return refusal
-    return _park(world, record, event)
+    return _park(world, record, event, refusal)
 
 
 def _by_start(run: JobHead) -> tuple[int, int]:
@@ -103,10 +105,13 @@ def _why_not(event: JobStopped, runs: list[JobHead]) -> Decision:
     return Decision("refused", latest.id, reasons.ALREADY_STOPPED, f"{where} is {latest.job_state} since {latest.stop_time}")
 
 
-def _park(world: World, record: Recorded, event: JobStopped) -> Decision:
-    for parked in world.parked.get(event.job_id, []):
-        if parked.stop == event:
-            return Decision("duplicate")
+def _park(world: World, record: Recorded, event: JobStopped, refusal: Decision) -> Decision:
+    """``refusal`` is what becomes of it when too many wait."""
+    waiting = world.parked.get(event.job_id, [])
+    if any(parked.stop.stop_time == event.stop_time and parked.stop == event for parked in waiting):
+        return Decision("duplicate")
+    if len(waiting) >= MOST_WAITING:
+        return replace(refusal, text=f"{refusal.text}, and {MOST_WAITING} stops wait for it already")
     world.park(ParkedStop(record.sequence, event, record.message_id, record.time))
     return Decision("waiting")
 
