@@ -59,7 +59,7 @@ class Pipeline:
         self._works: dict[int, Work] = {}
         self._changed = asyncio.Event()
         self._metrics: dict[tuple[str, str], tuple[Cluster, Sequence[Metric]]] = {}
-        self.limit = max(own.batch * 2, own.jobs * 2, own.group * own.threads * 2)
+        self.limit = max(own.batch * 3, own.jobs * 2, own.group * own.threads * 2)
 
     # in and out
 

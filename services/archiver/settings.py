@@ -18,8 +18,8 @@ class ArchiverSettings(SettingsGroup):
     health: str = Field("127.0.0.1:8083", description="Address of /healthz, /readyz and /metrics; port 0 is any free one.")
     jobs: int = Field(8, ge=1, le=256, description="Jobs whose metric data are loaded at the same time.")
     threads: int = Field(2, ge=1, le=32, description="Threads that compute statistics and write files.")
-    batch: int = Field(100, ge=1, le=1000, description="Messages taken from the queue at once.")
-    group: int = Field(32, ge=1, le=256, description="Entries written together at most; their flushes share journal commits.")
+    batch: int = Field(250, ge=1, le=1000, description="Messages taken from the queue at once.")
+    group: int = Field(64, ge=1, le=256, description="Entries written together at most; their flushes share journal commits.")
     ack_wait_s: float = Field(30.0, ge=5, le=600, description="A job that a dead replica held is offered to another after this, seconds.")
     max_waiting: int = Field(
         20_000, ge=1000, le=1_000_000, description="Jobs that may wait for a retry or a late start; more stay in the queue behind them."

@@ -1,8 +1,8 @@
 """Writing entries so that a reader never sees half of one, also after a crash or a power loss.
 
 A new entry is built in a folder beside its place, made durable, and renamed into it in one step. An existing entry is
-replaced file by file, meta.json last. Entries are written in groups: the flushes of a group share the file system's
-journal commits, which is what makes durable writing cheap.
+replaced file by file, meta.json last. Entries are written in groups, which share their flushes: that is what makes durable
+writing cheap.
 """
 
 import os
@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
+from shared.archive.flush import can_flush_filesystem, flush_directory, flush_file, flush_filesystem
 from shared.archive.layout import CLUSTER_FILE, DATA_FILE, META_FILE, PACKED_DATA_FILE, TEMPORARY_PREFIX, JobPath, is_directory_name
 
+FLUSH_AT_ONCE_FROM = 8  # entries; from here on, flushing the whole file system twice costs less than five flushes each
 LEFTOVER_AGE_S = 3600.0  # what is this old belongs to a writer that died, on whatever machine
 _HOST = socket.gethostname()
 _TOKEN = uuid4().hex[:12]  # tells this process from an earlier one with the same number, as in a restarted container
@@ -48,20 +50,44 @@ def write_entries(root: Path, entries: Sequence[Entry]) -> list[Exception | None
     Blocks. The entries must be of different jobs. What failed leaves nothing behind but, at worst, empty folders.
     """
     writes = [_Write(root, entry) for entry in entries]
-    for step in (_Write.build, _Write.flush, _Write.publish, _Write.settle):
+    at_once = can_flush_filesystem and len(writes) >= FLUSH_AT_ONCE_FROM
+    _each(writes, _Write.build)
+    if at_once:
+        _all_or_none(writes, root)
+    else:
+        _each(writes, _Write.flush)
+    _each(writes, _Write.publish)
+    _each(writes, _Write.settle)
+    if at_once:
+        _all_or_none(writes, root)
+    else:
+        _flush_parents(writes)
+    return [write.error for write in writes]
+
+
+def _each(writes: Sequence["_Write"], step: Callable[["_Write"], None]) -> None:
+    for write in writes:
+        if write.error is None:
+            write.attempt(step)
+
+
+def _all_or_none(writes: Sequence["_Write"], root: Path) -> None:
+    try:
+        flush_filesystem(root)
+    except OSError as e:
         for write in writes:
-            if write.error is None:
-                write.attempt(step)
-    settled: dict[Path, None] = dict.fromkeys(parent for write in writes if write.error is None for parent in write.parents)
-    failed: dict[Path, Exception] = {}
-    for parent in settled:
+            write.fail(write.error or e)
+
+
+def _flush_parents(writes: Sequence["_Write"]) -> None:
+    failed: dict[Path, OSError] = {}
+    for parent in dict.fromkeys(parent for write in writes if write.error is None for parent in write.parents):
         try:
-            _flush_directory(parent)
+            flush_directory(parent)
         except OSError as e:
             failed[parent] = e
     for write in writes:
         write.error = write.error or next((failed[parent] for parent in write.parents if parent in failed), None)
-    return [write.error for write in writes]
 
 
 def write_cluster(root: Path, cluster: str, text: bytes) -> bool:
@@ -74,9 +100,9 @@ def write_cluster(root: Path, cluster: str, text: bytes) -> bool:
     is_new = not place.parent.is_dir()
     place.parent.mkdir(parents=True, exist_ok=True)
     _replace_file(place, text)
-    _flush_directory(place.parent)
+    flush_directory(place.parent)
     if is_new:
-        _flush_directory(root)
+        flush_directory(root)
     return True
 
 
@@ -96,8 +122,11 @@ class _Write:
         try:
             step(self)
         except Exception as e:  # noqa: BLE001 - one entry's failure is its own; it is reported to the caller
-            self.error = e
-            self._clean()
+            self.fail(e)
+
+    def fail(self, error: Exception) -> None:
+        self.error = error
+        self._clean()
 
     def build(self) -> None:
         self._place = self.entry.path.under(self.root)
@@ -116,8 +145,8 @@ class _Write:
     def flush(self) -> None:
         if self._temporary is not None:
             for name, _ in self.entry.files:
-                _flush_file(self._temporary / name)
-            _flush_directory(self._temporary)
+                flush_file(self._temporary / name)
+            flush_directory(self._temporary)
 
     def publish(self) -> None:
         if self._temporary is None:
@@ -206,24 +235,8 @@ def _replace_file(place: Path, content: bytes) -> None:
     temporary = place.with_name(temporary_name(place.name))
     try:
         temporary.write_bytes(content)
-        _flush_file(temporary)
+        flush_file(temporary)
         temporary.replace(place)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-
-
-def _flush_file(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _flush_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

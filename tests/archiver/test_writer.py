@@ -86,6 +86,28 @@ def test_a_full_disk_at_any_write_leaves_nothing_half(call: int, is_there: bool,
     assert (place / "data.json").read_bytes() == b'{"new":1}'
 
 
+@pytest.mark.parametrize("call", [1, 2])
+def test_a_group_whose_flush_fails_is_reported_and_can_be_written_again(call: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first flush makes the files durable, the second their names."""
+    calls = 0
+
+    def failing(_: Path) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == call:
+            raise OSError(errno.EIO, "Input/output error")
+
+    group = [entry(job) for job in range(1, 21)]
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "flush_filesystem", failing)
+        errors = write_entries(tmp_path, group)
+    assert [type(error) for error in errors] == [OSError] * 20
+    assert temporary(tmp_path) == []
+    assert [is_complete(tmp_path, one.path) for one in group] == [call == 2] * 20
+    assert write_entries(tmp_path, group) == [None] * 20
+    assert all(is_complete(tmp_path, one.path) for one in group)
+
+
 def test_what_a_dead_writer_left_is_removed_by_the_next_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parent = entry(1).path.under(tmp_path).parent
     (parent / f"{TEMPORARY_PREFIX}5-abc").mkdir(parents=True)

@@ -1,0 +1,50 @@
+"""Making what was written durable."""
+
+import ctypes
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+
+def flush_file(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def flush_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _find_syncfs() -> Callable[[int], int] | None:
+    """The call of Linux, which Python does not offer; None elsewhere."""
+    try:
+        syncfs = ctypes.CDLL(None, use_errno=True).syncfs
+    except (AttributeError, OSError):
+        return None
+    syncfs.argtypes = [ctypes.c_int]
+    syncfs.restype = ctypes.c_int
+    found: Callable[[int], int] = syncfs
+    return found
+
+
+_syncfs = _find_syncfs()
+can_flush_filesystem = _syncfs is not None
+
+
+def flush_filesystem(path: Path) -> None:
+    """Everything on the file system of ``path``: one journal commit instead of one for each file. Linux only; raises OSError."""
+    assert _syncfs is not None
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if _syncfs(descriptor) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), str(path))
+    finally:
+        os.close(descriptor)
