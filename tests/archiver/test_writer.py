@@ -158,12 +158,12 @@ from shared.archive import Entry, JobPath, write_entries
 root = Path(sys.argv[1])
 print("up", flush=True)
 for turn in itertools.count(int(sys.argv[2])):
-    texts = [json.dumps({"turn": turn, "fill": "x" * 5000}).encode() for _ in range(4)]
-    metas = [json.dumps({"jobId": 1 + job, "cluster": "fritz", "startTime": 5, "turn": turn}).encode() for job in range(4)]
-    # Two jobs are written again and again, two are new in each turn.
-    paths = [JobPath("fritz", 1, 5), JobPath("fritz", 2, 5), JobPath("fritz", 1000 + 2 * turn, 5), JobPath("fritz", 1001 + 2 * turn, 5)]
-    errors = write_entries(root, [Entry(*parts) for parts in zip(paths, metas, texts)])
-    assert errors == [None] * 4, errors
+    # Two jobs are written again and again, the others are new; large groups are flushed at once, small ones file by file.
+    jobs = [1, 2, *(1000 + 20 * turn + job for job in range(12 if turn % 2 else 2))]
+    text = json.dumps({"turn": turn, "fill": "x" * 5000}).encode()
+    metas = [json.dumps({"jobId": job, "cluster": "fritz", "startTime": 5, "turn": turn}).encode() for job in jobs]
+    errors = write_entries(root, [Entry(JobPath("fritz", job, 5), meta, text) for job, meta in zip(jobs, metas)])
+    assert not any(errors), errors
 """
 
 
