@@ -15,6 +15,7 @@ from shared.errors import Refused
 
 Clusters = Mapping[str, Cluster]
 MAX_TAGS = 1000  # tag ids are made of the event's sequence and the tag's place in it
+MAX_NAME = 200  # characters; what PostgreSQL can index of three such names, 4 bytes a character
 
 
 def job_started(payload: StartPayload, clusters: Clusters) -> JobStarted:
@@ -26,6 +27,11 @@ def job_started(payload: StartPayload, clusters: Clusters) -> JobStarted:
         )
     if len(payload.tags) > MAX_TAGS:
         raise Refused(reasons.INVALID_VALUE, f"more than {MAX_TAGS} tags", field="tags")
+    _check_length("user", payload.user)
+    _check_length("project", payload.project)
+    for index, tag in enumerate(payload.tags):
+        for part in ("type", "name", "scope"):
+            _check_length(f"tags.{index}.{part}", getattr(tag, part))
     tags = {(t.type, t.name, t.scope or GLOBAL_SCOPE): None for t in payload.tags}
     return JobStarted(
         job_id=payload.job_id,
@@ -53,6 +59,11 @@ def job_started(payload: StartPayload, clusters: Clusters) -> JobStarted:
         statistics=payload.statistics,
         tags=[Tag(type=kind, name=name, scope=scope) for kind, name, scope in tags],
     )
+
+
+def _check_length(field: str, name: str) -> None:
+    if len(name) > MAX_NAME:
+        raise Refused(reasons.INVALID_VALUE, f"is longer than {MAX_NAME} characters", field=field)
 
 
 def _submit_time(meta_data: dict[str, str] | None) -> int:
@@ -96,13 +107,17 @@ def nodes_reported(payload: NodeStatePayload, clusters: Clusters) -> tuple[Nodes
         if not node.hostname:
             refusals.append(Refused(reasons.MISSING_FIELD, "is empty", field=f"nodes.{index}.hostname"))
             continue
+        field = f"nodes.{index}.hostname"
+        if len(node.hostname) > MAX_NAME:
+            refusals.append(Refused(reasons.INVALID_VALUE, f"is longer than {MAX_NAME} characters", field=field))
+            continue
         subcluster = definition.subcluster_of(node.hostname)
         if subcluster is None:
             refusals.append(
                 Refused(
                     reasons.NO_SUBCLUSTER,
                     f"no subcluster of {payload.cluster} has the host {node.hostname!r}",
-                    field=f"nodes.{index}.hostname",
+                    field=field,
                 )
             )
             continue

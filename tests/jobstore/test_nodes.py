@@ -1,8 +1,10 @@
 """Node states: the word chosen, the current state of each node, its history, and how much of it is kept."""
 
+import random
 from collections.abc import Sequence
 from pathlib import Path
 
+import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -14,12 +16,17 @@ from shared.database.engine import opened, transaction
 from shared.database.tables import tables
 from shared.domain import reasons
 from shared.domain.events import NodeReport, NodesReported
+from shared.domain.intake import MAX_NAME
+from shared.domain.intake import nodes_reported as nodes_reported_of
 from shared.domain.nodes import choose_state, clean_words
+from shared.domain.payloads import NodeStatePayload
 from shared.domain.values import INT64_MAX
+from shared.domain.wire import read_object
 from shared.errors import Refused
 from shared.settings import DatabaseSettings
 from tests.jobstore.logs import DAY, Record, clear, record, split
-from tests.support.builders import START_TIME, nodes_reported
+from tests.support.builders import START_TIME, node_payload, nodes_reported
+from tests.support.clusters import sample_clusters
 from tests.support.databases import SqliteTemplate, dump, query
 from tests.support.programs import run_blocking
 
@@ -209,3 +216,14 @@ def test_neither_the_cut_into_batches_nor_restarts_change_the_result(
     sqlite_template: SqliteTemplate, tmp_path: Path, log: list[Record], sizes: list[int], unchanged_s: int, history_s: int
 ) -> None:
     run_blocking(compare_cuts(sqlite_template.fresh(tmp_path), log, sizes, unchanged_s, history_s))
+
+
+async def test_the_longest_hostname_that_intake_lets_in_is_stored(engine: AsyncEngine, database: DatabaseSettings) -> None:
+    dice = random.Random(1)
+    host = "".join(chr(dice.randrange(0x10000, 0x1F000)) for _ in range(MAX_NAME))
+    await apply(engine, [report(1, T, **{host: "idle"})])
+    assert await query(database, "SELECT hostname FROM node") == [(host,)]
+    payload, _ = read_object(NodeStatePayload, orjson.dumps(node_payload("fritz", {host + "x": ["idle"], "f0101": ["idle"]})))
+    event, (refused,) = nodes_reported_of(payload, {"fritz": sample_clusters()["fritz"]})
+    assert [node.hostname for node in event.nodes] == ["f0101"]
+    assert (refused.code, refused.field) == (reasons.INVALID_VALUE, "nodes.0.hostname")

@@ -1,6 +1,8 @@
 """Events become rows, on both engines: every kind of event, any cut into batches, extreme values."""
 
+import random
 from collections.abc import Sequence
+from typing import Any
 
 import orjson
 import pytest
@@ -25,12 +27,16 @@ from shared.domain.events import (
     TagCreated,
     TagRemoved,
 )
-from shared.domain.payloads import Resource
+from shared.domain.intake import MAX_NAME
+from shared.domain.intake import job_started as job_started_of
+from shared.domain.payloads import Resource, StartPayload, TagPayload
 from shared.domain.values import INT32_MAX, INT64_MAX, TIME_MAX, JobState
+from shared.domain.wire import read_object
 from shared.errors import Refused
 from shared.settings import DatabaseSettings
 from tests.jobstore.logs import DAY, RECEIVED, Record, apply, clear, record, records, split
-from tests.support.builders import START_TIME, job_started, job_stopped
+from tests.support.builders import START_TIME, job_started, job_stopped, start_payload
+from tests.support.clusters import sample_clusters
 from tests.support.databases import dump, query
 
 T = START_TIME
@@ -209,3 +215,34 @@ async def test_refused_texts_are_stored_in_bounds(engine: AsyncEngine, database:
     ((length, excerpt),) = await query(database, "SELECT length(text), length(excerpt) FROM rejection")
     assert length <= 1000
     assert excerpt <= 512
+
+
+def longest(first: str) -> str:
+    """As long a name as intake lets in, that no index can compress."""
+    dice = random.Random(first)
+    return first + "".join(chr(dice.randrange(0x10000, 0x1F000)) for _ in range(MAX_NAME - 1))
+
+
+async def test_the_longest_names_that_intake_lets_in_are_stored(engine: AsyncEngine, database: DatabaseSettings) -> None:
+    names = {part: longest(part[0]) for part in ("user", "project", "partition", "type", "name", "scope", "host")}
+    tag = TagPayload(type=names["type"], name=names["name"], scope=names["scope"])
+    sent = start_payload(2, user=names["user"], project=names["project"], partition=names["partition"], tags=[tag.model_dump()])
+    payload, _ = read_object(StartPayload, orjson.dumps(sent))
+    cluster = sample_clusters()["fritz"]
+    event = job_started_of(payload, {"fritz": cluster})
+    assert [decision.kind for decision in await apply(engine, [record(1, event)])] == ["applied"]
+    assert await query(database, "SELECT hpc_user, project, cluster_partition FROM job") == [
+        (names["user"], names["project"], names["partition"])
+    ]
+    assert await query(database, "SELECT tag_type, tag_name, tag_scope FROM tag") == [(names["type"], names["name"], names["scope"])]
+
+
+@pytest.mark.parametrize("field", ["user", "project", "tags.0.type", "tags.0.name", "tags.0.scope"])
+def test_longer_names_are_refused_by_their_field(field: str) -> None:
+    tag = {"type": "t", "name": "n", "scope": "s"}
+    fields: dict[str, Any] = {"user": "alice", "project": "p", "tags": [tag]}
+    (tag if "." in field else fields)[field.rsplit(".", 1)[-1]] = longest("x") + "x"
+    payload, _ = read_object(StartPayload, orjson.dumps(start_payload(2, **fields)))
+    with pytest.raises(Refused) as refused:
+        job_started_of(payload, {"fritz": sample_clusters()["fritz"]})
+    assert (refused.value.code, refused.value.field) == (reasons.INVALID_VALUE, field)
