@@ -1,7 +1,7 @@
 """Connections to PostgreSQL and SQLite."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,15 @@ def _prepare_sqlite(engine: AsyncEngine, timeout_ms: int, *, read_only: bool) ->
         for pragma in pragmas:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
+
+    @event.listens_for(engine.sync_engine, "invalidate")
+    def on_invalidate(connection: Any, *_: Any) -> None:
+        # A task cancelled inside a transaction leaves it to the closing of the connection, which SQLite puts off while
+        # any cursor lives, in a traceback for instance: until then the file stays locked. One step queues the rollback.
+        rollback = connection.driver_connection.rollback()
+        with suppress(ValueError):  # closed already
+            rollback.send(None)
+        rollback.close()
 
     @event.listens_for(engine.sync_engine, "begin")
     def on_begin(connection: Any) -> None:
