@@ -13,13 +13,13 @@ from services.gateway.models import JobObject
 from services.gateway.site import Call
 from shared.broker.outcome import NoOutcome
 from shared.domain.events import JobTagged, JobUntagged, Tag, TagRemoved
-from shared.domain.intake import MAX_TAGS
+from shared.domain.intake import MAX_NAME, MAX_TAGS
 from shared.domain.values import ADMIN_SCOPE, GLOBAL_SCOPE
 from shared.domain.wire import WireModel, read_list
 
 routes = Routes("tags")
 
-Text = Annotated[str, Field(min_length=1)]
+Text = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
 
 
 class TagRequest(WireModel):
@@ -27,7 +27,7 @@ class TagRequest(WireModel):
 
     type: Text
     name: Text
-    scope: str = ""
+    scope: Annotated[str, Field(max_length=MAX_NAME)] = ""
 
 
 async def _requests(call: Call) -> list[TagRequest]:
