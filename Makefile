@@ -19,7 +19,7 @@ demo: $(VENV)/.installed
 	@trap : INT; $(BIN)/jobtide up --data var --demo $(ARGS)
 
 test: $(VENV)/.ready
-	JOBTIDE_TEST_DOCKER=$(DOCKER) $(BIN)/pytest $(ARGS)
+	JOBTIDE_TEST_DOCKER=$(DOCKER) $(BIN)/pytest -n 2 $(ARGS)
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .
