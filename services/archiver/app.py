@@ -1,7 +1,6 @@
 """archiver on one page: stopped jobs -> metric data -> archive entries -> JobArchived."""
 
 import asyncio
-from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 import structlog
@@ -20,6 +19,7 @@ from shared.broker.connection import connected
 from shared.broker.publisher import Publisher
 from shared.database.engine import opened, ping
 from shared.health import Health, serve_health
+from shared.loops import Loops, end
 from shared.metricdata import open_source
 from shared.service import Report
 
@@ -49,7 +49,7 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
         health.check("database", lambda: ping(engine))
         health.check("archive", folder.check)
 
-        async with asyncio.TaskGroup() as loops:
+        async with Loops() as loops:
             background = [
                 loops.create_task(pipeline.run(), name="pipeline"),
                 loops.create_task(position.keep_reading(stop), name="position"),
@@ -57,11 +57,5 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
             ]
             await intake.run(stop, clusters, on_bound=lambda: report("archiver", health=address))
             await pipeline.drain(settings.archiver.grace_s)
-            await _end(background)
+            await end(background)
         await pipeline.hand_back()
-
-
-async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.wait(tasks)

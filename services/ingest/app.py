@@ -27,6 +27,7 @@ from shared.broker.puller import pulling
 from shared.broker.streams import INTAKE, Durable, ensure_consumer, intake_filters
 from shared.errors import Unavailable
 from shared.health import Health, serve_health
+from shared.loops import Loops
 from shared.service import Report
 
 log = structlog.get_logger()
@@ -62,7 +63,7 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
         translator = Translator(IntakeSubjects(settings.nats), clusters, client.max_payload)
         pause = Backoff(first_s=0.2, most_s=5.0)
         reported = False
-        async with asyncio.TaskGroup() as loops:
+        async with Loops() as loops:
             loops.create_task(clusters.keep_fresh(stop), name="clusters")
             while not stop.is_set():
                 turned()

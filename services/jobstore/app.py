@@ -23,6 +23,7 @@ from shared.database.migrate import require_schema
 from shared.database.tables import ProjectionTables, tables
 from shared.errors import Unavailable
 from shared.health import Health, serve_health
+from shared.loops import Loops
 from shared.service import Report
 
 log = structlog.get_logger()
@@ -65,7 +66,7 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
             )
 
         housekeeping = Housekeeping(settings.jobstore, engine, Publisher(client, settings.nats.prefix))
-        async with asyncio.TaskGroup() as loops:
+        async with Loops() as loops:
             readings = {stream: asyncio.Event() for stream in (EVENTS, NODES)}
             for stream, reading in readings.items():
                 loops.create_task(projection(stream).follow(stop, health.loop(stream, within_s=STALE_S), reading), name=stream)

@@ -121,7 +121,7 @@ async def test_a_recreated_log_stops_jobstore_with_one_clear_line(
         await js.delete_stream(site.stream(EVENTS))
         await js.add_stream(next(config for config in stream_configs(site) if config.name == site.stream(EVENTS)))
     jobstore.launch()
-    assert await jobstore.ended() == 2
+    assert await jobstore.ended(30) == 2
     last = jobstore.log_text.splitlines()[-1]
     assert last.startswith("jobstore: the stream EVENTS was recreated")
     assert "jobtide provision --continue-log" in last
@@ -158,7 +158,7 @@ async def test_a_log_shorter_than_the_position_stops_jobstore_with_one_clear_lin
     await jobstore.terminate()
     await _move_position(sqlite_database, by=5)
     jobstore.launch()
-    assert await jobstore.ended() == 2
+    assert await jobstore.ended(30) == 2
     assert "jobtide provision --continue-log" in jobstore.log_text.splitlines()[-1]
 
 
@@ -175,6 +175,6 @@ async def _move_position(database: DatabaseSettings, by: int) -> None:
 async def test_a_wrong_database_url_is_told_in_one_line(service: ServiceRunner, site: NatsSettings) -> None:
     jobstore = service.prepare("jobstore", site, DatabaseSettings(url=SecretStr("mysql://localhost/x")))
     jobstore.launch()
-    assert await jobstore.ended() == 2
+    assert await jobstore.ended(30) == 2
     assert len(jobstore.log_text.splitlines()) == 1
     assert "JOBTIDE_DATABASE_URL" in jobstore.log_text
