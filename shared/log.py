@@ -11,25 +11,32 @@ import structlog
 from shared.settings import LogSettings
 
 
-class _StandardError(io.TextIOBase):
-    """Standard error whose failures stop nobody: it may be a file on the disk that is full."""
+class _Sink(io.TextIOBase):
+    """A stream whose failures stop nobody: it may be a file on the disk that is full."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
 
     def write(self, text: str) -> int:
         with suppress(OSError):
-            sys.stderr.write(text)
+            self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
         with suppress(OSError):
-            sys.stderr.flush()
+            self._stream.flush()
 
 
-def configure(settings: LogSettings) -> None:
-    """Route everything, the libraries' records too, through one processor chain to standard error."""
-    as_text = settings.format == "text" or (settings.format == "auto" and sys.stderr.isatty())
+def configure(settings: LogSettings, *, stream: TextIO | None = None) -> None:
+    """Route everything, the libraries' records too, through one processor chain to ``stream``, else to standard error.
+
+    The stream is chosen now: whoever puts another one in the place of standard error later does not move the log.
+    """
+    stream = sys.stderr if stream is None else stream
+    as_text = settings.format == "text" or (settings.format == "auto" and stream.isatty())
     level = getattr(logging, settings.level.upper())
     renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback)
         if as_text
         else structlog.processors.JSONRenderer()
     )
@@ -41,10 +48,10 @@ def configure(settings: LogSettings) -> None:
     structlog.configure(
         processors=[*shared_steps, structlog.processors.format_exc_info, renderer] if not as_text else [*shared_steps, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _StandardError())),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Sink(stream))),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(_StandardError())
+    handler = logging.StreamHandler(_Sink(stream))
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared_steps, processor=renderer))
     # Libraries speak only when something is wrong: their routine lines are not ours to promise.
     logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)

@@ -20,8 +20,8 @@ def run_up(data: Path, http: str, nats: str, *, demo: bool) -> None:
         if demo and sys.stdout.isatty():  # the display owns the terminal
             make_folder(data)
             log_file = stack.enter_context((data / LOG_FILE).open("a", buffering=1, encoding="utf-8"))
-            with contextlib.redirect_stderr(log_file):
-                configure(load(LogSettings))
+            configure(load(LogSettings), stream=log_file)
+            print(f"the log goes to {data / LOG_FILE}")
         else:
             configure(load(LogSettings))
 
@@ -31,6 +31,7 @@ def run_up(data: Path, http: str, nats: str, *, demo: bool) -> None:
             await run_demo(DataFolder(data), site, running, stop)
 
         asyncio.run(up(options, on_ready=_print_addresses, alongside=alongside if demo else None))
+        print("stopped")
 
 
 def _print_addresses(running: Running) -> None:

@@ -17,9 +17,9 @@ from pathlib import Path
 import orjson
 import structlog
 
+from shared.addresses import parse_address
 from shared.backoff import Backoff
 from shared.errors import Unavailable, UserError
-from shared.health import parse_address
 
 log = structlog.get_logger()
 

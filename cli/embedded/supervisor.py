@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from shared.backoff import Backoff
-from shared.errors import JobtideError, LogMismatch, UserError
+from shared.errors import CannotListen, JobtideError, LogMismatch, UserError
 from shared.service import Report, leaves
 
 log = structlog.get_logger()
@@ -44,7 +44,8 @@ async def supervise(service: str, start: Start, stop: asyncio.Event, addresses: 
         except Exception as e:
             inner = leaves(e)
             for leaf in inner:
-                if isinstance(leaf, UserError | LogMismatch):
+                # A port of an embedded site was free at its start: who took it while a service restarted may go again.
+                if isinstance(leaf, UserError | LogMismatch) and not isinstance(leaf, CannotListen):
                     raise leaf from e
             if stop.is_set():
                 return

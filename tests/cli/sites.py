@@ -2,9 +2,12 @@
 
 import json
 import os
+import pty
+import select
 import signal
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -45,6 +48,39 @@ def assert_user_mistake(done: subprocess.CompletedProcess[str], *words: str) -> 
     assert len(lines) == 1, done.stderr
     for word in words:
         assert word in lines[0]
+
+
+def on_a_terminal(data: Path, *more: str, until: str) -> str:
+    """`jobtide up` on a terminal of its own, interrupted once it shows ``until``: all that it showed."""
+    ours, theirs = pty.openpty()
+    addresses = ("--http", "127.0.0.1:0", "--nats", "127.0.0.1:0")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cli.main", "up", "--data", str(data), *addresses, *more],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        cwd=REPOSITORY,
+        env=clean_environment(TERM="xterm"),
+    )
+    os.close(theirs)
+    shown = b""
+    deadline = time.monotonic() + START_S
+    try:
+        while select.select([ours], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            try:
+                part = os.read(ours, 65536)
+            except OSError:  # how Linux says that the other side is closed
+                break
+            was_there = until.encode() in shown
+            shown += part
+            if until.encode() in shown and not was_there:
+                process.send_signal(signal.SIGINT)
+        assert process.poll() is not None or process.wait(5) == 0, shown[-3000:]
+    finally:
+        end(process)
+        os.close(ours)
+    assert until.encode() in shown, shown[-3000:]
+    return shown.decode(errors="replace")
 
 
 class UpProcess:

@@ -103,7 +103,7 @@ def test_a_broker_given_to_up_that_is_away_ends_it_with_a_last_line(tmp_path: Pa
 def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
     assert_user_mistake(jobtide("provision", cwd=tmp_path, JOBTIDE_NATS_REPLICAS="9"), "JOBTIDE_NATS_REPLICAS")
     (tmp_path / "site.toml").write_text("[nats]\nreplicas = 9\n")
-    assert_user_mistake(jobtide("provision", cwd=tmp_path, JOBTIDE_CONFIG=str(tmp_path / "site.toml")), "JOBTIDE_NATS_REPLICAS")
+    assert_user_mistake(jobtide("provision", cwd=tmp_path, JOBTIDE_CONFIG=str(tmp_path / "site.toml")), "site.toml: [nats] replicas: ")
 
 
 def test_a_file_that_is_no_cluster_is_named_before_anything_is_asked(tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
 from cli.settings_page import groups, page
-from shared.settings import PREFIX
+from shared.settings import PREFIX, SECTIONS
 from tests.support.processes import REPOSITORY
 
 PAGE = REPOSITORY / "docs" / "configuration.md"
@@ -17,3 +17,7 @@ def test_every_setting_has_a_meaning_and_a_place_on_the_page() -> None:
         for name, field in group.model_fields.items():
             assert field.description, f"{group.__name__}.{name}"
             assert f"`{PREFIX}{group.section}_{name}`".upper() in text.upper()
+
+
+def test_the_sections_that_the_file_may_have_are_those_of_the_groups() -> None:
+    assert {group.section for group in groups()} == set(SECTIONS)

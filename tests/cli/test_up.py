@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from tests.cli.conftest import Up
-from tests.cli.sites import UpProcess, assert_user_mistake, jobtide
+from tests.cli.sites import UpProcess, assert_user_mistake, jobtide, on_a_terminal
 from tests.support.builders import start_line, stop_line
 from tests.support.clusters import cluster_text
 from tests.support.programs import nats_program
@@ -81,7 +81,22 @@ def test_a_signal_ends_everything_within_five_seconds(new_up: Up, number: signal
     assert site.interrupt(number, timeout_s=5.0) == 0
     assert not any(psutil.pid_exists(pid) for pid in children)
     assert not (site.data / "run.json").exists()
+    assert site.log_text.endswith("stopped\n")
     assert "Traceback" not in site.log_text
+
+
+def test_on_a_terminal_the_log_is_text(tmp_path: Path) -> None:
+    shown = on_a_terminal(tmp_path / "data", until="Ctrl-C ends it")
+    assert "provisioned" in shown
+    assert '{"' not in shown
+    assert shown.rstrip().endswith("stopped")
+
+
+def test_the_display_of_the_demo_has_the_terminal_to_itself(tmp_path: Path) -> None:
+    shown = on_a_terminal(tmp_path / "data", "--demo", until="jobs running")
+    assert "provisioned" not in shown
+    assert '{"' not in shown
+    assert '"provisioned"' in (tmp_path / "data" / "demo.log").read_text()
 
 
 def test_a_restart_keeps_jobs_and_keys(new_up: Up) -> None:
