@@ -172,13 +172,14 @@ def rebuild(data: Data = None) -> None:
 @app.command()
 def rejections(
     data: Data = None,
-    most: Annotated[int, typer.Option("--last", min=1, max=10_000, help="How many of the newest to show.")] = 50,
+    code: Annotated[str | None, typer.Option("--code", metavar="CODE", help="Only those with this reason code.")] = None,
+    most: Annotated[int, typer.Option("--limit", "--last", metavar="N", min=1, max=10_000, help="How many of the newest to show.")] = 50,
     follow: Annotated[bool, typer.Option("--follow", help="Go on with new ones until Ctrl-C.")] = False,
 ) -> None:
-    """Show what was refused, and why; oldest first."""
+    """Show what was refused, and why; oldest first. Equal ones of one message are counted, and the first is shown."""
     from cli.commands.rejections import run_rejections
 
-    run_rejections(data, most=most, follow=follow)
+    run_rejections(data, most=most, follow=follow, code=code)
 
 
 @app.command()

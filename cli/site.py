@@ -18,6 +18,7 @@ from shared.settings import CONFIG_VARIABLE, PREFIX, ArchiveSettings, DatabaseSe
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 DEFAULT_DATA = Path("var")
 _CONNECTION_VARIABLES = (CONFIG_VARIABLE, f"{PREFIX}NATS_URL", f"{PREFIX}DATABASE_URL", f"{PREFIX}ARCHIVE_PATH")
@@ -85,3 +86,14 @@ async def broker_of(site: Site, name: str) -> AsyncIterator[tuple["Client", Nats
         yield client, nats
     finally:
         await client.close()
+
+
+@asynccontextmanager
+async def database_of(site: Site) -> AsyncIterator["AsyncEngine"]:
+    """The database for one command that only reads. Raises UserError when its schema is not this version's, Unavailable."""
+    from shared.database.engine import opened
+    from shared.database.migrate import require_schema
+
+    async with opened(site.database, read_only=True) as engine:
+        await require_schema(engine)
+        yield engine

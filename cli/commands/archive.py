@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from cli.site import broker_of, find_site
+from cli.site import broker_of, database_of, find_site
 from shared.domain.values import ARCHIVING_FAILED, MONITORING_DISABLED, JobState
 from shared.errors import JobtideError, UserError
 
@@ -23,14 +23,13 @@ def run_retry(data: Path | None, job: int | None, *, failed: bool) -> None:
         raise UserError("give either --job ID or --failed")
     from shared.broker.envelope import Envelope
     from shared.broker.publisher import Publisher
-    from shared.database.engine import opened
     from shared.domain.events import JobArchiveRequested
 
     site = find_site(data)
 
     async def run() -> int:
         async with AsyncExitStack() as stack:
-            engine = await stack.enter_async_context(opened(site.database, read_only=True))
+            engine = await stack.enter_async_context(database_of(site))
             client, nats = await stack.enter_async_context(broker_of(site, "archive"))
             publisher = Publisher(client, nats.prefix)
             now, run_id, actor = datetime.now(UTC), uuid.uuid4().hex, getpass.getuser()

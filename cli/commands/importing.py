@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from cli.progress import Bar, progress_bar
-from cli.site import broker_of, find_site
+from cli.site import broker_of, database_of, find_site
 from shared.archive.imports import ArchivedJob, UnreadableEntry, copy_entries, imported_job, iter_entries
 from shared.archive.layout import ArchiveError, check_version, cluster_names, job_directories, open_archive
 from shared.archive.reader import read_cluster_text
@@ -25,7 +25,7 @@ from shared.broker.cursor import log_state
 from shared.broker.envelope import Envelope
 from shared.broker.publisher import Publisher
 from shared.broker.streams import EVENTS
-from shared.database.engine import opened, position_of, transaction
+from shared.database.engine import position_of, transaction
 from shared.database.tables import tables
 from shared.errors import JobtideError, Unavailable, UserError
 from shared.settings import NatsSettings
@@ -150,7 +150,7 @@ def run_import(data: Path | None, source: Path, *, copies: bool) -> None:
         async with AsyncExitStack() as stack:
             bar = stack.enter_context(progress_bar("read"))
             client, nats = await stack.enter_async_context(broker_of(site, "import"))
-            engine = await stack.enter_async_context(opened(site.database, read_only=True))
+            engine = await stack.enter_async_context(database_of(site))
             clusters = await bring_clusters(source, target, client, nats)
             before = (await log_state(client, nats.stream(EVENTS))).last_sequence
             importer = Importer(source, target, client, clusters, Publisher(client, nats.prefix))

@@ -1,69 +1,120 @@
 """`jobtide rejections` and `jobtide replay`."""
 
 import asyncio
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, Select, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from cli.raw import RawPublisher
-from cli.site import broker_of, find_site
+from cli.site import broker_of, database_of, find_site
+from shared.domain.reasons import LINE_PROTOCOL, REASONS
 from shared.errors import Unavailable, UserError
 
 FOLLOW_PAUSE_S = 1.0
 PAGE = 500
+EXCERPT_LENGTH = 120  # characters shown; the database has more
 
 
-async def newest(engine: AsyncEngine, most: int) -> Sequence[Row[Any]]:
-    """The last ``most`` rejections, oldest first."""
+async def newest(engine: AsyncEngine, most: int, code: str | None) -> Sequence[Row[Any]]:
+    """The last ``most`` rejections, of ``code`` when it is given; oldest first."""
     from shared.database.engine import transaction
     from shared.database.tables import tables
 
     async with transaction(engine) as connection:
-        rows = (await connection.execute(select(tables.rejection).order_by(tables.rejection.c.seq.desc()).limit(most))).all()
+        query = select(tables.rejection).order_by(tables.rejection.c.seq.desc()).limit(most)
+        rows: Sequence[Row[Any]] = (await connection.execute(_only(query, code))).all()
     return rows[::-1]
 
 
-async def after(engine: AsyncEngine, sequence: int) -> Sequence[Row[Any]]:
+async def after(engine: AsyncEngine, sequence: int, code: str | None) -> Sequence[Row[Any]]:
     from shared.database.engine import transaction
     from shared.database.tables import tables
 
     rejection = tables.rejection
     async with transaction(engine) as connection:
         query = select(rejection).where(rejection.c.seq > sequence).order_by(rejection.c.seq).limit(PAGE)
-        return (await connection.execute(query)).all()
+        rows: Sequence[Row[Any]] = (await connection.execute(_only(query, code))).all()
+    return rows
 
 
-def describe(row: Row[Any]) -> str:
-    """One line: when, where in the intake, why."""
+def _only(query: Select[Any], code: str | None) -> Select[Any]:
+    from shared.database.tables import tables
+
+    return query if code is None else query.where(tables.rejection.c.code == code)
+
+
+def folded(rows: Sequence[Row[Any]]) -> Iterator[list[Row[Any]]]:
+    """Neighbours that say the same of one message belong together."""
+    for _, group in itertools.groupby(rows, _sameness):
+        yield list(group)
+
+
+def _sameness(row: Row[Any]) -> tuple[Any, ...]:
+    if row.intake_seq is None:
+        return (row.seq,)
+    # What is no line protocol at all fails at another place in each line: that is no difference to a person.
+    text = None if row.code == LINE_PROTOCOL else row.text
+    return (row.intake_seq, row.code, row.field, row.cluster, row.job_id, text)
+
+
+def describe(rows: Sequence[Row[Any]]) -> str:
+    """Two lines for rejections that say the same: when, where in the intake, why; then the subject and the first one's input."""
+    row = rows[0]
     at = datetime.fromtimestamp(row.time, UTC).strftime("%Y-%m-%d %H:%M:%S")
-    where = f"intake {row.intake_seq} line {row.line}" if row.intake_seq is not None else f"event {row.seq}"
+    summary = f"{at}  {_place(rows):<24} {_why(row, len(rows))}"
+    subject = f"{row.subject}: " if row.subject else ""
+    return f"{summary}\n    {subject}{shortened(row.excerpt)}" if row.excerpt or subject else summary
+
+
+def shortened(excerpt: str) -> str:
+    """As a quoted text of one line, in which nothing can speak to a terminal."""
+    return repr(excerpt if len(excerpt) <= EXCERPT_LENGTH else excerpt[:EXCERPT_LENGTH] + "…")
+
+
+def _place(rows: Sequence[Row[Any]]) -> str:
+    first, last = rows[0], rows[-1]
+    if first.intake_seq is None:
+        return f"event {first.seq}"
+    lines = f"line {first.line}" if first.line == last.line else f"lines {first.line}-{last.line}"
+    return f"intake {first.intake_seq} {lines}"
+
+
+def _why(row: Row[Any], count: int) -> str:
+    code = row.code if count == 1 else f"{row.code} x{count}"
     job = f" job {row.job_id}{f' of {row.cluster}' if row.cluster else ''}:" if row.job_id is not None else ""
     field = f" {row.field}:" if row.field else ""
-    return f"{at}  {where:<24} {row.code:<20}{job}{field} {' '.join(row.text.split())}"
+    return _printable(f"{code:<20}{job}{field} {' '.join(row.text.split())}")
 
 
-def run_rejections(data: Path | None, *, most: int, follow: bool) -> None:
-    from shared.database.engine import opened
+def _printable(text: str) -> str:
+    return text if text.isprintable() else "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+
+
+def run_rejections(data: Path | None, *, most: int, follow: bool, code: str | None = None) -> None:
+    """Raises UserError when no rejection can have the ``code``."""
+    if code is not None and code not in REASONS:
+        raise UserError(f"--code: {code!r} is none of {', '.join(REASONS)}")
 
     async def run() -> None:
-        async with opened(find_site(data).database, read_only=True) as engine:
+        async with database_of(find_site(data)) as engine:
             last = 0
-            rows = await newest(engine, most)
+            rows = await newest(engine, most, code)
             while True:
-                for row in rows:
-                    print(describe(row), flush=True)
-                    last = row.seq
+                for group in folded(rows):
+                    print(describe(group), flush=True)
+                    last = group[-1].seq
                 if not follow:
                     if not rows:
-                        print("no rejections")
+                        print("no rejections" if code is None else f"no rejections with the code {code}")
                     return
                 await asyncio.sleep(FOLLOW_PAUSE_S)
                 try:
-                    rows = await after(engine, last)
+                    rows = await after(engine, last, code)
                 except Unavailable:
                     rows = []  # the database is away: go on when it is back
 

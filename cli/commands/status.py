@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from cli.site import broker_of, find_site
+from cli.site import broker_of, database_of, find_site
 from shared.broker.streams import INTAKE
 from shared.domain.values import ARCHIVED, ARCHIVING_FAILED, MONITORING_DISABLED, MONITORING_OPEN
 from shared.status import DatabaseState, StreamState, database_state, stopped_by_status, stream_states
@@ -19,14 +19,12 @@ MONITORING_WORDS = {
 
 
 def run_status(data: Path | None) -> None:
-    from shared.database.engine import opened
-
     site = find_site(data)
 
     async def run() -> tuple[list[StreamState], DatabaseState, dict[int, int]]:
         async with AsyncExitStack() as stack:
             client, nats = await stack.enter_async_context(broker_of(site, "status"))
-            engine = await stack.enter_async_context(opened(site.database, read_only=True))
+            engine = await stack.enter_async_context(database_of(site))
             return await stream_states(client, nats), await database_state(engine), await stopped_by_status(engine)
 
     _print(*asyncio.run(run()))

@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from cli.commands.publish import split, together
+from cli.commands.rejections import EXCERPT_LENGTH, shortened
 from cli.commands.tokens import parse_ttl
 from shared.settings import NatsSettings
 from tests.cli.conftest import Up
@@ -43,6 +44,28 @@ def test_a_start_of_an_unknown_cluster_is_shown_and_works_after_cluster_add_and_
     assert "slurmlab" in shared_up.run("cluster", "list").stdout
     assert f"message {sequence} was published again" in shared_up.run("replay", "--seq", sequence).stdout
     until_blocking(lambda: 601 in job_ids(shared_up))
+
+
+def test_rejections_show_the_input_and_count_equal_ones_of_a_message(shared_up: UpProcess) -> None:
+    text = b"no line \x1b[31mprotocol\n" * 3 + b"x" * 400 + b"\n"
+    shared_up.run("publish", "-", "--chunks", text=text)
+
+    def shown() -> str:
+        found = shared_up.run("rejections", "--code", "line_protocol").stdout
+        return found if r"\x1b[31mprotocol" in found else ""
+
+    lines = until_blocking(shown).splitlines()
+    (index,) = (number for number, each in enumerate(lines) if r"\x1b[31m" in each)
+    assert re.search(r"intake \d+ lines 1-4 +line_protocol x4", lines[index - 1])
+    assert lines[index] == r"    cc.job.event: 'no line \x1b[31mprotocol'"
+    assert len(shared_up.run("rejections", "--limit", "1").stdout.splitlines()) == 2
+    assert shared_up.run("rejections", "--code", "tag_conflict").stdout == "no rejections with the code tag_conflict\n"
+    assert_user_mistake(jobtide("rejections", "--code", "typo", "--data", shared_up.data), "--code", "typo")
+
+
+def test_a_long_excerpt_is_shortened_to_one_line() -> None:
+    assert shortened("a\nb") == r"'a\nb'"
+    assert len(shortened("x" * 500)) == EXCERPT_LENGTH + 3
 
 
 def test_cluster_add_takes_every_cluster_of_an_archive(new_up: Up, tmp_path: Path) -> None:
