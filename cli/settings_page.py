@@ -32,7 +32,8 @@ batch = 500
 ```
 
 is the same as `{PREFIX}NATS_URL=nats://broker.example:4222` and `{PREFIX}JOBSTORE_BATCH=500`. A value that cannot be used
-ends the program at its start with one line that names the setting, and exit code 2. `jobtide up` sets the addresses,
+ends the program at its start with one line that names the setting, and exit code 2; so does a section or a setting that
+does not exist. A variable of a section that does not exist is left alone; services warn when it looks misspelt. `jobtide up` sets the addresses,
 the database, the archive and the keys of its site by itself.
 """
 
@@ -127,11 +128,12 @@ def run_settings(*, markdown: bool) -> None:
     if markdown:
         print(page(), end="")
         return
-    from rich.console import Console
     from rich.table import Table
+
+    from cli.tables import print_tables
 
     table = Table("variable", "default", "meaning", box=None, pad_edge=False)
     for group in groups():
         for name, field in group.model_fields.items():
             table.add_row(f"{PREFIX}{group.section}_{name}".upper(), default_of(field).strip("`"), field.description or "")
-    Console().print(table, markup=False)
+    print_tables(table)

@@ -32,3 +32,7 @@ class LogMismatch(JobtideError):
 
 class UserError(JobtideError):
     """A mistake of the person at the command line or in the settings; one clear line, exit code 2."""
+
+
+class CannotListen(UserError):
+    """An address to listen on is taken or not ours."""

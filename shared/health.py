@@ -1,12 +1,18 @@
 """``/healthz``, ``/readyz`` and ``/metrics`` of one service, on a port of its own."""
 
 import asyncio
+import os
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from shared.addresses import parse_address
+from shared.errors import CannotListen
+from shared.settings import setting_name
 
 READY_TIMEOUT_S = 2.0
 
@@ -66,34 +72,39 @@ class Health:
         return web.Response(body=generate_latest(self.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
-def parse_address(address: str) -> tuple[str, int]:
-    """``HOST:PORT``; port 0 is any free one. Raises ValueError."""
-    host, colon, port = address.rpartition(":")
-    if not colon or not port.isdigit() or int(port) > 65535:
-        raise ValueError(f"{address!r} is not HOST:PORT")
-    return host.strip("[]") or "127.0.0.1", int(port)
-
-
 @asynccontextmanager
-async def listening(app: web.Application, address: str) -> AsyncIterator[str]:
-    """Serve an application; yields the address it really listens on. Open requests get 3 s at the end."""
+async def listening(app: web.Application, address: str, setting: str) -> AsyncIterator[str]:
+    """Serve an application; yields the address it really listens on. Open requests get 3 s at the end.
+
+    Raises CannotListen, which names ``setting``, when the address is taken or is none of this machine.
+    """
     host, port = parse_address(address)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=3.0)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as e:
+            raise CannotListen(f"{setting}: cannot listen on {address}: {_why(e)}") from e
         bound = runner.addresses[0]
         yield f"{bound[0]}:{bound[1]}"
     finally:
         await runner.cleanup()
 
 
+def _why(error: OSError) -> str:
+    """Without the address, which asyncio puts into the text of what it raises."""
+    if isinstance(error, socket.gaierror) or not error.errno:
+        return error.strerror or str(error)
+    return os.strerror(error.errno).lower()
+
+
 @asynccontextmanager
 async def serve_health(health: Health, address: str) -> AsyncIterator[str]:
-    """Serve the three paths; yields the bound address."""
+    """Serve the three paths; yields the bound address. Raises CannotListen."""
     app = web.Application()
     app.router.add_get("/healthz", health.healthz)
     app.router.add_get("/readyz", health.readyz)
     app.router.add_get("/metrics", health.metrics)
-    async with listening(app, address) as bound:
+    async with listening(app, address, setting_name(health.service, "health")) as bound:
         yield bound

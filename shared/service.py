@@ -10,7 +10,7 @@ import structlog
 
 from shared.errors import JobtideError, LogMismatch, Unavailable, UserError
 from shared.log import configure
-from shared.settings import LogSettings, load
+from shared.settings import LogSettings, doubtful_variables, load
 
 log = structlog.get_logger()
 
@@ -45,6 +45,8 @@ def main(service: str, run: Run) -> None:
 
     try:
         configure(load(LogSettings))
+        for variable, section in doubtful_variables().items():
+            log.warning("variable_not_known", variable=variable, did_you_mean_section=section)
         asyncio.run(process())
     except Exception as e:
         known = next((leaf for leaf in leaves(e) if isinstance(leaf, JobtideError)), None)

@@ -4,30 +4,74 @@ A setting ``url`` of the group ``nats`` is the variable ``JOBTIDE_NATS_URL``, an
 in the file that ``JOBTIDE_CONFIG`` names. The environment wins. Nothing else in the code reads the environment.
 """
 
+import difflib
 import os
 import re
 import tomllib
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from shared.addresses import checked_address
 from shared.errors import UserError
 
 PREFIX = "JOBTIDE_"
 CONFIG_VARIABLE = "JOBTIDE_CONFIG"
+# Of all processes: they may read one file, and none of them has the settings groups of the others.
+SECTIONS = ("nats", "database", "archive", "log", "metrics", "ingest", "jobstore", "archiver", "gateway")
+
+Address = Annotated[str, AfterValidator(checked_address)]
 
 
 @cache
 def _read_toml(path: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        tables = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as e:
         raise UserError(f"{CONFIG_VARIABLE}: cannot read {path}: {e.strerror}") from e
     except tomllib.TOMLDecodeError as e:
         raise UserError(f"{CONFIG_VARIABLE}: {path} is not TOML: {e}") from e
+    except UnicodeDecodeError as e:
+        raise UserError(f"{CONFIG_VARIABLE}: {path} is not UTF-8") from e
+    for section in tables:
+        if section not in SECTIONS:
+            near = _near(section, SECTIONS)
+            raise UserError(f"{path}: [{section}] is not a section" + (f"; did you mean [{near}]?" if near else ""))
+    return tables
+
+
+def _near(name: str, known: Iterable[str]) -> str | None:
+    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.7)), None)
+
+
+def _variable(section: str, name: str) -> str:
+    return f"{PREFIX}{section}_{name}".upper()
+
+
+def setting_name(section: str, name: str) -> str:
+    """Where a person finds the setting: in the file when the value comes from there, else its variable."""
+    path = os.environ.get(CONFIG_VARIABLE)
+    variable = _variable(section, name)
+    if path and variable not in map(str.upper, os.environ) and name in _read_toml(path).get(section, {}):
+        return f"{path}: [{section}] {name}"
+    return variable
+
+
+def doubtful_variables() -> dict[str, str]:
+    """Variables that look like settings of a misspelt section, with the section they are near to.
+
+    They are no mistake for certain: other programs have variables with our prefix too.
+    """
+    doubtful = {}
+    for variable in sorted(os.environ):
+        section, _, name = variable.upper().removeprefix(PREFIX).lower().partition("_")
+        if variable.upper().startswith(PREFIX) and name and section not in SECTIONS and (near := _near(section, SECTIONS)):
+            doubtful[variable] = near
+    return doubtful
 
 
 class _TomlTable(PydanticBaseSettingsSource):
@@ -52,6 +96,7 @@ class SettingsGroup(BaseSettings):
     """Base of every group; ``section`` is its TOML table and the middle of its variable names."""
 
     section: ClassVar[str] = ""
+    other_variables: ClassVar[frozenset[str]] = frozenset()  # named like settings of the group, but read by something else
     model_config = SettingsConfigDict(frozen=True, extra="forbid")
 
     @classmethod
@@ -78,23 +123,49 @@ def load(group: type[G], **overrides: Any) -> G:
 
     Raises UserError with one line that names the setting.
     """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    _refuse_unknown_variables(group)
     try:
-        return group(**{name: value for name, value in overrides.items() if value is not None})
+        return group(**given)
     except ValidationError as e:
         first = e.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        setting = f"{PREFIX}{group.section}_{name}".upper() if name else f"[{group.section}]"
-        raise UserError(f"{setting}: {first['msg']}") from e
+        if not first["loc"]:
+            raise UserError(f"[{group.section}]: {_said(first['msg'])}") from e
+        name, *inside = (str(part) for part in first["loc"])
+        name = name.removeprefix(_variable(group.section, "").lower())  # a field with other names is told by the first of them
+        setting = _variable(group.section, name) if name in given else setting_name(group.section, name)
+        if first["type"] == "extra_forbidden":
+            raise UserError(f"{setting} is not a setting{_did_you_mean(name, group)}") from e
+        raise UserError(f"{'.'.join([setting, *inside])}: {_said(first['msg'])}") from e
     except SettingsError as e:  # a list or object that is not JSON; only the text names the field
         named = re.search(r'field "(\w+)"', str(e))
-        setting = f"{PREFIX}{group.section}_{named[1]}".upper() if named else f"[{group.section}]"
+        setting = _variable(group.section, named[1]) if named else f"[{group.section}]"
         raise UserError(f"{setting}: lists and objects are written as JSON in the environment") from e
+
+
+def _refuse_unknown_variables(group: type[SettingsGroup]) -> None:
+    prefix = _variable(group.section, "")
+    for variable in sorted(os.environ):
+        name = variable.upper().removeprefix(prefix).lower()
+        if variable.upper().startswith(prefix) and name not in group.model_fields and name not in group.other_variables:
+            near = _near(name, group.model_fields)
+            raise UserError(f"{variable} is not a setting" + (f"; did you mean {_variable(group.section, near)}?" if near else ""))
+
+
+def _did_you_mean(name: str, group: type[SettingsGroup]) -> str:
+    near = _near(name, group.model_fields)
+    return f"; did you mean {near}?" if near else ""
+
+
+def _said(message: str) -> str:
+    return message.removeprefix("Value error, ")
 
 
 class NatsSettings(SettingsGroup):
     """The broker, and the streams on it."""
 
     section: ClassVar[str] = "nats"
+    other_variables: ClassVar[frozenset[str]] = frozenset({"publish"})  # of docker-compose.yml
     model_config = group_config("nats")
 
     url: str = Field("nats://127.0.0.1:4222", description="Servers, separated by commas.")

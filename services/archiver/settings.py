@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 from pydantic import Field, model_validator
 
 from shared.metricdata.settings import MetricsSettings
-from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings, SettingsGroup, group_config, load
+from shared.settings import Address, ArchiveSettings, DatabaseSettings, NatsSettings, SettingsGroup, group_config, load
 
 
 class ArchiverSettings(SettingsGroup):
@@ -15,7 +15,7 @@ class ArchiverSettings(SettingsGroup):
     section: ClassVar[str] = "archiver"
     model_config = group_config("archiver")
 
-    health: str = Field("127.0.0.1:8083", description="Address of /healthz, /readyz and /metrics; port 0 is any free one.")
+    health: Address = Field("127.0.0.1:8083", description="Address of /healthz, /readyz and /metrics; port 0 is any free one.")
     jobs: int = Field(8, ge=1, le=256, description="Jobs whose metric data are loaded at the same time.")
     threads: int = Field(2, ge=1, le=32, description="Threads that compute statistics and write files.")
     batch: int = Field(250, ge=1, le=1000, description="Messages taken from the queue at once.")

@@ -28,6 +28,7 @@ from shared.database.engine import opened, ping
 from shared.database.migrate import require_schema
 from shared.health import Health, listening
 from shared.service import Report
+from shared.settings import setting_name
 
 
 async def run(settings: Settings, stop: asyncio.Event, report: Report, *, clock: Callable[[], float] = time.time) -> None:
@@ -44,7 +45,7 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report, *, clock:
             served = asyncio.Event()  # the broker is kept until the last request has its answer
             tasks.create_task(link.keep(served), name="broker")
             try:
-                async with listening(app, settings.gateway.http) as address:
+                async with listening(app, settings.gateway.http, setting_name("gateway", "http")) as address:
                     report("gateway", http=address, health=address)
                     await stop.wait()
             finally:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from pydantic import AliasChoices, Field, field_validator
 
-from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings, SettingsGroup, group_config, load
+from shared.settings import Address, ArchiveSettings, DatabaseSettings, NatsSettings, SettingsGroup, group_config, load
 
 ED25519_KEY_BYTES = 32
 EVERYBODY = "*"
@@ -18,9 +18,10 @@ class GatewaySettings(SettingsGroup):
     """The HTTP interface."""
 
     section: ClassVar[str] = "gateway"
+    other_variables: ClassVar[frozenset[str]] = frozenset({"jwt_private_key"})  # of `jobtide token`
     model_config = group_config("gateway") | {"populate_by_name": True}
 
-    http: str = Field("127.0.0.1:8080", description="Address of the API and of /healthz, /readyz and /metrics; port 0 is any free one.")
+    http: Address = Field("127.0.0.1:8080", description="Address of the API and of /healthz, /readyz and /metrics; port 0 is any free one.")
     jwt_public_key: str = Field(
         "",
         # The second name makes the variable JWT_PUBLIC_KEY of a cc-backend installation work as it is.

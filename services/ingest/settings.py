@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from shared.settings import NatsSettings, SettingsGroup, group_config, load
+from shared.settings import Address, NatsSettings, SettingsGroup, group_config, load
 
 
 class IngestSettings(SettingsGroup):
@@ -14,7 +14,7 @@ class IngestSettings(SettingsGroup):
     section: ClassVar[str] = "ingest"
     model_config = group_config("ingest")
 
-    health: str = Field("127.0.0.1:8081", description="Address of /healthz, /readyz and /metrics; port 0 is any free one.")
+    health: Address = Field("127.0.0.1:8081", description="Address of /healthz, /readyz and /metrics; port 0 is any free one.")
     batch: int = Field(500, ge=1, le=5000, description="Messages taken at once.")
     ack_wait_s: float = Field(30.0, ge=5, le=600, description="After this an unfinished message is offered to another replica, seconds.")
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from services.jobstore.rules import Limits
-from shared.settings import DatabaseSettings, NatsSettings, SettingsGroup, group_config, load
+from shared.settings import Address, DatabaseSettings, NatsSettings, SettingsGroup, group_config, load
 
 
 class JobstoreSettings(SettingsGroup):
@@ -15,7 +15,7 @@ class JobstoreSettings(SettingsGroup):
     section: ClassVar[str] = "jobstore"
     model_config = group_config("jobstore")
 
-    health: str = Field("127.0.0.1:8082", description="Address of /healthz, /readyz and /metrics; port 0 is any free one.")
+    health: Address = Field("127.0.0.1:8082", description="Address of /healthz, /readyz and /metrics; port 0 is any free one.")
     batch: int = Field(1000, ge=1, le=10_000, description="Events of one transaction.")
     same_id_window_s: int = Field(
         86_400, ge=0, description="A start whose id another run used less than this apart is refused, unless that run had stopped; seconds."

@@ -1,5 +1,6 @@
 """Mistakes of a person: exit code 2, one clear line, no traceback. And help, fast."""
 
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,17 @@ def test_help_of_every_command_loads_nothing_that_it_does_not_need(command: list
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "typer" in loaded
     assert not loaded & {"faststream", "sqlalchemy", "numpy", "aiohttp"}
+
+
+def test_the_version_is_shown() -> None:
+    assert jobtide("--version").stdout == f"jobtide {version('jobtide')}\n"
+
+
+@pytest.mark.parametrize("command", [[], ["cluster"], ["archive"]], ids=" ".join)
+def test_without_a_subcommand_there_is_help_and_no_error_line(command: list[str]) -> None:
+    done = jobtide(*command)
+    assert "Usage: jobtide" in done.stdout
+    assert done.stderr == ""
 
 
 @pytest.mark.parametrize(
@@ -117,6 +129,8 @@ def test_a_file_that_is_no_cluster_is_named_before_anything_is_asked(tmp_path: P
     wrong.write_text('{"name": "x"}')
     done = jobtide("cluster", "add", wrong, cwd=tmp_path, JOBTIDE_NATS_URL=NO_BROKER)
     assert_user_mistake(done, str(wrong), "metricConfig")
+    wrong.write_text("{")
+    assert_user_mistake(jobtide("cluster", "add", wrong, cwd=tmp_path, JOBTIDE_NATS_URL=NO_BROKER), f"{wrong}: Invalid JSON")
 
 
 def test_a_data_folder_that_cannot_be_made_is_a_mistake(tmp_path: Path) -> None:

@@ -1,0 +1,15 @@
+"""``HOST:PORT``, where a service listens."""
+
+
+def parse_address(address: str) -> tuple[str, int]:
+    """``HOST:PORT``; port 0 is any free one. Raises ValueError."""
+    host, colon, port = address.rpartition(":")
+    if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+        raise ValueError(f"{address!r} is not HOST:PORT")
+    return host.strip("[]") or "127.0.0.1", int(port)
+
+
+def checked_address(address: str) -> str:
+    """The address as it is, for the settings. Raises ValueError."""
+    parse_address(address)
+    return address
