@@ -1,6 +1,7 @@
 """One NATS connection per service, that never gives up."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,11 +13,12 @@ from nats.errors import Error as NatsError
 
 from shared.backoff import Backoff
 from shared.errors import Unavailable, UserError
-from shared.settings import NatsSettings
+from shared.settings import NatsSettings, setting_name
 
 log = structlog.get_logger()
 
 PENDING_BYTES = 32 * 1024 * 1024  # publishes held while the broker is away
+WAITING_LOGGED_EVERY_S = 60.0
 PING_INTERVAL_S = 20  # with three outstanding pings, a silent network loss is noticed within about a minute
 
 
@@ -64,16 +66,12 @@ async def dial(settings: NatsSettings, name: str, *, on_change: Callable[[bool],
     options = connect_options(settings, name) | {"allow_reconnect": True}
     try:
         # The first connect must end: with endless reconnects nats-py would try here for ever without a word.
-        probe = await asyncio.wait_for(
+        async with asyncio.timeout(settings.connect_timeout_s + 1):
             # 0 would mean without end too.
-            nats.connect(**(options | {"allow_reconnect": False, "max_reconnect_attempts": 1, "error_cb": _ignore})),
-            settings.connect_timeout_s + 1,
-        )
+            probe = await nats.connect(**(options | {"allow_reconnect": False, "max_reconnect_attempts": 1, "error_cb": _ignore}))
         await probe.close()
-        await asyncio.wait_for(
-            client.connect(**options, disconnected_cb=disconnected, reconnected_cb=reconnected, error_cb=error),
-            settings.connect_timeout_s + 1,
-        )
+        async with asyncio.timeout(settings.connect_timeout_s + 1):
+            await client.connect(**options, disconnected_cb=disconnected, reconnected_cb=reconnected, error_cb=error)
     except (NatsError, OSError, TimeoutError) as e:
         if "authorization" in str(e).lower() or "authentication" in str(e).lower():
             raise UserError(f"the broker at {settings.url} refuses user {settings.user!r}") from e
@@ -95,12 +93,15 @@ async def connected(
     Raises Unavailable when ``stop`` was set before the broker came.
     """
     pause = Backoff(first_s=0.1, most_s=5.0)
+    next_word = 0.0
     while True:
         try:
             client = await dial(settings, name, on_change=on_change)
             break
         except Unavailable as e:
-            log.warning("waiting_for_broker", url=settings.url)
+            if time.monotonic() >= next_word:
+                log.warning("waiting_for_broker", url=settings.url, setting=setting_name("nats", "url"))
+                next_word = time.monotonic() + WAITING_LOGGED_EVERY_S
             await pause.wait(stop)
             if stop.is_set():
                 raise Unavailable("stopped while waiting for the broker") from e
