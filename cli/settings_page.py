@@ -33,8 +33,8 @@ batch = 500
 
 is the same as `{PREFIX}NATS_URL=nats://broker.example:4222` and `{PREFIX}JOBSTORE_BATCH=500`. A value that cannot be used
 ends the program at its start with one line that names the setting, and exit code 2; so does a section or a setting that
-does not exist. A variable of a section that does not exist is left alone; services warn when it looks misspelt. `jobtide up` sets the addresses,
-the database, the archive and the keys of its site by itself.
+does not exist. A variable of a section that does not exist is left alone; services warn when it looks misspelt.
+`jobtide up` sets the addresses, the database, the archive and the keys of its site by itself.
 """
 
 _KEY_VARIABLES = ", ".join(f"`{name}`" for name in PRIVATE_KEY_VARIABLES)
