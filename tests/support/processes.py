@@ -139,11 +139,9 @@ class ServiceRunner:
 
         Every address is a free port of this machine unless it is given.
         """
-        addresses = {f"{PREFIX}{name}_HEALTH".upper(): "127.0.0.1:0"}
-        if name == "gateway":
-            addresses[f"{PREFIX}GATEWAY_HTTP"] = "127.0.0.1:0"
+        address = f"{PREFIX}{name}_{'http' if name == 'gateway' else 'health'}".upper()
         log_file = self._folder / f"{name}-{len(self._processes)}.log"
-        process = ServiceProcess(name, addresses | environment(groups) | variables, log_file)
+        process = ServiceProcess(name, {address: "127.0.0.1:0"} | environment(groups) | variables, log_file)
         self._processes.append(process)
         return process
 
