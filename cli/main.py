@@ -21,6 +21,22 @@ archive_app = typer.Typer(help="The job archive.", no_args_is_help=True)
 app.add_typer(cluster_app, name="cluster")
 app.add_typer(archive_app, name="archive")
 
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"jobtide {version('jobtide')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)] = False,
+) -> None:
+    pass
+
+
 Data = Annotated[
     Path | None,
     typer.Option(
@@ -216,7 +232,10 @@ def main() -> None:
     try:
         code = app(prog_name="jobtide", standalone_mode=False)
     except TyperException as e:
-        _fail(" ".join(e.format_message().split()), e.exit_code)
+        text = " ".join(e.format_message().split())
+        if not text:  # help was asked for by naming no subcommand, and has been shown
+            sys.exit(e.exit_code)
+        _fail(text, e.exit_code)
     except (UserError, LogMismatch) as e:
         _fail(str(e), 2)
     except JobtideError as e:

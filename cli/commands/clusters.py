@@ -38,7 +38,8 @@ def check(file: Path, text: bytes) -> None:
         read_cluster(text)
     except ValidationError as e:
         first = e.errors(include_url=False)[0]
-        raise UserError(f"{file}: {'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from e
+        field = ".".join(str(part) for part in first["loc"])
+        raise UserError(": ".join(part for part in (str(file), field, first["msg"]) if part)) from e
 
 
 def run_add(data: Path | None, path: Path) -> None:
@@ -58,9 +59,9 @@ def run_add(data: Path | None, path: Path) -> None:
 
 
 def run_list(data: Path | None) -> None:
-    from rich.console import Console
     from rich.table import Table
 
+    from cli.tables import print_tables
     from shared.broker.clusters import ClusterDirectory
 
     async def run() -> ClusterDirectory:
@@ -78,4 +79,4 @@ def run_list(data: Path | None) -> None:
         cluster = directory[name]
         for subcluster in cluster.sub_clusters:
             table.add_row(name, subcluster.name, subcluster.nodes, str(len(cluster.metrics_on(subcluster.name))))
-    Console(soft_wrap=True).print(table)
+    print_tables(table)

@@ -86,4 +86,9 @@ def run_publish(data: Path | None, path: Path, *, chunks: bool, subject: str | N
             return len(lines), len(messages)
 
     lines, messages = asyncio.run(run())
-    print(f"published {lines} lines in {messages} messages")
+    print(f"published {_count(lines, 'line')} in {_count(messages, 'message')}")
+    print("`jobtide rejections` shows what is refused", file=sys.stderr)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -31,8 +31,9 @@ def run_status(data: Path | None) -> None:
 
 
 def _print(streams: Sequence[StreamState], database: DatabaseState, stopped: dict[int, int]) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from cli.tables import print_tables
 
     log = Table("stream", box=None, pad_edge=False)
     for title in ("messages", "size", "last", "reader", "position", "lag"):
@@ -46,7 +47,8 @@ def _print(streams: Sequence[StreamState], database: DatabaseState, stopped: dic
         if stream.kind != INTAKE:
             position = database.positions.get(stream.kind, 0)
             lines.append(("jobstore", f"{position:,}", f"{max(0, stream.last - position):,}"))
-        lines += [(queue.name, f"{queue.done_to:,}", f"{queue.waiting + queue.in_work:,}") for queue in stream.queues]
+        # No position: a queue finishes out of order, and one message that is put off would look like a standstill.
+        lines += [(queue.name, "", f"{queue.waiting:,} waiting, {queue.in_work:,} in work") for queue in stream.queues]
         for index, line in enumerate(lines or [("", "", "")]):
             log.add_row(*(facts if index == 0 else ("", "", "", "")), *line)
     jobs = Table("jobs", "", box=None, pad_edge=False)
@@ -62,8 +64,7 @@ def _print(streams: Sequence[StreamState], database: DatabaseState, stopped: dic
         rejections.add_row(code, f"{count:,}")
     if not database.rejections:
         rejections.add_row("none", "0")
-    console = Console()
-    console.print(log, "", jobs, "", rejections, sep="\n")
+    print_tables(log, jobs, rejections)
 
 
 def _size(count: float) -> str:

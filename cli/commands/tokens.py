@@ -7,6 +7,7 @@ from cli.keys import ROLES, generate, private_key_of, sign_token
 from cli.site import find_site
 from shared.errors import UserError
 
+PUBLIC_KEY_VARIABLE = "JOBTIDE_GATEWAY_JWT_PUBLIC_KEY"
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -35,3 +36,6 @@ def run_keys() -> None:
     print(f'ED25519 PUBLIC_KEY="{pair.public}"')
     print(f'ED25519 PRIVATE_KEY="{pair.private}"')
     print("A key pair for signing and checking tokens, not a token itself; keep the private key secret.")
+    print("\n# The same for the environment: the first for the gateway, the second for `jobtide token`")
+    print(f"{PUBLIC_KEY_VARIABLE}={pair.public}")
+    print(f"JWT_PRIVATE_KEY={pair.private}")

@@ -92,7 +92,8 @@ def test_publish_keeps_quoted_line_ends_together_and_bad_lines_apart(shared_up: 
     raw = json.dumps(start_payload(first, "fritz"), indent=1).replace('"', '\\"')  # line ends inside the quoted field
     text = f'job,function=start_job event="{raw}" 1\n'.encode() + b"no line protocol\n\n# comment\n" + start_line(first + 1, "fritz")
     done = shared_up.run("publish", "-", *options, text=text)
-    assert done.stdout == f"published 3 lines in {1 if options else 3} messages\n"
+    assert done.stdout == f"published 3 lines in {'1 message' if options else '3 messages'}\n"
+    assert "jobtide rejections" in done.stderr
     until_blocking(lambda: {first, first + 1} <= set(job_ids(shared_up)))
 
 
@@ -131,6 +132,7 @@ def test_status_shows_streams_positions_archive_queue_and_rejections(shared_up: 
     shown = shared_up.run("status").stdout
     for word in ("INTAKE", "EVENTS", "NODES", "ingest", "jobstore", "archiver", "lag", "rejections", "archived"):
         assert word in shown
+    assert re.search(r"^ +archiver +\d+ waiting, \d+ in work$", shown, re.MULTILINE)
 
 
 def test_provision_and_migrate_change_nothing_the_second_time(shared_up: UpProcess) -> None:
@@ -234,9 +236,11 @@ def test_a_site_whose_log_was_lost_goes_on_after_continue_log(new_up: Up, tmp_pa
 
 def test_keys_are_a_pair_that_signs_and_verifies() -> None:
     done = jobtide("keys")
-    found = re.fullmatch(r'ED25519 PUBLIC_KEY="(\S+)"\nED25519 PRIVATE_KEY="(\S+)"\n.+\n', done.stdout)
+    found = re.fullmatch(r'ED25519 PUBLIC_KEY="(\S+)"\nED25519 PRIVATE_KEY="(\S+)"\n.+\n\n#.+\n(\S+)\n(\S+)\n', done.stdout)
     assert found is not None
-    public, private = (base64.b64decode(text) for text in found.groups())
+    assert found[3] == f"JOBTIDE_GATEWAY_JWT_PUBLIC_KEY={found[1]}"
+    assert found[4] == f"JWT_PRIVATE_KEY={found[2]}"
+    public, private = (base64.b64decode(text) for text in found.groups()[:2])
     assert (len(public), len(private), private[32:]) == (32, 64, public)
     signed = jobtide("token", "ann", "--role", "api", "--role", "admin", "--ttl", "1h", JOBTIDE_GATEWAY_JWT_PRIVATE_KEY=found[2])
     claims = jwt.decode(signed.stdout.split()[-1], Ed25519PublicKey.from_public_bytes(public), algorithms=["EdDSA"])
