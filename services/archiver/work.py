@@ -1,7 +1,7 @@
 """From a database row and metric data to the bytes of an archive entry, and onto the disk. Blocks: for worker threads."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from shared.archive import (
     ArchiveError,
     Entry,
     is_complete,
+    kept_of,
     meta_of_row,
     pack,
     read_meta,
@@ -63,7 +64,7 @@ def perform(root: Path, works: Sequence[Work]) -> None:
     entries: list[tuple[Work, Entry]] = []
     for work in works:
         try:
-            entry = _archived(work) if work.archives else _annotated(root, work)
+            entry = _archived(root, work) if work.archives else _annotated(root, work)
         except Exception as e:  # noqa: BLE001 - one job's failure is its own
             work.error = e
             continue
@@ -73,27 +74,50 @@ def perform(root: Path, works: Sequence[Work]) -> None:
         work.error = error
 
 
-def _archived(work: Work) -> Entry:
+def _archived(root: Path, work: Work) -> Entry:
+    if work.data is None or not _has_series(work.data):
+        return _archived_without_series(root, work)
     job = work.job
     row = job.row
-    if work.data is None:
-        work.results = _results_as_sent(row)
-        text = b"{}\n"
-    else:
-        work.results = results_of(work.data, work.metrics, num_nodes=int(row["num_nodes"]), duration_s=int(row["duration"]))
-        text = render_data(work.results.data)
+    work.results = results_of(work.data, work.metrics, num_nodes=int(row["num_nodes"]), duration_s=int(row["duration"]))
+    text = render_data(work.results.data)
     work.release_data()
     data, is_packed = pack(text)
-    meta = meta_of_row(
-        row,
-        job.tags,
-        statistics=work.results.statistics_document(),
-        footprint=work.results.footprint,
-        energy_footprint=work.results.energy_footprint,
-        energy=work.results.energy,
-    )
+    meta = _document(job, work.results, work.results.statistics_document())
     work.results = work.results.without_data()
     return Entry(job.path, render_meta(meta), data, is_packed)
+
+
+def _archived_without_series(root: Path, work: Work) -> Entry:
+    """What an earlier entry has stays, also its data: a store that has let go of a job says nothing about it."""
+    job = work.job
+    work.release_data()
+    kept = kept_of(root, job.path)
+    sent = _results_as_sent(job.row)
+    work.results = replace(
+        sent,
+        footprint=kept.footprint or sent.footprint,
+        energy_footprint=kept.energy_footprint or sent.energy_footprint,
+        energy=kept.energy or sent.energy,
+    )
+    meta = _document(job, work.results, kept.statistics or sent.statistics_document()) | kept.others
+    data, is_packed = (b"{}\n", False) if kept.data is None else (kept.data, kept.is_packed)
+    return Entry(job.path, render_meta(meta), data, is_packed)
+
+
+def _has_series(data: JobData) -> bool:
+    return any(metric.series for scopes in data.values() for metric in scopes.values())
+
+
+def _document(job: JobRecord, results: Results, statistics: Mapping[str, Any]) -> dict[str, Any]:
+    return meta_of_row(
+        job.row,
+        job.tags,
+        statistics=statistics,
+        footprint=results.footprint,
+        energy_footprint=results.energy_footprint,
+        energy=results.energy,
+    )
 
 
 def _results_as_sent(row: Any) -> Results:

@@ -2,6 +2,7 @@
 
 from shared.archive.data import pack, render_data
 from shared.archive.imports import ArchivedJob, UnreadableEntry, copy_entries, imported_job, iter_entries
+from shared.archive.kept import Kept, kept_of
 from shared.archive.layout import (
     ArchiveError,
     JobPath,
@@ -31,6 +32,7 @@ __all__ = [
     "Entry",
     "Finding",
     "JobPath",
+    "Kept",
     "UnreadableEntry",
     "check_version",
     "cluster_names",
@@ -41,6 +43,7 @@ __all__ = [
     "iter_entries",
     "job_directories",
     "job_path_of",
+    "kept_of",
     "meta_of_row",
     "open_archive",
     "pack",

@@ -8,7 +8,16 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
-from shared.archive.layout import PACKED_DATA_FILE, TEMPORARY_PREFIX, ArchiveError, JobPath, check_version, job_directories, job_path_of
+from shared.archive.layout import (
+    PACKED_DATA_FILE,
+    TEMPORARY_PREFIX,
+    ArchiveError,
+    JobPath,
+    check_version,
+    job_directories,
+    job_path_of,
+    without_place,
+)
 from shared.archive.reader import data_file, is_complete, read_meta_file
 from shared.archive.writer import Entry, write_entries
 from shared.domain.clusters import Cluster, assign_subcluster
@@ -32,7 +41,7 @@ class ArchivedJob:
 
 @dataclass(frozen=True, slots=True)
 class UnreadableEntry:
-    """An entry that cannot be used, and why."""
+    """An entry that cannot be used, and why, without naming ``directory`` again."""
 
     directory: Path
     why: str
@@ -53,7 +62,7 @@ def iter_entries(root: Path) -> Iterator[ArchivedJob | UnreadableEntry]:
             require_same_job(path, meta)
             data_file(directory)
         except ArchiveError as e:
-            yield UnreadableEntry(directory, str(e))
+            yield UnreadableEntry(directory, without_place(e, directory))
         else:
             yield ArchivedJob(path, meta)
 
@@ -62,7 +71,7 @@ def require_same_job(path: JobPath, meta: Mapping[str, Any]) -> None:
     """Raises ArchiveError when the file speaks of another job than its place says."""
     named = (meta.get("cluster"), meta.get("jobId"), meta.get("startTime"))
     if named != (path.cluster, path.job_id, path.start_time):
-        raise ArchiveError(f"{path.relative}: meta.json is of job {named[1]!r} of cluster {named[0]!r} started at {named[2]!r}")
+        raise ArchiveError(f"meta.json is of job {named[1]!r} of cluster {named[0]!r} started at {named[2]!r}")
 
 
 _KEYS = {field.alias or name: field.alias or name for name, field in JobImported.model_fields.items()}

@@ -20,6 +20,12 @@ class ArchiveError(JobtideError):
     """An entry of the archive cannot be used; the text names it."""
 
 
+def without_place(error: Exception, place: Path) -> str:
+    """The text of an error, for readers who are told the place it is about anyway."""
+    text = str(error)
+    return next((text.removeprefix(start) for end in (": ", " ", "/") if text.startswith(start := f"{place}{end}")), text)
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class JobPath:
     """The identity of a job, which is also its place: ``<cluster>/<id div 1000>/<id mod 1000>/<start>``."""

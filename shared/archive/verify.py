@@ -17,6 +17,7 @@ from shared.archive.layout import (
     cluster_names,
     job_directories,
     job_path_of,
+    without_place,
 )
 from shared.archive.reader import data_file, read_cluster_text, read_data_file, read_meta_file
 from shared.domain.clusters import Cluster, read_cluster
@@ -50,7 +51,7 @@ def verify(root: Path, *, reads_data: bool = True) -> Iterator[Finding]:
             if clusters[name].name != name:
                 yield Finding("cluster", root / name / CLUSTER_FILE, f"names the cluster {clusters[name].name!r}")
         except (ArchiveError, ValidationError) as e:
-            yield Finding("cluster", root / name / CLUSTER_FILE, str(e))
+            yield _finding("cluster", root / name / CLUSTER_FILE, e)
     without_definition: set[str] = set()
     for directory in job_directories(root):
         cluster = directory.relative_to(root).parts[0]
@@ -74,19 +75,19 @@ def _entry(root: Path, directory: Path, cluster: Cluster | None, *, reads_data: 
         try:
             meta = known_spelling(read_meta_file(directory / META_FILE))
         except ArchiveError as e:
-            yield Finding("invalid", directory / META_FILE, str(e))
+            yield _finding("invalid", directory / META_FILE, e)
     try:
         path = job_path_of(root, directory)
         if meta is not None:
             require_same_job(path, meta)
     except ArchiveError as e:
-        yield Finding("mismatch", directory, str(e))
+        yield _finding("mismatch", directory, e)
         return
     if meta is not None and cluster is not None:
         try:
             imported_job(meta, cluster)
         except ArchiveError as e:
-            yield Finding("invalid", directory / META_FILE, str(e))
+            yield _finding("invalid", directory / META_FILE, e)
     yield from _data(directory, meta, reads_data=reads_data)
 
 
@@ -101,11 +102,15 @@ def _data(directory: Path, meta: Mapping[str, Any] | None, *, reads_data: bool) 
     try:
         data = read_data_file(file)
     except ArchiveError as e:
-        yield Finding("invalid", file, str(e))
+        yield _finding("invalid", file, e)
         return
     hosts = {one.get("hostname") for one in (meta or {}).get("resources") or [] if isinstance(one, dict)}
     for text in _data_problems(data, hosts if meta is not None else None):
         yield Finding("invalid", file, text)
+
+
+def _finding(kind: Kind, path: Path, error: Exception) -> Finding:
+    return Finding(kind, path, without_place(error, path))
 
 
 def _data_problems(data: JobData, hosts: set[Any] | None) -> Iterator[str]:
