@@ -1,7 +1,7 @@
 """ingest on one page: intake stream -> translate -> events."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
@@ -35,6 +35,7 @@ log = structlog.get_logger()
 FIRST_FETCH_S = 0.05  # FastStream's own, before PromptPull takes over
 STOP_GRACE_S = 10.0
 BIND_S = 15.0
+STALE_S = 90.0  # longer than one batch may wait for the broker
 
 
 def durable(settings: Settings) -> Durable:
@@ -52,7 +53,7 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
     health = Health("ingest")
     numbers = IngestNumbers(health.registry)
     is_connected = metrics.BROKER_CONNECTED.gauge(health.registry)
-    turned = health.loop("intake", within_s=60.0)
+    turned = health.loop("intake", within_s=STALE_S)
     async with AsyncExitStack() as stack:
         address = await stack.enter_async_context(serve_health(health, settings.ingest.health))
         client = await stack.enter_async_context(connected(settings.nats, "ingest", stop, on_change=lambda up: is_connected.set(int(up))))
@@ -75,12 +76,16 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
                     await pause.wait(stop)
                     continue
                 handler = BatchHandler(translator, clusters, publisher, stream, numbers)
-                async with _consuming(settings, client, queue, handler, health) as lost:
-                    pause.reset()
-                    if not reported:
-                        report("ingest", health=address)
-                        reported = True
-                    await first_of(stop, lost)
+                try:
+                    async with _consuming(settings, client, queue, handler, health) as lost:
+                        pause.reset()
+                        if not reported:
+                            report("ingest", health=address)
+                            reported = True
+                        await first_of(stop, lost)
+                except Unavailable as e:
+                    log.warning("waiting_for_intake", why=str(e))
+                    await pause.wait(stop)
                 if not stop.is_set():
                     log.warning("intake_consumer_lost", consumer=queue.name)
                     await sleep_unless(stop, 0.5)
@@ -105,7 +110,7 @@ async def _consuming(
     """FastStream's batch subscriber at work; yields the event that is set when its consumer was lost."""
     lost = asyncio.Event()
     in_hand: list[Msg] = []
-    turned = health.loop("intake", within_s=60.0)
+    turned = health.loop("intake", within_s=STALE_S)
 
     async def raw_messages(message: StreamMessage[list[Msg]]) -> list[Msg]:
         return message.raw_message
@@ -136,24 +141,24 @@ async def _consuming(
         await handler.handle(batch)
         in_hand.clear()
 
-    try:
-        await asyncio.wait_for(broker.start(), BIND_S)
-    except (NatsError, TimeoutError, OSError) as e:
-        log.warning("intake_not_bound", error=repr(e))
-        lost.set()
-        yield lost
-        return
-    own = subscriber.subscription
-    async with pulling(client, queue.stream, queue.name) as puller:
-        subscriber.subscription = PromptPull(puller, in_hand=in_hand, on_turn=turned, on_lost=lost.set)  # type: ignore[assignment]
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(_quietly, broker.stop)
         try:
-            yield lost
-        finally:
-            try:
-                await asyncio.wait_for(subscriber.stop(), STOP_GRACE_S)  # takes no more, lets the handler finish
-                await hand_back(in_hand)
-                if own is not None:
-                    await own.unsubscribe()
-                await asyncio.wait_for(broker.stop(), STOP_GRACE_S)
-            except (NatsError, TimeoutError, OSError) as e:
-                log.warning("intake_not_closed", error=repr(e))
+            await asyncio.wait_for(broker.start(), BIND_S)
+            await ensure_consumer(client.jetstream(timeout=5), queue)  # had it gone meanwhile, FastStream made one of its own
+        except (NatsError, APIError, TimeoutError, OSError) as e:
+            raise Unavailable(f"the intake cannot be bound: {e!r}") from e
+        if subscriber.subscription is not None:
+            stack.push_async_callback(_quietly, subscriber.subscription.unsubscribe)
+        puller = await stack.enter_async_context(pulling(client, queue.stream, queue.name))
+        subscriber.subscription = PromptPull(puller, in_hand=in_hand, on_turn=turned, on_lost=lost.set)  # type: ignore[assignment]
+        stack.push_async_callback(hand_back, in_hand)
+        stack.push_async_callback(_quietly, subscriber.stop)  # first of all: takes no more, lets the handler finish
+        yield lost
+
+
+async def _quietly(close: Callable[[], Awaitable[object]]) -> None:
+    try:
+        await asyncio.wait_for(close(), STOP_GRACE_S)
+    except (NatsError, TimeoutError, OSError) as e:
+        log.warning("intake_not_closed", error=repr(e))

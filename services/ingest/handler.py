@@ -1,7 +1,7 @@
 """A batch of raw messages: translate, publish, and only then acknowledge."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import structlog
 from nats.aio.msg import Msg
@@ -19,6 +19,7 @@ from shared.errors import Refused, Unavailable
 
 log = structlog.get_logger()
 
+PART_BYTES = 2 * 1024 * 1024  # of raw messages, translated and published together
 REDELIVER_S = 1.0  # pause before a batch that could not be published is offered again
 
 
@@ -36,21 +37,22 @@ class BatchHandler:
 
     async def handle(self, batch: Sequence[Msg]) -> None:
         """Every message is acknowledged after its events are in the log, or offered again. Never raises."""
-        started = time.perf_counter()
+        done = 0
         try:
-            envelopes = await self._translate([self._raw(message) for message in batch])
-            await self._publish(envelopes)
-            for message in batch:
-                await message.ack()
+            for part in _parts(batch):
+                started = time.perf_counter()
+                envelopes = await self._translate([self._raw(message) for message in part])
+                await self._publish(envelopes)
+                for message in part:
+                    await message.ack()
+                done += len(part)
+                self._numbers.count(len(part), envelopes, time.perf_counter() - started)
         except (Unavailable, NatsError, OSError) as e:
-            log.warning("batch_not_published", messages=len(batch), why=str(e))
-            await hand_back(batch, REDELIVER_S)
-            return
+            log.warning("batch_not_published", messages=len(batch) - done, why=str(e))
+            await hand_back(batch[done:], REDELIVER_S)
         except Exception:
-            log.exception("batch_failed", messages=len(batch))
-            await hand_back(batch, REDELIVER_S)
-            return
-        self._numbers.count(len(batch), envelopes, time.perf_counter() - started)
+            log.exception("batch_failed", messages=len(batch) - done)
+            await hand_back(batch[done:], REDELIVER_S)
 
     async def _publish(self, envelopes: list[Envelope]) -> None:
         try:
@@ -73,6 +75,18 @@ class BatchHandler:
         if misses_cluster and await self._clusters.refresh():  # it may have been added a moment ago
             envelopes = [envelope for message in messages for envelope in self._translator.translate(message)]
         return envelopes
+
+
+def _parts(batch: Sequence[Msg]) -> Iterator[Sequence[Msg]]:
+    """The batch in pieces of bounded size, so that a few huge messages are not all in memory as events at once."""
+    first, size = 0, 0
+    for index, message in enumerate(batch):
+        size += len(message.data)
+        if size >= PART_BYTES:
+            yield batch[first : index + 1]
+            first, size = index + 1, 0
+    if first < len(batch):
+        yield batch[first:]
 
 
 async def hand_back(batch: Sequence[Msg], delay_s: float | None = None) -> None:

@@ -110,7 +110,7 @@ class Translator:
             return
         for part, event in enumerate(events):
             envelope = self._envelope(message, line.number, part, event)
-            if len(excerpt) > self._max_payload - _HEADROOM and len(envelope.body()) + _HEADROOM > self._max_payload:
+            if len(excerpt) > self._max_payload // 4 and len(envelope.body()) + _HEADROOM > self._max_payload:
                 refusals = [*refusals, Refused(reasons.TOO_LARGE, f"the event would be over {self._max_payload} bytes")]
             else:
                 yield envelope

@@ -3,6 +3,8 @@
 Job ids are sequences of the log, so a new event must never get a sequence that the database has seen.
 """
 
+import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -10,12 +12,13 @@ import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
-from nats.js.errors import APIError
+from nats.js.api import StorageType, StreamConfig, StreamSource
+from nats.js.errors import APIError, NotFoundError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.jobstore.position import Position, Positions
-from shared.broker.cursor import log_state, read_from
-from shared.broker.envelope import MESSAGE_ID, Envelope
+from services.jobstore.position import SAME_TIME_S, Position, Positions
+from shared.broker.cursor import LogState, log_state, read_from
+from shared.broker.envelope import MESSAGE_ID, Envelope, Recorded, Unreadable
 from shared.broker.streams import EVENTS, NODES, identity, stream_configs
 from shared.database.engine import transaction
 from shared.database.tables import tables
@@ -26,6 +29,9 @@ from shared.settings import NatsSettings
 log = structlog.get_logger()
 
 _FILL_EVERY = 500
+COPY = "_CONTINUED"  # ends the name of the copy
+COPY_TRIES = 600
+COPY_PAUSE_S = 0.1
 
 
 async def continue_log(client: Client, nats: NatsSettings, engine: AsyncEngine) -> list[str]:
@@ -42,7 +48,7 @@ async def continue_log(client: Client, nats: NatsSettings, engine: AsyncEngine) 
         if position is None:
             continue
         state = await log_state(client, nats.stream(stream))
-        if state.created == position.created and state.last_sequence >= position.sequence:
+        if state.created == position.created and await _is_same(client, nats, stream, position, state):
             continue
         try:
             if state.created != position.created:
@@ -51,18 +57,41 @@ async def continue_log(client: Client, nats: NatsSettings, engine: AsyncEngine) 
                 moved = await _extend(client, nats, stream, position)
         except (NatsError, APIError, TimeoutError, OSError) as e:
             raise Unavailable(f"{stream}: the broker did not carry it out: {e!r}") from e
+        created = (await log_state(client, nats.stream(stream))).created
+        there = await _at(client, nats, stream, position.sequence)
         async with transaction(engine) as connection:
-            created = (await log_state(client, nats.stream(stream))).created
-            await positions.put(connection, replace(position, created=created))
+            await positions.put(connection, replace(position, created=created, event_time=there.time if there else position.event_time))
+        await _forget_copy(client, nats.stream(stream))
         changes.append(f"{stream} goes on after {position.sequence}, {moved} events that were not applied yet moved there")
     return changes
 
 
+async def _is_same(client: Client, nats: NatsSettings, stream: str, position: Position, state: LogState) -> bool:
+    """Whether the stream holds, at the position, the event that was applied there."""
+    if state.last_sequence < position.sequence:
+        return False
+    there = await _at(client, nats, stream, position.sequence)
+    return there is None or not position.event_time or abs(there.time - position.event_time) <= SAME_TIME_S
+
+
+async def _at(client: Client, nats: NatsSettings, stream: str, sequence: int) -> Recorded | Unreadable | None:
+    """What the log has at one sequence; None when it is gone or never was."""
+    if not 0 < sequence <= (await log_state(client, nats.stream(stream))).last_sequence:
+        return None
+    async with read_from(client, nats.stream(stream), sequence, applied=sequence) as cursor:
+        batch = await cursor.batch(1)
+    return batch[0] if batch and batch[0].sequence == sequence else None
+
+
 async def _recreate(client: Client, nats: NatsSettings, stream: str, position: Position) -> int:
-    """A stream that the database never saw: all that it holds is new, and moves above the position."""
+    """A stream that the database never saw: all that it holds is new, and moves above the position.
+
+    It is copied before it is deleted, and the copy goes last: a run that died half-way is run again.
+    """
     js = client.jetstream(timeout=10)
     name = nats.stream(stream)
-    messages = await _messages(client, name, 1)
+    await _copy(client, name)
+    messages = await _messages(client, name + COPY, 1)
     config = next(config for config in stream_configs(nats) if config.name == name)
     await js.delete_stream(name)
     info = await js.add_stream(config.evolve(first_seq=position.sequence + 1))
@@ -71,12 +100,33 @@ async def _recreate(client: Client, nats: NatsSettings, stream: str, position: P
     return len(messages)
 
 
+async def _copy(client: Client, name: str) -> None:
+    """A second stream with everything that ``name`` holds, made by the broker; one that is there already is kept."""
+    js = client.jetstream(timeout=10)
+    try:
+        await js.stream_info(name + COPY)
+    except NotFoundError:
+        await js.add_stream(StreamConfig(name=name + COPY, storage=StorageType.FILE, sources=[StreamSource(name=name)]))
+    held = (await js.stream_info(name)).state.messages
+    for _ in range(COPY_TRIES):
+        if (await js.stream_info(name + COPY)).state.messages >= held:
+            return
+        await asyncio.sleep(COPY_PAUSE_S)
+    raise Unavailable(f"the copy {name + COPY} is not complete yet, try again")
+
+
+async def _forget_copy(client: Client, name: str) -> None:
+    with suppress(NotFoundError):
+        await client.jetstream(timeout=10).delete_stream(name + COPY)
+
+
 async def _extend(client: Client, nats: NatsSettings, stream: str, position: Position) -> int:
     """A stream that lost its end: fill it up to the position, then repeat what came after the loss."""
     js = client.jetstream(timeout=10)
     name = nats.stream(stream)
     state = await log_state(client, name)
-    messages = [m for m in await _messages(client, name, 1) if m.metadata.timestamp.timestamp() > position.event_time]
+    held = [m for m in await _messages(client, name, 1) if m.metadata.sequence.stream <= position.sequence]
+    messages = [m for m in held if m.metadata.timestamp.timestamp() > position.event_time]
     filler = Envelope(LogContinued(), "", "/provision", datetime.now(UTC))
     subject = f"{nats.prefix}.node.log_continued" if stream == NODES else filler.subject(nats.prefix)
     for sequence in range(state.last_sequence + 1, position.sequence + 1):
@@ -102,7 +152,7 @@ async def _messages(client: Client, stream: str, first: int) -> list[Msg]:
 async def _publish_again(client: Client, messages: list[Msg]) -> None:
     js = client.jetstream(timeout=10)
     for message in messages:
-        headers = dict(message.headers or {})
+        headers = {key: value for key, value in (message.headers or {}).items() if key != "Nats-Stream-Source"}
         if MESSAGE_ID in headers:
             headers[MESSAGE_ID] += ":again"  # the broker may still know the first id
         await js.publish(message.subject, message.data, headers=headers)

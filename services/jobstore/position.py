@@ -8,9 +8,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.jobstore.sql import insert_or_ignore
 from shared.broker.cursor import LogState
+from shared.broker.envelope import Recorded, Unreadable
 from shared.database.engine import transaction
 from shared.database.tables import ProjectionTables
 from shared.errors import LogMismatch, Unavailable
+
+SAME_TIME_S = 0.001  # events carry milliseconds
 
 
 class LostRace(Unavailable):
@@ -76,6 +79,14 @@ class Positions:
             raise LogMismatch(
                 f"the stream {self._stream} begins at {log.first_sequence}, but the database has applied only {position.sequence}:"
                 " events are missing, run `jobtide rebuild`"
+            )
+
+    def recognise(self, position: Position, record: Recorded | Unreadable) -> None:
+        """``record`` stands in the log where the position is: raises LogMismatch when another event was applied there."""
+        if position.event_time and abs(record.time - position.event_time) > SAME_TIME_S:
+            raise LogMismatch(
+                f"the stream {self._stream} has another event at {position.sequence} than the one that was applied:"
+                " it went on after older data were put back; restore the stream, or run `jobtide provision --continue-log`"
             )
 
     async def hold(self, connection: AsyncConnection, expected: int) -> Position:

@@ -12,7 +12,6 @@ from typing import Protocol
 import structlog
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.jobstore.numbers import ProjectionNumbers
@@ -77,12 +76,16 @@ class Projection:
             tick()
             try:
                 position = await self._positions.begin(self._engine, lambda: log_state(self._client, self._stream), may_skip=self._may_skip)
-                async with read_from(self._client, self._stream, position.sequence + 1) as cursor:
+                # From the last applied one on: that it is still the same shows that the log is.
+                async with read_from(self._client, self._stream, position.sequence, applied=position.sequence) as cursor:
                     if reading is not None:
                         reading.set()
                     while not stop.is_set():
                         tick()
                         batch = await cursor.batch(self._batch)
+                        if batch and batch[0].sequence == position.sequence:
+                            self._positions.recognise(position, batch[0])
+                            batch = batch[1:]
                         if batch:
                             position = await self._apply(position, batch)
                             pause.reset()
@@ -102,7 +105,7 @@ class Projection:
             self._buried_in_a_row = 0
         except JobtideError:
             raise
-        except (SQLAlchemyError, ValueError, TypeError, KeyError, AttributeError, AssertionError, OverflowError) as e:
+        except Exception as e:
             log.exception("batch_failed", stream=self._name, first=batch[0].sequence, last=batch[-1].sequence)
             decisions, position = await self._one_by_one(position, batch, e)
         await self._answer(batch, decisions)
@@ -129,7 +132,7 @@ class Projection:
                 self._buried_in_a_row = 0
             except JobtideError:
                 raise
-            except (SQLAlchemyError, ValueError, TypeError, KeyError, AttributeError, AssertionError, OverflowError) as e:
+            except Exception as e:
                 self._buried_in_a_row += 1
                 if self._buried_in_a_row > MOST_BURIED_IN_A_ROW:
                     raise JobtideError(f"{self._buried_in_a_row} events in a row cannot be applied: {e}") from error

@@ -1,7 +1,7 @@
 """A second set of tables from the log, switched in beside running readers and a running jobstore."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -17,12 +17,12 @@ from services.jobstore.projection import Applier
 from services.jobstore.settings import Settings
 from shared.backoff import Backoff
 from shared.broker.cursor import LogState, log_state, read_from
-from shared.broker.envelope import Recorded
+from shared.broker.envelope import Recorded, Unreadable
 from shared.broker.streams import EVENTS, NODES
 from shared.database.engine import transaction
 from shared.database.tables import projection_tables, tables
 from shared.domain.events import JobImported
-from shared.errors import Unavailable
+from shared.errors import JobtideError, Unavailable
 
 log = structlog.get_logger()
 
@@ -142,11 +142,37 @@ class Rebuild:
                     raise Unavailable(f"{stream}: no event after {position.sequence}, although it ends at {to}")
                 if not batch:
                     continue
-                async with transaction(self._engine) as connection:
-                    await self._appliers[stream].apply(connection, batch)
-                    position = Position(batch[-1].sequence, position.created, batch[-1].time)
-                    await positions.put(connection, position)
+                try:
+                    position = await self._apply(stream, positions, position, batch)
+                except JobtideError:
+                    raise
+                except Exception:
+                    log.exception("batch_failed", stream=stream, first=batch[0].sequence, last=batch[-1].sequence)
+                    for record in batch:  # as the projection did: one cannot be applied, its neighbours can
+                        position = await self._apply_or_bury(stream, positions, position, record)
                 progress(stream, position.sequence, to)
+
+    async def _apply(
+        self, stream: str, positions: Positions, position: Position, batch: Sequence[Recorded | Unreadable], why: str | None = None
+    ) -> Position:
+        """``why`` buries the one event of the batch."""
+        async with transaction(self._engine) as connection:
+            if why is None:
+                await self._appliers[stream].apply(connection, batch)
+            else:
+                await self._appliers[stream].bury(connection, batch[0], why)
+            position = Position(batch[-1].sequence, position.created, batch[-1].time)
+            await positions.put(connection, position)
+        return position
+
+    async def _apply_or_bury(self, stream: str, positions: Positions, position: Position, record: Recorded | Unreadable) -> Position:
+        try:
+            return await self._apply(stream, positions, position, [record])
+        except JobtideError:
+            raise
+        except Exception as e:
+            log.exception("event_buried", stream=stream, sequence=record.sequence)
+            return await self._apply(stream, positions, position, [record], f"{type(e).__name__}: {e}")
 
     async def _switch(self, progress: Progress) -> dict[str, int]:
         """The new tables take the names of the old ones, not behind them, in one transaction."""

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from shared.backoff import sleep_unless
 from shared.broker.envelope import subject_token
-from shared.broker.streams import clusters_bucket
+from shared.broker.streams import clusters_bucket, identity
 from shared.domain.clusters import Cluster, read_cluster
 from shared.errors import Unavailable, UserError
 from shared.settings import NatsSettings
@@ -32,7 +32,7 @@ class ClusterDirectory(Mapping[str, Cluster]):
         self._bucket = clusters_bucket(nats)
         self._clusters: dict[str, Cluster] = {}
         self._raw: dict[str, bytes] = {}
-        self._seen = -1
+        self._seen: tuple[str, int] | None = None
 
     def __getitem__(self, name: str) -> Cluster:
         return self._clusters[name]
@@ -46,7 +46,7 @@ class ClusterDirectory(Mapping[str, Cluster]):
     @property
     def is_read(self) -> bool:
         """Whether the bucket was read at least once."""
-        return self._seen >= 0
+        return self._seen is not None
 
     def raw(self, name: str) -> bytes:
         """The cluster.json as it was added."""
@@ -59,8 +59,9 @@ class ClusterDirectory(Mapping[str, Cluster]):
         try:
             # One answer with the keys and the sequence they belong to. KeyValue.keys() of nats-py 2.16 now and then takes
             # a bucket with one key for an empty one, when that key arrives while it asks how many there are.
-            state = (await js.stream_info(f"KV_{self._bucket}", subjects_filter=f"{prefix}>")).state
-            if state.last_seq == self._seen:
+            info = await js.stream_info(f"KV_{self._bucket}", subjects_filter=f"{prefix}>")
+            state, seen = info.state, (identity(info), info.state.last_seq)
+            if seen == self._seen:
                 return False
             kv = await js.key_value(self._bucket)
             clusters, raw = {}, {}
@@ -77,7 +78,7 @@ class ClusterDirectory(Mapping[str, Cluster]):
             raise Unavailable(f"the bucket {self._bucket} does not exist; run `jobtide provision`") from e
         except (NatsError, TimeoutError, OSError) as e:
             raise Unavailable("the broker does not answer for the clusters") from e
-        self._clusters, self._raw, self._seen = clusters, raw, state.last_seq
+        self._clusters, self._raw, self._seen = clusters, raw, seen
         log.info("clusters_read", clusters=sorted(clusters))
         return True
 

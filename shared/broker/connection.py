@@ -42,8 +42,17 @@ def connect_options(settings: NatsSettings, name: str) -> dict[str, Any]:
     return options
 
 
-async def dial(settings: NatsSettings, name: str, *, on_change: Callable[[bool], None] | None = None) -> Client:
-    """One try to connect. ``on_change`` hears of each loss and return. Raises Unavailable, or UserError for wrong credentials."""
+async def dial(
+    settings: NatsSettings,
+    name: str,
+    *,
+    on_change: Callable[[bool], None] | None = None,
+    on_closed: Callable[[], None] | None = None,
+) -> Client:
+    """One try to connect. ``on_change`` hears of each loss and return, ``on_closed`` of the end of the connection.
+
+    Raises Unavailable, or UserError for wrong credentials.
+    """
     changed = on_change or (lambda is_connected: None)
     quiet = asyncio.Event()
 
@@ -58,6 +67,10 @@ async def dial(settings: NatsSettings, name: str, *, on_change: Callable[[bool],
         log.info("broker_back", url=settings.url)
         changed(True)
 
+    async def closed() -> None:
+        if on_closed is not None:
+            on_closed()
+
     async def error(e: Exception) -> None:
         if not quiet.is_set():
             log.warning("broker_error", error=repr(e))
@@ -71,7 +84,7 @@ async def dial(settings: NatsSettings, name: str, *, on_change: Callable[[bool],
             probe = await nats.connect(**(options | {"allow_reconnect": False, "max_reconnect_attempts": 1, "error_cb": _ignore}))
         await probe.close()
         async with asyncio.timeout(settings.connect_timeout_s + 1):
-            await client.connect(**options, disconnected_cb=disconnected, reconnected_cb=reconnected, error_cb=error)
+            await client.connect(**options, disconnected_cb=disconnected, reconnected_cb=reconnected, error_cb=error, closed_cb=closed)
     except (NatsError, OSError, TimeoutError) as e:
         if "authorization" in str(e).lower() or "authentication" in str(e).lower():
             raise UserError(f"the broker at {settings.url} refuses user {settings.user!r}") from e
@@ -90,13 +103,23 @@ async def connected(
 ) -> AsyncIterator[Client]:
     """A connection that waits for the broker as long as it takes, until ``stop``; closed at the end.
 
-    Raises Unavailable when ``stop`` was set before the broker came.
+    Raises Unavailable when ``stop`` was set before the broker came, and, in the middle of the work of the task that
+    opened it, when nats-py gave the connection up: that is after errors which no reconnect mends, and it is for good.
     """
+    user = asyncio.current_task()
+    is_ours = asyncio.Event()
+    is_lost = asyncio.Event()
+
+    def on_closed() -> None:
+        if not is_ours.is_set() and user is not None:
+            is_lost.set()
+            user.cancel()
+
     pause = Backoff(first_s=0.1, most_s=5.0)
     next_word = 0.0
     while True:
         try:
-            client = await dial(settings, name, on_change=on_change)
+            client = await dial(settings, name, on_change=on_change, on_closed=on_closed)
             break
         except Unavailable as e:
             if time.monotonic() >= next_word:
@@ -107,7 +130,13 @@ async def connected(
                 raise Unavailable("stopped while waiting for the broker") from e
     try:
         yield client
+    except asyncio.CancelledError as e:
+        if is_lost.is_set() and user is not None:
+            user.uncancel()
+            raise Unavailable("the broker closed the connection for good") from e
+        raise
     finally:
+        is_ours.set()
         try:
             await asyncio.wait_for(client.close(), 3)
         except (TimeoutError, NatsError, OSError):

@@ -95,8 +95,11 @@ def _read(message: Msg) -> Recorded | Unreadable:
 
 
 @asynccontextmanager
-async def read_from(client: Client, stream: str, sequence: int) -> AsyncIterator[Cursor]:
-    """Read ``stream`` from ``sequence`` on. Raises Unavailable."""
+async def read_from(client: Client, stream: str, sequence: int, *, applied: int | None = None) -> AsyncIterator[Cursor]:
+    """Read ``stream`` from ``sequence`` on. Raises Unavailable.
+
+    ``applied`` tells that nothing need come up to there, as when the last applied event is read once more.
+    """
     js = client.jetstream(timeout=5)
     config = ConsumerConfig(
         deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
@@ -112,7 +115,7 @@ async def read_from(client: Client, stream: str, sequence: int) -> AsyncIterator
         raise Unavailable(f"cannot read the stream {stream}: {e!r}") from e
     try:
         async with pulling(client, stream, info.name) as puller:
-            yield Cursor(client, stream, puller, sequence - 1)
+            yield Cursor(client, stream, puller, sequence - 1 if applied is None else applied)
     finally:
         try:
             await asyncio.wait_for(js.delete_consumer(stream, info.name), 2)

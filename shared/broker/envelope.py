@@ -109,7 +109,10 @@ def read(sequence: int, headers: Mapping[str, str] | None, body: bytes, stored_a
         if event_type is None:
             raise Refused(reasons.UNREADABLE_EVENT, "the message has no ce-type header")
         if "ce-time" in headers:
-            time = datetime.fromisoformat(str(headers["ce-time"])).timestamp()
+            told = datetime.fromisoformat(str(headers["ce-time"]))
+            if told.tzinfo is None:
+                raise ValueError("no time zone")
+            time = told.timestamp()
         event = decode(event_type, body)
         return Recorded(sequence, event, time, _header(headers, ACTOR), headers.get(REPLY_TO), _header(headers, MESSAGE_ID) or "")
     except Refused as e:

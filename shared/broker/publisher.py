@@ -24,6 +24,7 @@ from shared.errors import Refused, Unavailable
 log = structlog.get_logger()
 
 ACK_TIMEOUT_S = 5.0
+HEADER_FRAME = 64  # version line and line ends
 MOST_IN_FLIGHT = 1000  # acknowledgements awaited at once
 
 
@@ -80,7 +81,11 @@ class Publisher:
                 future: asyncio.Future[int] = loop.create_future()
                 futures[reply] = (index, future)
                 self._waiting[reply] = future
-                await self._client.publish(envelope.subject(self._prefix), envelope.body(), reply=reply, headers=envelope.headers())
+                body, headers = envelope.body(), envelope.headers()
+                # The broker counts headers too, and closes the connection of who is above; nats-py looks at the body only.
+                if len(body) + sum(len(k) + len(v) + 4 for k, v in headers.items()) + HEADER_FRAME > self._client.max_payload:
+                    raise MaxPayloadError
+                await self._client.publish(envelope.subject(self._prefix), body, reply=reply, headers=headers)
             if futures:
                 await asyncio.wait([future for _, future in futures.values()], timeout=ACK_TIMEOUT_S)
         except MaxPayloadError as e:

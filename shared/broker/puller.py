@@ -40,7 +40,8 @@ class Puller:
 
     async def receive(self, message: Msg) -> None:
         """The subscription's callback: a message of the stream, or the broker's word on a request."""
-        status = (message.headers or {}).get("Status") if not message.data else None
+        # Only the broker's own words come to the inbox; a message of the stream keeps its subject, whatever its headers say.
+        status = (message.headers or {}).get("Status") if message.subject == self._inbox else None
         if status is None:
             self._buffer.append(message)
             self._asked = max(0, self._asked - 1)

@@ -14,6 +14,7 @@ from shared.domain.values import GLOBAL_SCOPE, JOB_STATES, JobState
 from shared.errors import Refused
 
 Clusters = Mapping[str, Cluster]
+MAX_NODES = 50_000  # a row of history has the report's sequence and the node's place in it as its id
 MAX_TAGS = 1000  # tag ids are made of the event's sequence and the tag's place in it
 MAX_NAME = 200  # characters; what PostgreSQL can index of three such names, 4 bytes a character
 
@@ -101,6 +102,8 @@ def nodes_reported(payload: NodeStatePayload, clusters: Clusters) -> tuple[Nodes
     definition = clusters.get(payload.cluster)
     if definition is None:
         raise Refused(reasons.UNKNOWN_CLUSTER, f"{payload.cluster!r} is not configured", field="cluster")
+    if len(payload.nodes) > MAX_NODES:
+        raise Refused(reasons.INVALID_VALUE, f"more than {MAX_NODES} nodes", field="nodes")
     reports: dict[str, NodeReport] = {}
     refusals = []
     for index, node in enumerate(payload.nodes):
