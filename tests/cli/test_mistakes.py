@@ -96,9 +96,10 @@ def test_a_folder_that_is_no_site_is_a_mistake_and_stays_as_it_is(tmp_path: Path
 
 
 def test_a_database_without_the_schema_is_told_by_the_command_that_makes_it(private_nats_url: str, tmp_path: Path) -> None:
-    variables = {"JOBTIDE_NATS_URL": private_nats_url, "JOBTIDE_DATABASE_URL": f"sqlite:///{tmp_path / 'new.db'}"}
+    database = f"sqlite:///{tmp_path / 'new.db'}"
     for command in (["status"], ["rejections"], ["archive", "retry", "--failed"]):
-        assert_user_mistake(jobtide(*command, cwd=tmp_path, **variables), "schema is at nothing", "run `jobtide migrate`")
+        done = jobtide(*command, cwd=tmp_path, JOBTIDE_NATS_URL=private_nats_url, JOBTIDE_DATABASE_URL=database)
+        assert_user_mistake(done, "schema is at nothing", "run `jobtide migrate`")
 
 
 def test_a_database_that_is_none_is_a_mistake(tmp_path: Path) -> None:
