@@ -23,6 +23,7 @@ from shared.database.engine import opened, transaction
 from shared.database.migrate import require_schema
 from shared.database.tables import tables
 from shared.domain.values import ARCHIVED
+from shared.service import collect_garbage_rarely
 from shared.settings import NatsSettings, load
 
 
@@ -39,6 +40,7 @@ def run_rebuild(data: Path | None) -> None:
             settings = Settings(nats, site.database, load(JobstoreSettings))
             return await rebuild(client, engine, settings, archived, lambda stream, done, total: bar(done, total, stream))
 
+    collect_garbage_rarely()
     reached = asyncio.run(run())
     print(f"the tables are rebuilt up to {' and '.join(f'{stream} {sequence}' for stream, sequence in reached.items())}")
 

@@ -9,6 +9,7 @@ from cli.embedded.folder import DataFolder, Running, make_folder
 from cli.embedded.services import SiteSettings
 from cli.embedded.up import UpOptions, up
 from shared.log import configure
+from shared.service import collect_garbage_rarely
 from shared.settings import LogSettings, load
 
 LOG_FILE = "demo.log"
@@ -30,9 +31,10 @@ def run_up(data: Path, http: str, nats: str, *, demo: bool) -> None:
 
             await run_demo(DataFolder(data), site, running, stop)
 
-        asyncio.run(up(options, on_ready=_print_addresses, alongside=alongside if demo else None))
+        asyncio.run(up(options, on_ready=_when_ready, alongside=alongside if demo else None))
         print("stopped")
 
 
-def _print_addresses(running: Running) -> None:
+def _when_ready(running: Running) -> None:
+    collect_garbage_rarely()
     print(f"http    {running.http}", f"nats    {running.nats}", "ready; Ctrl-C ends it", sep="\n", flush=True)
