@@ -35,9 +35,6 @@ class Health:
         tick()
         return tick
 
-    def finished(self, name: str) -> None:
-        self._turned.pop(name, None)
-
     def check(self, name: str, ask: Callable[[], Awaitable[object]]) -> None:
         """Register a real request to something behind; it raises when that is not usable."""
         self._checks[name] = ask
