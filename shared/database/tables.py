@@ -33,6 +33,8 @@ class ProjectionTables:
     jobtag: Table
     node: Table
     node_state: Table
+    node_health: Table
+    job_deletion: Table
     parked_stop: Table
     rejection: Table
     position: Table
@@ -84,11 +86,23 @@ def projection_tables(metadata: MetaData, prefix: str = "") -> ProjectionTables:
             server_default="0",
             comment="1: ended by the walltime rule, a real stop still counts",
         ),
+        Column("job_name", Text, comment="jobName of the metadata"),
+        Column(
+            "hosts", Text, nullable=False, server_default=" ", comment="host names of the resources, a blank before, between and behind"
+        ),
+        Column(
+            "changed_seq",
+            BigInteger,
+            nullable=False,
+            server_default="0",
+            comment="sequence of the last event that changed this row or its tags",
+        ),
         UniqueConstraint("job_id", "cluster", "start_time", name=f"{prefix}job_identity"),
         index("job_start_time", "start_time"),
         index("job_cluster_start_time", "cluster", "start_time"),
         index("job_hpc_user_start_time", "hpc_user", "start_time"),
         index("job_project_start_time", "project", "start_time"),
+        index("job_changed_seq", "changed_seq"),
         Index(
             f"{prefix}job_running",
             "start_time",
@@ -131,8 +145,13 @@ def projection_tables(metadata: MetaData, prefix: str = "") -> ProjectionTables:
         Column("jobs_running", BigInteger, nullable=False),
         Column("report_seq", BigInteger, nullable=False, comment="sequence of the last report in NODES"),
         Column("kept_at", BigInteger, nullable=False, comment="time_stamp of the newest row of node_state"),
+        Column("health_state", Text, nullable=False, server_default="failed", comment="full, partial or failed, as last checked"),
+        Column("health_data", Text, nullable=False, server_default="{}", comment="JSON object, missing and degraded: lists of metrics"),
+        Column("health_kept_at", BigInteger, nullable=False, server_default="0", comment="time_stamp of the newest row of node_health"),
+        Column("changed_seq", BigInteger, nullable=False, server_default="0", comment="sequence in NODES of the last report or check"),
         UniqueConstraint("cluster", "hostname", name=f"{prefix}node_identity"),
         index("node_subcluster", "cluster", "subcluster"),
+        index("node_changed_seq", "changed_seq"),
     )
     node_state = Table(
         f"{prefix}node_state",
@@ -148,6 +167,26 @@ def projection_tables(metadata: MetaData, prefix: str = "") -> ProjectionTables:
         Column("jobs_running", BigInteger, nullable=False),
         index("node_state_time_stamp", "time_stamp"),
         index("node_state_node_id_time_stamp", "node_id", "time_stamp"),
+    )
+    node_health = Table(
+        f"{prefix}node_health",
+        metadata,
+        Column("id", Id, primary_key=True, autoincrement=False),
+        Column("node_id", BigInteger, nullable=False),
+        Column("time_stamp", BigInteger, nullable=False),
+        Column("health_state", Text, nullable=False),
+        index("node_health_time_stamp", "time_stamp"),
+        index("node_health_node_id_time_stamp", "node_id", "time_stamp"),
+    )
+    # What readers that follow ``job.changed_seq`` cannot see there. The viewer's columns say who may learn of it.
+    job_deletion = Table(
+        f"{prefix}job_deletion",
+        metadata,
+        Column("seq", Id, primary_key=True, autoincrement=False, comment="sequence of the deletion in the log"),
+        Column("job", BigInteger, nullable=False, comment="job.id of the row that is gone"),
+        Column("cluster", Text, nullable=False),
+        Column("hpc_user", Text, nullable=False),
+        Column("project", Text, nullable=False),
     )
     parked_stop = Table(
         f"{prefix}parked_stop",
@@ -190,7 +229,7 @@ def projection_tables(metadata: MetaData, prefix: str = "") -> ProjectionTables:
         Column("stream_created", Text, nullable=False, comment="identity of the stream: its creation time"),
         Column("event_time", Double, nullable=False, comment="time of the last event applied, Unix seconds"),
     )
-    return ProjectionTables(job, tag, jobtag, node, node_state, parked_stop, rejection, position)
+    return ProjectionTables(job, tag, jobtag, node, node_state, node_health, job_deletion, parked_stop, rejection, position)
 
 
 metadata = MetaData()
@@ -214,4 +253,19 @@ configuration = Table(
     Column("username", Text, primary_key=True),
     Column("confkey", Text, primary_key=True),
     Column("value", Text),
+)
+# Sessions that were ended before their cookie expires.
+ended_session = Table(
+    "ended_session",
+    metadata,
+    Column("id", Text, primary_key=True, comment="of the cookie"),
+    Column("expires", BigInteger, nullable=False, comment="Unix seconds; afterwards the cookie is refused by its age"),
+    Index("ended_session_expires", "expires"),
+)
+# Texts of the whole site, such as the notice.
+site_text = Table(
+    "site_text",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
 )
