@@ -17,7 +17,9 @@ from services.gateway.http.cors import Cors
 from services.gateway.http.layers import Layers
 from services.gateway.http.routes import add_routes
 from services.gateway.link import BrokerLink
-from services.gateway.numbers import GatewayNumbers
+from services.gateway.live.clients import LiveClients
+from services.gateway.live.feed import Feed
+from services.gateway.numbers import GatewayNumbers, LiveNumbers
 from services.gateway.queries.jobs import JobQueries
 from services.gateway.settings import GatewaySettings, Settings
 from services.gateway.site import SITE, Site
@@ -40,10 +42,14 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report, *, clock:
         link = BrokerLink(settings.nats, lambda up: is_connected.set(int(up)))
         health.check("database", schema_check(engine))
         health.check("broker", lambda: link.client.jetstream(timeout=2).stream_info(settings.nats.stream(EVENTS)))
-        app = application(settings.gateway, make_site(settings, engine, link, clock), health)
+        live = LiveNumbers(health.registry)
+        feed = Feed(engine, live, poll_s=settings.gateway.live_poll_s, most_kept=settings.gateway.live_kept)
+        site = make_site(settings, engine, link, feed, LiveClients(live, settings.gateway.live_clients), clock)
+        app = application(settings.gateway, site, health)
         async with asyncio.TaskGroup() as tasks:
             served = asyncio.Event()  # the broker is kept until the last request has its answer
             tasks.create_task(link.keep(served), name="broker")
+            tasks.create_task(feed.run(stop), name="changes")
             try:
                 async with listening(app, settings.gateway.http, setting_name("gateway", "http")) as address:
                     report("gateway", http=address, health=address)
@@ -67,7 +73,9 @@ def schema_check(engine: AsyncEngine) -> Callable[[], Awaitable[None]]:
     return check
 
 
-def make_site(settings: Settings, engine: AsyncEngine, link: BrokerLink, clock: Callable[[], float]) -> Site:
+def make_site(
+    settings: Settings, engine: AsyncEngine, link: BrokerLink, feed: Feed, live_clients: LiveClients, clock: Callable[[], float]
+) -> Site:
     gateway = settings.gateway
     return Site(
         settings=gateway,
@@ -76,6 +84,8 @@ def make_site(settings: Settings, engine: AsyncEngine, link: BrokerLink, clock: 
         archive=ArchiveReader(settings.archive.path),
         link=link,
         commands=Commands(link, engine, gateway.outcome_timeout_s),
+        feed=feed,
+        live_clients=live_clients,
         tokens=TokenVerifier(gateway.jwt_public_key),
         allow_list=AllowList(gateway.allowed_ips, gateway.trusted_proxies),
         clock=clock,

@@ -13,6 +13,8 @@ from services.gateway.errors import bad_request
 from services.gateway.http.query import integer
 from services.gateway.identity import User
 from services.gateway.link import BrokerLink
+from services.gateway.live.clients import LiveClients
+from services.gateway.live.feed import Feed
 from services.gateway.queries.jobs import JobQueries
 from services.gateway.settings import GatewaySettings
 from services.gateway.tokens import TokenVerifier
@@ -28,6 +30,8 @@ class Site:
     archive: ArchiveReader
     link: BrokerLink
     commands: Commands
+    feed: Feed
+    live_clients: LiveClients
     tokens: TokenVerifier
     allow_list: AllowList
     clock: Callable[[], float]
