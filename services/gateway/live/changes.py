@@ -161,7 +161,8 @@ async def _pages(engine: AsyncEngine, read: _Read, after: int, until: int, most:
     Many rows may share a sequence, and a page may end among them: one row more is read, to see that.
     """
     span = _Span(after, _END, until, most + 1)
-    while span.sequence < until:
+    has_more = after < until
+    while has_more:
         async with transaction(engine) as connection:
             found = await read(connection, span)
         rows, following = found[:most], [row.sequence for row in found[1:]]
@@ -169,8 +170,7 @@ async def _pages(engine: AsyncEngine, read: _Read, after: int, until: int, most:
             return
         following += [0] * (len(rows) - len(following))
         yield rows, [row.sequence - (row.sequence == then) for row, then in zip(rows, following, strict=True)]
-        if len(found) <= most:
-            return
+        has_more = len(found) > most
         span = replace(span, sequence=rows[-1].sequence, id=rows[-1].id)
 
 

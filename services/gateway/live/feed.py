@@ -194,8 +194,8 @@ class Follower:
                     return found
                 continue
             elif feed.end is not None and (self._number is None or self._number < feed.first):
-                self._catch_up(feed.end)
-                continue
+                if self._catch_up(feed.end):
+                    continue
             elif self._number is not None and self._number < feed.next:
                 found = self._next_kept()
                 if found is not None:
@@ -213,10 +213,19 @@ class Follower:
         self.cursor, self._number, self._reading = end, self._feed.end_number, None
         return Taken(end, is_reset=True)
 
-    def _catch_up(self, end: Cursor) -> None:
+    def _catch_up(self, end: Cursor) -> bool:
+        """False when there is nothing to read yet: the feed is in the midst of more than it can keep."""
+        feed = self._feed
         if self._number is not None:
-            self._feed.overflowed()
-        self._reading, self._until, self._then = self._feed.between(self.cursor, end), end, self._feed.end_number
+            feed.overflowed()
+            self._number = None
+        if self.cursor.events < end.events or self.cursor.nodes < end.nodes:
+            self._reading, self._until, self._then = feed.between(self.cursor, end), end, feed.end_number
+            return True
+        if feed.end_number < feed.first:
+            return False
+        self._number = feed.end_number
+        return True
 
     async def _read_on(self) -> Taken | None:
         assert self._reading is not None
