@@ -1,6 +1,6 @@
 """The routes of the API, one module per subject."""
 
-from services.gateway.api import clusters, deletion, jobs, lifecycle, metadata, nodes, operation, tags
+from services.gateway.api import clusters, deletion, jobs, lifecycle, metadata, nodes, operation, signin, tags
 from services.gateway.live import sse
 
 GROUPS = [
@@ -12,5 +12,6 @@ GROUPS = [
     clusters.routes,
     nodes.routes,
     operation.routes,
+    signin.routes,
     sse.routes,
 ]
