@@ -24,6 +24,16 @@ class Message(Answer):
     msg: str
 
 
+class SignedInUser(Answer):
+    username: str
+    name: str
+    roles: list[str]
+
+
+class SignedIn(Answer):
+    user: SignedInUser
+
+
 class TagObject(Answer):
     """``scope`` is ``global``, ``admin``, or the user whose private tag it is."""
 
