@@ -1,6 +1,7 @@
 """The routes of the API, one module per subject."""
 
 from services.gateway.api import clusters, deletion, jobs, lifecycle, metadata, nodes, operation, signin, tags
+from services.gateway.live import sse
 
 GROUPS = [
     jobs.routes,
@@ -12,4 +13,5 @@ GROUPS = [
     nodes.routes,
     operation.routes,
     signin.routes,
+    sse.routes,
 ]

@@ -73,6 +73,15 @@ def visible_to(user: User) -> ColumnElement[bool]:
     raise forbidden(f"the user {user.name} has no role that sees jobs")
 
 
+def may_see(user: User, owner: str, project: str) -> bool:
+    """``visible_to`` for one job that is not in the database, or not any more."""
+    if user.sees_all_jobs:
+        return True
+    if MANAGER in user.roles and project in user.projects:
+        return True
+    return bool(user.roles & {MANAGER, USER}) and owner == user.name
+
+
 def readable_tags(user: User) -> ColumnElement[bool]:
     scopes = user.readable_scopes
     return tag.tag_scope.in_(scopes) if scopes else false()
