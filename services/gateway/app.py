@@ -72,7 +72,7 @@ def make_site(settings: Settings, engine: AsyncEngine, link: BrokerLink, clock: 
     return Site(
         settings=gateway,
         engine=engine,
-        jobs=JobQueries(engine, gateway.chunk_rows),
+        jobs=JobQueries(engine, gateway.chunk_rows, clock),
         archive=ArchiveReader(settings.archive.path),
         link=link,
         commands=Commands(link, engine, gateway.outcome_timeout_s),
