@@ -148,7 +148,8 @@ def _text(name: str, match: TextMatch, column: str, source: Source) -> Condition
     if match.operator == "neq":
         if not values:
             return true()
-        return stored.is_distinct_from(values[0]) if column in _NULLABLE else stored != values[0]
+        differs: Condition = stored.is_distinct_from(values[0]) if column in _NULLABLE else stored != values[0]
+        return differs
     if not values:
         return false()
     if match.operator == "eq":

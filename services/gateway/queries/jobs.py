@@ -93,7 +93,7 @@ class JobQueries:
         """The ids of the jobs that meet all of ``where``, in order."""
         statement = selection(user, where, order, piece)
         async with transaction(self._engine) as connection:
-            return [key for (key,) in await connection.execute(statement)]
+            return list(await connection.scalars(statement))
 
     async def rows(self, keys: Sequence[int], columns: Collection[str]) -> list[Row[Any]]:
         """Rows of ``job`` in the order of ``keys``, with attributes named as the columns; jobs that are gone are left out."""
@@ -243,7 +243,7 @@ class JobQueries:
             last = found[-1][0]
 
 
-def selection(user: User, where: Sequence[JobFilter], order: Order, piece: Slice, source: Source = DATABASE) -> Select[tuple[int]]:
+def selection(user: User, where: Sequence[JobFilter], order: Order, piece: Slice, source: Source = DATABASE) -> Select[int]:
     statement = select(source.job.c.id).where(conditions(user, where, source)).order_by(*ordering(order, source))
     return cut(statement, piece)
 
