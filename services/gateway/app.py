@@ -83,7 +83,7 @@ def make_site(
     return Site(
         settings=gateway,
         engine=engine,
-        jobs=JobQueries(engine, gateway.chunk_rows),
+        jobs=JobQueries(engine, gateway.chunk_rows, clock),
         archive=ArchiveReader(settings.archive.path),
         link=link,
         commands=Commands(link, engine, gateway.outcome_timeout_s),
