@@ -3,11 +3,12 @@
 import base64
 import binascii
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from pydantic import AliasChoices, Field, field_validator
 
+from services.gateway.graphql.settings import GraphqlSettings
 from shared.settings import Address, ArchiveSettings, DatabaseSettings, NatsSettings, SettingsGroup, group_config, load
 
 ED25519_KEY_BYTES = 32
@@ -74,7 +75,8 @@ class Settings:
     database: DatabaseSettings
     archive: ArchiveSettings
     gateway: GatewaySettings
+    graphql: GraphqlSettings = field(default_factory=GraphqlSettings)
 
 
 def load_settings() -> Settings:
-    return Settings(load(NatsSettings), load(DatabaseSettings), load(ArchiveSettings), load(GatewaySettings))
+    return Settings(load(NatsSettings), load(DatabaseSettings), load(ArchiveSettings), load(GatewaySettings), load(GraphqlSettings))

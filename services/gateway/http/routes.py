@@ -8,6 +8,7 @@ from aiohttp import web
 
 from services.gateway.errors import forbidden, unauthorized
 from services.gateway.http.query import Query
+from services.gateway.identity import User
 from services.gateway.site import SITE, Call
 from services.gateway.tokens import token_of
 
@@ -97,6 +98,14 @@ def guarded(handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamRes
         return await handler(Call(request, site, user))
 
     return handle
+
+
+async def signed_in(request: web.Request) -> User:
+    """Who asks, by a good token, whatever the roles. Raises RequestError (401)."""
+    token = token_of(request.headers)
+    if not token:
+        raise unauthorized("no token was given")
+    return request.app[SITE].tokens.user(token)
 
 
 def _refuse_method(allowed: list[str]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
