@@ -128,10 +128,7 @@ async def test_rebuild_equals_incremental(database: DatabaseSettings, nats_setti
         await applied(database, last)
         await applied(database, last_report, NODES)
     incremental = await dump(database, without=("position.build",))
-    assert all(
-        incremental[table]
-        for table in ("job", "tag", "jobtag", "job_deletion", "rejection", "node", "node_state", "node_health", "position")
-    )
+    assert all(rows for table, rows in incremental.items() if table != "parked_stop")
     before = await progress_of(database)
     assert await rebuild_now(nats_client, nats_settings, database) == {EVENTS: last, NODES: last_report}
     assert await dump(database, without=("position.build",)) == incremental
