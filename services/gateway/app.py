@@ -11,12 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.gateway import swagger
 from services.gateway.addresses import AllowList
 from services.gateway.api import GROUPS
-from services.gateway.archive import ArchiveReader
 from services.gateway.commands import Commands
 from services.gateway.http.cors import Cors
 from services.gateway.http.layers import Layers
 from services.gateway.http.routes import add_routes
 from services.gateway.link import BrokerLink
+from services.gateway.metrics.archived import ArchiveReader
+from services.gateway.metrics.jobs import JobMetrics
 from services.gateway.numbers import GatewayNumbers
 from services.gateway.queries.jobs import JobQueries
 from services.gateway.settings import GatewaySettings, Settings
@@ -27,6 +28,7 @@ from shared.broker.streams import EVENTS
 from shared.database.engine import opened, ping
 from shared.database.migrate import require_schema
 from shared.health import Health, listening
+from shared.metricdata import MetricSource, open_source
 from shared.service import Report
 from shared.settings import setting_name
 
@@ -37,10 +39,13 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report, *, clock:
     is_connected = metrics.BROKER_CONNECTED.gauge(health.registry)
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(opened(settings.database, read_only=True))
+        source = await stack.enter_async_context(open_source(settings.metrics))
         link = BrokerLink(settings.nats, lambda up: is_connected.set(int(up)))
         health.check("database", schema_check(engine))
         health.check("broker", lambda: link.client.jetstream(timeout=2).stream_info(settings.nats.stream(EVENTS)))
-        app = application(settings.gateway, make_site(settings, engine, link, clock), health)
+        site = make_site(settings, engine, link, source, clock)
+        stack.push_async_callback(site.job_metrics.close)
+        app = application(settings.gateway, site, health)
         async with asyncio.TaskGroup() as tasks:
             served = asyncio.Event()  # the broker is kept until the last request has its answer
             tasks.create_task(link.keep(served), name="broker")
@@ -67,13 +72,18 @@ def schema_check(engine: AsyncEngine) -> Callable[[], Awaitable[None]]:
     return check
 
 
-def make_site(settings: Settings, engine: AsyncEngine, link: BrokerLink, clock: Callable[[], float]) -> Site:
-    gateway = settings.gateway
+def make_site(
+    settings: Settings, engine: AsyncEngine, link: BrokerLink, source: MetricSource | None, clock: Callable[[], float]
+) -> Site:
+    gateway, series = settings.gateway, settings.series
+    archive = ArchiveReader(settings.archive.path, series.readers)
     return Site(
         settings=gateway,
         engine=engine,
         jobs=JobQueries(engine, gateway.chunk_rows),
-        archive=ArchiveReader(settings.archive.path),
+        series=series,
+        archive=archive,
+        job_metrics=JobMetrics(archive, source, lambda: link.clusters, clock, series.cache_mb),
         link=link,
         commands=Commands(link, engine, gateway.outcome_timeout_s),
         tokens=TokenVerifier(gateway.jwt_public_key),

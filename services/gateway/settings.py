@@ -3,11 +3,13 @@
 import base64
 import binascii
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from pydantic import AliasChoices, Field, field_validator
 
+from services.gateway.metrics.settings import SeriesSettings
+from shared.metricdata.settings import MetricsSettings
 from shared.settings import Address, ArchiveSettings, DatabaseSettings, NatsSettings, SettingsGroup, group_config, load
 
 ED25519_KEY_BYTES = 32
@@ -74,7 +76,9 @@ class Settings:
     database: DatabaseSettings
     archive: ArchiveSettings
     gateway: GatewaySettings
+    metrics: MetricsSettings = field(default_factory=lambda: MetricsSettings(kind="none"))
+    series: SeriesSettings = field(default_factory=SeriesSettings)
 
 
 def load_settings() -> Settings:
-    return Settings(load(NatsSettings), load(DatabaseSettings), load(ArchiveSettings), load(GatewaySettings))
+    return Settings(load(NatsSettings), load(DatabaseSettings), load(ArchiveSettings), load(GatewaySettings), load(MetricsSettings), load(SeriesSettings))

@@ -7,12 +7,14 @@ from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.gateway.addresses import AllowList
-from services.gateway.archive import ArchiveReader
 from services.gateway.commands import Commands
 from services.gateway.errors import bad_request
 from services.gateway.http.query import integer
 from services.gateway.identity import User
 from services.gateway.link import BrokerLink
+from services.gateway.metrics.archived import ArchiveReader
+from services.gateway.metrics.jobs import JobMetrics
+from services.gateway.metrics.settings import SeriesSettings
 from services.gateway.queries.jobs import JobQueries
 from services.gateway.settings import GatewaySettings
 from services.gateway.tokens import TokenVerifier
@@ -25,7 +27,9 @@ class Site:
     settings: GatewaySettings
     engine: AsyncEngine
     jobs: JobQueries
+    series: SeriesSettings
     archive: ArchiveReader
+    job_metrics: JobMetrics
     link: BrokerLink
     commands: Commands
     tokens: TokenVerifier
