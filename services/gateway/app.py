@@ -11,26 +11,29 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.gateway import swagger
 from services.gateway.addresses import AllowList
 from services.gateway.api import GROUPS
+from services.gateway.auth.wiring import Auth, make_auth
 from services.gateway.commands import Commands
 from services.gateway.http.cors import Cors
 from services.gateway.http.layers import Layers
 from services.gateway.http.routes import add_routes
 from services.gateway.link import BrokerLink
+from services.gateway.live.wiring import Live, make_live
 from services.gateway.metrics.archived import ArchiveReader
-from services.gateway.metrics.jobs import JobMetrics
+from services.gateway.metrics.wiring import MetricServices, metric_services
 from services.gateway.numbers import GatewayNumbers
 from services.gateway.queries.jobs import JobQueries
 from services.gateway.settings import GatewaySettings, Settings
 from services.gateway.site import SITE, Site
-from services.gateway.tokens import TokenVerifier
+from services.gateway.users.store import UserStore
 from shared import metrics
 from shared.broker.streams import EVENTS
 from shared.database.engine import opened, ping
 from shared.database.migrate import require_schema
 from shared.health import Health, listening
-from shared.metricdata import MetricSource, open_source
 from shared.service import Report
 from shared.settings import setting_name
+
+USER_CONNECTIONS = 2  # that write users, sessions and texts
 
 
 async def run(settings: Settings, stop: asyncio.Event, report: Report, *, clock: Callable[[], float] = time.time) -> None:
@@ -39,16 +42,21 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report, *, clock:
     is_connected = metrics.BROKER_CONNECTED.gauge(health.registry)
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(opened(settings.database, read_only=True))
-        source = await stack.enter_async_context(open_source(settings.metrics))
+        writing = await stack.enter_async_context(opened(settings.database, durable=True, connections=USER_CONNECTIONS))
+        users = UserStore(engine, writing)
+        auth = make_auth(stack, settings.gateway, settings.auth, users, clock)
         link = BrokerLink(settings.nats, lambda up: is_connected.set(int(up)))
         health.check("database", schema_check(engine))
         health.check("broker", lambda: link.client.jetstream(timeout=2).stream_info(settings.nats.stream(EVENTS)))
-        site = make_site(settings, engine, link, source, clock)
-        stack.push_async_callback(site.job_metrics.close)
+        live = make_live(settings.gateway, engine, health.registry)
+        archive = ArchiveReader(settings.archive.path, settings.series.readers)
+        data = await stack.enter_async_context(metric_services(settings.metrics, settings.series, archive, lambda: link.clusters, clock))
+        site = make_site(settings.gateway, engine, link, users, auth, live, archive, data, clock)
         app = application(settings.gateway, site, health)
         async with asyncio.TaskGroup() as tasks:
             served = asyncio.Event()  # the broker is kept until the last request has its answer
             tasks.create_task(link.keep(served), name="broker")
+            tasks.create_task(live.run(stop), name="changes")
             try:
                 async with listening(app, settings.gateway.http, setting_name("gateway", "http")) as address:
                     report("gateway", http=address, health=address)
@@ -73,20 +81,27 @@ def schema_check(engine: AsyncEngine) -> Callable[[], Awaitable[None]]:
 
 
 def make_site(
-    settings: Settings, engine: AsyncEngine, link: BrokerLink, source: MetricSource | None, clock: Callable[[], float]
+    gateway: GatewaySettings,
+    engine: AsyncEngine,
+    link: BrokerLink,
+    users: UserStore,
+    auth: Auth,
+    live: Live,
+    archive: ArchiveReader,
+    data: MetricServices,
+    clock: Callable[[], float],
 ) -> Site:
-    gateway, series = settings.gateway, settings.series
-    archive = ArchiveReader(settings.archive.path, series.readers)
     return Site(
         settings=gateway,
         engine=engine,
-        jobs=JobQueries(engine, gateway.chunk_rows),
-        series=series,
+        jobs=JobQueries(engine, gateway.chunk_rows, clock),
         archive=archive,
-        job_metrics=JobMetrics(archive, source, lambda: link.clusters, clock, series.cache_mb),
+        metrics=data,
         link=link,
         commands=Commands(link, engine, gateway.outcome_timeout_s),
-        tokens=TokenVerifier(gateway.jwt_public_key),
+        users=users,
+        auth=auth,
+        live=live,
         allow_list=AllowList(gateway.allowed_ips, gateway.trusted_proxies),
         clock=clock,
     )

@@ -7,17 +7,18 @@ from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.gateway.addresses import AllowList
+from services.gateway.auth.wiring import Auth
 from services.gateway.commands import Commands
 from services.gateway.errors import bad_request
 from services.gateway.http.query import integer
 from services.gateway.identity import User
 from services.gateway.link import BrokerLink
+from services.gateway.live.wiring import Live
 from services.gateway.metrics.archived import ArchiveReader
-from services.gateway.metrics.jobs import JobMetrics
-from services.gateway.metrics.settings import SeriesSettings
+from services.gateway.metrics.wiring import MetricServices
 from services.gateway.queries.jobs import JobQueries
 from services.gateway.settings import GatewaySettings
-from services.gateway.tokens import TokenVerifier
+from services.gateway.users.store import UserStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +28,13 @@ class Site:
     settings: GatewaySettings
     engine: AsyncEngine
     jobs: JobQueries
-    series: SeriesSettings
     archive: ArchiveReader
-    job_metrics: JobMetrics
+    metrics: MetricServices
     link: BrokerLink
     commands: Commands
-    tokens: TokenVerifier
+    users: UserStore
+    auth: Auth
+    live: Live
     allow_list: AllowList
     clock: Callable[[], float]
 

@@ -10,10 +10,12 @@ def members(text: bytes, wanted: Collection[bytes] | None) -> Iterator[tuple[byt
 
     The text is walked from quote to quote: long lists of numbers in between cost next to nothing, and nothing behind the
     last wanted member is looked at. Values are not checked here: their decoder does that. Raises ValueError when ``text``
-    does not begin as an object.
+    is no whole object.
     """
     depth, at, begin, name = 0, 0, 0, b""
     missing = None if wanted is None else set(wanted)
+    if missing == set():
+        return
     if not text.lstrip().startswith(b"{"):
         raise ValueError("not an object")
     while (quote := text.find(b'"', at)) >= 0 and missing != set():
@@ -28,7 +30,10 @@ def members(text: bytes, wanted: Collection[bytes] | None) -> Iterator[tuple[byt
             begin = text.find(b":", end) + 1
         at = end + 1
     if begin and (missing is None or name in missing):
-        yield name, text[begin:].rstrip().removesuffix(b"}")
+        last = text[begin:].rstrip()
+        if not last.endswith(b"}"):
+            raise ValueError("the object does not end")
+        yield name, last[:-1]
     elif not begin and b"".join(text.split()) != b"{}":
         raise ValueError("not an object")
 

@@ -24,9 +24,10 @@ def postprocess(data: JobData) -> JobData:
     return {name: scopes for name, scopes in result.items() if scopes}
 
 
-def _finish(metric: MetricData) -> MetricData:
+def finished(metric: MetricData, *, with_band: bool = True) -> MetricData:
+    """Statistics with two decimals, and those over the series unless they are there already, or nobody wants them."""
     statistics = metric.statistics_series
-    if statistics is None and len(metric.series) >= SERIES_FOR_STATISTICS:
+    if with_band and statistics is None and len(metric.series) >= SERIES_FOR_STATISTICS:
         statistics = statistics_series([series.data for series in metric.series])
     return replace(metric, series=tuple(_rounded(series) for series in metric.series), statistics_series=statistics)
 

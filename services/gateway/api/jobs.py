@@ -16,8 +16,8 @@ from services.gateway.metrics.model import NamedMetric
 from services.gateway.metrics.rest import as_list, by_name_and_scope
 from services.gateway.metrics.selection import Wanted
 from services.gateway.models import JobList, JobWithAllMetrics, JobWithMetrics, UsedNodes
-from services.gateway.queries.filters import JobFilter
 from services.gateway.queries.jobs import JobRows, Page
+from services.gateway.queries.model import JobFilter, Range, TextMatch
 from services.gateway.render import Json, job_object
 from services.gateway.site import Call
 from shared.domain.values import JobState
@@ -57,11 +57,10 @@ class ListQuery(StrictQuery):
     def filter(self) -> JobFilter:
         started_from, started_to = start_range(self.start_time) if self.start_time is not None else (None, None)
         return JobFilter(
-            states=tuple(dict.fromkeys(state.value for state in self.state)),
-            cluster=self.cluster,
-            project=self.project,
-            started_from=started_from,
-            started_to=started_to,
+            states=tuple(dict.fromkeys(state.value for state in self.state)) or None,
+            cluster=TextMatch.equal(self.cluster),
+            project=TextMatch.equal(self.project),
+            start_time=Range(started_from, started_to),
         )
 
 
@@ -152,7 +151,7 @@ async def _metrics(call: Call, rows: JobRows, names: list[str] | None) -> Sequen
     """As they were measured; of a job on one node its cores, else the nodes."""
     (job,) = rows.jobs
     scope = "core" if job.num_nodes == 1 else "node"
-    return await call.site.job_metrics.of(job, Wanted(None if names is None else tuple(dict.fromkeys(names)), (scope,)))
+    return await call.site.metrics.jobs.of(job, Wanted(None if names is None else tuple(dict.fromkeys(names)), (scope,)))
 
 
 def metric_names(body: bytes) -> list[str] | None:

@@ -1,5 +1,6 @@
 """Metric data of one job in the shape of the GraphQL interface."""
 
+from collections.abc import Sequence
 from http import HTTPStatus
 
 from aiohttp import web
@@ -37,9 +38,8 @@ async def job_metrics(call: Call) -> web.StreamResponse:
     query = read_query(JobMetricsQuery, call.request)
     try:
         (job,) = (await visible_job(call)).jobs
-        series = call.site.series
-        wanted = Wanted(_names(query.metric), _names(query.scope), series.resolution(None))
-        metrics = await call.site.job_metrics.of(job, wanted)
+        wanted = Wanted(_names(query.metric), _names(query.scope), call.site.metrics.settings.resolution(None))
+        metrics = await call.site.metrics.jobs.of(job, wanted)
     except RequestError as e:
         return _failed(e.status, str(e))
     except Unavailable as e:
@@ -47,7 +47,7 @@ async def job_metrics(call: Call) -> web.StreamResponse:
     return await answer_in_thread({"data": {"jobMetrics": as_list(metrics)}, "error": None})
 
 
-def _names(given: list[str]) -> tuple[str, ...] | None:
+def _names(given: Sequence[str]) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(given)) or None
 
 
