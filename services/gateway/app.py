@@ -13,6 +13,8 @@ from services.gateway.addresses import AllowList
 from services.gateway.api import GROUPS
 from services.gateway.auth.wiring import Auth, make_auth
 from services.gateway.commands import Commands
+from services.gateway.graphql import transport
+from services.gateway.graphql.settings import GraphqlSettings
 from services.gateway.http.cors import Cors
 from services.gateway.http.layers import Layers
 from services.gateway.http.routes import add_routes
@@ -52,7 +54,7 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report, *, clock:
         archive = ArchiveReader(settings.archive.path, settings.series.readers)
         data = await stack.enter_async_context(metric_services(settings.metrics, settings.series, archive, lambda: link.clusters, clock))
         site = make_site(settings.gateway, engine, link, users, auth, live, archive, data, clock)
-        app = application(settings.gateway, site, health)
+        app = application(settings.gateway, settings.graphql, site, health)
         async with asyncio.TaskGroup() as tasks:
             served = asyncio.Event()  # the broker is kept until the last request has its answer
             tasks.create_task(link.keep(served), name="broker")
@@ -107,11 +109,12 @@ def make_site(
     )
 
 
-def application(settings: GatewaySettings, site: Site, health: Health) -> web.Application:
+def application(settings: GatewaySettings, graphql: GraphqlSettings, site: Site, health: Health) -> web.Application:
     app = web.Application(client_max_size=settings.max_body_bytes)
     app[SITE] = site
     Layers(Cors(settings.cors_origins), GatewayNumbers(health.registry), settings.request_timeout_s).install(app)
     add_routes(app, GROUPS)
+    transport.add_to(app, graphql)
     swagger.add_to(app)
     app.router.add_get("/healthz", health.healthz)
     app.router.add_get("/readyz", health.readyz)

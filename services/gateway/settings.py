@@ -9,6 +9,7 @@ from typing import ClassVar
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 
 from services.gateway.auth.settings import AuthSettings
+from services.gateway.graphql.settings import GraphqlSettings
 from services.gateway.metrics.settings import SeriesSettings
 from shared.metricdata.settings import MetricsSettings
 from shared.settings import Address, ArchiveSettings, DatabaseSettings, NatsSettings, SettingsGroup, group_config, load
@@ -101,6 +102,7 @@ class Settings:
     archive: ArchiveSettings
     gateway: GatewaySettings
     auth: AuthSettings = field(default_factory=AuthSettings)
+    graphql: GraphqlSettings = field(default_factory=GraphqlSettings)
     metrics: MetricsSettings = field(default_factory=lambda: MetricsSettings(kind="none"))
     series: SeriesSettings = field(default_factory=SeriesSettings)
 
@@ -112,6 +114,7 @@ def load_settings() -> Settings:
         archive=load(ArchiveSettings),
         gateway=load(GatewaySettings),
         auth=load(AuthSettings),
+        graphql=load(GraphqlSettings),
         metrics=load(MetricsSettings),
         series=load(SeriesSettings),
     )

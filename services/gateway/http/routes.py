@@ -8,6 +8,7 @@ from aiohttp import web
 
 from services.gateway.auth.guards import Guard, admit
 from services.gateway.http.query import Query
+from services.gateway.identity import User
 from services.gateway.site import SITE, Call
 
 Handler = Callable[[Call], Awaitable[web.StreamResponse]]
@@ -110,6 +111,14 @@ def guarded(handler: Handler, guard: Guard) -> Callable[[web.Request], Awaitable
         return await handler(Call(request, site, await admit(guard, request, site)))
 
     return handle
+
+
+async def signed_in(request: web.Request) -> User:
+    """Who asks, by a good token, whatever the roles. Raises RequestError (401)."""
+    token = token_of(request.headers)
+    if not token:
+        raise unauthorized("no token was given")
+    return request.app[SITE].tokens.user(token)
 
 
 def _refuse_method(allowed: list[str]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
