@@ -4,8 +4,8 @@ from services.gateway.errors import bad_request
 from services.gateway.graphql.request import Ask, answers
 from services.gateway.graphql.resolvers.roots import QUERY
 from services.gateway.graphql.shapes.jobs import JobPage, JobView
-from services.gateway.queries.filters import JobFilter
 from services.gateway.queries.jobs import Page
+from services.gateway.queries.model import JobFilter
 
 
 @answers(QUERY, "jobs")
