@@ -10,6 +10,7 @@ import orjson
 from aiohttp import hdrs, web
 from graphql import ExecutionResult, GraphQLSchema, OperationDefinitionNode, OperationType
 
+from services.gateway.auth.guards import Guard, admit
 from services.gateway.errors import RequestError
 from services.gateway.graphql.documents import Documents
 from services.gateway.graphql.executor import ShapedExecutor, WithoutIntrospection
@@ -21,7 +22,6 @@ from services.gateway.graphql.shape import Compiler
 from services.gateway.graphql.shapes import FAILING, TABLES
 from services.gateway.graphql.variables import lenient
 from services.gateway.http.answers import JSON, encode
-from services.gateway.http.routes import signed_in
 from services.gateway.identity import User
 from services.gateway.site import SITE, Site
 
@@ -100,7 +100,7 @@ def add_to(app: web.Application, settings: GraphqlSettings) -> GraphqlEndpoint:
     async def answered(request: web.Request) -> web.StreamResponse:
         kind = response_type(request.headers.getall(hdrs.ACCEPT, []))
         try:
-            user = await signed_in(request)
+            user = await admit(Guard.PAGE, request, request.app[SITE])
             is_get = request.method == hdrs.METH_GET
             asked = _of_query_string(request) if is_get else _of_body(await _body(request, settings.max_body_bytes))
             result = await endpoint.execute(request.app[SITE], user, asked, only_queries=is_get)

@@ -8,7 +8,6 @@ from aiohttp import web
 
 from services.gateway.auth.guards import Guard, admit
 from services.gateway.http.query import Query
-from services.gateway.identity import User
 from services.gateway.site import SITE, Call
 
 Handler = Callable[[Call], Awaitable[web.StreamResponse]]
@@ -111,11 +110,6 @@ def guarded(handler: Handler, guard: Guard) -> Callable[[web.Request], Awaitable
         return await handler(Call(request, site, await admit(guard, request, site)))
 
     return handle
-
-
-async def signed_in(request: web.Request) -> User:
-    """Who asks, whatever the roles. Raises RequestError (401)."""
-    return await admit(Guard.PAGE, request, request.app[SITE])
 
 
 def _refuse_method(allowed: list[str]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
