@@ -9,6 +9,7 @@ from services.gateway.api import (
     lifecycle,
     machines,
     metadata,
+    metrics,
     nodes,
     operation,
     signin,
@@ -20,6 +21,7 @@ from services.gateway.live import sse
 
 GROUPS = [
     jobs.routes,
+    metrics.routes,
     lifecycle.routes,
     metadata.routes,
     tags.routes,
