@@ -3,22 +3,24 @@
 import base64
 import binascii
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar
 
-from pydantic import AliasChoices, Field, field_validator
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 
+from services.gateway.auth.settings import AuthSettings
 from shared.settings import Address, ArchiveSettings, DatabaseSettings, NatsSettings, SettingsGroup, group_config, load
 
 ED25519_KEY_BYTES = 32
 EVERYBODY = "*"
+PUBLISHED_KEY = "kzfYrYy+TzpanWZHJ5qSdMj5uKUWgq74BWhQG6copP0="  # of samples of cc-backend: everybody has its private half
 
 
 class GatewaySettings(SettingsGroup):
     """The HTTP interface."""
 
     section: ClassVar[str] = "gateway"
-    other_variables: ClassVar[frozenset[str]] = frozenset({"jwt_private_key"})  # of `jobtide token`
     model_config = group_config("gateway") | {"populate_by_name": True}
 
     http: Address = Field("127.0.0.1:8080", description="Address of the API and of /healthz, /readyz and /metrics; port 0 is any free one.")
@@ -29,6 +31,12 @@ class GatewaySettings(SettingsGroup):
         description="Base64 of the 32 bytes of an Ed25519 public key that verifies tokens; several, separated by commas, while keys"
         " are changed. `JWT_PUBLIC_KEY` is read too. Without one every token is refused.",
     )
+    jwt_private_key: SecretStr = Field(
+        SecretStr(""),
+        validation_alias=AliasChoices("jobtide_gateway_jwt_private_key", "jwt_private_key"),
+        description="Base64 of the Ed25519 private key (its seed, or seed and public key) that signs tokens issued by `/frontend/jwt/` and"
+        " `jobtide token`. `JWT_PRIVATE_KEY` is read too. Without it none is issued.",
+    )
     outcome_timeout_s: float = Field(5.0, gt=0, le=60, description="Wait for what became of a published event, seconds; then 503.")
     request_timeout_s: float = Field(60.0, gt=0, le=3600, description="One request from its head to its whole answer, seconds.")
     max_body_bytes: int = Field(16 * 1024 * 1024, ge=1024, le=1024**3, description="Largest request body, bytes; above it 413.")
@@ -36,6 +44,12 @@ class GatewaySettings(SettingsGroup):
     allowed_ips: list[str] = Field(
         [],
         description="Addresses or networks that may use `/api` (JSON list); empty, or `*` first, allows all.",
+    )
+    machine_state_dir: Path | None = Field(
+        None, description="Folder of `/api/machine_state/…`, one JSON file per host; unset: these paths do not exist."
+    )
+    systemd_unit: str = Field(
+        "jobtide-gateway.service", pattern=r"^[A-Za-z0-9@._:-]{1,200}$", description="Unit whose journal `/frontend/logs/` shows."
     )
     trusted_proxies: list[str] = Field(
         [],
@@ -49,7 +63,17 @@ class GatewaySettings(SettingsGroup):
         for key in public_keys(text):
             if len(key) != ED25519_KEY_BYTES:
                 raise ValueError(f"a key has {len(key)} bytes instead of {ED25519_KEY_BYTES}")
+        if PUBLISHED_KEY in text:
+            raise ValueError("a key whose private half was published; make a pair with `jobtide keys`")
         return text
+
+    @field_validator("jwt_private_key")
+    @classmethod
+    def _private_key_is_ed25519(cls, key: SecretStr) -> SecretStr:
+        raw = public_keys(key.get_secret_value())
+        if len(raw) > 1 or any(len(part) not in (ED25519_KEY_BYTES, 2 * ED25519_KEY_BYTES) for part in raw):
+            raise ValueError(f"one key of {ED25519_KEY_BYTES} or {2 * ED25519_KEY_BYTES} bytes is expected")
+        return key
 
     @field_validator("allowed_ips", "trusted_proxies")
     @classmethod
@@ -74,7 +98,8 @@ class Settings:
     database: DatabaseSettings
     archive: ArchiveSettings
     gateway: GatewaySettings
+    auth: AuthSettings = field(default_factory=AuthSettings)
 
 
 def load_settings() -> Settings:
-    return Settings(load(NatsSettings), load(DatabaseSettings), load(ArchiveSettings), load(GatewaySettings))
+    return Settings(load(NatsSettings), load(DatabaseSettings), load(ArchiveSettings), load(GatewaySettings), load(AuthSettings))

@@ -1,5 +1,36 @@
 """The routes of the API, one module per subject."""
 
-from services.gateway.api import clusters, deletion, jobs, lifecycle, metadata, nodes, operation, tags
+from services.gateway.api import (
+    clusters,
+    config,
+    deletion,
+    frontend,
+    jobs,
+    lifecycle,
+    machines,
+    metadata,
+    nodes,
+    operation,
+    signin,
+    tags,
+    userapi,
+    users,
+)
 
-GROUPS = [jobs.routes, lifecycle.routes, metadata.routes, tags.routes, deletion.routes, clusters.routes, nodes.routes, operation.routes]
+GROUPS = [
+    jobs.routes,
+    lifecycle.routes,
+    metadata.routes,
+    tags.routes,
+    deletion.routes,
+    clusters.routes,
+    nodes.routes,
+    operation.routes,
+    machines.routes,
+    users.routes,
+    users.pages,
+    config.routes,
+    frontend.routes,
+    userapi.routes,
+    signin.routes,
+]

@@ -9,10 +9,12 @@ from http import HTTPStatus
 import structlog
 from aiohttp import hdrs, web
 
+from services.gateway.auth.guards import SPOILED_SESSION
 from services.gateway.errors import RequestError
 from services.gateway.http.answers import failure, unknown_path
 from services.gateway.http.cors import Cors
 from services.gateway.numbers import GatewayNumbers
+from services.gateway.site import SITE
 from shared.broker.outcome import NoOutcome
 from shared.errors import Refused, Unavailable
 
@@ -114,6 +116,8 @@ class Layers:
 
     async def _add_headers(self, request: web.Request, response: web.StreamResponse) -> None:
         response.headers[hdrs.SERVER] = "jobtide"
+        if request.get(SPOILED_SESSION):
+            request.app[SITE].auth.cookie.take_away(request, response)
         if self._cors.is_preflight(request):
             return
         response.headers.update(SECURITY_HEADERS)
