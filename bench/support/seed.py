@@ -95,7 +95,7 @@ def _seed_sqlite(file: str, jobs: int, position: tuple[Any, ...]) -> None:
         connection.executemany(insert, chunk)
     for index in tables.job.indexes:
         connection.execute(str(CreateIndex(index).compile(dialect=_sqlite())))
-    connection.execute("INSERT INTO position VALUES (?, ?, ?, ?)", position)
+    connection.execute("INSERT INTO position (stream, sequence, stream_created, event_time) VALUES (?, ?, ?, ?)", position)
     connection.execute("COMMIT")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
@@ -112,7 +112,7 @@ async def _seed_postgres(url: str, jobs: int, position: tuple[Any, ...]) -> None
     try:
         for chunk in _chunks(jobs):
             await connection.copy_records_to_table("job", records=list(chunk), columns=_COLUMNS, timeout=600)
-        await connection.execute("INSERT INTO position VALUES ($1, $2, $3, $4)", *position)
+        await connection.execute("INSERT INTO position (stream, sequence, stream_created, event_time) VALUES ($1, $2, $3, $4)", *position)
         await connection.execute("VACUUM ANALYZE job", timeout=600)
     finally:
         await connection.close(timeout=10)

@@ -18,6 +18,7 @@ from services.gateway.http.cors import Cors
 from services.gateway.http.layers import Layers
 from services.gateway.http.routes import add_routes
 from services.gateway.link import BrokerLink
+from services.gateway.live.wiring import Live, make_live
 from services.gateway.numbers import GatewayNumbers
 from services.gateway.queries.jobs import JobQueries
 from services.gateway.settings import GatewaySettings, Settings
@@ -46,10 +47,12 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report, *, clock:
         link = BrokerLink(settings.nats, lambda up: is_connected.set(int(up)))
         health.check("database", schema_check(engine))
         health.check("broker", lambda: link.client.jetstream(timeout=2).stream_info(settings.nats.stream(EVENTS)))
-        app = application(settings.gateway, make_site(settings, engine, link, users, auth, clock), health)
+        live = make_live(settings.gateway, engine, health.registry)
+        app = application(settings.gateway, make_site(settings, engine, link, users, auth, live, clock), health)
         async with asyncio.TaskGroup() as tasks:
             served = asyncio.Event()  # the broker is kept until the last request has its answer
             tasks.create_task(link.keep(served), name="broker")
+            tasks.create_task(live.run(stop), name="changes")
             try:
                 async with listening(app, settings.gateway.http, setting_name("gateway", "http")) as address:
                     report("gateway", http=address, health=address)
@@ -73,17 +76,20 @@ def schema_check(engine: AsyncEngine) -> Callable[[], Awaitable[None]]:
     return check
 
 
-def make_site(settings: Settings, engine: AsyncEngine, link: BrokerLink, users: UserStore, auth: Auth, clock: Callable[[], float]) -> Site:
+def make_site(
+    settings: Settings, engine: AsyncEngine, link: BrokerLink, users: UserStore, auth: Auth, live: Live, clock: Callable[[], float]
+) -> Site:
     gateway = settings.gateway
     return Site(
         settings=gateway,
         engine=engine,
-        jobs=JobQueries(engine, gateway.chunk_rows),
+        jobs=JobQueries(engine, gateway.chunk_rows, clock),
         archive=ArchiveReader(settings.archive.path),
         link=link,
         commands=Commands(link, engine, gateway.outcome_timeout_s),
         users=users,
         auth=auth,
+        live=live,
         allow_list=AllowList(gateway.allowed_ips, gateway.trusted_proxies),
         clock=clock,
     )

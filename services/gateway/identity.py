@@ -52,6 +52,11 @@ class User:
         return self.is_program or bool(self.roles & {ADMIN, SUPPORT})
 
     @property
+    def sees_nodes(self) -> bool:
+        """States of nodes: for the people of the site, and for programs."""
+        return self.is_program or bool(self.roles & {ADMIN, SUPPORT})
+
+    @property
     def readable_scopes(self) -> list[str]:
         """``global``, one's own, and for the people of the site ``admin``."""
         scopes = {GLOBAL_SCOPE, self.name} - {ADMIN_SCOPE}

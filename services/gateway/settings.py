@@ -57,6 +57,16 @@ class GatewaySettings(SettingsGroup):
     )
     cors_origins: list[str] = Field(["*"], description="Origins whose pages may use the API (JSON list); `*` is every one, empty none.")
 
+    live_poll_s: float = Field(
+        0.25, ge=0.01, le=60, description="Followers get changes this often, seconds; the database is asked only while there are some."
+    )
+    live_keepalive_s: float = Field(15.0, ge=0.05, le=600, description="Quiet connections get a sign of life this often, seconds.")
+    live_recheck_s: float = Field(60.0, ge=0.05, le=3600, description="How often the sign-in of a follower is checked again, seconds.")
+    live_clients: int = Field(1000, ge=1, le=100_000, description="Followers at once; above it 503. One user may have a quarter of them.")
+    live_kept: int = Field(
+        10_000, ge=1, le=1_000_000, description="Last changes that are kept in memory for all followers; slower ones read the database."
+    )
+
     @field_validator("jwt_public_key")
     @classmethod
     def _keys_are_ed25519(cls, text: str) -> str:

@@ -14,6 +14,7 @@ from services.gateway.errors import bad_request
 from services.gateway.http.query import integer
 from services.gateway.identity import User
 from services.gateway.link import BrokerLink
+from services.gateway.live.wiring import Live
 from services.gateway.queries.jobs import JobQueries
 from services.gateway.settings import GatewaySettings
 from services.gateway.users.store import UserStore
@@ -31,6 +32,7 @@ class Site:
     commands: Commands
     users: UserStore
     auth: Auth
+    live: Live
     allow_list: AllowList
     clock: Callable[[], float]
 

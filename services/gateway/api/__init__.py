@@ -16,6 +16,7 @@ from services.gateway.api import (
     userapi,
     users,
 )
+from services.gateway.live import sse
 
 GROUPS = [
     jobs.routes,
@@ -33,4 +34,5 @@ GROUPS = [
     frontend.routes,
     userapi.routes,
     signin.routes,
+    sse.routes,
 ]

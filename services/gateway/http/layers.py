@@ -25,6 +25,7 @@ Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
 RETRY_AFTER_S = "5"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _COMPRESSED_TYPES = frozenset("text/html text/css text/plain text/javascript application/javascript application/json image/svg+xml".split())
+_DEADLINE = web.RequestKey("deadline", asyncio.Timeout)
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -111,7 +112,8 @@ class Layers:
 
     @web.middleware
     async def _deadline(self, request: web.Request, handler: Next) -> web.StreamResponse:
-        async with asyncio.timeout(self._timeout_s):
+        async with asyncio.timeout(self._timeout_s) as deadline:
+            request[_DEADLINE] = deadline
             return await handler(request)
 
     async def _add_headers(self, request: web.Request, response: web.StreamResponse) -> None:
@@ -124,6 +126,11 @@ class Layers:
         if request.secure or request.headers.get(hdrs.X_FORWARDED_PROTO) == "https":
             response.headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
         self._cors.add_to(request, response)
+
+
+def lift_deadline(request: web.Request) -> None:
+    """From here on the request lasts as long as it likes; its handler sees to every single wait."""
+    request[_DEADLINE].reschedule(None)
 
 
 def _unavailable(text: str) -> web.Response:

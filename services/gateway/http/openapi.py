@@ -12,11 +12,12 @@ from services.gateway.auth.guards import Guard
 from services.gateway.auth.sessions import COOKIE
 from services.gateway.http.answers import JSON
 from services.gateway.http.routes import Route
-from services.gateway.models import Failure
+from services.gateway.models import EventStream, Failure
 
 Json = dict[str, Any]
 Key = tuple[str, int]  # what of a route (its query, body or answer), and which one
 
+_CONTENT_TYPES: dict[Any, str] = {str: "text/plain", EventStream: "text/event-stream"}
 _REFERENCE = "#/components/schemas/{model}"
 _INTEGERS = frozenset({"id", "ts"})  # among the parameters of paths
 _INTEGER = {"type": "integer", "format": "int64"}
@@ -132,7 +133,7 @@ def _responses(route: Route, number: int, schemas: dict[Key, Json]) -> Json:
     for status, kind in route.answers.items():
         responses[str(status)] = {"description": HTTPStatus(status).phrase}
         if kind is not None:
-            content_type = "text/plain" if kind is str else JSON
+            content_type = _CONTENT_TYPES.get(kind, JSON)
             responses[str(status)]["content"] = {content_type: {"schema": schemas[f"answer {status}", number]}}
     for status in sorted(set(route.failures)):
         responses[str(status)] = {"description": HTTPStatus(status).phrase, "content": {JSON: {"schema": schemas["failure", 0]}}}
