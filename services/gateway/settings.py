@@ -9,6 +9,8 @@ from typing import ClassVar
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 
+from services.gateway.auth.ldap.settings import LdapSettings
+from services.gateway.auth.oidc.settings import OidcSettings
 from services.gateway.auth.settings import AuthSettings
 from shared.settings import Address, ArchiveSettings, DatabaseSettings, NatsSettings, SettingsGroup, group_config, load
 
@@ -109,7 +111,17 @@ class Settings:
     archive: ArchiveSettings
     gateway: GatewaySettings
     auth: AuthSettings = field(default_factory=AuthSettings)
+    ldap: LdapSettings = field(default_factory=LdapSettings)
+    oidc: OidcSettings = field(default_factory=OidcSettings)
 
 
 def load_settings() -> Settings:
-    return Settings(load(NatsSettings), load(DatabaseSettings), load(ArchiveSettings), load(GatewaySettings), load(AuthSettings))
+    return Settings(
+        load(NatsSettings),
+        load(DatabaseSettings),
+        load(ArchiveSettings),
+        load(GatewaySettings),
+        load(AuthSettings),
+        load(LdapSettings),
+        load(OidcSettings),
+    )

@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from yarl import URL
 
 from services.gateway.app import run as run_gateway
+from services.gateway.auth.ldap.settings import LdapSettings
+from services.gateway.auth.oidc.settings import OidcSettings
 from services.gateway.auth.settings import AuthSettings
 from services.gateway.settings import GatewaySettings
 from services.gateway.settings import Settings as AllGatewaySettings
@@ -116,10 +118,12 @@ async def gateway(
     clock: Callable[[], float] = time.time,
     key: str | None = None,
     auth: AuthSettings | None = None,
+    ldap: LdapSettings | None = None,
+    oidc: OidcSettings | None = None,
     **settings: Any,
 ) -> AsyncIterator[Client]:
     group = GatewaySettings(http="127.0.0.1:0", jwt_public_key=key or public_key_text(), **settings)
-    everything = AllGatewaySettings(nats, database, archive, group, auth or AuthSettings())
+    everything = AllGatewaySettings(nats, database, archive, group, auth or AuthSettings(), ldap or LdapSettings(), oidc or OidcSettings())
     async with (
         running(lambda stop, report: run_gateway(everything, stop, report, clock=clock)) as addresses,
         aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30), auto_decompress=True) as session,

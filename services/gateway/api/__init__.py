@@ -10,6 +10,7 @@ from services.gateway.api import (
     machines,
     metadata,
     nodes,
+    oidc,
     operation,
     signin,
     tags,
@@ -34,5 +35,6 @@ GROUPS = [
     frontend.routes,
     userapi.routes,
     signin.routes,
+    oidc.routes,
     sse.routes,
 ]

@@ -29,7 +29,7 @@ class LdapSettings(SettingsGroup):
     allow_plaintext: bool = Field(False, description="Allow passwords over an unencrypted `ldap://` connection to another machine.")
     user_bind: str = Field(
         "",
-        description="DN to sign in with, such as `uid={username},ou=people,dc=site,dc=example`. Unset: that of the entry that a search finds.",
+        description="DN to sign in with, such as `uid={username},ou=people,dc=site,dc=example`; unset: that of the entry which is found.",
     )
     user_base: str = Field(
         "", description="Where searches begin. With the next three needed for searches, so for all but `user_bind` alone."
