@@ -46,7 +46,7 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report, *, clock:
         engine = await stack.enter_async_context(opened(settings.database, read_only=True))
         writing = await stack.enter_async_context(opened(settings.database, durable=True, connections=USER_CONNECTIONS))
         users = UserStore(engine, writing)
-        auth = make_auth(stack, settings.gateway, settings.auth, users, clock)
+        auth = make_auth(stack, settings.gateway, settings.auth, settings.ldap, settings.oidc, users, clock)
         link = BrokerLink(settings.nats, lambda up: is_connected.set(int(up)))
         health.check("database", schema_check(engine))
         health.check("broker", lambda: link.client.jetstream(timeout=2).stream_info(settings.nats.stream(EVENTS)))
@@ -58,6 +58,8 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report, *, clock:
         async with asyncio.TaskGroup() as tasks:
             served = asyncio.Event()  # the broker is kept until the last request has its answer
             tasks.create_task(link.keep(served), name="broker")
+            if auth.directory_sync is not None:
+                tasks.create_task(auth.directory_sync.keep(served), name="directory-sync")
             tasks.create_task(live.run(stop), name="changes")
             try:
                 async with listening(app, settings.gateway.http, setting_name("gateway", "http")) as address:
