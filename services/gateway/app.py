@@ -17,6 +17,7 @@ from services.gateway.http.cors import Cors
 from services.gateway.http.layers import Layers
 from services.gateway.http.routes import add_routes
 from services.gateway.link import BrokerLink
+from services.gateway.loop_lag import LoopLag
 from services.gateway.numbers import GatewayNumbers
 from services.gateway.queries.jobs import JobQueries
 from services.gateway.settings import GatewaySettings, Settings
@@ -44,6 +45,7 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report, *, clock:
         async with asyncio.TaskGroup() as tasks:
             served = asyncio.Event()  # the broker is kept until the last request has its answer
             tasks.create_task(link.keep(served), name="broker")
+            tasks.create_task(LoopLag(health.registry).watch(served), name="loop lag")
             try:
                 async with listening(app, settings.gateway.http, setting_name("gateway", "http")) as address:
                     report("gateway", http=address, health=address)
