@@ -15,7 +15,7 @@ async def test_a_blocked_loop_is_seen_until_it_was_read() -> None:
     stop = asyncio.Event()
     watching = asyncio.create_task(LoopLag(registry).watch(stop))
     await asyncio.sleep(0)  # the timer is set
-    time.sleep(BLOCKED_S)  # noqa: ASYNC251 - this is the block
+    time.sleep(BLOCKED_S)
     stop.set()
     await asyncio.wait_for(watching, 5)
     assert (registry.get_sample_value(MOST_LAG.name) or 0) >= BLOCKED_S - 0.01
