@@ -49,7 +49,7 @@ def _fill_sqlite(file: str, parts: Iterator[Rows]) -> None:
         marks = ",".join("?" * len(part.columns))
         connection.executemany(f"INSERT INTO {part.table.name} ({','.join(part.columns)}) VALUES ({marks})", part.rows)
     for index in tables.job.indexes:
-        connection.execute(str(CreateIndex(index).compile(dialect=sqlite.dialect())))  # type: ignore[no-untyped-call]
+        connection.execute(str(CreateIndex(index).compile(dialect=sqlite.dialect())))
     connection.execute("COMMIT")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
