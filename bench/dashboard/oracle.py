@@ -16,7 +16,7 @@ from shared.settings import DatabaseSettings
 
 _TEXTS = ("hpc_user", "project", "cluster", "job_state")
 _NUMBERS = ("id", "start_time", "duration", "num_nodes", "num_hwthreads", "num_acc")
-_COLUMNS = (*_NUMBERS, *_TEXTS, "meta_data", "resources", "footprint")
+_COLUMNS = (*_NUMBERS, *_TEXTS, "job_name", "hosts", "footprint")
 _CHUNK = 50_000
 SHORT_S = 300
 
@@ -32,8 +32,8 @@ class Oracle:
         columns = dict(zip(_COLUMNS, zip(*rows, strict=True), strict=True))
         self._numbers: dict[str, Array] = {name: np.array(columns[name], dtype=np.int64) for name in _NUMBERS}
         self._texts: dict[str, Array] = {name: np.array(columns[name]) for name in _TEXTS}
-        self._names: tuple[str, ...] = columns["meta_data"]
-        self._hosts: tuple[str, ...] = columns["resources"]
+        self._names: tuple[str, ...] = columns["job_name"]
+        self._hosts: tuple[str, ...] = columns["hosts"]
         self._footprint = np.array(columns["footprint"], dtype=float)
         self.is_running = self._texts["job_state"] == JobState.RUNNING.value
 
@@ -136,11 +136,8 @@ _NO_FOOTPRINT = tuple(itertools.repeat(float("nan"), len(FOOTPRINT)))
 
 
 def _narrow(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The job's name in place of its metadata, host names in place of resources."""
-    *plain, meta_data, resources, footprint = row
-    hosts = " ".join(resource["hostname"] for resource in orjson.loads(resources))
-    values = _NO_FOOTPRINT
-    if footprint:
-        document = orjson.loads(footprint)
-        values = tuple(document.get(key, float("nan")) for key in FOOTPRINT)
-    return *plain, orjson.loads(meta_data).get("jobName", ""), f" {hosts} ", values
+    """Values of the footprint in place of its JSON, and a name that is a text."""
+    *plain, name, hosts, footprint = row
+    document = orjson.loads(footprint or "{}")
+    values = tuple(document.get(key, float("nan")) for key in FOOTPRINT) if document else _NO_FOOTPRINT
+    return *plain, name or "", hosts, values
