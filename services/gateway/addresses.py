@@ -34,7 +34,10 @@ class AllowList:
         self._proxies = Networks(trusted_proxies)
 
     def allows(self, request: web.BaseRequest) -> bool:
-        return not self._allowed or client_address(request, self._proxies) in self._allowed
+        return not self._allowed or self.address(request) in self._allowed
+
+    def address(self, request: web.BaseRequest) -> Address | None:
+        return client_address(request, self._proxies)
 
 
 def client_address(request: web.BaseRequest, proxies: Networks) -> Address | None:

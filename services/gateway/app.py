@@ -12,17 +12,19 @@ from services.gateway import swagger
 from services.gateway.addresses import AllowList
 from services.gateway.api import GROUPS
 from services.gateway.archive import ArchiveReader
+from services.gateway.auth.wiring import Auth, make_auth
 from services.gateway.commands import Commands
 from services.gateway.http.cors import Cors
 from services.gateway.http.layers import Layers
 from services.gateway.http.routes import add_routes
 from services.gateway.link import BrokerLink
+from services.gateway.live.wiring import Live, make_live
 from services.gateway.loop_lag import LoopLag
 from services.gateway.numbers import GatewayNumbers
 from services.gateway.queries.jobs import JobQueries
 from services.gateway.settings import GatewaySettings, Settings
 from services.gateway.site import SITE, Site
-from services.gateway.tokens import TokenVerifier
+from services.gateway.users.store import UserStore
 from shared import metrics
 from shared.broker.streams import EVENTS
 from shared.database.engine import opened, ping
@@ -31,6 +33,8 @@ from shared.health import Health, listening
 from shared.service import Report
 from shared.settings import setting_name
 
+USER_CONNECTIONS = 2  # that write users, sessions and texts
+
 
 async def run(settings: Settings, stop: asyncio.Event, report: Report, *, clock: Callable[[], float] = time.time) -> None:
     """Serve until ``stop``. Reads need the database only; writes answer 503 while the broker is away. Any number of replicas."""
@@ -38,13 +42,18 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report, *, clock:
     is_connected = metrics.BROKER_CONNECTED.gauge(health.registry)
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(opened(settings.database, read_only=True))
+        writing = await stack.enter_async_context(opened(settings.database, durable=True, connections=USER_CONNECTIONS))
+        users = UserStore(engine, writing)
+        auth = make_auth(stack, settings.gateway, settings.auth, users, clock)
         link = BrokerLink(settings.nats, lambda up: is_connected.set(int(up)))
         health.check("database", schema_check(engine))
         health.check("broker", lambda: link.client.jetstream(timeout=2).stream_info(settings.nats.stream(EVENTS)))
-        app = application(settings.gateway, make_site(settings, engine, link, clock), health)
+        live = make_live(settings.gateway, engine, health.registry)
+        app = application(settings.gateway, make_site(settings, engine, link, users, auth, live, clock), health)
         async with asyncio.TaskGroup() as tasks:
             served = asyncio.Event()  # the broker is kept until the last request has its answer
             tasks.create_task(link.keep(served), name="broker")
+            tasks.create_task(live.run(stop), name="changes")
             tasks.create_task(LoopLag(health.registry).watch(served), name="loop lag")
             try:
                 async with listening(app, settings.gateway.http, setting_name("gateway", "http")) as address:
@@ -69,16 +78,20 @@ def schema_check(engine: AsyncEngine) -> Callable[[], Awaitable[None]]:
     return check
 
 
-def make_site(settings: Settings, engine: AsyncEngine, link: BrokerLink, clock: Callable[[], float]) -> Site:
+def make_site(
+    settings: Settings, engine: AsyncEngine, link: BrokerLink, users: UserStore, auth: Auth, live: Live, clock: Callable[[], float]
+) -> Site:
     gateway = settings.gateway
     return Site(
         settings=gateway,
         engine=engine,
-        jobs=JobQueries(engine, gateway.chunk_rows),
+        jobs=JobQueries(engine, gateway.chunk_rows, clock),
         archive=ArchiveReader(settings.archive.path),
         link=link,
         commands=Commands(link, engine, gateway.outcome_timeout_s),
-        tokens=TokenVerifier(gateway.jwt_public_key),
+        users=users,
+        auth=auth,
+        live=live,
         allow_list=AllowList(gateway.allowed_ips, gateway.trusted_proxies),
         clock=clock,
     )

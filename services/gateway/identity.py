@@ -1,10 +1,22 @@
-"""Who asks, and what the roles allow: the guard of ``/api``, tag scopes. Which jobs a user sees is in ``queries.filters``."""
+"""Who asks, and what the roles allow: guards, tag scopes. Which jobs a user sees is in ``queries.filters``."""
 
 from dataclasses import dataclass
+from enum import IntEnum
 
 from shared.domain.values import ADMIN_SCOPE, GLOBAL_SCOPE
 
 ADMIN, SUPPORT, MANAGER, USER, API = "admin", "support", "manager", "user", "api"
+ROLES = (API, USER, MANAGER, SUPPORT, ADMIN)  # by rising privilege
+
+
+class AuthSource(IntEnum):
+    """Who vouches for a user; the numbers of the column ``hpc_user.ldap`` and of ``authSource``."""
+
+    UNKNOWN = -1  # a token of a request; never stored
+    LOCAL = 0
+    LDAP = 1
+    TOKEN = 2
+    OIDC = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +26,8 @@ class User:
     name: str
     roles: frozenset[str]
     projects: frozenset[str] = frozenset()
+    real_name: str = ""
+    source: AuthSource = AuthSource.UNKNOWN
 
     @property
     def is_program(self) -> bool:
@@ -25,7 +39,21 @@ class User:
         return self.is_program or {ADMIN, API} <= self.roles
 
     @property
+    def may_use_userapi(self) -> bool:
+        """A program of its own, or one that acts for a person."""
+        return API in self.roles and (self.is_program or bool(self.roles & {USER, MANAGER, SUPPORT, ADMIN}))
+
+    @property
+    def is_admin(self) -> bool:
+        return ADMIN in self.roles
+
+    @property
     def sees_all_jobs(self) -> bool:
+        return self.is_program or bool(self.roles & {ADMIN, SUPPORT})
+
+    @property
+    def sees_nodes(self) -> bool:
+        """States of nodes: for the people of the site, and for programs."""
         return self.is_program or bool(self.roles & {ADMIN, SUPPORT})
 
     @property
@@ -42,3 +70,6 @@ class User:
         if scope == ADMIN_SCOPE:
             return self.is_program or ADMIN in self.roles
         return scope == self.name
+
+
+NOBODY = User("", frozenset())  # of routes without a guard

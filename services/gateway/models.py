@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 from pydantic.alias_generators import to_camel
 
 from shared.domain.payloads import MetricStatistics
@@ -22,6 +22,16 @@ class Failure(Answer):
 
 class Message(Answer):
     msg: str
+
+
+class SignedInUser(Answer):
+    username: str
+    name: str
+    roles: list[str]
+
+
+class SignedIn(Answer):
+    user: SignedInUser
 
 
 class TagObject(Answer):
@@ -140,3 +150,15 @@ class ClusterList(Answer):
     """Cluster definitions, with the effective metrics of each subcluster."""
 
     clusters: list[dict[str, Any]]
+
+
+class EventStream(RootModel[str]):
+    """Events `job`, `job_deleted`, `node`, `reset` and `end`, each with an id; `data` is a JSON object.
+
+    `job` has the job as it is now, as in the list of jobs, without metadata and statistics; `job_deleted` has `id` and
+    `cluster`. `node` has the node's state with the names of GraphQL. Events come in the order of the log. Changes that
+    follow each other closely appear as one event with the last state, and after a resume an event may appear again.
+    `reset`: nothing is known of what changed since the last event (the tables were rebuilt, or the id that was given is
+    not of this database), everything is to be loaded again. `end`: the sign-in is no longer good or its rights changed;
+    the connection ends.
+    """

@@ -7,6 +7,12 @@ from shared.metrics import MetricName
 
 REQUESTS = MetricName("jobtide_gateway_requests_total", "Answered requests; status 0: the client went away.", ["method", "route", "status"])
 REQUEST_SECONDS = MetricName("jobtide_gateway_request_seconds", "From the head of a request to its answer, seconds.", ["route"])
+LIVE_CLIENTS = MetricName("jobtide_gateway_live_clients", "Connected now, by kind: `events` (server-sent), `websocket`.", ["kind"])
+LIVE_EVENTS = MetricName("jobtide_gateway_live_events_total", "Changes sent to clients, by kind of client.", ["kind"])
+LIVE_OVERFLOWS = MetricName(
+    "jobtide_gateway_live_overflows_total", "Clients that lagged behind what is kept of the last changes, and went on from the database."
+)
+LIVE_DROPPED = MetricName("jobtide_gateway_live_dropped_total", "Clients that were disconnected because they took nothing any more.")
 
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 
@@ -24,3 +30,13 @@ class GatewayNumbers:
         method = request.method if request.method in _METHODS else "other"
         self._requests.labels(method, route, str(status)).inc()
         self._seconds.labels(route).observe(took_s)
+
+
+class LiveNumbers:
+    """Clients that follow changes."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.clients = LIVE_CLIENTS.gauge(registry)
+        self.events = LIVE_EVENTS.counter(registry)
+        self.overflows = LIVE_OVERFLOWS.counter(registry)
+        self.dropped = LIVE_DROPPED.counter(registry)

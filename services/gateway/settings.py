@@ -3,11 +3,12 @@
 import base64
 import binascii
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
-from pydantic import AliasChoices, Field, field_validator
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 
+from services.gateway.auth.settings import AuthSettings
 from shared.settings import Address, ArchiveSettings, DatabaseSettings, NatsSettings, SettingsGroup, group_config, load
 
 ED25519_KEY_BYTES = 32
@@ -18,7 +19,6 @@ class GatewaySettings(SettingsGroup):
     """The HTTP interface."""
 
     section: ClassVar[str] = "gateway"
-    other_variables: ClassVar[frozenset[str]] = frozenset({"jwt_private_key"})  # of `jobtide token`
     model_config = group_config("gateway") | {"populate_by_name": True}
 
     http: Address = Field("127.0.0.1:8080", description="Address of the API and of /healthz, /readyz and /metrics; port 0 is any free one.")
@@ -28,6 +28,12 @@ class GatewaySettings(SettingsGroup):
         validation_alias=AliasChoices("jobtide_gateway_jwt_public_key", "jwt_public_key"),
         description="Base64 of the 32 bytes of an Ed25519 public key that verifies tokens; several, separated by commas, while keys"
         " are changed. `JWT_PUBLIC_KEY` is read too. Without one every token is refused.",
+    )
+    jwt_private_key: SecretStr = Field(
+        SecretStr(""),
+        validation_alias=AliasChoices("jobtide_gateway_jwt_private_key", "jwt_private_key"),
+        description="Base64 of the Ed25519 private key (its seed, or seed and public key) that signs tokens issued by `/frontend/jwt/` and"
+        " `jobtide token`. `JWT_PRIVATE_KEY` is read too. Without it none is issued.",
     )
     outcome_timeout_s: float = Field(5.0, gt=0, le=60, description="Wait for what became of a published event, seconds; then 503.")
     request_timeout_s: float = Field(60.0, gt=0, le=3600, description="One request from its head to its whole answer, seconds.")
@@ -43,6 +49,16 @@ class GatewaySettings(SettingsGroup):
     )
     cors_origins: list[str] = Field(["*"], description="Origins whose pages may use the API (JSON list); `*` is every one, empty none.")
 
+    live_poll_s: float = Field(
+        0.25, ge=0.01, le=60, description="Followers get changes this often, seconds; the database is asked only while there are some."
+    )
+    live_keepalive_s: float = Field(15.0, ge=0.05, le=600, description="Quiet connections get a sign of life this often, seconds.")
+    live_recheck_s: float = Field(60.0, ge=0.05, le=3600, description="How often the sign-in of a follower is checked again, seconds.")
+    live_clients: int = Field(1000, ge=1, le=100_000, description="Followers at once; above it 503. One user may have a quarter of them.")
+    live_kept: int = Field(
+        10_000, ge=1, le=1_000_000, description="Last changes that are kept in memory for all followers; slower ones read the database."
+    )
+
     @field_validator("jwt_public_key")
     @classmethod
     def _keys_are_ed25519(cls, text: str) -> str:
@@ -50,6 +66,14 @@ class GatewaySettings(SettingsGroup):
             if len(key) != ED25519_KEY_BYTES:
                 raise ValueError(f"a key has {len(key)} bytes instead of {ED25519_KEY_BYTES}")
         return text
+
+    @field_validator("jwt_private_key")
+    @classmethod
+    def _private_key_is_ed25519(cls, key: SecretStr) -> SecretStr:
+        raw = public_keys(key.get_secret_value())
+        if len(raw) > 1 or any(len(part) not in (ED25519_KEY_BYTES, 2 * ED25519_KEY_BYTES) for part in raw):
+            raise ValueError(f"one key of {ED25519_KEY_BYTES} or {2 * ED25519_KEY_BYTES} bytes is expected")
+        return key
 
     @field_validator("allowed_ips", "trusted_proxies")
     @classmethod
@@ -74,7 +98,8 @@ class Settings:
     database: DatabaseSettings
     archive: ArchiveSettings
     gateway: GatewaySettings
+    auth: AuthSettings = field(default_factory=AuthSettings)
 
 
 def load_settings() -> Settings:
-    return Settings(load(NatsSettings), load(DatabaseSettings), load(ArchiveSettings), load(GatewaySettings))
+    return Settings(load(NatsSettings), load(DatabaseSettings), load(ArchiveSettings), load(GatewaySettings), load(AuthSettings))

@@ -8,14 +8,16 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.gateway.addresses import AllowList
 from services.gateway.archive import ArchiveReader
+from services.gateway.auth.wiring import Auth
 from services.gateway.commands import Commands
 from services.gateway.errors import bad_request
 from services.gateway.http.query import integer
 from services.gateway.identity import User
 from services.gateway.link import BrokerLink
+from services.gateway.live.wiring import Live
 from services.gateway.queries.jobs import JobQueries
 from services.gateway.settings import GatewaySettings
-from services.gateway.tokens import TokenVerifier
+from services.gateway.users.store import UserStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,9 @@ class Site:
     archive: ArchiveReader
     link: BrokerLink
     commands: Commands
-    tokens: TokenVerifier
+    users: UserStore
+    auth: Auth
+    live: Live
     allow_list: AllowList
     clock: Callable[[], float]
 

@@ -29,7 +29,7 @@ class EventsApplier:
         for part in _parts(batch):
             first = part[0]
             if isinstance(first, Recorded) and isinstance(first.event, HousekeepingDue):
-                await self._keep_house(connection, first.time, first.event)
+                await self._keep_house(connection, first, first.event)
                 decisions.append(Decision("applied"))
                 continue
             world = await self._store.load(connection, part)
@@ -41,7 +41,8 @@ class EventsApplier:
         """Record an event that cannot be applied although it can be read: a fault of ours, to be looked at."""
         await self._store.save_refusals(connection, [buried(record, why)])
 
-    async def _keep_house(self, connection: AsyncConnection, now: float, due: HousekeepingDue) -> None:
+    async def _keep_house(self, connection: AsyncConnection, record: Recorded, due: HousekeepingDue) -> None:
+        now = record.time
         parked = await self._store.parked(connection, self._tables.parked_stop.c.parked_at < now - due.parked_stop_ttl_s)
         if parked:
             world = World()
@@ -51,7 +52,7 @@ class EventsApplier:
             await self._store.forget_parked(connection, [stop.sequence for stop in parked])
         await self._store.forget_refusals(connection, now - due.rejection_retention_s)
         if due.walltime_grace_s is not None:
-            await self._store.presume_dead(connection, int(now), due.walltime_grace_s)
+            await self._store.presume_dead(connection, record.sequence, int(now), due.walltime_grace_s)
 
 
 def _parts(batch: Batch) -> Iterator[Batch]:

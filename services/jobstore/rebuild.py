@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import structlog
 from nats.aio.client import Client
-from sqlalchemy import MetaData, insert, select, text
+from sqlalchemy import MetaData, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.schema import CreateIndex, CreateTable, DropTable
 
@@ -182,6 +182,7 @@ class Rebuild:
                 async with transaction(self._engine) as connection:
                     await self._hold_off(connection)
                     reached = {stream: await self._finish(connection, stream, applier) for stream, applier in self._appliers.items()}
+                    await self._count_build(connection)
                     await self._take(connection)
                     await self._rename(connection)
                 break
@@ -227,6 +228,11 @@ class Rebuild:
                     position = Position(batch[-1].sequence, position.created, batch[-1].time)
         await positions.put(connection, position)
         return position.sequence
+
+    async def _count_build(self, connection: AsyncConnection) -> None:
+        """Rows may differ now whose ``changed_seq`` does not: readers that follow it begin anew."""
+        before = await connection.scalar(select(func.max(tables.position.c.build)))
+        await connection.execute(update(self._new.position).values(build=(before or 0) + 1))
 
     async def _rename(self, connection: AsyncConnection) -> None:
         for old, new in zip(tables.all(), self._new.all(), strict=True):

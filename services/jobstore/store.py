@@ -1,6 +1,6 @@
 """The jobs of a batch, read from and written to the database in few statements."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -69,7 +69,7 @@ class JobStore:
         rows = await connection.execute(select(table).where(where).order_by(table.c.seq))
         return [_parked_stop(row) for row in rows]
 
-    async def _load_tags(self, connection: AsyncConnection, world: World, events: list[Event], ids: set[int]) -> None:
+    async def _load_tags(self, connection: AsyncConnection, world: World, events: list[Event], ids: Collection[int]) -> None:
         tags = [tag for event in events if isinstance(event, JobFacts | JobTagged | JobUntagged) for tag in event.tags]
         tags += [event.tag for event in events if isinstance(event, TagCreated | TagRemoved)]
         if not tags:
@@ -78,6 +78,8 @@ class JobStore:
         rows = await connection.execute(select(table).where(one_of(connection, table.c.tag_name, sorted({tag.name for tag in tags}))))
         for row in rows:
             world.know_tag(row.id, Tag(type=row.tag_type, name=row.tag_name, scope=row.tag_scope))
+        if any(isinstance(event, TagRemoved) for event in events):
+            ids = world.jobs.keys()  # a removal changes the jobs that have the tag, also those that another event is about
         if ids:
             pairs = await connection.execute(select(jobtag.c.job_id, jobtag.c.tag_id).where(one_of(connection, jobtag.c.job_id, ids)))
             world.stored_jobtags = {(row[0], row[1]) for row in pairs}
@@ -88,7 +90,7 @@ class JobStore:
     async def save(self, connection: AsyncConnection, world: World) -> None:
         """Write what the rules changed. What goes makes room first: a name or a run may come back in the same batch."""
         tables = self._tables
-        await self._delete_jobs(connection, world.deleted_jobs)
+        await self._delete_jobs(connection, world)
         await self._delete_tags(connection, world.removed_tags)
         await self._merge_metadata(connection, world)
         await write_rows(connection, self._insert_job, [job.row for job in world.jobs.values() if job.row is not None])
@@ -115,11 +117,9 @@ class JobStore:
             return
         stored = [id_ for id_, head in edited.items() if head.row is None]
         rows = (await connection.execute(select(job.c.id, job.c.meta_data).where(one_of(connection, job.c.id, stored)))).all()
-        merged = [{"b_id": row.id, "b_meta_data": _merged(row.meta_data, edited[row.id].metadata_changes)} for row in rows]
-        await write_rows(connection, self._update(("meta_data",)), merged)
-        for head in edited.values():
-            if head.row is not None:
-                head.row["meta_data"] = _merged(head.row["meta_data"], head.metadata_changes)
+        before = {row.id: row.meta_data for row in rows}
+        for id_, head in edited.items():
+            head.set(meta_data=_merged(before[id_] if head.row is None else head.row["meta_data"], head.metadata_changes))
 
     async def _save_changes(self, connection: AsyncConnection, world: World) -> None:
         """Updates grouped by the columns that they set: a few statements, however many jobs."""
@@ -134,12 +134,24 @@ class JobStore:
                 self._updates[columns] = self._update(columns)
             await write_rows(connection, self._updates[columns], rows)
 
-    async def _delete_jobs(self, connection: AsyncConnection, ids: set[int]) -> None:
+    async def _delete_jobs(self, connection: AsyncConnection, world: World) -> None:
+        deletions, ids = world.deletions, world.deleted_jobs.keys()
         if ids:
+            job = self._tables.job
             await connection.execute(delete(self._tables.jobtag).where(one_of(connection, self._tables.jobtag.c.job_id, ids)))
-            await connection.execute(delete(self._tables.job).where(one_of(connection, self._tables.job.c.id, ids)))
+            gone = delete(job).where(one_of(connection, job.c.id, ids)).returning(job.c.id, job.c.cluster, job.c.hpc_user, job.c.project)
+            deletions = deletions + [
+                {"seq": world.deleted_jobs[row[0]], "job": row[0], "cluster": row[1], "hpc_user": row[2], "project": row[3]}
+                for row in await connection.execute(gone)
+            ]
+        await write_rows(connection, insert(self._tables.job_deletion), deletions)
 
-    async def _delete_tags(self, connection: AsyncConnection, ids: set[int]) -> None:
+    async def _delete_tags(self, connection: AsyncConnection, removed: Mapping[int, int]) -> None:
+        ids = removed.keys()
+        job, jobtag = self._tables.job, self._tables.jobtag
+        for tag_id, sequence in removed.items():  # jobs of this batch get theirs with their other changes, later
+            tagged = select(jobtag.c.job_id).where(jobtag.c.tag_id == tag_id)
+            await connection.execute(update(job).where(job.c.id.in_(tagged)).values(changed_seq=sequence))
         if ids:
             await connection.execute(delete(self._tables.jobtag).where(one_of(connection, self._tables.jobtag.c.tag_id, ids)))
             await connection.execute(delete(self._tables.tag).where(one_of(connection, self._tables.tag.c.id, ids)))
@@ -157,7 +169,7 @@ class JobStore:
 
     # passing time
 
-    async def presume_dead(self, connection: AsyncConnection, now: int, grace_s: int) -> int:
+    async def presume_dead(self, connection: AsyncConnection, sequence: int, now: int, grace_s: int) -> int:
         """The walltime rule for every running job; the number of jobs it ended."""
         job = self._tables.job.c
         result = await connection.execute(
@@ -168,6 +180,7 @@ class JobStore:
                 duration=job.walltime,
                 monitoring_status=case((job.monitoring_status == MONITORING_DISABLED, MONITORING_DISABLED), else_=ARCHIVING_FAILED),
                 is_overdue=1,
+                changed_seq=sequence,
             )
         )
         return int(result.rowcount)

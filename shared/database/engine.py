@@ -32,20 +32,26 @@ def async_url(settings: DatabaseSettings) -> sqlalchemy.URL:
     return url.set(drivername=driver)
 
 
-def create_engine(settings: DatabaseSettings, *, read_only: bool = False) -> AsyncEngine:
-    """An engine whose every wait ends after ``timeout_s``; the caller disposes of it."""
+def create_engine(
+    settings: DatabaseSettings, *, read_only: bool = False, durable: bool = False, connections: int | None = None
+) -> AsyncEngine:
+    """An engine whose every wait ends after ``timeout_s``; the caller disposes of it.
+
+    ``durable`` is for tables that the log does not bring back: a commit is on the disk when it returns.
+    """
+    pool_size = connections or settings.pool_size
     url = async_url(settings)
     timeout_ms = int(settings.timeout_s * 1000)
     if url.get_backend_name() == "postgresql":
         server_settings = {"application_name": "jobtide", "statement_timeout": str(timeout_ms), "lock_timeout": str(timeout_ms)}
         if read_only:
             server_settings["default_transaction_read_only"] = "on"
-        else:
+        elif not durable:
             # The log is the truth: a commit that a crash of PostgreSQL takes back is read from the log again.
             server_settings["synchronous_commit"] = "off"
         return create_async_engine(
             url,
-            pool_size=settings.pool_size,
+            pool_size=pool_size,
             max_overflow=0,
             pool_timeout=settings.timeout_s,
             pool_pre_ping=True,
@@ -58,17 +64,18 @@ def create_engine(settings: DatabaseSettings, *, read_only: bool = False) -> Asy
     if url.database and url.database != ":memory:":
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_async_engine(
-        url, pool_size=settings.pool_size, max_overflow=0, pool_timeout=settings.timeout_s, connect_args={"timeout": settings.timeout_s}
+        url, pool_size=pool_size, max_overflow=0, pool_timeout=settings.timeout_s, connect_args={"timeout": settings.timeout_s}
     )
-    _prepare_sqlite(engine, timeout_ms, read_only=read_only)
+    _prepare_sqlite(engine, timeout_ms, read_only=read_only, durable=durable)
     return engine
 
 
-def _prepare_sqlite(engine: AsyncEngine, timeout_ms: int, *, read_only: bool) -> None:
+def _prepare_sqlite(engine: AsyncEngine, timeout_ms: int, *, read_only: bool, durable: bool) -> None:
     pragmas = [
         f"busy_timeout={timeout_ms}",
         "journal_mode=WAL",
-        "synchronous=NORMAL",  # safe in WAL mode: a power loss takes back whole commits, which the log brings again
+        # NORMAL is safe in WAL mode: a power loss takes back whole commits, which the log brings again.
+        "synchronous=FULL" if durable else "synchronous=NORMAL",
         f"cache_size=-{_CACHE_KIB}",
         "temp_store=MEMORY",
         "journal_size_limit=67108864",
@@ -100,8 +107,10 @@ def _prepare_sqlite(engine: AsyncEngine, timeout_ms: int, *, read_only: bool) ->
 
 
 @asynccontextmanager
-async def opened(settings: DatabaseSettings, *, read_only: bool = False) -> AsyncIterator[AsyncEngine]:
-    engine = create_engine(settings, read_only=read_only)
+async def opened(
+    settings: DatabaseSettings, *, read_only: bool = False, durable: bool = False, connections: int | None = None
+) -> AsyncIterator[AsyncEngine]:
+    engine = create_engine(settings, read_only=read_only, durable=durable, connections=connections)
     try:
         yield engine
     finally:

@@ -179,6 +179,7 @@ def projection_tables(metadata: MetaData, prefix: str = "") -> ProjectionTables:
         index("node_health_node_id_time_stamp", "node_id", "time_stamp"),
     )
     # What readers that follow ``job.changed_seq`` cannot see there. The viewer's columns say who may learn of it.
+    # Kept for ever: some 50 bytes for a job that is gone, where the job itself took a kilobyte.
     job_deletion = Table(
         f"{prefix}job_deletion",
         metadata,
@@ -228,6 +229,7 @@ def projection_tables(metadata: MetaData, prefix: str = "") -> ProjectionTables:
         Column("sequence", BigInteger, nullable=False, comment="the last one applied"),
         Column("stream_created", Text, nullable=False, comment="identity of the stream: its creation time"),
         Column("event_time", Double, nullable=False, comment="time of the last event applied, Unix seconds"),
+        Column("build", Integer, nullable=False, server_default="0", comment="how often the tables were rebuilt"),
     )
     return ProjectionTables(job, tag, jobtag, node, node_state, node_health, job_deletion, parked_stop, rejection, position)
 

@@ -19,7 +19,7 @@ DEADLINE_S = 10.0
 SERVER_FAULT = 500
 
 
-def cases_of(operation: Any, mode: GenerationMode, examples: int, send: Callable[[Case], None]) -> None:
+def cases_of(operation: Any, mode: GenerationMode, examples: int, send: Callable[[Case[Any]], None]) -> None:
     """Send ``examples`` generated cases of one operation."""
 
     @settings(
@@ -31,7 +31,7 @@ def cases_of(operation: Any, mode: GenerationMode, examples: int, send: Callable
         suppress_health_check=list(HealthCheck),
     )
     @given(case=operation.as_strategy(generation_mode=mode))
-    def run(case: Case) -> None:
+    def run(case: Case[Any]) -> None:
         send(case)
 
     run()
@@ -41,7 +41,7 @@ def send_all(operations: Iterable[Any], address: str, credentials: str) -> tuple
     """The number of requests, and those that were answered with a 5xx."""
     sent, faults = 0, []
 
-    def send(case: Case) -> None:
+    def send(case: Case[Any]) -> None:
         nonlocal sent
         headers = {"X-Auth-Token": credentials}
         response = case.call(base_url=f"http://{address}", headers=headers, timeout=DEADLINE_S, allow_redirects=False)

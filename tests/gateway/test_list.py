@@ -8,8 +8,8 @@ import pytest
 
 from services.gateway.errors import RequestError
 from services.gateway.identity import User
-from services.gateway.queries.filters import JobFilter
 from services.gateway.queries.jobs import JobQueries, JobRows, Page
+from services.gateway.queries.model import JobFilter
 from shared.database.engine import opened
 from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings
 from tests.gateway.rows import job_row, write

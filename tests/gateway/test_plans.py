@@ -5,8 +5,8 @@ from sqlalchemy import Select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.identity import User
-from services.gateway.queries.filters import JobFilter
 from services.gateway.queries.jobs import page_statement, tags_statement
+from services.gateway.queries.model import JobFilter, TextMatch
 from shared.database.engine import opened, transaction
 from shared.settings import DatabaseSettings
 from tests.gateway.rows import job_row, write
@@ -21,7 +21,10 @@ STATEMENTS = {
         page_statement(User("u7", frozenset({"user"})), JobFilter(), with_metadata=False).limit(25),
         "job_hpc_user_start_time",
     ),
-    "jobs of a project": (page_statement(API, JobFilter(project="p7"), with_metadata=False).limit(25), "job_project_start_time"),
+    "jobs of a project": (
+        page_statement(API, JobFilter(project=TextMatch.equal("p7")), with_metadata=False).limit(25),
+        "job_project_start_time",
+    ),
     "tags of a page": (tags_statement(API, [1, 2, 3]), "jobtag"),
 }
 

@@ -104,7 +104,7 @@ def logs(draw: st.DrawFn) -> list[Record]:
         st.builds(JobUntagged, id=ids, cluster=st.just("fritz"), tags=tags),
         st.builds(TagCreated, tag=st.sampled_from([CFD, MD])),
         st.builds(TagRemoved, tag=st.sampled_from([CFD, MD])),
-        st.builds(JobMetadataEdited, id=ids, cluster=st.just("fritz"), key=st.sampled_from("ab"), value=st.sampled_from("xyé")),
+        st.builds(JobMetadataEdited, id=ids, cluster=st.just("fritz"), key=st.sampled_from(["a", "jobName"]), value=st.sampled_from("xyé")),
         st.builds(JobDeleted, id=ids, cluster=st.just("fritz")),
         st.builds(JobArchived, id=ids, cluster=st.just("fritz"), footprint=st.just({}), energy=st.just(1.0), energy_footprint=st.just({})),
         st.builds(

@@ -71,7 +71,7 @@ async def test_a_reader_cannot_write(database: DatabaseSettings) -> None:
     async with opened(database, read_only=True) as engine:
         with pytest.raises(Exception, match=r"read.?only|readonly"):
             async with transaction(engine) as connection:
-                await connection.execute(text("INSERT INTO position VALUES ('X', 1, 'x', 0)"))
+                await connection.execute(text("INSERT INTO position VALUES ('X', 1, 'x', 0, 0)"))
 
 
 async def test_a_database_that_is_away_is_unavailable() -> None:

@@ -11,8 +11,8 @@ from services.gateway.http.answers import message
 from services.gateway.http.query import Query, read_query
 from services.gateway.http.routes import Routes
 from services.gateway.models import Message
-from services.gateway.queries.filters import JobFilter
 from services.gateway.queries.jobs import JobRows
+from services.gateway.queries.model import JobFilter, Range
 from services.gateway.site import Call
 from shared.domain.events import JobDeleted
 from shared.domain.wire import read_object
@@ -52,7 +52,11 @@ async def delete_jobs_before(call: Call) -> web.StreamResponse:
     """Delete all jobs that started before a time (Unix seconds)."""
     before = call.number_in_path("ts")
     omit = read_query(DeleteBeforeQuery, call.request).omit_tagged
-    wanted = JobFilter(started_to=before - 1, without_tags=omit == "all", without_tags_of_people=omit == "user")
+    wanted = JobFilter(
+        start_time=Range(most=before - 1),
+        has_tags=False if omit == "all" else None,
+        has_tags_of_people=False if omit == "user" else None,
+    )
     deleted, last = 0, 0
     async for keys in call.site.jobs.keys(call.user, wanted):
         # Chunk after chunk: the log gets no further ahead of the database than one of them.

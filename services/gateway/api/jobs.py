@@ -13,8 +13,8 @@ from services.gateway.http.layers import compress
 from services.gateway.http.query import Integer, Positive, Query, StrictQuery, integer, read_query
 from services.gateway.http.routes import Routes
 from services.gateway.models import JobList, JobWithAllMetrics, JobWithMetrics, UsedNodes
-from services.gateway.queries.filters import JobFilter
 from services.gateway.queries.jobs import JobRows, Page
+from services.gateway.queries.model import JobFilter, Range, TextMatch
 from services.gateway.render import Json, job_object
 from services.gateway.site import Call
 from shared.domain.values import JobState
@@ -54,11 +54,10 @@ class ListQuery(StrictQuery):
     def filter(self) -> JobFilter:
         started_from, started_to = start_range(self.start_time) if self.start_time is not None else (None, None)
         return JobFilter(
-            states=tuple(dict.fromkeys(state.value for state in self.state)),
-            cluster=self.cluster,
-            project=self.project,
-            started_from=started_from,
-            started_to=started_to,
+            states=tuple(dict.fromkeys(state.value for state in self.state)) or None,
+            cluster=TextMatch.equal(self.cluster),
+            project=TextMatch.equal(self.project),
+            start_time=Range(started_from, started_to),
         )
 
 

@@ -10,8 +10,8 @@ from services.gateway.errors import not_found
 from services.gateway.http.answers import answer
 from services.gateway.http.routes import Routes
 from services.gateway.models import JobObject
-from services.gateway.queries.filters import JobFilter
 from services.gateway.queries.jobs import JobRows
+from services.gateway.queries.model import JobFilter, Range, TextMatch
 from services.gateway.site import Call
 from shared.broker.outcome import NoOutcome
 from shared.domain.events import JobMetadataEdited
@@ -35,7 +35,11 @@ class JobRequest(WireModel):
     start_time: Int64 | None = None
 
     def filter(self) -> JobFilter:
-        return JobFilter(job_id=self.job_id, cluster=self.cluster, start_time=self.start_time)
+        return JobFilter(
+            job_id=TextMatch.equal(str(self.job_id)),
+            cluster=TextMatch.equal(self.cluster),
+            start_time=Range(self.start_time, self.start_time),
+        )
 
 
 class MetadataEditByRequest(JobRequest):

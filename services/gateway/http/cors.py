@@ -4,10 +4,12 @@ from collections.abc import Sequence
 
 from aiohttp import hdrs, web
 
-from services.gateway.tokens import TOKEN_HEADER
+from services.gateway.auth.tokens import TOKEN_HEADER
 
 METHODS = frozenset({"GET", "POST", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"})
-HEADERS = frozenset(name.lower() for name in ("X-Requested-With", "Content-Type", "Authorization", "Origin", "Accept", TOKEN_HEADER))
+HEADERS = frozenset(
+    name.lower() for name in ("X-Requested-With", "Content-Type", "Authorization", "Origin", "Accept", "Last-Event-ID", TOKEN_HEADER)
+)
 
 
 class Cors:

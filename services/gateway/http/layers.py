@@ -9,10 +9,12 @@ from http import HTTPStatus
 import structlog
 from aiohttp import hdrs, web
 
+from services.gateway.auth.guards import SPOILED_SESSION
 from services.gateway.errors import RequestError
 from services.gateway.http.answers import failure, unknown_path
 from services.gateway.http.cors import Cors
 from services.gateway.numbers import GatewayNumbers
+from services.gateway.site import SITE
 from shared.broker.outcome import NoOutcome
 from shared.errors import Refused, Unavailable
 
@@ -23,6 +25,7 @@ Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
 RETRY_AFTER_S = "5"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _COMPRESSED_TYPES = frozenset("text/html text/css text/plain text/javascript application/javascript application/json image/svg+xml".split())
+_DEADLINE = web.RequestKey("deadline", asyncio.Timeout)
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -109,17 +112,25 @@ class Layers:
 
     @web.middleware
     async def _deadline(self, request: web.Request, handler: Next) -> web.StreamResponse:
-        async with asyncio.timeout(self._timeout_s):
+        async with asyncio.timeout(self._timeout_s) as deadline:
+            request[_DEADLINE] = deadline
             return await handler(request)
 
     async def _add_headers(self, request: web.Request, response: web.StreamResponse) -> None:
         response.headers[hdrs.SERVER] = "jobtide"
+        if request.get(SPOILED_SESSION):
+            request.app[SITE].auth.cookie.take_away(request, response)
         if self._cors.is_preflight(request):
             return
         response.headers.update(SECURITY_HEADERS)
         if request.secure or request.headers.get(hdrs.X_FORWARDED_PROTO) == "https":
             response.headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
         self._cors.add_to(request, response)
+
+
+def lift_deadline(request: web.Request) -> None:
+    """From here on the request lasts as long as it likes; its handler sees to every single wait."""
+    request[_DEADLINE].reschedule(None)
 
 
 def _unavailable(text: str) -> web.Response:

@@ -8,15 +8,32 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
+from services.gateway.auth.guards import Guard
+from services.gateway.auth.sessions import COOKIE
 from services.gateway.http.answers import JSON
 from services.gateway.http.routes import Route
-from services.gateway.models import Failure
+from services.gateway.models import EventStream, Failure
 
 Json = dict[str, Any]
 Key = tuple[str, int]  # what of a route (its query, body or answer), and which one
 
+_CONTENT_TYPES: dict[Any, str] = {str: "text/plain", EventStream: "text/event-stream"}
 _REFERENCE = "#/components/schemas/{model}"
+_INTEGERS = frozenset({"id", "ts"})  # among the parameters of paths
+_INTEGER = {"type": "integer", "format": "int64"}
+_FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
 _PATH_PARAMETER = re.compile(r"\{(\w+)\}")
+
+_TOKEN: list[Json] = [{"token": []}, {"bearer": []}]
+_SESSION: list[Json] = [{"session": []}]
+_SECURITY = {
+    Guard.API: _TOKEN,
+    Guard.USER_API: _TOKEN,
+    Guard.CONFIG: _SESSION,
+    Guard.FRONTEND: _SESSION,
+    Guard.PAGE: _TOKEN + _SESSION,
+    Guard.NONE: [],
+}
 
 DESCRIPTION = (
     "REST interface of jobtide, compatible with cc-backend 1.5. Every path may be written with or without a slash at its end. "
@@ -37,12 +54,12 @@ def describe(routes: Iterable[Route], version: str) -> Json:
         "openapi": "3.1.0",
         "info": {"title": "jobtide", "version": version, "description": DESCRIPTION},
         "servers": [{"url": "/"}],
-        "security": [{"token": []}, {"bearer": []}],
         "paths": {path: paths[path] for path in sorted(paths)},
         "components": {
             "securitySchemes": {
                 "token": {"type": "apiKey", "in": "header", "name": "X-Auth-Token", "description": "A JSON Web Token, EdDSA."},
                 "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+                "session": {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": "Made by `POST /login`."},
             },
             "schemas": {name: definitions[name] for name in sorted(definitions)},
         },
@@ -55,6 +72,8 @@ def _types(routes: list[Route]) -> Iterator[tuple[Key, JsonSchemaMode, Any]]:
             yield ("query", number), "validation", route.query
         if route.body is not None:
             yield ("body", number), "validation", route.body
+        if route.form is not None:
+            yield ("form", number), "validation", route.form
         for status, kind in route.answers.items():
             if kind is not None:
                 yield (f"answer {status}", number), "serialization", kind
@@ -73,13 +92,13 @@ def _schemas(routes: list[Route]) -> tuple[dict[Key, Json], dict[str, Json]]:
 
 def _operation(route: Route, number: int, method: str, schemas: dict[Key, Json]) -> Json:
     result: Json = {
-        "operationId": route.handler.__name__ if method == route.methods[0] else f"{route.handler.__name__}_{method.lower()}",
+        "operationId": route.name if method == route.methods[0] else f"{route.name}_{method.lower()}",
         "summary": route.summary,
         "tags": [route.group],
         "responses": _responses(route, number, schemas),
     }
     parameters = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "integer", "format": "int64"}}
+        {"name": name, "in": "path", "required": True, "schema": _INTEGER if name in _INTEGERS else {"type": "string"}}
         for name in _PATH_PARAMETER.findall(route.path)
     ]
     if route.query is not None:
@@ -88,6 +107,9 @@ def _operation(route: Route, number: int, method: str, schemas: dict[Key, Json])
         result["parameters"] = parameters
     if route.body is not None:
         result["requestBody"] = {"required": True, "content": {JSON: {"schema": schemas["body", number]}}}
+    if route.form is not None:
+        result["requestBody"] = {"content": {kind: {"schema": schemas["form", number]} for kind in _FORM_TYPES}}
+    result["security"] = _SECURITY[route.guard]
     return result
 
 
@@ -111,7 +133,7 @@ def _responses(route: Route, number: int, schemas: dict[Key, Json]) -> Json:
     for status, kind in route.answers.items():
         responses[str(status)] = {"description": HTTPStatus(status).phrase}
         if kind is not None:
-            content_type = "text/plain" if kind is str else JSON
+            content_type = _CONTENT_TYPES.get(kind, JSON)
             responses[str(status)]["content"] = {content_type: {"schema": schemas[f"answer {status}", number]}}
     for status in sorted(set(route.failures)):
         responses[str(status)] = {"description": HTTPStatus(status).phrase, "content": {JSON: {"schema": schemas["failure", 0]}}}

@@ -1,6 +1,7 @@
 """Query strings as pydantic models."""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar, get_origin
 
 from aiohttp import web
@@ -54,13 +55,18 @@ def read_query(model: type[Q], request: web.BaseRequest) -> Q:
     lists = {info.alias or name for name, info in model.model_fields.items() if get_origin(info.annotation) in (list, tuple)}
     given = request.query
     values = {key: given.getall(key) if key in lists else given.getall(key)[0] for key in given}
+    return read_values(model, values, "query parameter")
+
+
+def read_values(model: type[Q], values: Mapping[str, Any], what: str) -> Q:
+    """Raises RequestError (400) with the name; ``what`` the values are is told too."""
     try:
         return model.model_validate(values, by_name=False, by_alias=True)
     except ValidationError as e:
         first = e.errors(include_url=False, include_input=False)[0]
         name = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            raise bad_request(f"invalid query parameter: {name}") from e
+            raise bad_request(f"invalid {what}: {name}") from e
         if first["type"] == "missing":
-            raise bad_request(f"missing required query parameter: {name}") from e
-        raise bad_request(f"query parameter {name}: {first['msg']}") from e
+            raise bad_request(f"missing required {what}: {name}") from e
+        raise bad_request(f"{what} {name}: {first['msg']}") from e

@@ -6,17 +6,19 @@ from typing import Any
 
 from aiohttp import web
 
-from services.gateway.errors import forbidden, unauthorized
+from services.gateway.auth.guards import Guard, admit
 from services.gateway.http.query import Query
 from services.gateway.site import SITE, Call
-from services.gateway.tokens import token_of
 
 Handler = Callable[[Call], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """``body`` and ``answers`` are types that pydantic can describe; None as an answer is an empty one."""
+    """``body`` and ``answers`` are types that pydantic can describe; None as an answer is an empty one.
+
+    ``form`` are fields of a form, each of which may stand in the query string too.
+    """
 
     methods: tuple[str, ...]
     path: str
@@ -27,6 +29,9 @@ class Route:
     body: Any
     answers: Mapping[int, Any]
     failures: tuple[int, ...]
+    guard: Guard
+    form: type[Query] | None
+    name: str
 
     @property
     def spellings(self) -> tuple[str, str]:
@@ -40,6 +45,7 @@ class Routes:
     """The routes of one group, collected by decorators."""
 
     group: str
+    guard: Guard = Guard.API
     routes: list[Route] = field(default_factory=list)
 
     def __call__(
@@ -50,14 +56,29 @@ class Routes:
         answers: Mapping[int, Any],
         query: type[Query] | None = None,
         body: Any = None,
+        form: type[Query] | None = None,
         failures: tuple[int, ...] = (),
+        guard: Guard | None = None,
     ) -> Callable[[Handler], Handler]:
         """``methods`` are separated by spaces; the first line of the handler's docstring is the summary."""
 
         def register(handler: Handler) -> Handler:
-            summary = (handler.__doc__ or "").strip().splitlines()[0]
+            admits = guard or self.guard
             self.routes.append(
-                Route(tuple(methods.split()), path, handler, summary, self.group, query, body, answers, (*failures, 401, 403))
+                Route(
+                    methods=tuple(methods.split()),
+                    path=path,
+                    handler=handler,
+                    summary=(handler.__doc__ or "").strip().splitlines()[0],
+                    group=self.group,
+                    query=query,
+                    body=body,
+                    answers=answers,
+                    failures=failures if admits is Guard.NONE else (*failures, 401, 403),
+                    guard=admits,
+                    form=form,
+                    name=handler.__name__,
+                )
             )
             return handler
 
@@ -76,25 +97,17 @@ def add_routes(app: web.Application, groups: list[Routes]) -> None:
         resource = app.router.add_resource(path)
         for route in routes:
             for method in route.methods:
-                resource.add_route(method, guarded(route.handler))
+                resource.add_route(method, guarded(route.handler, route.guard))
         # Without it `GET /api/jobs/start_job` would end at `/api/jobs/{id}`.
         resource.add_route("*", _refuse_method(allowed))
 
 
-def guarded(handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    """The guard of ``/api``: a good token, then its roles, then the address."""
+def guarded(handler: Handler, guard: Guard) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """The handler behind its guard."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         site = request.app[SITE]
-        token = token_of(request.headers)
-        if not token:
-            raise unauthorized("no token was given")
-        user = site.tokens.user(token)
-        if not user.may_use_api:
-            raise forbidden("the role api is needed, alone or together with admin")
-        if not site.allow_list.allows(request):
-            raise forbidden("this address may not use the API")
-        return await handler(Call(request, site, user))
+        return await handler(Call(request, site, await admit(guard, request, site)))
 
     return handle
 

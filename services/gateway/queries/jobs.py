@@ -1,15 +1,18 @@
 """Reading jobs: pages in a stable order, single jobs, their tags. Nothing here reads one row per job."""
 
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Select, literal, null, select, tuple_
+from sqlalchemy import ColumnElement, Row, Select, false, func, literal, null, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.gateway.identity import User
-from services.gateway.queries.filters import JobFilter, conditions, readable_tags, visible_to
+from services.gateway.queries.filters import conditions, in_states, ordering, readable_tags, visible_to
+from services.gateway.queries.model import JobFilter, Order, Range, Slice
+from services.gateway.queries.source import DATABASE, Source, has_word
 from shared.database.engine import transaction
 from shared.database.tables import tables
 from shared.domain.values import INT64_MAX, JobState
@@ -79,9 +82,83 @@ _COLUMNS_WITHOUT_METADATA: list[Any] = [null().label("meta_data") if c.name == "
 class JobQueries:
     """All reads of jobs. Every method raises Unavailable when the database is away."""
 
-    def __init__(self, engine: AsyncEngine, chunk_rows: int) -> None:
+    def __init__(self, engine: AsyncEngine, chunk_rows: int, clock: Callable[[], float] = time.time) -> None:
         self._engine = engine
         self._chunk_rows = chunk_rows
+        self._clock = clock
+
+    # any filters, any order
+
+    async def select(self, user: User, where: Sequence[JobFilter], order: Order, piece: Slice) -> list[int]:
+        """The ids of the jobs that meet all of ``where``, in order."""
+        statement = selection(user, where, order, piece)
+        async with transaction(self._engine) as connection:
+            return list(await connection.scalars(statement))
+
+    async def rows(self, keys: Sequence[int], columns: Collection[str]) -> list[Row[Any]]:
+        """Rows of ``job`` in the order of ``keys``, with attributes named as the columns; jobs that are gone are left out."""
+        wanted = [job.id, *(tables.job.c[name] for name in columns if name != "id")]
+        found: dict[int, Row[Any]] = {}
+        async with transaction(self._engine) as connection:
+            for first in range(0, len(keys), self._chunk_rows):
+                statement = select(*wanted).where(job.id.in_(keys[first : first + self._chunk_rows]))
+                found.update((row[0], row) for row in await connection.execute(statement))
+        return [found[key] for key in keys if key in found]
+
+    async def page(self, user: User, where: Sequence[JobFilter], order: Order, piece: Slice, columns: Collection[str]) -> list[Row[Any]]:
+        """``select`` and ``rows`` at once."""
+        return await self.rows(await self.select(user, where, order, piece), columns)
+
+    async def count(self, user: User, where: Sequence[JobFilter]) -> int:
+        async with transaction(self._engine) as connection:
+            return int(await connection.scalar(select(func.count()).select_from(tables.job).where(conditions(user, where))) or 0)
+
+    async def tags_of(self, user: User, keys: Sequence[int]) -> dict[int, list[StoredTag]]:
+        """By job, those tags that the user may read; jobs without one are absent."""
+        tags: dict[int, list[StoredTag]] = {}
+        async with transaction(self._engine) as connection:
+            for first in range(0, len(keys), self._chunk_rows):
+                for key, *values in await connection.execute(tags_statement(user, keys[first : first + self._chunk_rows])):
+                    tags.setdefault(key, []).append(StoredTag(*values))
+        return tags
+
+    async def concurrent(self, user: User, rows: Sequence[Row[Any]]) -> dict[int, list[tuple[int, int]]]:
+        """By job, id and job_id of the jobs that shared a host with it for a while, oldest start first.
+
+        A job that had its nodes alone, or took less than ten minutes, has no entry. ``rows`` have the columns ``CONCURRENT_COLUMNS``.
+        """
+        now = int(self._clock())
+        looked_at = [period for row in rows if (period := Period.of(row, now)).may_share]
+        found: dict[int, list[tuple[int, int]]] = {period.id: [] for period in looked_at}
+        async with transaction(self._engine) as connection:
+            for first in range(0, len(looked_at), PERIODS_AT_ONCE):
+                part = looked_at[first : first + PERIODS_AT_ONCE]
+                for other in await connection.execute(overlapping(user, part)):
+                    for period in part:
+                        if period.overlaps(Period.of(other, now)):
+                            found[period.id].append((other.id, other.job_id))
+        return found
+
+    async def partitions(self) -> dict[str, list[str]]:
+        """The partitions that jobs were in, by cluster, sorted."""
+        found: dict[str, list[str]] = {}
+        statement = select(job.cluster, job.cluster_partition).distinct()
+        async with transaction(self._engine) as connection:
+            rows = (await connection.execute(statement)).all()
+        for cluster, partition in sorted(row for row in rows if row[1]):
+            found.setdefault(cluster, []).append(partition)
+        return found
+
+    async def allocated_nodes(self, cluster: str) -> dict[str, int]:
+        """How many hosts have running jobs, by subcluster."""
+        hosts: dict[str, set[str]] = {}
+        statement = select(job.subcluster, job.hosts).where(in_states([JobState.RUNNING]), job.cluster == cluster)
+        async with transaction(self._engine) as connection:
+            for subcluster, names in await connection.execute(statement):
+                hosts.setdefault(subcluster, set()).update(names.split())
+        return {subcluster: len(names) for subcluster, names in sorted(hosts.items())}
+
+    # of one job, and whole lists in the default order
 
     async def pages(self, user: User, wanted: JobFilter, page: Page) -> AsyncIterator[JobRows]:
         """The jobs of one page, newest start first, in chunks; each chunk is a transaction of its own.
@@ -111,7 +188,7 @@ class JobQueries:
 
     async def newest(self, user: User, wanted: JobFilter) -> JobRows | None:
         """The job with the highest id among those that match."""
-        return await self._one(user, conditions(wanted))
+        return await self._one(user, conditions(user, [wanted]))
 
     async def _one(self, user: User, condition: ColumnElement[bool]) -> JobRows | None:
         rows = await self._rows(user, select(*_COLUMNS).where(condition, visible_to(user)).order_by(job.id.desc()).limit(1))
@@ -132,7 +209,7 @@ class JobQueries:
         """Id and cluster of every job that matches, in chunks, by id."""
         last = 0
         while True:
-            statement = select(job.id, job.cluster).where(conditions(wanted), visible_to(user), job.id > last)
+            statement = select(job.id, job.cluster).where(conditions(user, [wanted]), job.id > last)
             async with transaction(self._engine) as connection:
                 found = [(key, cluster) for key, cluster in await connection.execute(statement.order_by(job.id).limit(self._chunk_rows))]
             if found:
@@ -153,10 +230,10 @@ class JobQueries:
     async def used_nodes(self, user: User, before: int) -> dict[str, list[str]]:
         """Host names by cluster of the running jobs that started before a time, sorted."""
         used: dict[str, set[str]] = {}
-        running = JobFilter(states=(JobState.RUNNING,), started_to=before - 1)
+        running = JobFilter(states=(JobState.RUNNING,), start_time=Range(most=before - 1))
         last = 0
         while True:
-            statement = select(job.id, job.cluster, job.resources).where(conditions(running), visible_to(user), job.id > last)
+            statement = select(job.id, job.cluster, job.resources).where(conditions(user, [running]), job.id > last)
             async with transaction(self._engine) as connection:
                 found = (await connection.execute(statement.order_by(job.id).limit(self._chunk_rows))).all()
             for _, cluster, resources in found:
@@ -166,10 +243,76 @@ class JobQueries:
             last = found[-1][0]
 
 
+def selection(user: User, where: Sequence[JobFilter], order: Order, piece: Slice, source: Source = DATABASE) -> Select[int]:
+    statement = select(source.job.c.id).where(conditions(user, where, source)).order_by(*ordering(order, source))
+    return cut(statement, piece)
+
+
+def cut(statement: Select[Any], piece: Slice) -> Select[Any]:
+    """Numbers beyond what an engine takes mean the same as the largest one."""
+    if piece.most is not None:
+        statement = statement.limit(min(piece.most, INT64_MAX))
+    return statement.offset(min(piece.first, INT64_MAX)) if piece.first else statement
+
+
+CONCURRENT_COLUMNS = ("id", "job_id", "cluster", "start_time", "duration", "job_state", "shared", "hosts")
+LEAST_SHARED_S = 600  # shorter jobs are not looked at
+LEAST_OVERLAP_S = 200
+PERIODS_AT_ONCE = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """When and where a job ran."""
+
+    id: int
+    cluster: str
+    start: int
+    end: int
+    is_running: bool
+    is_exclusive: bool
+    hosts: frozenset[str]
+
+    @classmethod
+    def of(cls, row: Row[Any], now: int) -> "Period":
+        is_running = row.job_state == JobState.RUNNING
+        end = now if is_running else row.start_time + row.duration
+        return cls(row.id, row.cluster, row.start_time, end, is_running, row.shared == "none", frozenset(row.hosts.split()))
+
+    @property
+    def may_share(self) -> bool:
+        return not self.is_exclusive and self.end - self.start > LEAST_SHARED_S
+
+    def overlaps(self, other: "Period") -> bool:
+        """Another job, which is on one of the hosts; a running one may have begun a moment ago."""
+        return (
+            other.id != self.id
+            and other.cluster == self.cluster
+            and other.start < self.end - LEAST_OVERLAP_S
+            and (other.is_running or other.end > self.start + LEAST_OVERLAP_S)
+            and not self.hosts.isdisjoint(other.hosts)
+        )
+
+
+def overlapping(user: User, periods: Sequence[Period], source: Source = DATABASE) -> Select[Any]:
+    """Jobs that overlap one of some."""
+    other = source.job.c
+    parts = [
+        (other.cluster == period.cluster)
+        & (other.start_time < period.end - LEAST_OVERLAP_S)
+        & ((other.start_time + other.duration > period.start + LEAST_OVERLAP_S) | in_states([JobState.RUNNING], source))
+        & has_word(other.hosts, orjson.dumps(sorted(period.hosts)).decode())
+        for period in periods
+        if period.hosts
+    ]
+    columns = [other[name] for name in CONCURRENT_COLUMNS]
+    return select(*columns).where(or_(false(), *parts), visible_to(user, source)).order_by(other.start_time, other.id)
+
+
 def page_statement(user: User, wanted: JobFilter, *, with_metadata: bool) -> Select[Any]:
     """All jobs that match, newest start first; ties by id."""
     columns = _COLUMNS if with_metadata else _COLUMNS_WITHOUT_METADATA
-    return select(*columns).where(conditions(wanted), visible_to(user)).order_by(job.start_time.desc(), job.id.desc())
+    return select(*columns).where(conditions(user, [wanted])).order_by(job.start_time.desc(), job.id.desc())
 
 
 def tags_statement(user: User, keys: Sequence[int]) -> Select[Any]:

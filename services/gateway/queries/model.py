@@ -1,7 +1,7 @@
 """What a client asks of jobs: filters, order, page. Values only; ``queries.filters`` turns them into conditions."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 Operator = Literal["eq", "neq", "starts_with", "ends_with", "contains", "in"]
 
@@ -15,6 +15,11 @@ class TextMatch:
 
     operator: Operator
     values: tuple[str, ...]
+
+    @classmethod
+    def equal(cls, value: str | None) -> Self | None:
+        """None, which restricts nothing, for no value."""
+        return None if value is None else cls("eq", (value,))
 
 
 @dataclass(frozen=True, slots=True)

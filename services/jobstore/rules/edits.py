@@ -2,6 +2,7 @@
 
 import orjson
 
+from services.jobstore.rules.jobs import JOB_NAME_KEY, storable
 from services.jobstore.rules.world import Decision, JobHead, World
 from shared.broker.envelope import Recorded
 from shared.domain import reasons
@@ -35,8 +36,10 @@ def edit_job(world: World, record: Recorded, event: _JobEdit) -> Decision:
             return _untag(world, event, job)
         case JobMetadataEdited():
             job.metadata_changes[event.key] = event.value
+            if event.key == JOB_NAME_KEY:
+                job.set(job_name=storable(event.value))
         case JobDeleted():
-            world.forget(job)
+            world.forget(job, record.sequence)
         case JobArchiveRequested():
             if job.job_state == JobState.RUNNING:
                 return Decision("refused", job.id, reasons.JOB_STILL_RUNNING, f"job {job.job_id} is still running")
@@ -76,9 +79,9 @@ def create_tag(world: World, record: Recorded, event: TagCreated) -> Decision:
     return Decision("applied")
 
 
-def remove_tag(world: World, event: TagRemoved) -> Decision:
+def remove_tag(world: World, record: Recorded, event: TagRemoved) -> Decision:
     tag = event.tag
-    if not world.remove_tag(tag):
+    if not world.remove_tag(tag, record.sequence):
         return Decision("refused", None, reasons.TAG_NOT_FOUND, f"there is no tag {tag.type}/{tag.name}/{tag.scope}")
     return Decision("applied")
 

@@ -44,11 +44,13 @@ def fold(world: World, record: Recorded | Unreadable, limits: Limits) -> Decisio
         case TagCreated():
             decision = edits.create_tag(world, record, event)
         case TagRemoved():
-            decision = edits.remove_tag(world, event)
+            decision = edits.remove_tag(world, record, event)
         case _:
             decision = edits.edit_job(world, record, event)  # type: ignore[arg-type]  # NodesReported is of another stream
     if decision.kind == "refused":
         world.refusals.append(refusal(record, event, decision))
+    elif decision.kind == "applied" and decision.job in world.jobs:
+        world.jobs[decision.job].set(changed_seq=record.sequence)
     return decision
 
 

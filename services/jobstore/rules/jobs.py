@@ -1,7 +1,7 @@
 """Starts, stops and imports. Source: design section 7, and the event interface 2.7, 3.2 and 3.3 where it is silent."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, overload
 
 import orjson
 from pydantic import TypeAdapter
@@ -16,6 +16,7 @@ from shared.domain.values import MONITORING_DISABLED, MONITORING_OPEN, JobState
 _RESOURCES = TypeAdapter(list[Resource])
 _STATISTICS = TypeAdapter(dict[str, MetricStatistics])
 RECEIVED_STATE_KEY = "receivedState"
+JOB_NAME_KEY = "jobName"
 MOST_WAITING = 100  # stops of one id that wait at once: each later event with this id looks at all of them
 
 
@@ -184,7 +185,19 @@ def _row(sequence: int, event: JobFacts, state: JobState, duration: int) -> dict
         "statistics": None if event.statistics is None else _STATISTICS.dump_json(event.statistics, by_alias=True).decode(),
         "stop_seq": None,
         "is_overdue": 0,
+        "job_name": storable(event.meta_data.get(JOB_NAME_KEY)) if event.meta_data else None,
+        "hosts": storable(f" {' '.join([resource.hostname for resource in event.resources])} "),
+        "changed_seq": sequence,
     }
+
+
+@overload
+def storable(text: str) -> str: ...
+@overload
+def storable(text: None) -> None: ...
+def storable(text: str | None) -> str | None:
+    """As JSON text has them, NULs would do no harm; PostgreSQL has no way to store one as it is."""
+    return text if text is None or "\0" not in text else text.replace("\0", "\ufffd")
 
 
 def _json(value: dict[str, Any] | None) -> str | None:

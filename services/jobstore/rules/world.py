@@ -105,10 +105,11 @@ class World:
         self.tags: dict[tuple[str, str, str], int] = {}
         self.new_tags: dict[int, Tag] = {}
         self._created_of: tuple[int, int] = (0, 0)  # the last sequence that created tags, and how many
-        self.removed_tags: set[int] = set()
+        self.removed_tags: dict[int, int] = {}  # stored ones, to the sequence of their removal
         self.jobtags: set[tuple[int, int]] = set()
         self.stored_jobtags: set[tuple[int, int]] = set()
-        self.deleted_jobs: set[int] = set()
+        self.deleted_jobs: dict[int, int] = {}  # stored ones, to the sequence of their deletion
+        self.deletions: list[dict[str, Any]] = []  # rows of ``job_deletion`` for jobs that were never stored
         self.refusals: list[Refusal] = []
 
     # jobs
@@ -122,12 +123,16 @@ class World:
         runs = self._by_job_id.get(job_id, [])
         return runs if cluster is None else [run for run in runs if run.cluster == cluster]
 
-    def forget(self, job: JobHead) -> None:
+    def forget(self, job: JobHead, sequence: int) -> None:
         del self.jobs[job.id]
         self._by_job_id[job.job_id].remove(job)
         self.jobtags = {pair for pair in self.jobtags if pair[0] != job.id}
         if job.row is None:
-            self.deleted_jobs.add(job.id)
+            self.deleted_jobs[job.id] = sequence
+        else:
+            row = job.row
+            viewed = {"cluster": row["cluster"], "hpc_user": row["hpc_user"], "project": row["project"]}
+            self.deletions.append({"seq": sequence, "job": job.id, **viewed})
 
     # stops that wait
 
@@ -157,11 +162,15 @@ class World:
         self.new_tags[created] = tag
         return created
 
-    def remove_tag(self, tag: Tag) -> bool:
+    def remove_tag(self, tag: Tag, sequence: int) -> bool:
         tag_id = self.tags.pop(tag.key, None)
         if tag_id is None:
             return False
-        self.jobtags = {pair for pair in self.jobtags if pair[1] != tag_id}
+        tagged = {pair for pair in self.jobtags if pair[1] == tag_id}
+        for job_id, _ in tagged:
+            if job_id in self.jobs:
+                self.jobs[job_id].set(changed_seq=sequence)
+        self.jobtags -= tagged
         if self.new_tags.pop(tag_id, None) is None:
-            self.removed_tags.add(tag_id)
+            self.removed_tags[tag_id] = sequence
         return True

@@ -21,7 +21,7 @@ UPDATE job SET
 _FILL_POSTGRESQL = """
 UPDATE job SET
   changed_seq = greatest(id, coalesce(stop_seq, 0)),
-  job_name = meta_data::json ->> 'jobName',
+  job_name = replace(meta_data, '\\u0000', '\\ufffd')::json ->> 'jobName',
   hosts = ' ' || coalesce((
     SELECT string_agg(r ->> 'hostname', ' ' ORDER BY n) FROM json_array_elements(resources::json) WITH ORDINALITY AS e (r, n)
   ), '') || ' '
@@ -85,6 +85,9 @@ def upgrade() -> None:
         sa.Column("hpc_user", sa.Text(), nullable=False),
         sa.Column("project", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("seq"),
+    )
+    op.add_column(
+        "position", sa.Column("build", sa.Integer(), nullable=False, server_default="0", comment="how often the tables were rebuilt")
     )
     op.create_table(
         "ended_session",

@@ -1,0 +1,34 @@
+"""The page for signing in: one form, without anything from elsewhere."""
+
+from html import escape
+from http import HTTPStatus
+
+from aiohttp import web
+
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+  <meta charset="utf-8">
+  <meta name="viewport" content="width=device-width, initial-scale=1">
+  <title>jobtide: sign in</title>
+</head>
+<body>
+  <main>
+    <h1>Sign in</h1>
+    {notice}
+    <form method="post" action="/login">
+      <input type="hidden" name="redirect" value="{redirect}">
+      <p><label>Name <input name="username" autocomplete="username" required autofocus></label></p>
+      <p><label>Password <input name="password" type="password" autocomplete="current-password" required></label></p>
+      <p><button>Sign in</button></p>
+    </form>
+  </main>
+</body>
+</html>
+"""
+
+
+def sign_in_page(notice: str = "", redirect: str = "/", status: HTTPStatus = HTTPStatus.OK) -> web.Response:
+    """``redirect`` must be checked already."""
+    said = f'<p role="alert">{escape(notice)}</p>' if notice else ""
+    return web.Response(text=_PAGE.format(notice=said, redirect=escape(redirect)), content_type="text/html", status=status)

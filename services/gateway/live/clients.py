@@ -1,0 +1,71 @@
+"""How many may follow at once, and what one of them may see."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+from services.gateway.errors import forbidden
+from services.gateway.identity import User
+from services.gateway.live.changes import Change, JobChange, JobDeletion
+from services.gateway.numbers import LiveNumbers
+from services.gateway.queries.filters import may_see, visible_to
+from shared.errors import Unavailable
+
+Kind = Literal["job", "node"]
+FAIR_SHARE = 4  # one user may have a quarter of all places
+
+
+class LiveClients:
+    """Counts connections; ``most`` of all users together."""
+
+    def __init__(self, numbers: LiveNumbers, most: int) -> None:
+        self.numbers = numbers
+        self._most = most
+        self._most_of_one = max(1, most // FAIR_SHARE)
+        self._by_user: Counter[str] = Counter()
+
+    @contextmanager
+    def admitted(self, user: User, kind: Literal["events", "websocket"]) -> Iterator[None]:
+        """Raises Unavailable when there is no place left."""
+        if self._by_user.total() >= self._most:
+            raise Unavailable(f"no more than {self._most} clients may follow changes at once")
+        if self._by_user[user.name] >= self._most_of_one:
+            raise Unavailable(f"no more than {self._most_of_one} clients of one user may follow changes at once")
+        self._by_user[user.name] += 1
+        self.numbers.clients.labels(kind).inc()
+        try:
+            yield
+        finally:
+            self._by_user[user.name] -= 1
+            if not self._by_user[user.name]:
+                del self._by_user[user.name]
+            self.numbers.clients.labels(kind).dec()
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Whose eyes the changes are for. ``kinds`` and ``cluster`` are what was asked for."""
+
+    user: User
+    kinds: frozenset[Kind]
+    cluster: str | None = None
+
+    def admits(self, change: Change) -> bool:
+        if isinstance(change, JobChange):
+            of, is_seen = change.job.cluster, may_see(self.user, change.job.hpc_user, change.job.project)
+            return "job" in self.kinds and is_seen and self.cluster in (None, of)
+        if isinstance(change, JobDeletion):
+            return "job" in self.kinds and may_see(self.user, change.hpc_user, change.project) and self.cluster in (None, change.cluster)
+        return "node" in self.kinds and self.cluster in (None, change.node.cluster)
+
+
+def viewer(user: User, asked: frozenset[Kind], cluster: str | None) -> Viewer:
+    """``asked`` empty is everything that the user may see. Raises RequestError (403) for what it may not see."""
+    if "node" in asked and not user.sees_nodes:
+        raise forbidden("the states of nodes are for the roles admin and support, and for programs with the role api alone")
+    kinds: frozenset[Kind] = asked or frozenset({"job", "node"} if user.sees_nodes else {"job"})
+    if "job" in kinds:
+        visible_to(user)  # raises for a user who sees no jobs at all
+    return Viewer(user, kinds, cluster)
