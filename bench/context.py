@@ -37,6 +37,7 @@ class Scale:
     running: int
     requests: int
     clients_s: float
+    archived_32: int
 
 
 SMALL = Scale(
@@ -59,6 +60,7 @@ SMALL = Scale(
     running=500,
     requests=20,
     clients_s=3.0,
+    archived_32=4,
 )
 FULL = Scale(
     name="full",
@@ -80,6 +82,7 @@ FULL = Scale(
     running=5_000,
     requests=200,
     clients_s=15.0,
+    archived_32=40,
 )
 SCALES = {scale.name: scale for scale in (SMALL, FULL)}
 

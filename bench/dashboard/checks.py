@@ -1,6 +1,7 @@
 """Answers against the oracle. A fast wrong answer is a defect: every check raises WrongAnswer."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from bench.dashboard.documents import HISTOGRAMS
 from bench.dashboard.oracle import SHORT_S, Array, Mask, Oracle
 from bench.history.clusters import METRICS, PEAKS
 from bench.history.people import PEOPLE
+from shared.metricdata.model import JobData
 
 _BIN_S, _BINS = 3600, 48  # of histDuration, when nothing is said
 _HOUR_S = 3600
@@ -133,3 +135,18 @@ def check_row(item: Mapping[str, Any], row: Mapping[str, Any], user: Mapping[str
     _expect("footprint", answered, row["footprint"] or {})
     _expect("energyFootprint", {value["metric"]: value["value"] for value in item["energyFootprint"]}, row["energy_footprint"] or {})
     _expect("userData", item["userData"], user)
+
+
+def check_job_metrics(data: Any, right: JobData, metrics: Sequence[str]) -> None:
+    """Every sample, as far as two decimals tell."""
+    found = {entry["name"]: entry for entry in data["jobMetrics"]}
+    _expect("metrics", sorted(found), sorted(metrics))
+    for name in metrics:
+        metric, wanted = found[name]["metric"], right[name]["node"]
+        _expect(f"timestep of {name}", metric["timestep"], wanted.timestep)
+        _expect(f"hosts of {name}", [one["hostname"] for one in metric["series"]], [series.hostname for series in wanted.series])
+        for one, series in zip(metric["series"], wanted.series, strict=True):
+            samples = np.array([math.nan if value is None else value for value in one["data"]])
+            # The archive keeps 32-bit floats.
+            if samples.shape != series.data.shape or not np.allclose(samples, series.data, rtol=1e-6, atol=0.006, equal_nan=True):
+                raise WrongAnswer(f"{name} of {series.hostname}: {samples[:5]} … instead of {series.data[:5]} …")

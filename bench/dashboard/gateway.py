@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from bench.context import Bench
 from bench.dashboard.client import Client, client_of_site
 from bench.history.stores import Store
 from bench.support.servers import Engine
-from bench.support.site import Site
+from bench.support.site import PreparedSite, Site
 from bench.support.usage import Memory, memory_of
 
 LOADED = "jobtide_gateway_columns_loaded"
@@ -40,13 +40,20 @@ class Gateway:
         return (await self.client.metrics())[MOST_LAG]
 
 
+Prepare = Callable[[PreparedSite, Store], Awaitable[None]]
+
+
 @asynccontextmanager
-async def gateway_over(bench: Bench, engine: Engine, finished: int, *others: str, connections: int = 1) -> AsyncIterator[Gateway]:
-    """``others`` are services beside it."""
+async def gateway_over(
+    bench: Bench, engine: Engine, finished: int, *others: str, connections: int = 1, prepare: Prepare | None = None
+) -> AsyncIterator[Gateway]:
+    """``others`` are services beside it; ``prepare`` comes before all of them."""
     bench.say(f"{engine}: storing {finished:,} finished jobs")
     store = await bench.stores.of(engine, finished, bench.scale.running)
     with bench.folder() as folder:
         async with bench.stores.site(store, folder) as prepared:
+            if prepare is not None:
+                await prepare(prepared, store)
             await prepared.start(*others)
             began = time.monotonic()
             site = await prepared.start("gateway")
