@@ -58,6 +58,7 @@ class Crowd:
                 continue
             if status != 200 or not body.startswith(b'{"data"'):
                 self.errors.append(f"status {status}: {body[:200].decode(errors='replace')}")
+                continue
             self.times.seconds.append(seconds)
             self.times.sizes.append(len(body))
 
