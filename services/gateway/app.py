@@ -14,6 +14,8 @@ from services.gateway.api import GROUPS
 from services.gateway.archive import ArchiveReader
 from services.gateway.auth.wiring import Auth, make_auth
 from services.gateway.commands import Commands
+from services.gateway.graphql import transport
+from services.gateway.graphql.settings import GraphqlSettings
 from services.gateway.http.cors import Cors
 from services.gateway.http.layers import Layers
 from services.gateway.http.routes import add_routes
@@ -49,7 +51,8 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report, *, clock:
         health.check("database", schema_check(engine))
         health.check("broker", lambda: link.client.jetstream(timeout=2).stream_info(settings.nats.stream(EVENTS)))
         live = make_live(settings.gateway, engine, health.registry)
-        app = application(settings.gateway, make_site(settings, engine, link, users, auth, live, clock), health)
+        site = make_site(settings, engine, link, users, auth, live, clock)
+        app = application(settings.gateway, settings.graphql, site, health)
         async with asyncio.TaskGroup() as tasks:
             served = asyncio.Event()  # the broker is kept until the last request has its answer
             tasks.create_task(link.keep(served), name="broker")
@@ -97,11 +100,12 @@ def make_site(
     )
 
 
-def application(settings: GatewaySettings, site: Site, health: Health) -> web.Application:
+def application(settings: GatewaySettings, graphql: GraphqlSettings, site: Site, health: Health) -> web.Application:
     app = web.Application(client_max_size=settings.max_body_bytes)
     app[SITE] = site
     Layers(Cors(settings.cors_origins), GatewayNumbers(health.registry), settings.request_timeout_s).install(app)
     add_routes(app, GROUPS)
+    transport.add_to(app, graphql)
     swagger.add_to(app)
     app.router.add_get("/healthz", health.healthz)
     app.router.add_get("/readyz", health.readyz)

@@ -9,6 +9,7 @@ from typing import ClassVar
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 
 from services.gateway.auth.settings import AuthSettings
+from services.gateway.graphql.settings import GraphqlSettings
 from shared.settings import Address, ArchiveSettings, DatabaseSettings, NatsSettings, SettingsGroup, group_config, load
 
 ED25519_KEY_BYTES = 32
@@ -99,7 +100,10 @@ class Settings:
     archive: ArchiveSettings
     gateway: GatewaySettings
     auth: AuthSettings = field(default_factory=AuthSettings)
+    graphql: GraphqlSettings = field(default_factory=GraphqlSettings)
 
 
 def load_settings() -> Settings:
-    return Settings(load(NatsSettings), load(DatabaseSettings), load(ArchiveSettings), load(GatewaySettings), load(AuthSettings))
+    return Settings(
+        load(NatsSettings), load(DatabaseSettings), load(ArchiveSettings), load(GatewaySettings), load(AuthSettings), load(GraphqlSettings)
+    )

@@ -14,6 +14,7 @@ from yarl import URL
 
 from services.gateway.app import run as run_gateway
 from services.gateway.auth.settings import AuthSettings
+from services.gateway.graphql.settings import GraphqlSettings
 from services.gateway.settings import GatewaySettings
 from services.gateway.settings import Settings as AllGatewaySettings
 from services.jobstore.app import run as run_jobstore
@@ -116,10 +117,11 @@ async def gateway(
     clock: Callable[[], float] = time.time,
     key: str | None = None,
     auth: AuthSettings | None = None,
+    graphql: GraphqlSettings | None = None,
     **settings: Any,
 ) -> AsyncIterator[Client]:
     group = GatewaySettings(http="127.0.0.1:0", jwt_public_key=key or public_key_text(), **settings)
-    everything = AllGatewaySettings(nats, database, archive, group, auth or AuthSettings())
+    everything = AllGatewaySettings(nats, database, archive, group, auth or AuthSettings(), graphql or GraphqlSettings())
     async with (
         running(lambda stop, report: run_gateway(everything, stop, report, clock=clock)) as addresses,
         aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30), auto_decompress=True) as session,
