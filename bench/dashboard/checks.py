@@ -119,7 +119,7 @@ def check_metric_histograms(oracle: Oracle, variables: Mapping[str, Any], data: 
             raise WrongAnswer(f"histogram of {metric}: {answered.tolist()} instead of {right.tolist()}")
 
 
-def check_row(item: Mapping[str, Any], row: Mapping[str, Any], user: Mapping[str, Any]) -> None:
+def check_row(item: Mapping[str, Any], row: Mapping[str, Any], user: Mapping[str, Any] | None) -> None:
     """One item of a list against its row, with its JSON read, and its user's."""
     plain = {
         "id": "id", "jobId": "job_id", "user": "hpc_user", "project": "project", "cluster": "cluster", "subCluster": "subcluster",

@@ -83,8 +83,8 @@ async def wrong_row(client: Client, query: Query, history: History, database: Da
     return None
 
 
-async def _stored(database: DatabaseSettings, id_: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The row with its JSON read and its tags that the benchmark's user may see, and its user."""
+async def _stored(database: DatabaseSettings, id_: int) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """The row with its JSON read and its tags that the benchmark's user may see, and its user when he is known."""
     columns = [column.name for column in tables.job.columns]
     async with reading(database) as reader:
         (values,) = await reader.rows(f"SELECT {', '.join(columns)} FROM job WHERE id = {id_}")
@@ -95,6 +95,6 @@ async def _stored(database: DatabaseSettings, id_: int) -> tuple[dict[str, Any],
             "SELECT tag.id, tag_type, tag_name, tag_scope FROM tag JOIN jobtag ON tag.id = jobtag.tag_id"
             f" WHERE jobtag.job_id = {id_} AND tag_scope IN ('global', 'admin') ORDER BY tag.id"
         )
-        ((name, email),) = await reader.rows(f"SELECT name, email FROM {hpc_user.name} WHERE username = '{row['hpc_user']}'")
+        users = await reader.rows(f"SELECT name, email FROM {hpc_user.name} WHERE username = '{row['hpc_user']}'")
     row["tags"] = [dict(zip(("id", "type", "name", "scope"), tag, strict=True)) for tag in tags]
-    return row, {"username": row["hpc_user"], "name": name, "email": email}
+    return row, {"username": row["hpc_user"], "name": users[0][0], "email": users[0][1]} if users else None

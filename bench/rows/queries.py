@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator
 
 from bench.context import Bench
+from bench.dashboard.client import QueryFailed
 from bench.dashboard.gateway import Gateway, gateway_over
 from bench.dashboard.measure import Times, measure, warm_up, wrong_answer, wrong_row
 from bench.dashboard.oracle import read_oracle
@@ -27,9 +28,14 @@ async def queries(bench: Bench) -> AsyncGenerator[Result, None]:
             what = f"wrong answers, of {VERIFIED * len(QUERIES)} answers and {len(LISTS)} rows"
             yield Result(what, len(wrong), "", gateway.setting, NONE, "", {"wrong": wrong})
             bench.say(f"{engine}: {bench.scale.requests} requests of most queries")
+            failed: list[str] = []
             for query in QUERIES:
-                for result in await _measure(bench, gateway, query):
-                    yield result
+                try:
+                    for result in await _measure(bench, gateway, query):
+                        yield result
+                except QueryFailed as e:
+                    failed.append(f"{query.name}: {e}")
+            yield Result("queries that failed", len(failed), "", gateway.setting, NONE, "", {"failed": failed})
             for result in _of_process(gateway, started):
                 yield result
 
