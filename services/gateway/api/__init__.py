@@ -1,6 +1,21 @@
 """The routes of the API, one module per subject."""
 
-from services.gateway.api import clusters, deletion, jobs, lifecycle, metadata, nodes, operation, signin, tags
+from services.gateway.api import (
+    clusters,
+    config,
+    deletion,
+    frontend,
+    jobs,
+    lifecycle,
+    machines,
+    metadata,
+    nodes,
+    operation,
+    signin,
+    tags,
+    userapi,
+    users,
+)
 from services.gateway.live import sse
 
 GROUPS = [
@@ -12,6 +27,12 @@ GROUPS = [
     clusters.routes,
     nodes.routes,
     operation.routes,
+    machines.routes,
+    users.routes,
+    users.pages,
+    config.routes,
+    frontend.routes,
+    userapi.routes,
     signin.routes,
     sse.routes,
 ]
