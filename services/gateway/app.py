@@ -20,6 +20,7 @@ from services.gateway.http.layers import Layers
 from services.gateway.http.routes import add_routes
 from services.gateway.link import BrokerLink
 from services.gateway.live.wiring import Live, make_live
+from services.gateway.loop_lag import LoopLag
 from services.gateway.metrics.archived import ArchiveReader
 from services.gateway.metrics.wiring import MetricServices, metric_services
 from services.gateway.numbers import GatewayNumbers
@@ -61,6 +62,7 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report, *, clock:
             if auth.directory_sync is not None:
                 tasks.create_task(auth.directory_sync.keep(served), name="directory-sync")
             tasks.create_task(live.run(stop), name="changes")
+            tasks.create_task(LoopLag(health.registry).watch(served), name="loop lag")
             try:
                 async with listening(app, settings.gateway.http, setting_name("gateway", "http")) as address:
                     report("gateway", http=address, health=address)
