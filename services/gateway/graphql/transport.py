@@ -63,7 +63,7 @@ class GraphqlEndpoint:
             raise refused(VALIDATION_FAILED, "only queries may be sent with GET")
         if operation.operation == OperationType.SUBSCRIPTION:
             raise refused(VALIDATION_FAILED, "subscriptions are not answered over plain HTTP")
-        request = GraphqlRequest(site, user, document, self.compiler, asyncio.Semaphore(self.settings.parallel_fields))
+        request = GraphqlRequest(self.settings, site, user, document, self.compiler, asyncio.Semaphore(self.settings.parallel_fields))
         executor = self._built(document.node, operation, request, asked)
         result = executor.execute_operation()
         if executor.is_awaitable(result):
@@ -83,7 +83,7 @@ class GraphqlEndpoint:
                 raise Unavailable(f"the operation took longer than {site.settings.request_timeout_s:g} s") from e
             yield answer_object(result)
             return
-        request = GraphqlRequest(site, user, document, self.compiler, asyncio.Semaphore(self.settings.parallel_fields))
+        request = GraphqlRequest(self.settings, site, user, document, self.compiler, asyncio.Semaphore(self.settings.parallel_fields))
         stream = create_source_event_stream(self._built(document.node, operation, request, asked))
         begun = await stream if isawaitable(stream) else stream
         if isinstance(begun, ExecutionResult):
