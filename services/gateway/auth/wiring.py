@@ -1,11 +1,12 @@
 """The parts of signing in, put together."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from services.gateway.auth.attempts import Attempts
 from services.gateway.auth.cookie import SessionCookie, is_loopback, session_key
+from services.gateway.auth.crosslogin import Claimed, CookieTokenLogin, SharedSecretLogin
 from services.gateway.auth.local import LocalLogin
 from services.gateway.auth.login import LoginChain, LoginMethod
 from services.gateway.auth.passwords import Passwords
@@ -29,6 +30,15 @@ class Auth:
     attempts: Attempts
 
 
+def _token_methods(settings: AuthSettings, tokens: Tokens, users: UserStore, clock: Callable[[], float]) -> Iterator[LoginMethod]:
+    """Those that are configured."""
+    claimed = Claimed(settings, users)
+    if secret := settings.secret("cross_login_hs512_key"):
+        yield SharedSecretLogin(secret, claimed, clock)
+    if settings.jwt_cookie_name:
+        yield CookieTokenLogin(settings, tokens, claimed, clock)
+
+
 def make_auth(
     stack: AsyncExitStack, gateway: GatewaySettings, settings: AuthSettings, users: UserStore, clock: Callable[[], float]
 ) -> Auth:
@@ -37,7 +47,7 @@ def make_auth(
     tokens = Tokens(gateway.jwt_public_key, gateway.jwt_private_key.get_secret_value(), settings, users, clock)
     passwords = Passwords()
     stack.callback(passwords.close)
-    methods: Sequence[LoginMethod] = [LocalLogin(passwords)]  # in the order of LoginChain
+    methods = [*_token_methods(settings, tokens, users, clock), LocalLogin(passwords)]  # in the order of LoginChain
     return Auth(
         settings=settings,
         tokens=tokens,
