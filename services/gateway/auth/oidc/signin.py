@@ -119,7 +119,7 @@ class OidcSignIn:
         return row.user if row is not None else await self._without_own_row(given)
 
     async def _without_own_row(self, given: Account) -> User:
-        """Names decide whose jobs and settings one sees: so a name that somebody else has here is refused, unless it is the same person's."""
+        """Names decide whose jobs and settings one sees: a name that somebody else has here is refused, unless a setting trusts it."""
         other = await self._users.find(given.name)
         if other is None:
             return given.user
