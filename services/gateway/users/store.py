@@ -75,14 +75,14 @@ class UserStore:
                 await connection.execute(update(hpc_user).where(hpc_user.c.username == name).values(_row(changed)))
             return changed
 
-    async def remove(self, name: str, *, keeps_an_admin: bool = True) -> None:
-        """With the user's settings. Raises UserUnknown; RuleBroken for the last admin, unless that may go."""
+    async def remove(self, name: str) -> None:
+        """With the user's settings. Raises UserUnknown; RuleBroken for the last admin."""
         async with transaction(self._writing) as connection:
             await _lock(connection)
             account = await _find(connection, name)
             if account is None:
                 raise UserUnknown(name)
-            if keeps_an_admin and ADMIN in account.roles:
+            if ADMIN in account.roles:
                 require_another_admin(account, await _admins_beside(connection, name))
             await connection.execute(delete(configuration).where(configuration.c.username == name))
             await connection.execute(delete(hpc_user).where(hpc_user.c.username == name))
