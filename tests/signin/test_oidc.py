@@ -439,7 +439,7 @@ async def test_an_account_of_another_source_is_not_taken_over(open_world: Opened
     status, _, _ = await world.browser.sign_in()
     assert (status, "session" in world.browser.cookies) == (403, False)
     assert await world.users.find("erika") == local
-    await world.users.remove("erika", keeps_an_admin=False)
+    await world.users.remove("erika")
     directory = Account("erika", AuthSource.LDAP, ("support",), (), "From the directory")
     await world.users.add(directory)
     assert '"roles":["support"]' in (await world.browser.sign_in())[2]
