@@ -11,6 +11,8 @@ import orjson
 
 from shared.backoff import Backoff
 from shared.domain.clusters import Cluster, Metric
+from shared.metricdata.cc_health import read_health
+from shared.metricdata.health import HostHealth
 from shared.metricdata.model import FloatArray, JobData, MetricData, Series, Statistics, Unit
 from shared.metricdata.numbers import statistics_of
 from shared.metricdata.postprocess import combine
@@ -98,6 +100,14 @@ class CcMetricStore:
     def _url(self, cluster: str) -> str:
         return self._settings.cluster_urls.get(cluster, self._settings.url)
 
+    def covers(self, cluster: str) -> bool:
+        return bool(self._url(cluster))
+
+    async def health(self, cluster: str, hosts: Sequence[str], metrics: Sequence[str]) -> dict[str, HostHealth]:
+        """As the port says."""
+        body = orjson.dumps({"cluster": cluster, "nodes": list(hosts), "metric-names": list(metrics)})
+        return read_health(await self._post(self._url(cluster), body, "healthcheck"))
+
     async def load(self, request: JobRequest) -> Loaded:
         """As the port says.
 
@@ -168,26 +178,27 @@ class CcMetricStore:
             return [*await self._ask(window, queries[:half]), *await self._ask(window, queries[half:])]
         return _read(text, window, queries)
 
-    async def _post(self, url: str, body: bytes) -> bytes:
+    async def _post(self, url: str, body: bytes, path: str = "query") -> bytes:
         """One request with its retries; it is a GET with a body, as the store wants it."""
         assert self._session is not None
         pause = Backoff(first_s=0.2, most_s=5.0)
         async with self._slots:
             for left in reversed(range(self._settings.tries)):
                 try:
-                    return await self._once(url, body)
+                    return await self._once(url, body, path)
                 except SourceUnavailable:
                     if not left:
                         raise
                 await asyncio.sleep(pause.next_s())
         raise AssertionError("unreachable")
 
-    async def _once(self, url: str, body: bytes) -> bytes:
+    async def _once(self, url: str, body: bytes, path: str) -> bytes:
         assert self._session is not None
-        address = f"{url.rstrip('/')}/api/query"
+        address = f"{url.rstrip('/')}/api/{path}"
+        params = {"version": "v2"} if path == "query" else None
         most = self._settings.max_answer_mb * MIB
         try:
-            async with self._session.get(address, data=body, params={"version": "v2"}, allow_redirects=False) as response:
+            async with self._session.get(address, data=body, params=params, allow_redirects=False) as response:
                 text = await _read_bounded(response.content, most)
                 if response.status in (401, 403):
                     raise SourceUnavailable(f"the metric store at {url} refuses the token: {_excerpt(text)}")
