@@ -63,7 +63,8 @@ def make_auth(
     stack.callback(passwords.close)
     directory = _directory(stack, ldap)
     by_directory = [LdapLogin(directory, users)] if directory else []
-    methods = [*by_directory, *_token_methods(settings, tokens, users, clock), LocalLogin(passwords)]  # in the order of LoginChain
+    # In the order of LoginChain.
+    methods: list[LoginMethod] = [*by_directory, *_token_methods(settings, tokens, users, clock), LocalLogin(passwords)]
     return Auth(
         settings=settings,
         tokens=tokens,
