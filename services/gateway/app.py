@@ -11,14 +11,18 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.gateway import swagger
 from services.gateway.addresses import AllowList
 from services.gateway.api import GROUPS
-from services.gateway.archive import ArchiveReader
 from services.gateway.auth.wiring import Auth, make_auth
 from services.gateway.commands import Commands
+from services.gateway.graphql import transport
+from services.gateway.graphql.settings import GraphqlSettings
 from services.gateway.http.cors import Cors
 from services.gateway.http.layers import Layers
 from services.gateway.http.routes import add_routes
 from services.gateway.link import BrokerLink
 from services.gateway.live.wiring import Live, make_live
+from services.gateway.loop_lag import LoopLag
+from services.gateway.metrics.archived import ArchiveReader
+from services.gateway.metrics.wiring import MetricServices, metric_services
 from services.gateway.numbers import GatewayNumbers
 from services.gateway.queries.jobs import JobQueries
 from services.gateway.settings import GatewaySettings, Settings
@@ -43,16 +47,22 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report, *, clock:
         engine = await stack.enter_async_context(opened(settings.database, read_only=True))
         writing = await stack.enter_async_context(opened(settings.database, durable=True, connections=USER_CONNECTIONS))
         users = UserStore(engine, writing)
-        auth = make_auth(stack, settings.gateway, settings.auth, users, clock)
+        auth = make_auth(stack, settings.gateway, settings.auth, settings.ldap, settings.oidc, users, clock)
         link = BrokerLink(settings.nats, lambda up: is_connected.set(int(up)))
         health.check("database", schema_check(engine))
         health.check("broker", lambda: link.client.jetstream(timeout=2).stream_info(settings.nats.stream(EVENTS)))
         live = make_live(settings.gateway, engine, health.registry)
-        app = application(settings.gateway, make_site(settings, engine, link, users, auth, live, clock), health)
+        archive = ArchiveReader(settings.archive.path, settings.series.readers)
+        data = await stack.enter_async_context(metric_services(settings.metrics, settings.series, archive, lambda: link.clusters, clock))
+        site = make_site(settings.gateway, engine, link, users, auth, live, archive, data, clock)
+        app = application(settings.gateway, settings.graphql, site, health)
         async with asyncio.TaskGroup() as tasks:
             served = asyncio.Event()  # the broker is kept until the last request has its answer
             tasks.create_task(link.keep(served), name="broker")
+            if auth.directory_sync is not None:
+                tasks.create_task(auth.directory_sync.keep(served), name="directory-sync")
             tasks.create_task(live.run(stop), name="changes")
+            tasks.create_task(LoopLag(health.registry).watch(served), name="loop lag")
             try:
                 async with listening(app, settings.gateway.http, setting_name("gateway", "http")) as address:
                     report("gateway", http=address, health=address)
@@ -77,14 +87,22 @@ def schema_check(engine: AsyncEngine) -> Callable[[], Awaitable[None]]:
 
 
 def make_site(
-    settings: Settings, engine: AsyncEngine, link: BrokerLink, users: UserStore, auth: Auth, live: Live, clock: Callable[[], float]
+    gateway: GatewaySettings,
+    engine: AsyncEngine,
+    link: BrokerLink,
+    users: UserStore,
+    auth: Auth,
+    live: Live,
+    archive: ArchiveReader,
+    data: MetricServices,
+    clock: Callable[[], float],
 ) -> Site:
-    gateway = settings.gateway
     return Site(
         settings=gateway,
         engine=engine,
         jobs=JobQueries(engine, gateway.chunk_rows, clock),
-        archive=ArchiveReader(settings.archive.path),
+        archive=archive,
+        metrics=data,
         link=link,
         commands=Commands(link, engine, gateway.outcome_timeout_s),
         users=users,
@@ -95,11 +113,12 @@ def make_site(
     )
 
 
-def application(settings: GatewaySettings, site: Site, health: Health) -> web.Application:
+def application(settings: GatewaySettings, graphql: GraphqlSettings, site: Site, health: Health) -> web.Application:
     app = web.Application(client_max_size=settings.max_body_bytes)
     app[SITE] = site
     Layers(Cors(settings.cors_origins), GatewayNumbers(health.registry), settings.request_timeout_s).install(app)
     add_routes(app, GROUPS)
+    transport.add_to(app, graphql)
     swagger.add_to(app)
     app.router.add_get("/healthz", health.healthz)
     app.router.add_get("/readyz", health.readyz)

@@ -4,15 +4,22 @@ import base64
 import binascii
 import ipaddress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 
+from services.gateway.auth.ldap.settings import LdapSettings
+from services.gateway.auth.oidc.settings import OidcSettings
 from services.gateway.auth.settings import AuthSettings
+from services.gateway.graphql.settings import GraphqlSettings
+from services.gateway.metrics.settings import SeriesSettings
+from shared.metricdata.settings import MetricsSettings
 from shared.settings import Address, ArchiveSettings, DatabaseSettings, NatsSettings, SettingsGroup, group_config, load
 
 ED25519_KEY_BYTES = 32
 EVERYBODY = "*"
+PUBLISHED_KEY = "kzfYrYy+TzpanWZHJ5qSdMj5uKUWgq74BWhQG6copP0="  # of samples of cc-backend: everybody has its private half
 
 
 class GatewaySettings(SettingsGroup):
@@ -43,6 +50,12 @@ class GatewaySettings(SettingsGroup):
         [],
         description="Addresses or networks that may use `/api` (JSON list); empty, or `*` first, allows all.",
     )
+    machine_state_dir: Path | None = Field(
+        None, description="Folder of `/api/machine_state/…`, one JSON file per host; unset: these paths do not exist."
+    )
+    systemd_unit: str = Field(
+        "jobtide-gateway.service", pattern=r"^[A-Za-z0-9@._:-]{1,200}$", description="Unit whose journal `/frontend/logs/` shows."
+    )
     trusted_proxies: list[str] = Field(
         [],
         description="Addresses or networks of proxies whose `X-Forwarded-For` or `X-Real-Ip` is believed (JSON list).",
@@ -65,6 +78,8 @@ class GatewaySettings(SettingsGroup):
         for key in public_keys(text):
             if len(key) != ED25519_KEY_BYTES:
                 raise ValueError(f"a key has {len(key)} bytes instead of {ED25519_KEY_BYTES}")
+        if PUBLISHED_KEY in text:
+            raise ValueError("a key whose private half was published; make a pair with `jobtide keys`")
         return text
 
     @field_validator("jwt_private_key")
@@ -99,7 +114,23 @@ class Settings:
     archive: ArchiveSettings
     gateway: GatewaySettings
     auth: AuthSettings = field(default_factory=AuthSettings)
+    graphql: GraphqlSettings = field(default_factory=GraphqlSettings)
+    metrics: MetricsSettings = field(default_factory=lambda: MetricsSettings(kind="none"))
+    series: SeriesSettings = field(default_factory=SeriesSettings)
+    ldap: LdapSettings = field(default_factory=LdapSettings)
+    oidc: OidcSettings = field(default_factory=OidcSettings)
 
 
 def load_settings() -> Settings:
-    return Settings(load(NatsSettings), load(DatabaseSettings), load(ArchiveSettings), load(GatewaySettings), load(AuthSettings))
+    return Settings(
+        nats=load(NatsSettings),
+        database=load(DatabaseSettings),
+        archive=load(ArchiveSettings),
+        gateway=load(GatewaySettings),
+        auth=load(AuthSettings),
+        graphql=load(GraphqlSettings),
+        metrics=load(MetricsSettings),
+        series=load(SeriesSettings),
+        ldap=load(LdapSettings),
+        oidc=load(OidcSettings),
+    )

@@ -1,5 +1,6 @@
 """Cluster definitions (``cluster.json``): reading, node lists, the subcluster of a host. Source: archive format 3."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -120,6 +121,11 @@ class SubCluster(ClusterModel):
             NodeList(value)
         return value
 
+    @cached_property
+    def number_of_nodes(self) -> int:
+        """0 when it is for every node: then nobody says how many there are."""
+        return 0 if self.nodes == EVERY_NODE else len(NodeList(self.nodes))
+
 
 class Cluster(ClusterModel):
     name: str = Field(min_length=1, max_length=255)
@@ -202,6 +208,10 @@ class NodeList:
     def __contains__(self, hostname: str) -> bool:
         return hostname in self._literals or any(_matches(parts, hostname) for parts in self._terms)
 
+    def __len__(self) -> int:
+        """How many names there are; one that two terms have counts twice."""
+        return len(self._literals) + sum(math.prod(len(part) for part in parts if isinstance(part, _Group)) for parts in self._terms)
+
 
 class _Group:
     """The numbers of one pair of brackets; those of a range have the width of its ends, between unlike widths no padding."""
@@ -219,6 +229,9 @@ class _Group:
         if not (low.isdigit() and high.isdigit()) or max(len(low), len(high)) > _MOST_DIGITS or (len(low) != len(high) and is_padded):
             raise ValueError(f"node list: cannot read the range {text!r} in {term!r}")
         return low, high
+
+    def __len__(self) -> int:
+        return sum(max(int(high) - int(low) + 1, 0) for low, high in self._ranges)
 
     def __contains__(self, digits: str) -> bool:
         if not (digits.isascii() and digits.isdigit()):

@@ -1,10 +1,28 @@
 """The routes of the API, one module per subject."""
 
-from services.gateway.api import clusters, deletion, jobs, lifecycle, metadata, nodes, operation, signin, tags
+from services.gateway.api import (
+    clusters,
+    config,
+    deletion,
+    frontend,
+    jobs,
+    lifecycle,
+    machines,
+    metadata,
+    metrics,
+    nodes,
+    oidc,
+    operation,
+    signin,
+    tags,
+    userapi,
+    users,
+)
 from services.gateway.live import sse
 
 GROUPS = [
     jobs.routes,
+    metrics.routes,
     lifecycle.routes,
     metadata.routes,
     tags.routes,
@@ -12,6 +30,13 @@ GROUPS = [
     clusters.routes,
     nodes.routes,
     operation.routes,
+    machines.routes,
+    users.routes,
+    users.pages,
+    config.routes,
+    frontend.routes,
+    userapi.routes,
     signin.routes,
+    oidc.routes,
     sse.routes,
 ]

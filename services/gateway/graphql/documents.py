@@ -1,0 +1,126 @@
+"""Query documents: parsed, validated and measured once, and kept by their text."""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from graphql import (
+    DocumentNode,
+    FragmentDefinitionNode,
+    GraphQLError,
+    GraphQLResolveInfo,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    VariableNode,
+    Visitor,
+    parse,
+    validate,
+    visit,
+)
+
+from services.gateway.graphql.failures import PARSE_FAILED, VALIDATION_FAILED, RequestFailure, refused
+from services.gateway.graphql.limits import size_of
+from services.gateway.graphql.settings import GraphqlSettings
+from services.gateway.graphql.shape import Compiler, Shape
+
+_MOST_SHAPES = 64  # of one document: one for each combination of the variables in @skip and @include
+_MOST_KEPT_CHARACTERS = 20_000  # longer ones are made by programs, once
+
+
+@dataclass(slots=True)
+class Document:
+    """A valid document of allowed size."""
+
+    node: DocumentNode
+    operations: dict[str | None, OperationDefinitionNode]
+    conditions: tuple[str, ...]  # variables that decide what is selected
+    _shapes: dict[tuple[object, ...], Shape | None] = field(default_factory=dict)
+
+    def operation(self, name: str | None) -> OperationDefinitionNode:
+        """Raises RequestFailure when it is not clear which one is meant."""
+        if not name:
+            if len(self.operations) == 1:
+                return next(iter(self.operations.values()))
+            raise refused(VALIDATION_FAILED, "the document has several operations: name one of them by operationName")
+        if name not in self.operations:
+            raise refused(VALIDATION_FAILED, f"operation {name[:100]} not found")
+        return self.operations[name]
+
+    def shape(self, info: GraphQLResolveInfo, compiler: Compiler) -> Shape | None:
+        """Of the field that is being resolved."""
+        values = info.variable_values.coerced
+        key = (id(info.field_nodes[0]), *(values.get(name) for name in self.conditions))
+        if key not in self._shapes:
+            if len(self._shapes) >= _MOST_SHAPES * len(self.operations):
+                self._shapes.clear()
+            self._shapes[key] = compiler.shape_of(info)
+        return self._shapes[key]
+
+
+class Documents:
+    def __init__(self, schema: GraphQLSchema, settings: GraphqlSettings) -> None:
+        self._schema = schema
+        self._settings = settings
+        self._kept: OrderedDict[str, Document] = OrderedDict()
+
+    def get(self, text: str) -> Document:
+        """Raises RequestFailure."""
+        found = self._kept.get(text)
+        if found is not None:
+            self._kept.move_to_end(text)
+            return found
+        document = self._read(text)
+        if len(text) <= _MOST_KEPT_CHARACTERS:
+            self._kept[text] = document
+            if len(self._kept) > self._settings.kept_documents:
+                self._kept.popitem(last=False)
+        return document
+
+    def _read(self, text: str) -> Document:
+        if not text.strip():
+            raise refused(VALIDATION_FAILED, "no operation provided")
+        try:
+            node = parse(text, max_tokens=self._settings.max_tokens)
+        except GraphQLError as e:
+            if not _has_tokens(text):
+                raise refused(VALIDATION_FAILED, "no operation provided") from e
+            raise RequestFailure(PARSE_FAILED, [e]) from e
+        errors = validate(self._schema, node, max_errors=20)
+        if errors:
+            raise RequestFailure(VALIDATION_FAILED, errors)
+        operations = {d.name.value if d.name else None: d for d in node.definitions if isinstance(d, OperationDefinitionNode)}
+        if not operations:
+            raise refused(VALIDATION_FAILED, "no operation provided")
+        self._check_size(node, operations)
+        return Document(node, operations, _conditions(node))
+
+    def _check_size(self, node: DocumentNode, operations: dict[str | None, OperationDefinitionNode]) -> None:
+        fragments = {d.name.value: d for d in node.definitions if isinstance(d, FragmentDefinitionNode)}
+        for operation in operations.values():
+            cost, depth = size_of(operation, fragments)
+            if cost > self._settings.max_cost:
+                text = f"operation has complexity {cost}, which exceeds the limit of {self._settings.max_cost}"
+                raise refused("COMPLEXITY_LIMIT_EXCEEDED", text)
+            if depth > self._settings.max_depth:
+                raise refused("DEPTH_LIMIT_EXCEEDED", f"operation has depth {depth}, which exceeds the limit of {self._settings.max_depth}")
+
+
+def _has_tokens(text: str) -> bool:
+    """Whether there is anything but comments, blanks and commas."""
+    return any(line.partition("#")[0].strip(" \t\r,\ufeff") for line in text.splitlines())
+
+
+class _Conditions(Visitor):
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def enter_directive(self, node: object, *_: object) -> None:
+        for argument in getattr(node, "arguments", ()):
+            if isinstance(argument.value, VariableNode):
+                self.names.add(argument.value.name.value)
+
+
+def _conditions(node: DocumentNode) -> tuple[str, ...]:
+    found = _Conditions()
+    visit(node, found)
+    return tuple(sorted(found.names))

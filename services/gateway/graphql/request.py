@@ -1,0 +1,84 @@
+"""One GraphQL request, and one root field of it as its resolver sees it."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from ariadne import ObjectType
+from graphql import GraphQLResolveInfo
+
+from services.gateway.graphql.documents import Document
+from services.gateway.graphql.shape import Compiler, Shape, Shaped, shaped
+from services.gateway.identity import User
+from services.gateway.site import Site
+
+T = TypeVar("T")
+Json = dict[str, Any]
+
+
+@dataclass(slots=True)
+class GraphqlRequest:
+    """``turns`` bounds how many root fields are computed at once."""
+
+    site: Site
+    user: User
+    document: Document
+    compiler: Compiler
+    turns: asyncio.Semaphore
+    _known: dict[Any, Any] = field(default_factory=dict)
+    _locks: defaultdict[Any, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+
+    async def once(self, key: Any, read: Callable[[], Awaitable[T]]) -> T:
+        """What several fields of a request need is read by the first of them."""
+        async with self._locks[key]:
+            if key not in self._known:
+                self._known[key] = await read()
+            found: T = self._known[key]
+            return found
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """``shape`` is None when the field has no selection."""
+
+    request: GraphqlRequest
+    arguments: Json
+    shape: Shape | None
+
+    @property
+    def site(self) -> Site:
+        return self.request.site
+
+    @property
+    def user(self) -> User:
+        return self.request.user
+
+    def __getitem__(self, name: str) -> Any:
+        """An argument; None when it was not given."""
+        return self.arguments.get(name)
+
+    def selects(self, path: str) -> bool:
+        """Whether a field below is selected, such as ``items.tags``."""
+        return self.shape is not None and self.shape.selects(path)
+
+
+Resolver = Callable[[Ask], Awaitable[Any]]
+
+
+def answers(root: ObjectType, name: str) -> Callable[[Resolver], Resolver]:
+    """Bind a resolver to a root field. It gives objects of which ``shapes`` knows the fields, a list of them, or a plain value."""
+
+    def bind(resolver: Resolver) -> Resolver:
+        async def resolve(_: Any, info: GraphQLResolveInfo, **arguments: Any) -> Shaped | None:
+            request: GraphqlRequest = info.context
+            shape = request.document.shape(info, request.compiler)
+            async with request.turns:
+                found = await resolver(Ask(request, arguments, shape))
+            return shaped(shape, found, info.path.as_list())
+
+        root.set_field(name, resolve)
+        return resolver
+
+    return bind

@@ -1,0 +1,9 @@
+"""Resolvers of the root fields, one module per subject. A module's ``answers`` binds them to the roots of ``roots``."""
+
+from ariadne import ObjectType
+
+from services.gateway.graphql.resolvers import clusters, jobs, tags
+from services.gateway.graphql.resolvers.roots import MUTATION, QUERY
+
+MODULES = (clusters, jobs, tags)  # imported for what they bind
+BINDABLES: list[ObjectType] = [QUERY, MUTATION]

@@ -1,0 +1,7 @@
+"""What the fields of each type are made of. ``TABLES`` must have every field of the schema below the roots."""
+
+from services.gateway.graphql.shape import Tables
+from services.gateway.graphql.shapes import clusters, jobs
+
+TABLES: Tables = {**jobs.TABLES, **clusters.TABLES}
+FAILING = jobs.FAILING

@@ -1,0 +1,169 @@
+"""Jobs, their tags and what belongs to them."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+import orjson
+
+from services.gateway.graphql.shape import Failure, Tables
+from services.gateway.queries.jobs import StoredJob, StoredTag
+from shared.domain.values import JobState
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    username: str
+    name: str
+    email: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobLink:
+    id: int
+    job_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A job with what was selected of its surroundings; ``now`` is Unix time."""
+
+    row: StoredJob
+    now: int
+    tags: Sequence[StoredTag] = ()
+    concurrent: Sequence[JobLink] | None = None
+    owner: Person | Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    """``count`` and ``has_next_page`` are None unless they were selected."""
+
+    items: Sequence[JobView]
+    count: int | None = None
+    has_next_page: bool | None = None
+
+
+def time_text(seconds: int) -> str:
+    """RFC 3339 in the local zone of the server."""
+    local = time.localtime(seconds)
+    text = f"{local.tm_year:04d}-{local.tm_mon:02d}-{local.tm_mday:02d}T{local.tm_hour:02d}:{local.tm_min:02d}:{local.tm_sec:02d}"
+    if not local.tm_gmtoff:
+        return text + "Z"
+    minutes = abs(local.tm_gmtoff) // 60
+    return f"{text}{'+' if local.tm_gmtoff > 0 else '-'}{minutes // 60:02d}:{minutes % 60:02d}"
+
+
+def _duration(view: JobView) -> int:
+    job = view.row
+    return view.now - job.start_time if job.job_state == JobState.RUNNING else job.duration
+
+
+def _resources(view: JobView) -> list[Json]:
+    found: list[Json] = orjson.loads(view.row.resources)
+    return found
+
+
+def _footprint(view: JobView) -> list[tuple[str, float]]:
+    return _items(view.row.footprint)
+
+
+def _energy_footprint(view: JobView) -> list[tuple[str, float]]:
+    return _items(view.row.energy_footprint)
+
+
+def _items(text: str | None) -> list[tuple[str, float]]:
+    return list((orjson.loads(text) or {}).items()) if text else []
+
+
+def _metadata(view: JobView) -> orjson.Fragment | None:
+    text = view.row.meta_data
+    return orjson.Fragment(text) if text else None
+
+
+_HARDWARE = (
+    (("cpu", "Cpu", "CPU"), "CPU"),
+    (("acc", "Acc", "ACC"), "Accelerator"),
+    (("mem", "Mem", "MEM"), "Memory"),
+    (("core", "Core", "CORE"), "Core"),
+)
+
+
+def hardware_of(metric: str) -> str:
+    """Guessed from the name: the configuration does not say."""
+    return next((hardware for parts, hardware in _HARDWARE if any(part in metric for part in parts)), "Other")
+
+
+def _list_query(links: tuple[str, Sequence[JobLink]]) -> str:
+    cluster, found = links
+    return f"cluster={cluster}" + "".join(f"&jobId={link.job_id}" for link in found)
+
+
+def _concurrent(view: JobView) -> tuple[str, Sequence[JobLink]] | None:
+    return None if view.concurrent is None else (view.row.cluster, view.concurrent)
+
+
+def _nothing(_: Any) -> None:
+    return None
+
+
+FAILING = frozenset({"Job.userData"})
+
+TABLES: Tables = {
+    "Job": {
+        "id": attrgetter("row.id"),
+        "jobId": attrgetter("row.job_id"),
+        "user": attrgetter("row.hpc_user"),
+        "project": attrgetter("row.project"),
+        "cluster": attrgetter("row.cluster"),
+        "subCluster": attrgetter("row.subcluster"),
+        "startTime": lambda view: time_text(view.row.start_time),
+        "duration": _duration,
+        "walltime": attrgetter("row.walltime"),
+        "numNodes": attrgetter("row.num_nodes"),
+        "numHWThreads": lambda view: view.row.num_hwthreads or 0,
+        "numAcc": lambda view: view.row.num_acc or 0,
+        "energy": attrgetter("row.energy"),
+        "SMT": attrgetter("row.smt"),
+        "shared": attrgetter("row.shared"),
+        "partition": lambda view: view.row.cluster_partition or "",
+        "arrayJobId": lambda view: view.row.array_job_id or 0,
+        "monitoringStatus": attrgetter("row.monitoring_status"),
+        "state": attrgetter("row.job_state"),
+        "tags": attrgetter("tags"),
+        "resources": _resources,
+        "concurrentJobs": _concurrent,
+        "footprint": _footprint,
+        "energyFootprint": _energy_footprint,
+        "metaData": _metadata,
+        "userData": attrgetter("owner"),
+    },
+    "JobLink": {"id": lambda link: str(link.id), "jobId": attrgetter("job_id")},
+    "JobLinkResultList": {"listQuery": _list_query, "items": lambda links: links[1], "count": lambda links: len(links[1])},
+    "JobResultList": {
+        "items": attrgetter("items"),
+        "offset": _nothing,
+        "limit": _nothing,
+        "count": attrgetter("count"),
+        "hasNextPage": attrgetter("has_next_page"),
+    },
+    "FootprintValue": {
+        "name": lambda item: item[0].rpartition("_")[0],
+        "stat": lambda item: item[0].rpartition("_")[2],
+        "value": lambda item: item[1],
+    },
+    "EnergyFootprintValue": {"hardware": lambda item: hardware_of(item[0]), "metric": lambda item: item[0], "value": lambda item: item[1]},
+    "Tag": {"id": attrgetter("id"), "type": attrgetter("type"), "name": attrgetter("name"), "scope": attrgetter("scope")},
+    "Resource": {
+        "hostname": lambda resource: resource["hostname"],
+        "hwthreads": lambda resource: resource.get("hwthreads"),
+        "accelerators": lambda resource: resource.get("accelerators"),
+        "configuration": lambda resource: resource.get("configuration") or "",
+    },
+    "User": {"username": attrgetter("username"), "name": attrgetter("name"), "email": attrgetter("email")},
+    "Count": {"name": lambda item: item[0], "count": lambda item: item[1]},
+}

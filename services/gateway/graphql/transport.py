@@ -1,0 +1,180 @@
+"""GraphQL over HTTP: requests, statuses and answers of ``/query``."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from aiohttp import hdrs, web
+from graphql import ExecutionResult, GraphQLSchema, OperationDefinitionNode, OperationType
+
+from services.gateway.auth.guards import Guard, admit
+from services.gateway.errors import RequestError
+from services.gateway.graphql.documents import Documents
+from services.gateway.graphql.executor import ShapedExecutor, WithoutIntrospection
+from services.gateway.graphql.failures import VALIDATION_FAILED, RequestFailure, error_object, refused
+from services.gateway.graphql.request import GraphqlRequest
+from services.gateway.graphql.schema_files import executable_schema
+from services.gateway.graphql.settings import GraphqlSettings
+from services.gateway.graphql.shape import Compiler
+from services.gateway.graphql.shapes import FAILING, TABLES
+from services.gateway.graphql.variables import lenient
+from services.gateway.http.answers import JSON, encode
+from services.gateway.identity import User
+from services.gateway.site import SITE, Site
+
+Json = dict[str, Any]
+PATH = "/query"
+GRAPHQL_JSON = "application/graphql-response+json"
+_PLAIN_ACCEPTS = frozenset({"*/*", "application/*", JSON})
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a client sent."""
+
+    query: str
+    operation: str | None = None
+    variables: Mapping[str, Any] | None = None
+
+
+class GraphqlEndpoint:
+    """Executes queries and mutations; one for the whole process."""
+
+    def __init__(self, settings: GraphqlSettings) -> None:
+        self.settings = settings
+        self.schema: GraphQLSchema = executable_schema()
+        self.compiler = Compiler(TABLES, FAILING)
+        self.documents = Documents(self.schema, settings)
+        self._executor = ShapedExecutor if settings.introspection else WithoutIntrospection
+
+    async def execute(self, site: Site, user: User, asked: Asked, *, only_queries: bool = False) -> ExecutionResult:
+        """Raises RequestFailure when the operation cannot be executed at all."""
+        document = self.documents.get(asked.query)
+        operation = document.operation(asked.operation)
+        if only_queries and operation.operation != OperationType.QUERY:
+            raise refused(VALIDATION_FAILED, "only queries may be sent with GET")
+        if operation.operation == OperationType.SUBSCRIPTION:
+            raise refused(VALIDATION_FAILED, "subscriptions are not answered over plain HTTP")
+        request = GraphqlRequest(site, user, document, self.compiler, asyncio.Semaphore(self.settings.parallel_fields))
+        executor = self._built(document.node, operation, request, asked)
+        result = executor.execute_operation()
+        if executor.is_awaitable(result):
+            result = await result
+        assert isinstance(result, ExecutionResult)
+        return result
+
+    def _built(self, document: Any, operation: OperationDefinitionNode, request: GraphqlRequest, asked: Asked) -> ShapedExecutor:
+        executor = self._executor.build(
+            self.schema,
+            document,
+            context_value=request,
+            raw_variable_values=lenient(self.schema, operation, asked.variables or {}),
+            operation_name=operation.name.value if operation.name else None,
+            max_coercion_errors=20,
+        )
+        if isinstance(executor, list):
+            raise RequestFailure(VALIDATION_FAILED, executor)
+        assert isinstance(executor, ShapedExecutor)
+        return executor
+
+
+def add_to(app: web.Application, settings: GraphqlSettings) -> GraphqlEndpoint:
+    endpoint = GraphqlEndpoint(settings)
+
+    async def post(request: web.Request) -> web.StreamResponse:
+        if request.content_type != JSON or hdrs.UPGRADE in request.headers or hdrs.CONTENT_TYPE not in request.headers:
+            return _wrong_transport()
+        return await answered(request)
+
+    async def get(request: web.Request) -> web.StreamResponse:
+        if not settings.get or hdrs.UPGRADE in request.headers or "query" not in request.query:
+            return _wrong_transport()
+        return await answered(request)
+
+    async def other(_: web.Request) -> web.StreamResponse:
+        return _wrong_transport()
+
+    async def answered(request: web.Request) -> web.StreamResponse:
+        kind = response_type(request.headers.getall(hdrs.ACCEPT, []))
+        try:
+            user = await admit(Guard.PAGE, request, request.app[SITE])
+            is_get = request.method == hdrs.METH_GET
+            asked = _of_query_string(request) if is_get else _of_body(await _body(request, settings.max_body_bytes))
+            result = await endpoint.execute(request.app[SITE], user, asked, only_queries=is_get)
+        except RequestError as e:
+            return _failed(e.status, [{"message": str(e)}], kind)
+        except RequestFailure as e:
+            wrong = HTTPStatus.BAD_REQUEST if kind == GRAPHQL_JSON else HTTPStatus.UNPROCESSABLE_ENTITY
+            return _failed(wrong if e.is_document_wrong else HTTPStatus.OK, [error_object(error) for error in e.errors], kind)
+        errors = {"errors": [error_object(error) for error in result.errors]} if result.errors else {}
+        return web.Response(body=encode(errors | {"data": result.data}), content_type=kind)
+
+    resource = app.router.add_resource(PATH)
+    resource.add_route(hdrs.METH_POST, post)
+    resource.add_route(hdrs.METH_GET, get)
+    resource.add_route("*", other)
+    return endpoint
+
+
+def response_type(accepts: list[str]) -> str:
+    """The first type that we know among those that a client takes; plain JSON when it says nothing."""
+    accepted = [part.partition(";")[0].strip().lower() for line in accepts for part in line.split(",") if part.strip()]
+    for kind in accepted:
+        if kind in _PLAIN_ACCEPTS:
+            return JSON
+        if kind == GRAPHQL_JSON:
+            return GRAPHQL_JSON
+    return GRAPHQL_JSON if accepted else JSON
+
+
+def _failed(status: HTTPStatus, errors: list[Json], kind: str) -> web.Response:
+    return web.Response(body=encode({"errors": errors, "data": None}), status=status, content_type=kind)
+
+
+def _wrong_transport() -> web.Response:
+    return _failed(HTTPStatus.BAD_REQUEST, [{"message": "transport not supported"}], JSON)
+
+
+async def _body(request: web.Request, most: int) -> bytes:
+    """Raises RequestError (413)."""
+    if (request.content_length or 0) <= most:
+        body = bytearray()
+        async for part in request.content.iter_chunked(64 * 1024):
+            body += part
+            if len(body) > most:
+                break
+        else:
+            return bytes(body)
+    raise RequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the request body is larger than {most} bytes")
+
+
+def _of_body(body: bytes) -> Asked:
+    """Raises RequestError (400)."""
+    try:
+        return _asked(orjson.loads(body))
+    except orjson.JSONDecodeError as e:
+        raise RequestError(HTTPStatus.BAD_REQUEST, f"json request body could not be decoded: {e}") from e
+
+
+def _of_query_string(request: web.Request) -> Asked:
+    """Raises RequestError (400)."""
+    given = request.query
+    try:
+        variables = orjson.loads(given["variables"]) if given.get("variables") else None
+    except orjson.JSONDecodeError as e:
+        raise RequestError(HTTPStatus.BAD_REQUEST, f"variables: not JSON: {e}") from e
+    return _asked({"query": given["query"], "operationName": given.get("operationName"), "variables": variables})
+
+
+def _asked(sent: Any) -> Asked:
+    """Raises RequestError (400)."""
+    if not isinstance(sent, dict):
+        raise RequestError(HTTPStatus.BAD_REQUEST, "json request body could not be decoded: an object is expected")
+    query, operation, variables = sent.get("query"), sent.get("operationName"), sent.get("variables")
+    for name, value, kind in (("query", query, str), ("operationName", operation, str), ("variables", variables, dict)):
+        if value is not None and not isinstance(value, kind):
+            raise RequestError(HTTPStatus.BAD_REQUEST, f"json request body could not be decoded: {name}: of the wrong type")
+    return Asked(query or "", operation, variables)
