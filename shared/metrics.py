@@ -50,6 +50,11 @@ ARCHIVER_JOB_SECONDS = MetricName(
 ARCHIVER_STAGE_SECONDS = MetricName(
     "jobtide_archiver_stage_seconds", "One turn of a stage: `load`, `write`, `publish`; seconds.", ["stage"]
 )
+ARCHIVER_NODE_CHECKS = MetricName(
+    "jobtide_archiver_node_checks_total",
+    "Turns of checking the nodes of one cluster: `done`, or `unanswered` by the metric store or the broker.",
+    ["outcome"],
+)
 ARCHIVER_QUEUE = MetricName(
     "jobtide_archiver_queue",
     "Messages of the archive queue: `pending` not yet offered, `waiting` offered and unfinished, `in_hand` here.",

@@ -8,6 +8,7 @@ import structlog
 from services.archiver.folder import ArchiveFolder
 from services.archiver.intake import Intake
 from services.archiver.jobs import JobReader
+from services.archiver.node_health import NodeHealthChecks
 from services.archiver.numbers import ArchiverNumbers
 from services.archiver.pipeline import Pipeline
 from services.archiver.position import PositionWatch
@@ -24,6 +25,8 @@ from shared.metricdata import open_source
 from shared.service import Report
 
 log = structlog.get_logger()
+
+SLACK_S = 30.0
 
 
 async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
@@ -43,7 +46,8 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
         stack.push_async_callback(queue.release)
         reader = JobReader(engine)
         position = PositionWatch(reader)
-        pipeline = Pipeline(settings, clusters, source, Publisher(client, settings.nats.prefix), folder.prepare, numbers)
+        publisher = Publisher(client, settings.nats.prefix)
+        pipeline = Pipeline(settings, clusters, source, publisher, folder.prepare, numbers)
         intake = Intake(settings, queue, reader, position, pipeline, numbers, tick=health.loop("queue", within_s=60.0))
         health.check("queue", queue.info)
         health.check("database", lambda: ping(engine))
@@ -55,6 +59,10 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
                 loops.create_task(position.keep_reading(stop), name="position"),
                 loops.create_task(clusters.keep_fresh(stop), name="clusters"),
             ]
+            if source is not None and settings.archiver.node_health_s:
+                checks = NodeHealthChecks(engine, clusters, source, publisher, numbers, interval_s=settings.archiver.node_health_s)
+                tick = health.loop("node_health", within_s=checks.longest_turn_s + SLACK_S)
+                background.append(loops.create_task(checks.run(stop, tick), name="node_health"))
             await intake.run(stop, clusters, on_bound=lambda: report("archiver", health=address))
             await pipeline.drain(settings.archiver.grace_s)
             await end(background)

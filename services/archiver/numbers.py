@@ -16,6 +16,7 @@ class ArchiverNumbers:
         self._outcomes = metrics.ARCHIVER_OUTCOMES.counter(registry)
         self._job_seconds = metrics.ARCHIVER_JOB_SECONDS.histogram(registry, _JOB_BUCKETS_S)
         self._stage_seconds = metrics.ARCHIVER_STAGE_SECONDS.histogram(registry)
+        self._node_checks = metrics.ARCHIVER_NODE_CHECKS.counter(registry)
         self._queue = metrics.ARCHIVER_QUEUE.gauge(registry)
 
     def outcome(self, outcome: Outcome, count: int = 1) -> None:
@@ -27,6 +28,9 @@ class ArchiverNumbers:
 
     def stage(self, stage: Stage, seconds: float) -> None:
         self._stage_seconds.labels(stage=stage).observe(seconds)
+
+    def node_checks(self, outcome: Literal["done", "unanswered"]) -> None:
+        self._node_checks.labels(outcome=outcome).inc()
 
     def queue(self, *, pending: int, waiting: int, in_hand: int) -> None:
         for state, count in (("pending", pending), ("waiting", waiting), ("in_hand", in_hand)):

@@ -38,6 +38,9 @@ class ArchiverSettings(SettingsGroup):
     gives_way_from: int = Field(
         2000, ge=0, description="Archiving pauses while jobstore is so many events behind and catching up; 0: never."
     )
+    node_health_s: float = Field(
+        60.0, ge=0, le=86_400, description="The metric store is asked this often whether nodes deliver their metrics, seconds; 0: never."
+    )
     nice: int = Field(10, ge=0, le=19, description="Lowers the priority of an archiver that runs as its own process.")
 
     @model_validator(mode="after")

@@ -3,18 +3,20 @@
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 from nats.aio.client import Client
-from sqlalchemy import MetaData, func, insert, select, text, update
+from sqlalchemy import MetaData, Table, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.schema import CreateIndex, CreateTable, DropTable
 
 from services.jobstore.app import events_applier, nodes_applier
-from services.jobstore.nodes import NODES_PER_EVENT
+from services.jobstore.nodes import NODES_PER_EVENT, NOT_CHECKED
 from services.jobstore.position import Position, Positions
 from services.jobstore.projection import Applier
 from services.jobstore.settings import Settings
+from services.jobstore.sql import write_rows
 from shared.backoff import Backoff
 from shared.broker.cursor import LogState, log_state, read_from
 from shared.broker.envelope import Recorded, Unreadable
@@ -107,22 +109,29 @@ class Rebuild:
             await self._appliers[EVENTS].apply(connection, [Recorded(j.id, j.event, 0.0) for j in gone[start : start + BATCH]])
 
     async def _seed_nodes(self, connection: AsyncConnection, first: int) -> None:
-        """Nodes and history of the reports that are gone, as the tables in use have them."""
-        node, state = tables.node, tables.node_state
-        history = (await connection.execute(select(state).where(state.c.id < first * NODES_PER_EVENT).order_by(state.c.id))).all()
-        newest = {row.node_id: row for row in history}
+        """Nodes and history of the reports and checks that are gone, as the tables in use have them."""
+        states = await self._history(connection, tables.node_state, first)
+        checks = await self._history(connection, tables.node_health, first)
+        state_then = {row["node_id"]: row for row in states}
+        health_then = {row["node_id"]: row for row in checks}
         rows = []
-        for row in await connection.execute(select(node)):
-            before = newest.get(row.id)
-            if row.report_seq < first:
-                rows.append(dict(row._mapping))
-            elif before is not None:
-                rows.append({**row._mapping, **before._mapping, "id": row.id, "kept_at": before.time_stamp, "report_seq": 0})
-        columns = {column.name for column in node.columns}
-        if rows:
-            await connection.execute(insert(self._new.node), [{k: v for k, v in row.items() if k in columns} for row in rows])
-        if history:
-            await connection.execute(insert(self._new.node_state), [dict(row._mapping) for row in history])
+        for found in (await connection.execute(select(tables.node))).mappings():
+            row, state, health = dict(found), state_then.get(found["id"]), health_then.get(found["id"])
+            if row["report_seq"] >= first:
+                if state is None:
+                    continue
+                row |= {**state, "id": row["id"], "kept_at": state["time_stamp"], "report_seq": 0}
+            if row["changed_seq"] >= first:  # what a later check found comes back with it
+                row |= NOT_CHECKED if health is None else {"health_state": health["health_state"], "health_kept_at": health["time_stamp"]}
+            rows.append({column.name: row[column.name] for column in tables.node.columns})
+        for table, content in ((self._new.node, rows), (self._new.node_state, states), (self._new.node_health, checks)):
+            await write_rows(connection, insert(table), content)
+
+    @staticmethod
+    async def _history(connection: AsyncConnection, table: Table, first: int) -> list[dict[str, Any]]:
+        """The rows of events before ``first``, in their order."""
+        rows = await connection.execute(select(table).where(table.c.id < first * NODES_PER_EVENT).order_by(table.c.id))
+        return [dict(row) for row in rows.mappings()]
 
     # the log
 

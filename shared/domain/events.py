@@ -5,7 +5,7 @@ A changed event gets a new version and an upcaster in ``UPCASTERS``; old logs st
 """
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -210,6 +210,24 @@ class NodesReported(Event):
     nodes: list[NodeReport]
 
 
+class NodeHealth(Part):
+    """One node. Of the metrics that it should have, ``missing`` were never seen and ``degraded`` are stale."""
+
+    hostname: str
+    health: Literal["full", "partial", "failed"]
+    missing: list[str] = []
+    degraded: list[str] = []
+
+
+class NodesChecked(Event):
+    """Whether nodes deliver their metrics, as the metric store says."""
+
+    name: ClassVar[str] = "node.checked"
+
+    cluster: str
+    nodes: list[NodeHealth]
+
+
 class IntakeRejected(Event):
     """A line that can never become an event. ``excerpt`` is its first 512 bytes as text."""
 
@@ -257,6 +275,7 @@ EVENT_TYPES: dict[str, type[Event]] = {
         JobArchived,
         JobArchivingFailed,
         NodesReported,
+        NodesChecked,
         IntakeRejected,
         HousekeepingDue,
         LogContinued,

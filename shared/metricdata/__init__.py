@@ -1,5 +1,6 @@
 """Metric data of jobs: the port, its adapters, and what is computed from them."""
 
+from shared.metricdata.health import HostHealth
 from shared.metricdata.model import JobData, MetricData, Series, Statistics, StatisticsSeries, Unit
 from shared.metricdata.opening import open_source
 from shared.metricdata.request import request_of
@@ -8,6 +9,7 @@ from shared.metricdata.settings import MetricsSettings
 from shared.metricdata.source import JobRequest, Loaded, MetricSource, SourceRefused, SourceUnavailable
 
 __all__ = [
+    "HostHealth",
     "JobData",
     "JobRequest",
     "Loaded",

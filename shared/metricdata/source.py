@@ -1,12 +1,14 @@
 """The port through which services get metric data."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from shared.domain.clusters import Cluster
 from shared.domain.payloads import Resource
 from shared.errors import JobtideError, Unavailable
+from shared.metricdata.health import HostHealth
+from shared.metricdata.hosts import HostsLoaded, HostsRequest
 from shared.metricdata.model import JobData
 
 
@@ -51,6 +53,24 @@ class MetricSource(Protocol):
         """Host or metric without data: no series. No data at all, without an error: empty.
 
         Raises SourceUnavailable when there is nothing but errors, or no answer; SourceRefused when asking is senseless.
+        """
+        ...
+
+    async def load_hosts(self, request: HostsRequest) -> HostsLoaded:
+        """Data of whole hosts. Errors about some of them are among its problems.
+
+        Raises SourceUnavailable when there is no answer; SourceRefused when asking is senseless.
+        """
+        ...
+
+    def covers(self, cluster: str) -> bool:
+        """Whether there are metric data of the cluster at all."""
+        ...
+
+    async def health(self, cluster: str, hosts: Sequence[str], metrics: Sequence[str]) -> Mapping[str, HostHealth]:
+        """Whether hosts deliver these metrics now; a host of which nothing is known may be absent.
+
+        Raises SourceUnavailable.
         """
         ...
 

@@ -48,6 +48,13 @@ class Level:
         for child in self.children.values():
             yield from child.holders(metric)
 
+    def all(self, metric: str) -> Iterator[Stored]:
+        """Every series of the metric, here and below."""
+        if metric in self.metrics:
+            yield self.metrics[metric]
+        for child in self.children.values():
+            yield from child.all(metric)
+
 
 @dataclass
 class MetricStore:
@@ -59,6 +66,7 @@ class MetricStore:
     requests: int = 0
     queries: int = 0
     mood: Any = None
+    now: int = 0  # for the health of hosts
 
     def add(self, cluster: str, host: str, component: str | None, metric: str, first: int, samples: Samples) -> None:
         level = self.clusters.setdefault(cluster, {}).setdefault(host, Level())
@@ -142,7 +150,29 @@ class MetricStore:
             spoiled: web.StreamResponse | None = await self.mood(body)
             if spoiled is not None:
                 return spoiled
-        return web.Response(body=self.answer(body), content_type="application/json")
+        is_health = request.path.rstrip("/").endswith("healthcheck")
+        return web.Response(body=self.health(body) if is_health else self.answer(body), content_type="application/json")
+
+    def health(self, request: dict[str, Any]) -> bytes:
+        """The text of the answer to a health check."""
+        hosts = self.clusters.get(request["cluster"], {})
+        answer = {}
+        for host in request.get("nodes") or []:
+            if host not in hosts:
+                answer[host] = {"State": "failed", "HealthMetrics": ""}
+                continue
+            wanted = request.get("metric-names") or []
+            series = {metric: list(hosts[host].all(metric)) for metric in wanted}
+            missing = [metric for metric in wanted if not series[metric]]
+            degraded = [metric for metric in wanted if any(self._is_stale(stored) for stored in series[metric])]
+            healthy = len(wanted) - len(missing) - len(degraded)
+            state = "full" if healthy == len(wanted) else "partial" if healthy else "failed"
+            answer[host] = {"State": state, "HealthMetrics": orjson.dumps({"degraded": degraded, "missing": missing}).decode()}
+        return orjson.dumps(answer)
+
+    def _is_stale(self, stored: Stored) -> bool:
+        end = stored.first + (max(stored.samples) + 1) * stored.step
+        return self.now - end > 5 * stored.step
 
 
 def _element(found: dict[str, Any], with_data: bool, with_stats: bool) -> str | None:
@@ -169,6 +199,7 @@ async def serving(store: MetricStore) -> AsyncIterator[str]:
     app = web.Application(client_max_size=64 * 1024 * 1024)
     app.router.add_get("/api/query", store.handle)
     app.router.add_get("/api/query/", store.handle)
+    app.router.add_get("/api/healthcheck", store.handle)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
     await runner.setup()
     try:

@@ -29,6 +29,7 @@ from shared.domain.events import (
     JobStopped,
     JobTagged,
     JobUntagged,
+    NodesChecked,
     NodesReported,
     Tag,
     TagCreated,
@@ -51,7 +52,7 @@ def events_of(user: str) -> Sequence[Event]:
     """One of each event that the service publishes, with the least that gives its subject."""
     kinds: dict[str, list[type[Event]]] = {
         "ingest": [JobStarted, JobStopped, NodesReported, IntakeRejected],
-        "archiver": [JobArchived, JobArchivingFailed],
+        "archiver": [JobArchived, JobArchivingFailed, NodesChecked],
         "gateway": [
             *(JobStarted, JobStopped, JobTagged, JobUntagged, TagCreated, TagRemoved),
             *(JobMetadataEdited, JobDeleted, JobArchiveRequested, NodesReported),

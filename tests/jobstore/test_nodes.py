@@ -15,7 +15,7 @@ from shared.broker.envelope import Unreadable
 from shared.database.engine import opened, transaction
 from shared.database.tables import tables
 from shared.domain import reasons
-from shared.domain.events import NodeReport, NodesReported
+from shared.domain.events import NodeReport, NodesChecked, NodesReported
 from shared.domain.intake import MAX_NAME
 from shared.domain.intake import nodes_reported as nodes_reported_of
 from shared.domain.nodes import choose_state, clean_words
@@ -25,7 +25,7 @@ from shared.domain.wire import read_object
 from shared.errors import Refused
 from shared.settings import DatabaseSettings
 from tests.jobstore.logs import DAY, Record, clear, record, split
-from tests.support.builders import START_TIME, node_payload, nodes_reported
+from tests.support.builders import START_TIME, node_payload, nodes_checked, nodes_reported
 from tests.support.clusters import sample_clusters
 from tests.support.databases import SqliteTemplate, dump, query
 from tests.support.programs import run_blocking
@@ -169,6 +169,58 @@ async def test_history_ends_after_its_time_but_never_with_the_newest_row(engine:
     assert await history(database, "gone") == [(T + 90 * HOUR + 1, "idle")]
 
 
+# health
+
+
+def check(sequence: int, at: float, cluster: str = "fritz", **health: str) -> Record:
+    return record(sequence, nodes_checked(cluster, health), at)
+
+
+async def health(database: DatabaseSettings) -> list[tuple[object, ...]]:
+    return await query(database, "SELECT hostname, health_state, health_data, changed_seq FROM node ORDER BY cluster, hostname")
+
+
+async def health_history(database: DatabaseSettings, host: str = "n1") -> list[tuple[object, ...]]:
+    statement = (
+        "SELECT h.time_stamp, h.health_state FROM node_health h JOIN node n ON n.id = h.node_id WHERE n.hostname = :host ORDER BY h.id"
+    )
+    return await query(database, statement, host=host)
+
+
+@pytest.mark.parametrize("sizes", [[1, 1, 1, 1], []])
+async def test_a_check_sets_the_health_of_known_nodes(engine: AsyncEngine, database: DatabaseSettings, sizes: list[int]) -> None:
+    found = [
+        {"hostname": "n1", "health": "partial", "missing": ["mem_bw"], "degraded": ["cpu_load", "ipc"]},
+        {"hostname": "strange", "health": "full"},
+    ]
+    checked = NodesChecked.model_validate({"cluster": "fritz", "nodes": found})
+    log = [report(1, T, n1="idle", n2="down"), report(2, T, "alex", n1="idle"), record(3, checked, T + 1), check(4, T + 2, n2="full")]
+    await apply(engine, *split(log, sizes))
+    assert await health(database) == [
+        ("n1", "failed", "{}", 2),  # of alex, not checked
+        ("n1", "partial", '{"degraded":["cpu_load","ipc"],"missing":["mem_bw"]}', 3),
+        ("n2", "full", "{}", 4),
+    ]
+
+
+@pytest.mark.parametrize("sizes", [[1, 1, 1], []])
+async def test_reports_and_checks_leave_each_other_alone(engine: AsyncEngine, database: DatabaseSettings, sizes: list[int]) -> None:
+    await apply(engine, *split([report(1, T, n1="idle"), check(2, T + 5, n1="partial"), report(3, T + 3, n1="mixed")], sizes))
+    assert await health(database) == [("n1", "partial", '{"degraded":[],"missing":["mem_bw"]}', 3)]
+    assert await current(database) == [("fritz", "n1", "mixed", T + 3, 3)]
+    await apply(engine, [report(4, T + 2, n1="down"), check(5, T + 4, n1="full")])  # both overtaken
+    assert (await health(database))[0][1:] == ("partial", '{"degraded":[],"missing":["mem_bw"]}', 3)
+
+
+async def test_health_has_its_history_as_states_have(engine: AsyncEngine, database: DatabaseSettings) -> None:
+    checks = {0: "full", 600: "full", 1200: "failed", 1800: "full", 1800 + 3599: "full", 1800 + 3600: "full"}
+    log = [report(1, T, n1="idle"), *(check(n, T + at, n1=state) for n, (at, state) in enumerate(checks.items(), 2))]
+    await apply(engine, *split(log, [2, 3]), history_s=DAY)
+    assert await health_history(database) == [(T, "full"), (T + 1200, "failed"), (T + 1800, "full"), (T + 5400, "full")]
+    await apply(engine, [report(10, T + 90 * HOUR, n1="idle")], history_s=DAY)
+    assert await health_history(database) == [(T + 5400, "full")]
+
+
 async def test_events_that_are_no_reports_are_passed_over(engine: AsyncEngine, database: DatabaseSettings) -> None:
     unreadable = Unreadable(2, T, Refused(reasons.UNREADABLE_EVENT, "x"), "")
     await apply(engine, [report(1, T, n1="idle"), unreadable, record(3, NodesReported(cluster="fritz", nodes=[]), T)])
@@ -186,11 +238,15 @@ def test_ids_of_nodes_fit_into_json_numbers_and_tell_names_apart() -> None:
 
 @st.composite
 def node_logs(draw: st.DrawFn) -> list[Record]:
-    """Reports of a few nodes over some hours, mostly in order."""
+    """Reports and checks of a few nodes over some hours, mostly in order."""
     at, log = float(T), []
+    hosts = st.sampled_from(["n1", "n2", "n3"])
     for sequence in range(1, draw(st.integers(1, 25)) + 1):
         at += draw(st.sampled_from([0, 1, 20, 60, 1800, 3600, -30, -4000]))
-        states = draw(st.dictionaries(st.sampled_from(["n1", "n2", "n3"]), st.sampled_from(["idle", "down"]), max_size=3))
+        if draw(st.integers(0, 2)) == 0:
+            log.append(check(sequence, at, **draw(st.dictionaries(hosts, st.sampled_from(["full", "partial"]), min_size=1, max_size=3))))
+            continue
+        states = draw(st.dictionaries(hosts, st.sampled_from(["idle", "down"]), max_size=3))
         log.append(report(sequence, at, **states) if states else record(sequence, NodesReported(cluster="fritz", nodes=[]), at))
     return log
 

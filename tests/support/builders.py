@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from shared.domain.events import JobStarted, JobStopped, NodeReport, NodesReported
+from shared.domain.events import JobStarted, JobStopped, NodeHealth, NodeReport, NodesChecked, NodesReported
 from shared.domain.payloads import Resource
 from shared.domain.values import JobState
 from tests.support.clusters import FIRST_NODE
@@ -85,3 +85,10 @@ def nodes_reported(cluster: str = "fritz", states: dict[str, str] | None = None)
     chosen = states or {FIRST_NODE.get(cluster, "node01"): "idle"}
     reports = [NodeReport(hostname=host, sub_cluster="main", state=state, states=[state]) for host, state in chosen.items()]
     return NodesReported(cluster=cluster, nodes=reports)
+
+
+def nodes_checked(cluster: str = "fritz", health: dict[str, str] | None = None) -> NodesChecked:
+    """What is not full misses a metric."""
+    chosen = health or {FIRST_NODE.get(cluster, "node01"): "full"}
+    found = [{"hostname": host, "health": state, "missing": [] if state == "full" else ["mem_bw"]} for host, state in chosen.items()]
+    return NodesChecked(cluster=cluster, nodes=[NodeHealth.model_validate(one) for one in found])

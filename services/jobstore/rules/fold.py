@@ -46,7 +46,7 @@ def fold(world: World, record: Recorded | Unreadable, limits: Limits) -> Decisio
         case TagRemoved():
             decision = edits.remove_tag(world, record, event)
         case _:
-            decision = edits.edit_job(world, record, event)  # type: ignore[arg-type]  # NodesReported is of another stream
+            decision = edits.edit_job(world, record, event)  # type: ignore[arg-type]  # those of nodes are in another stream
     if decision.kind == "refused":
         world.refusals.append(refusal(record, event, decision))
     elif decision.kind == "applied" and decision.job in world.jobs:

@@ -1,0 +1,15 @@
+"""Whether a host delivers its metrics."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+HealthState = Literal["full", "partial", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class HostHealth:
+    """``missing`` metrics have no series at all, of ``degraded`` ones at least one is stale."""
+
+    state: HealthState
+    missing: tuple[str, ...] = ()
+    degraded: tuple[str, ...] = ()
