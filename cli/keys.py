@@ -6,6 +6,7 @@ Public: base64 of the 32 raw bytes. Private: base64 of 64 bytes, the seed and th
 import base64
 import binascii
 import os
+import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,10 +50,24 @@ def read_keys(path: Path) -> KeyPair:
 def read_or_make_keys(path: Path) -> KeyPair:
     """The pair of a data folder, made and written for its owner alone when there is none."""
     if not path.exists():
-        pair = generate()
-        text = orjson.dumps({"publicKey": pair.public, "privateKey": pair.private}, option=orjson.OPT_INDENT_2)
-        write_whole(path, text + b"\n", mode=0o600)
+        _write_keys(path, generate(), base64.b64encode(secrets.token_bytes(32)).decode())
     return read_keys(path)
+
+
+def read_or_make_session_key(path: Path) -> str:
+    """The key that signs session cookies, in the same file as the pair; base64. Raises UserError."""
+    pair = read_or_make_keys(path)
+    key = orjson.loads(path.read_bytes()).get("sessionKey")
+    if not isinstance(key, str) or not key:
+        key = base64.b64encode(secrets.token_bytes(32)).decode()
+        _write_keys(path, pair, key)
+    return key
+
+
+def _write_keys(path: Path, pair: KeyPair, session_key: str) -> None:
+    """Readable by the owner alone."""
+    value = {"publicKey": pair.public, "privateKey": pair.private, "sessionKey": session_key}
+    write_whole(path, orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n", mode=0o600)
 
 
 def private_key_of(path: Path | None) -> str:

@@ -40,6 +40,7 @@ while IFS= read -r line; do
       case $name in
         JWT_PUBLIC_KEY) value=$public ;;
         JWT_PRIVATE_KEY) value=$private ;;
+        SESSION_KEY) value=$(openssl rand -base64 32) ;;
         *_PASSWORD) value=$(password) ;;
         *) continue ;;  # a secret of something else, which only a person knows
       esac

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from pydantic import SecretStr
+
 from cli.embedded.supervisor import STOP_GRACE_S, Start
 from cli.keys import KeyPair
 from shared.service import Report
@@ -24,6 +26,7 @@ class SiteSettings:
     archive: ArchiveSettings
     http: str
     keys: KeyPair
+    session_key: str = ""
 
 
 def embedded_service(name: str, site: SiteSettings) -> Start:
@@ -56,6 +59,8 @@ def _on_site(group: Any, site: SiteSettings) -> Any:
         "health": lambda: ANY_PORT,
         "http": lambda: site.http,
         "jwt_public_key": lambda: site.keys.public,
+        "jwt_private_key": lambda: SecretStr(site.keys.private),
+        "session_key": lambda: SecretStr(site.session_key),
         "grace_s": lambda: min(group.grace_s, STOP_GRACE_S - 1),
     }
     return group.model_copy(update={name: make() for name, make in values.items() if name in known})

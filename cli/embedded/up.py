@@ -15,7 +15,7 @@ from cli.embedded.broker import own_broker, require_free
 from cli.embedded.folder import DataFolder, Running, locked, write_running
 from cli.embedded.services import SERVICES, SiteSettings, embedded_service
 from cli.embedded.supervisor import Addresses, Start, supervise_all
-from cli.keys import read_or_make_keys
+from cli.keys import read_or_make_keys, read_or_make_session_key
 from shared.errors import UserError
 from shared.service import install_signal_handlers
 from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings, load
@@ -52,7 +52,9 @@ async def up(options: UpOptions, *, on_ready: Callable[[Running], None], alongsi
         migrating = asyncio.create_task(_migrate(database))
         stack.push_async_callback(_finished, migrating)
         nats = await stack.enter_async_context(_broker(folder, options.nats, stop))
-        site = SiteSettings(nats, database, load(ArchiveSettings, path=folder.archive), options.http, keys)
+        site = SiteSettings(
+            nats, database, load(ArchiveSettings, path=folder.archive), options.http, keys, read_or_make_session_key(folder.keys_file)
+        )
         services = _imported(site)
         await asyncio.gather(_provision(nats, stop), migrating)
         if stop.is_set():

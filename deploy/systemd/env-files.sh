@@ -16,7 +16,7 @@ env=$1
 value() { sed -n "s/^$1=//p" "$env" | tail -n 1; }
 
 # All of them before anything is written: half of the files would be worse than none.
-for name in POSTGRES_PASSWORD JWT_PUBLIC_KEY JWT_PRIVATE_KEY $(printf 'NATS_%s_PASSWORD ' $users); do
+for name in POSTGRES_PASSWORD JWT_PUBLIC_KEY JWT_PRIVATE_KEY SESSION_KEY $(printf 'NATS_%s_PASSWORD ' $users); do
   [ -n "$(value "$name")" ] || { echo "env-files.sh: $env has no $name" >&2; exit 1; }
 done
 mkdir -p "$dir"
@@ -33,7 +33,10 @@ for user in ingest jobstore archiver gateway operator; do
     [ "$user" = ingest ] || echo "JOBTIDE_DATABASE_URL=postgresql://jobtide:$(value POSTGRES_PASSWORD)@$database/jobtide"
     echo "JOBTIDE_ARCHIVE_PATH=/var/lib/jobtide/archive"
     case $user in
-      gateway) echo "JOBTIDE_GATEWAY_JWT_PUBLIC_KEY=$(value JWT_PUBLIC_KEY)" ;;
+      gateway)
+        echo "JOBTIDE_GATEWAY_JWT_PUBLIC_KEY=$(value JWT_PUBLIC_KEY)"
+        echo "JOBTIDE_AUTH_SESSION_KEY=$(value SESSION_KEY)"
+        ;;
       operator) echo "JOBTIDE_GATEWAY_JWT_PRIVATE_KEY=$(value JWT_PRIVATE_KEY)" ;;
     esac
   } >"$dir/$user.env"

@@ -24,6 +24,33 @@ class Message(Answer):
     msg: str
 
 
+class UserObject(Answer):
+    """``authSource``: 0 local password, 1 LDAP, 2 token, 3 OpenID Connect, -1 unknown."""
+
+    username: str
+    name: str
+    roles: list[str]
+    email: str
+    projects: list[str]
+    auth_type: Literal[0, 1] = Field(description="0; a session has 1.")
+    auth_source: int
+
+
+class LogEntry(Answer):
+    """``timestamp`` in microseconds since 1970, as text; ``priority`` as syslog has them."""
+
+    timestamp: str
+    priority: int
+    message: str
+    unit: str
+
+
+class TaggerObject(Answer):
+    name: str
+    type: str
+    running: bool
+
+
 class SignedInUser(Answer):
     username: str
     name: str

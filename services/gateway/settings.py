@@ -4,6 +4,7 @@ import base64
 import binascii
 import ipaddress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
@@ -16,6 +17,7 @@ from shared.settings import Address, ArchiveSettings, DatabaseSettings, NatsSett
 
 ED25519_KEY_BYTES = 32
 EVERYBODY = "*"
+PUBLISHED_KEY = "kzfYrYy+TzpanWZHJ5qSdMj5uKUWgq74BWhQG6copP0="  # of samples of cc-backend: everybody has its private half
 
 
 class GatewaySettings(SettingsGroup):
@@ -46,6 +48,12 @@ class GatewaySettings(SettingsGroup):
         [],
         description="Addresses or networks that may use `/api` (JSON list); empty, or `*` first, allows all.",
     )
+    machine_state_dir: Path | None = Field(
+        None, description="Folder of `/api/machine_state/…`, one JSON file per host; unset: these paths do not exist."
+    )
+    systemd_unit: str = Field(
+        "jobtide-gateway.service", pattern=r"^[A-Za-z0-9@._:-]{1,200}$", description="Unit whose journal `/frontend/logs/` shows."
+    )
     trusted_proxies: list[str] = Field(
         [],
         description="Addresses or networks of proxies whose `X-Forwarded-For` or `X-Real-Ip` is believed (JSON list).",
@@ -68,6 +76,8 @@ class GatewaySettings(SettingsGroup):
         for key in public_keys(text):
             if len(key) != ED25519_KEY_BYTES:
                 raise ValueError(f"a key has {len(key)} bytes instead of {ED25519_KEY_BYTES}")
+        if PUBLISHED_KEY in text:
+            raise ValueError("a key whose private half was published; make a pair with `jobtide keys`")
         return text
 
     @field_validator("jwt_private_key")

@@ -63,7 +63,7 @@ def test_a_wrong_key_is_named_by_its_variable(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_variables_of_compose_and_commands_and_tests_are_no_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("NATS_PUBLISH", "HTTP_PUBLISH", "VERSION", "TEST_NATS_URL", "GATEWAY_JWT_PRIVATE_KEY"):
+    for name in ("NATS_PUBLISH", "HTTP_PUBLISH", "VERSION", "TEST_NATS_URL"):
         monkeypatch.setenv(f"JOBTIDE_{name}", "x")
     load(NatsSettings)
     load(GatewaySettings)

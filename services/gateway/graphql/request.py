@@ -71,7 +71,7 @@ def answers(root: ObjectType, name: str) -> Callable[[Resolver], Resolver]:
     """Bind a resolver to a root field. It gives objects of which ``shapes`` knows the fields, a list of them, or a plain value."""
 
     def bind(resolver: Resolver) -> Resolver:
-        async def resolve(_: Any, info: GraphQLResolveInfo, **arguments: Any) -> Shaped | None:
+        async def resolve(_: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Shaped | None:
             request: GraphqlRequest = info.context
             shape = request.document.shape(info, request.compiler)
             async with request.turns:

@@ -1,4 +1,4 @@
-"""What surrounds every request, outside to inside: numbers and log, compression, errors, CORS, cross-site check, deadline."""
+"""What surrounds every request, outside to inside: numbers and log, compression, spoiled sessions, errors, CORS, cross-site check, deadline."""
 
 import asyncio
 import time
@@ -43,7 +43,7 @@ class Layers:
         self._timeout_s = request_timeout_s
 
     def install(self, app: web.Application) -> None:
-        for layer in (self._observe, self._compress, self._answer_errors, self._cross_origin, self._deadline):
+        for layer in (self._observe, self._compress, self._take_spoiled_session, self._answer_errors, self._cross_origin, self._deadline):
             app.middlewares.append(layer)
         app.on_response_prepare.append(self._add_headers)
 
@@ -67,6 +67,14 @@ class Layers:
         response = await handler(request)
         if not response.prepared:
             compress(request, response)
+        return response
+
+    @web.middleware
+    async def _take_spoiled_session(self, request: web.Request, handler: Next) -> web.StreamResponse:
+        """A cookie that is no session any more goes with the answer, or it would be sent for as long as it lasts."""
+        response = await handler(request)
+        if request.get(SPOILED_SESSION) and not response.prepared:
+            request.app[SITE].auth.cookie.take_away(request, response)
         return response
 
     @web.middleware
@@ -118,8 +126,6 @@ class Layers:
 
     async def _add_headers(self, request: web.Request, response: web.StreamResponse) -> None:
         response.headers[hdrs.SERVER] = "jobtide"
-        if request.get(SPOILED_SESSION):
-            request.app[SITE].auth.cookie.take_away(request, response)
         if self._cors.is_preflight(request):
             return
         response.headers.update(SECURITY_HEADERS)

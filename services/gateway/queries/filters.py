@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, and_, exists, false, literal_column, not_, or_, select, true
+from sqlalchemy import ColumnElement, Select, and_, exists, false, literal_column, not_, or_, select, true
 
 from services.gateway.errors import bad_request, forbidden
 from services.gateway.identity import MANAGER, USER, User
-from services.gateway.queries.model import JobFilter, Order, Range, TextMatch
+from services.gateway.queries.model import JobFilter, Order, Range, Slice, TextMatch
 from services.gateway.queries.source import DATABASE, FOOTPRINT_KEY, Source, begins, bytewise, decimal_text, ends, has_word, holds
-from shared.domain.values import INT64_MAX, JOB_STATES
+from shared.domain.values import INT64_MAX, JOB_STATES, JobState
 
 Condition = ColumnElement[bool]
 
@@ -116,10 +116,18 @@ def in_states(states: Sequence[str], source: Source = DATABASE) -> Condition:
     """
     known = sorted(JOB_STATES.intersection(states))
     if len(known) == 1:
-        same: Condition = source.job.c.job_state == literal_column(f"'{known[0]}'")
-        return same
+        return _has_state(known[0], source)
     found: Condition = source.job.c.job_state.in_(known)
     return found
+
+
+def is_running(source: Source = DATABASE) -> Condition:
+    return _has_state(JobState.RUNNING, source)
+
+
+def _has_state(state: str, source: Source) -> Condition:
+    same: Condition = source.job.c.job_state == literal_column(f"'{JobState(state).value}'")
+    return same
 
 
 # texts
@@ -153,9 +161,11 @@ def _text(name: str, match: TextMatch, column: str, source: Source) -> Condition
     if not values:
         return false()
     if match.operator == "eq":
-        return stored == values[0]
+        is_same: Condition = stored == values[0]
+        return is_same
     if match.operator == "in":
-        return stored.in_(values)
+        is_one_of: Condition = stored.in_(values)
+        return is_one_of
     return _part_of(source.lower(column), stored, match.operator, lower_ascii(values[0]))
 
 
@@ -266,6 +276,18 @@ def ordering(order: Order, source: Source = DATABASE) -> list[ColumnElement[Any]
     if order.is_footprint or order.column in _NULLABLE:
         first = first.nulls_last() if order.is_descending else first.nulls_first()
     return [first, last]
+
+
+def selection(user: User, where: Sequence[JobFilter], order: Order, piece: Slice, source: Source = DATABASE) -> Select[int]:
+    """The ids of the jobs that meet all filters, in order."""
+    return cut(select(source.job.c.id).where(conditions(user, where, source)).order_by(*ordering(order, source)), piece)
+
+
+def cut(statement: Select[Any], piece: Slice) -> Select[Any]:
+    """Numbers beyond what an engine takes mean the same as the largest one."""
+    if piece.most is not None:
+        statement = statement.limit(min(piece.most, INT64_MAX))
+    return statement.offset(min(piece.first, INT64_MAX)) if piece.first else statement
 
 
 # who may see what

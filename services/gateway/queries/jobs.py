@@ -6,13 +6,15 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Row, Select, false, func, literal, null, or_, select, tuple_
+from sqlalchemy import ColumnElement, Row, Select, func, literal, null, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.gateway.identity import User
-from services.gateway.queries.filters import conditions, in_states, ordering, readable_tags, visible_to
+from services.gateway.queries.concurrent import PERIODS_AT_ONCE, Period, overlapping
+from services.gateway.queries.filters import conditions, is_running, readable_tags, selection, visible_to
 from services.gateway.queries.model import JobFilter, Order, Range, Slice
-from services.gateway.queries.source import DATABASE, Source, has_word
+from services.gateway.queries.source import DATABASE
+from services.gateway.queries.statistics import Statistics, StatisticsGroup, StatisticsWanted
 from shared.database.engine import transaction
 from shared.database.tables import tables
 from shared.domain.values import INT64_MAX, JobState
@@ -139,6 +141,15 @@ class JobQueries:
                             found[period.id].append((other.id, other.job_id))
         return found
 
+    async def statistics(self, user: User, where: Sequence[JobFilter], wanted: StatisticsWanted, now: int) -> list[StatisticsGroup]:
+        """One for all jobs, or one for each group that has any; durations of running jobs are those at ``now`` (Unix seconds)."""
+        question = Statistics(user, where, wanted, now)
+        async with transaction(self._engine) as connection:
+            groups = {row[0]: question.group(row) for row in await connection.execute(question.totals(DATABASE))}
+            for histogram, statement in question.histograms(DATABASE, groups):
+                question.fill(groups, histogram, await connection.execute(statement))
+        return list(groups.values())
+
     async def partitions(self) -> dict[str, list[str]]:
         """The partitions that jobs were in, by cluster, sorted."""
         found: dict[str, list[str]] = {}
@@ -152,7 +163,7 @@ class JobQueries:
     async def allocated_nodes(self, cluster: str) -> dict[str, int]:
         """How many hosts have running jobs, by subcluster."""
         hosts: dict[str, set[str]] = {}
-        statement = select(job.subcluster, job.hosts).where(in_states([JobState.RUNNING]), job.cluster == cluster)
+        statement = select(job.subcluster, job.hosts).where(is_running(), job.cluster == cluster)
         async with transaction(self._engine) as connection:
             for subcluster, names in await connection.execute(statement):
                 hosts.setdefault(subcluster, set()).update(names.split())
@@ -241,72 +252,6 @@ class JobQueries:
             if len(found) < self._chunk_rows:
                 return {cluster: sorted(used[cluster]) for cluster in sorted(used)}
             last = found[-1][0]
-
-
-def selection(user: User, where: Sequence[JobFilter], order: Order, piece: Slice, source: Source = DATABASE) -> Select[int]:
-    statement = select(source.job.c.id).where(conditions(user, where, source)).order_by(*ordering(order, source))
-    return cut(statement, piece)
-
-
-def cut(statement: Select[Any], piece: Slice) -> Select[Any]:
-    """Numbers beyond what an engine takes mean the same as the largest one."""
-    if piece.most is not None:
-        statement = statement.limit(min(piece.most, INT64_MAX))
-    return statement.offset(min(piece.first, INT64_MAX)) if piece.first else statement
-
-
-CONCURRENT_COLUMNS = ("id", "job_id", "cluster", "start_time", "duration", "job_state", "shared", "hosts")
-LEAST_SHARED_S = 600  # shorter jobs are not looked at
-LEAST_OVERLAP_S = 200
-PERIODS_AT_ONCE = 25
-
-
-@dataclass(frozen=True, slots=True)
-class Period:
-    """When and where a job ran."""
-
-    id: int
-    cluster: str
-    start: int
-    end: int
-    is_running: bool
-    is_exclusive: bool
-    hosts: frozenset[str]
-
-    @classmethod
-    def of(cls, row: Row[Any], now: int) -> "Period":
-        is_running = row.job_state == JobState.RUNNING
-        end = now if is_running else row.start_time + row.duration
-        return cls(row.id, row.cluster, row.start_time, end, is_running, row.shared == "none", frozenset(row.hosts.split()))
-
-    @property
-    def may_share(self) -> bool:
-        return not self.is_exclusive and self.end - self.start > LEAST_SHARED_S
-
-    def overlaps(self, other: "Period") -> bool:
-        """Another job, which is on one of the hosts; a running one may have begun a moment ago."""
-        return (
-            other.id != self.id
-            and other.cluster == self.cluster
-            and other.start < self.end - LEAST_OVERLAP_S
-            and (other.is_running or other.end > self.start + LEAST_OVERLAP_S)
-            and not self.hosts.isdisjoint(other.hosts)
-        )
-
-
-def overlapping(user: User, periods: Sequence[Period], source: Source = DATABASE) -> Select[Any]:
-    """Jobs that overlap one of some."""
-    other = source.job.c
-    parts = [
-        (other.cluster == period.cluster)
-        & (other.start_time < period.end - LEAST_OVERLAP_S)
-        & ((other.start_time + other.duration > period.start + LEAST_OVERLAP_S) | in_states([JobState.RUNNING], source))
-        & has_word(other.hosts, orjson.dumps(sorted(period.hosts)).decode())
-        for period in periods
-        if period.hosts
-    ]
-    columns = [other[name] for name in CONCURRENT_COLUMNS]
-    return select(*columns).where(or_(false(), *parts), visible_to(user, source)).order_by(other.start_time, other.id)
 
 
 def page_statement(user: User, wanted: JobFilter, *, with_metadata: bool) -> Select[Any]:

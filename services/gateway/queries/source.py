@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, Double, Text, cast, literal
+from sqlalchemy import BigInteger, Boolean, ColumnElement, Double, Text, cast, literal
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
@@ -77,6 +77,13 @@ class footprint_value(GenericFunction[float]):  # noqa: N801
     inherit_cache = True
 
 
+class whole(GenericFunction[int]):  # noqa: N801
+    """The integer at or below a number that is not negative."""
+
+    type = BigInteger()
+    inherit_cache = True
+
+
 class bytewise(GenericFunction[str]):  # noqa: N801
     """A text, for ordering: by its bytes."""
 
@@ -93,6 +100,7 @@ _FORMS = {
         ends: "(substr({0}, -length({1})) = {1})",
         has_word: "EXISTS (SELECT 1 FROM json_each({1}) AS word WHERE instr({0}, ' ' || word.value || ' ') > 0)",
         footprint_value: "json_extract({0}, '$.\"' || {1} || '\"')",
+        whole: "CAST({0} AS INTEGER)",
         bytewise: "{0}",
     },
     "postgresql": {
@@ -102,6 +110,7 @@ _FORMS = {
         ends: "(right({0}, length({1})) = {1})",
         has_word: "(string_to_array({0}, ' ') && ARRAY(SELECT jsonb_array_elements_text(CAST({1} AS jsonb))))",
         footprint_value: "CAST(CAST({0} AS json) ->> {1} AS double precision)",
+        whole: "CAST(floor({0}) AS bigint)",
         bytewise: '({0} COLLATE "C")',
     },
     "duckdb": {
@@ -110,6 +119,7 @@ _FORMS = {
         begins: "starts_with({0}, {1})",
         ends: "ends_with({0}, {1})",
         has_word: "list_has_any(string_split({0}, ' '), CAST(CAST({1} AS JSON) AS VARCHAR[]))",
+        whole: "CAST(floor({0}) AS BIGINT)",
         bytewise: "{0}",
     },
 }
