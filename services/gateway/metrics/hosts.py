@@ -27,7 +27,7 @@ class HostState:
 
 @dataclass(frozen=True, slots=True)
 class HostFilter:
-    """``state`` is a state of the scheduler, ``all``, or ``notindb``; ``name`` a part of host names in any case. Empty texts restrict nothing."""
+    """``state`` is one of the scheduler, ``all``, or ``notindb``; ``name`` a part of host names in any case, empty for all."""
 
     cluster: Cluster
     subcluster: str = ""
@@ -56,9 +56,8 @@ class Hosts:
         async with transaction(self._engine) as connection:
             for first in range(0, len(names), NAMES_AT_ONCE):
                 part = names[first : first + NAMES_AT_ONCE]
-                statement = select(node.hostname, node.node_state, node.health_state).where(
-                    node.cluster == cluster, node.hostname.in_(part)
-                )
+                statement = select(node.hostname, node.node_state, node.health_state)
+                statement = statement.where(node.cluster == cluster, node.hostname.in_(part))
                 found.update((name, HostState(state, health)) for name, state, health in await connection.execute(statement))
         return found
 
