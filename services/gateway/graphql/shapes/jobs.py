@@ -9,7 +9,8 @@ from typing import Any
 import orjson
 
 from services.gateway.graphql.shape import Failure, Tables
-from services.gateway.queries.jobs import CONCURRENT_COLUMNS, StoredTag
+from services.gateway.queries.concurrent import CONCURRENT_COLUMNS
+from services.gateway.queries.jobs import StoredTag
 from shared.domain.values import JobState
 
 Json = dict[str, Any]
