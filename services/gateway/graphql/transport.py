@@ -21,7 +21,7 @@ from services.gateway.graphql.settings import GraphqlSettings
 from services.gateway.graphql.shape import Compiler
 from services.gateway.graphql.shapes import FAILING, TABLES
 from services.gateway.graphql.variables import lenient
-from services.gateway.http.answers import JSON, encode
+from services.gateway.http.answers import JSON, LARGE_BYTES, encode
 from services.gateway.identity import User
 from services.gateway.site import SITE, Site
 
@@ -58,7 +58,7 @@ class GraphqlEndpoint:
             raise refused(VALIDATION_FAILED, "only queries may be sent with GET")
         if operation.operation == OperationType.SUBSCRIPTION:
             raise refused(VALIDATION_FAILED, "subscriptions are not answered over plain HTTP")
-        request = GraphqlRequest(site, user, document, self.compiler, asyncio.Semaphore(self.settings.parallel_fields))
+        request = GraphqlRequest(self.settings, site, user, document, self.compiler, asyncio.Semaphore(self.settings.parallel_fields))
         executor = self._built(document.node, operation, request, asked)
         result = executor.execute_operation()
         if executor.is_awaitable(result):
@@ -110,7 +110,7 @@ def add_to(app: web.Application, settings: GraphqlSettings) -> GraphqlEndpoint:
             wrong = HTTPStatus.BAD_REQUEST if kind == GRAPHQL_JSON else HTTPStatus.UNPROCESSABLE_ENTITY
             return _failed(wrong if e.is_document_wrong else HTTPStatus.OK, [error_object(error) for error in e.errors], kind)
         errors = {"errors": [error_object(error) for error in result.errors]} if result.errors else {}
-        return web.Response(body=encode(errors | {"data": result.data}), content_type=kind)
+        return web.Response(body=encode(errors | {"data": result.data}), content_type=kind, zlib_executor_size=LARGE_BYTES)
 
     resource = app.router.add_resource(PATH)
     resource.add_route(hdrs.METH_POST, post)
