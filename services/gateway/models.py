@@ -145,6 +145,17 @@ class JobWithMetrics(Answer):
     data: list[MetricOfJob] = Field(alias="Data")
 
 
+class MetricsOfJob(Answer):
+    job_metrics: list[MetricOfJob]
+
+
+class JobMetricsAnswer(Answer):
+    """One of both is null. ``error`` comes with a status that says so too."""
+
+    data: MetricsOfJob | None
+    error: dict[str, str] | None
+
+
 class UsedNodes(Answer):
     """Host names by cluster, sorted."""
 

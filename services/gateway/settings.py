@@ -9,8 +9,12 @@ from typing import ClassVar
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 
+from services.gateway.auth.ldap.settings import LdapSettings
+from services.gateway.auth.oidc.settings import OidcSettings
 from services.gateway.auth.settings import AuthSettings
 from services.gateway.graphql.settings import GraphqlSettings
+from services.gateway.metrics.settings import SeriesSettings
+from shared.metricdata.settings import MetricsSettings
 from shared.settings import Address, ArchiveSettings, DatabaseSettings, NatsSettings, SettingsGroup, group_config, load
 
 ED25519_KEY_BYTES = 32
@@ -111,9 +115,22 @@ class Settings:
     gateway: GatewaySettings
     auth: AuthSettings = field(default_factory=AuthSettings)
     graphql: GraphqlSettings = field(default_factory=GraphqlSettings)
+    metrics: MetricsSettings = field(default_factory=lambda: MetricsSettings(kind="none"))
+    series: SeriesSettings = field(default_factory=SeriesSettings)
+    ldap: LdapSettings = field(default_factory=LdapSettings)
+    oidc: OidcSettings = field(default_factory=OidcSettings)
 
 
 def load_settings() -> Settings:
     return Settings(
-        load(NatsSettings), load(DatabaseSettings), load(ArchiveSettings), load(GatewaySettings), load(AuthSettings), load(GraphqlSettings)
+        nats=load(NatsSettings),
+        database=load(DatabaseSettings),
+        archive=load(ArchiveSettings),
+        gateway=load(GatewaySettings),
+        auth=load(AuthSettings),
+        graphql=load(GraphqlSettings),
+        metrics=load(MetricsSettings),
+        series=load(SeriesSettings),
+        ldap=load(LdapSettings),
+        oidc=load(OidcSettings),
     )

@@ -7,7 +7,6 @@ from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.gateway.addresses import AllowList
-from services.gateway.archive import ArchiveReader
 from services.gateway.auth.wiring import Auth
 from services.gateway.commands import Commands
 from services.gateway.errors import bad_request
@@ -15,6 +14,8 @@ from services.gateway.http.query import integer
 from services.gateway.identity import User
 from services.gateway.link import BrokerLink
 from services.gateway.live.wiring import Live
+from services.gateway.metrics.archived import ArchiveReader
+from services.gateway.metrics.wiring import MetricServices
 from services.gateway.queries.jobs import JobQueries
 from services.gateway.settings import GatewaySettings
 from services.gateway.users.store import UserStore
@@ -28,6 +29,7 @@ class Site:
     engine: AsyncEngine
     jobs: JobQueries
     archive: ArchiveReader
+    metrics: MetricServices
     link: BrokerLink
     commands: Commands
     users: UserStore

@@ -10,23 +10,24 @@ from shared.metricdata.numbers import round2, statistics_of
 
 SERIES_FOR_STATISTICS = 8
 VALUES_PER_STEP = 3  # with fewer a step says nothing about the spread
-_SUMMED_METRICS = ("flops_any", "mem_bw")
+SUMMED_METRICS = ("flops_any", "mem_bw")  # rates that add up over the parts of a node
 
 
 def postprocess(data: JobData) -> JobData:
     """Statistics series from 8 series on, node scope of flops_any and mem_bw, statistics with two decimals."""
     result: JobData = {}
     for name, scopes in data.items():
-        if name in _SUMMED_METRICS and "node" not in scopes and scopes:
+        if name in SUMMED_METRICS and "node" not in scopes and scopes:
             coarsest = max(scopes, key=lambda scope: SCOPE_RANK.get(scope, 0))
             scopes = {**scopes, "node": sum_per_host(scopes[coarsest])}
-        result[name] = {scope: _finish(metric) for scope, metric in scopes.items() if metric.series}
+        result[name] = {scope: finished(metric) for scope, metric in scopes.items() if metric.series}
     return {name: scopes for name, scopes in result.items() if scopes}
 
 
-def _finish(metric: MetricData) -> MetricData:
+def finished(metric: MetricData, *, with_band: bool = True) -> MetricData:
+    """Statistics with two decimals, and those over the series unless they are there already, or nobody wants them."""
     statistics = metric.statistics_series
-    if statistics is None and len(metric.series) >= SERIES_FOR_STATISTICS:
+    if with_band and statistics is None and len(metric.series) >= SERIES_FOR_STATISTICS:
         statistics = statistics_series([series.data for series in metric.series])
     return replace(metric, series=tuple(_rounded(series) for series in metric.series), statistics_series=statistics)
 

@@ -25,10 +25,15 @@ def request_of(row: Mapping[str, Any], cluster: Cluster, *, finest_scope_nodes: 
         subcluster=str(row["subcluster"]),
         start=int(row["start_time"]),
         duration=int(row["duration"]),
-        resources=_RESOURCES.validate_json(row["resources"]),
+        resources=resources_of(row["resources"]),
         num_acc=int(row["num_acc"] or 0),
         scopes=frozenset(scopes),
     )
+
+
+def resources_of(text: str) -> list[Resource]:
+    """The column ``resources`` of a job."""
+    return _RESOURCES.validate_json(text)
 
 
 def bytes_of(request: JobRequest, metrics: Sequence[Metric]) -> int:

@@ -13,13 +13,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from yarl import URL
 
 from services.gateway.app import run as run_gateway
+from services.gateway.auth.ldap.settings import LdapSettings
+from services.gateway.auth.oidc.settings import OidcSettings
 from services.gateway.auth.settings import AuthSettings
 from services.gateway.graphql.settings import GraphqlSettings
+from services.gateway.metrics.settings import SeriesSettings
 from services.gateway.settings import GatewaySettings
 from services.gateway.settings import Settings as AllGatewaySettings
 from services.jobstore.app import run as run_jobstore
 from services.jobstore.settings import JobstoreSettings
 from services.jobstore.settings import Settings as AllJobstoreSettings
+from shared.metricdata import MetricsSettings
 from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -118,10 +122,25 @@ async def gateway(
     key: str | None = None,
     auth: AuthSettings | None = None,
     graphql: GraphqlSettings | None = None,
+    metrics: MetricsSettings | None = None,
+    series: SeriesSettings | None = None,
+    ldap: LdapSettings | None = None,
+    oidc: OidcSettings | None = None,
     **settings: Any,
 ) -> AsyncIterator[Client]:
     group = GatewaySettings(http="127.0.0.1:0", jwt_public_key=key or public_key_text(), **settings)
-    everything = AllGatewaySettings(nats, database, archive, group, auth or AuthSettings(), graphql or GraphqlSettings())
+    everything = AllGatewaySettings(
+        nats,
+        database,
+        archive,
+        group,
+        auth=auth or AuthSettings(),
+        graphql=graphql or GraphqlSettings(),
+        metrics=metrics or MetricsSettings(kind="none"),
+        series=series or SeriesSettings(),
+        ldap=ldap or LdapSettings(),
+        oidc=oidc or OidcSettings(),
+    )
     async with (
         running(lambda stop, report: run_gateway(everything, stop, report, clock=clock)) as addresses,
         aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30), auto_decompress=True) as session,

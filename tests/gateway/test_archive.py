@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from services.gateway.series import select_data, statistics_series
 from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings
 from tests.gateway.recorded import IMPORTED, import_sample_jobs
 from tests.gateway.stack import Client, gateway, jobstore
@@ -69,39 +68,3 @@ async def test_a_job_that_is_not_archived_has_no_data(sqlite_api: Client) -> Non
     assert (await sqlite_api.get("/api/jobs/1?all-metrics=true"))[1]["Data"] == {}
     await sqlite_api.post("/api/jobs/stop_job/", {"jobId": 1, "stopTime": START_TIME + 60})
     assert (await sqlite_api.post("/api/jobs/1", ["cpu_load"]))[1]["Data"] == []
-
-
-def series(host: str, *data: float | None, element: str | None = None) -> dict[str, object]:
-    found: dict[str, object] = {"hostname": host, "statistics": {"min": 0.0, "avg": 1.23456, "max": 2.0}, "data": list(data)}
-    return found | ({"id": element} if element else {})
-
-
-def metric(*found: dict[str, object]) -> dict[str, object]:
-    return {"unit": {"base": "F/s"}, "timestep": 60, "series": list(found)}
-
-
-def test_of_several_scopes_the_wanted_one_is_kept_or_all() -> None:
-    document = {"a": {"node": metric(), "core": metric()}, "b": {"socket": metric(), "core": metric()}, "c": {"core": metric()}}
-    assert {name: set(scopes) for name, scopes in select_data(document, None, "node").items()} == {
-        "a": {"node"},
-        "b": {"socket", "core"},
-        "c": {"core"},
-    }
-
-
-def test_rates_of_parts_add_up_to_the_node() -> None:
-    parts = metric(series("n1", 1.0, None, 3.0, element="0"), series("n1", 2.0, None, element="1"), series("n2", 5.0))
-    node = select_data({"mem_bw": {"socket": parts}}, None, "node")["mem_bw"]["node"]
-    assert [(one["hostname"], one["data"]) for one in node["series"]] == [("n1", [3.0, None, 3.0]), ("n2", [5.0])]
-    assert node["series"][0]["statistics"] == {"min": 3.0, "avg": 3.0, "max": 3.0}
-
-
-def test_statistics_over_series_skip_what_is_missing_and_need_three_values() -> None:
-    import numpy as np
-
-    found = statistics_series([np.array(row) for row in ([1.0, 1.0, 9.0], [2.0, np.nan], [6.0, 3.0], [np.nan, 8.0])])
-    assert found == {"mean": None, "min": [1.0, 1.0, None], "median": [2.0, 3.0, None], "max": [6.0, 8.0, None]}
-
-
-def test_statistics_are_rounded() -> None:
-    assert select_data({"a": {"node": metric(series("n1"))}}, None, "node")["a"]["node"]["series"][0]["statistics"]["avg"] == 1.23

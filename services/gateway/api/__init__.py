@@ -9,7 +9,9 @@ from services.gateway.api import (
     lifecycle,
     machines,
     metadata,
+    metrics,
     nodes,
+    oidc,
     operation,
     signin,
     tags,
@@ -20,6 +22,7 @@ from services.gateway.live import sse
 
 GROUPS = [
     jobs.routes,
+    metrics.routes,
     lifecycle.routes,
     metadata.routes,
     tags.routes,
@@ -34,5 +37,6 @@ GROUPS = [
     frontend.routes,
     userapi.routes,
     signin.routes,
+    oidc.routes,
     sse.routes,
 ]

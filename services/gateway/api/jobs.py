@@ -1,6 +1,6 @@
 """Reading jobs."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated
 
 import structlog
@@ -8,10 +8,13 @@ from aiohttp import hdrs, web
 from pydantic import AfterValidator, Field
 
 from services.gateway.errors import bad_request, not_found
-from services.gateway.http.answers import JSON, answer, encode
+from services.gateway.http.answers import JSON, answer, answer_in_thread, encode
 from services.gateway.http.layers import compress
 from services.gateway.http.query import Integer, Positive, Query, StrictQuery, integer, read_query
 from services.gateway.http.routes import Routes
+from services.gateway.metrics.model import NamedMetric
+from services.gateway.metrics.rest import as_list, by_name_and_scope
+from services.gateway.metrics.selection import Wanted
 from services.gateway.models import JobList, JobWithAllMetrics, JobWithMetrics, UsedNodes
 from services.gateway.queries.jobs import JobRows, Page
 from services.gateway.queries.model import JobFilter, Range, TextMatch
@@ -132,17 +135,23 @@ async def job_by_id(call: Call) -> web.StreamResponse:
     """One job by its database id, on request with all metric data."""
     rows = await visible_job(call)
     wants_data = read_query(JobQuery, call.request).all_metrics == "true"
-    data = await call.site.archive.data(rows.jobs[0], None) if wants_data else None
-    return answer({"Meta": job_answer(call, rows, with_metadata=True), "Data": data})
+    data = by_name_and_scope(await _metrics(call, rows, None)) if wants_data else None
+    return await answer_in_thread({"Meta": job_answer(call, rows, with_metadata=True), "Data": data})
 
 
 @routes("POST", "/api/jobs/{id}", body=list[str] | None, answers={200: JobWithMetrics}, failures=(400, 404, 413, 503))
 async def job_with_metrics(call: Call) -> web.StreamResponse:
     """One job by its database id with chosen metrics; `null` means all of them."""
     rows = await visible_job(call)
-    data = await call.site.archive.data(rows.jobs[0], metric_names(await call.request.read()))
-    chosen = [{"metric": metric, "name": name, "scope": scope} for name, scopes in data.items() for scope, metric in scopes.items()]
-    return answer({"Meta": job_answer(call, rows, with_metadata=True), "Data": chosen})
+    metrics = await _metrics(call, rows, metric_names(await call.request.read()))
+    return await answer_in_thread({"Meta": job_answer(call, rows, with_metadata=True), "Data": as_list(metrics)})
+
+
+async def _metrics(call: Call, rows: JobRows, names: list[str] | None) -> Sequence[NamedMetric]:
+    """As they were measured; of a job on one node its cores, else the nodes."""
+    (job,) = rows.jobs
+    scope = "core" if job.num_nodes == 1 else "node"
+    return await call.site.metrics.jobs.of(job, Wanted(None if names is None else tuple(dict.fromkeys(names)), (scope,)))
 
 
 def metric_names(body: bytes) -> list[str] | None:

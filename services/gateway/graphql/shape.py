@@ -104,7 +104,7 @@ class Compiler:
         self._tables = tables
         self._failing = failing
 
-    def shape_of(self, info: GraphQLResolveInfo) -> Shape | None:
+    def shape_of(self, info: GraphQLResolveInfo[Any]) -> Shape | None:
         """The shape of the field that is being resolved; None for a field without a selection."""
         kind = get_named_type(info.return_type)
         if not isinstance(kind, GraphQLObjectType):

@@ -1,5 +1,6 @@
 """Answers as JSON text: one line feed at the end, ``<``, ``>`` and ``&`` escaped so that no browser takes them for markup."""
 
+import asyncio
 from http import HTTPStatus
 from typing import Any
 
@@ -7,6 +8,7 @@ import orjson
 from aiohttp import web
 
 JSON = "application/json"
+LARGE_BYTES = 16 * 1024  # longer answers are compressed in a thread
 _ESCAPES = ((b"<", b"\\u003c"), (b">", b"\\u003e"), (b"&", b"\\u0026"), ("\u2028".encode(), b"\\u2028"), ("\u2029".encode(), b"\\u2029"))
 
 
@@ -21,6 +23,12 @@ def encode(value: Any) -> bytes:
 
 def answer(value: Any, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
     return web.Response(body=encode(value) + b"\n", status=status, content_type=JSON)
+
+
+async def answer_in_thread(value: Any) -> web.Response:
+    """For answers of any size: neither writing nor compressing them holds up other requests."""
+    body = await asyncio.to_thread(encode, value) + b"\n"
+    return web.Response(body=body, content_type=JSON, zlib_executor_size=LARGE_BYTES)
 
 
 def message(text: str, status: HTTPStatus = HTTPStatus.OK) -> web.Response:

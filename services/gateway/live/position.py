@@ -12,11 +12,14 @@ from shared.database.tables import tables
 
 
 async def position(engine: AsyncEngine) -> Cursor:
-    """What is applied of both streams. Raises Unavailable."""
+    """What is applied of both streams. Its build is made of the log and of how often the tables were rebuilt from it.
+
+    Raises Unavailable.
+    """
     table = tables.position.c
     async with transaction(engine) as connection:
-        rows = (await connection.execute(select(table.stream, table.sequence, table.stream_created))).all()
-    found = {stream: (sequence, created) for stream, sequence, created in rows}
-    events, created = found.get(EVENTS, (0, ""))
-    build = hashlib.blake2b(created.encode(), digest_size=6).hexdigest()
-    return Cursor(build, events, found.get(NODES, (0, ""))[0])
+        rows = (await connection.execute(select(table.stream, table.sequence, table.stream_created, table.build))).all()
+    found = {row.stream: row for row in rows}
+    events, nodes = found.get(EVENTS), found.get(NODES)
+    build = hashlib.blake2b(repr(events and (events.stream_created, events.build)).encode(), digest_size=6).hexdigest()
+    return Cursor(build, events.sequence if events else 0, nodes.sequence if nodes else 0)

@@ -2,8 +2,8 @@
 
 from ariadne import ObjectType
 
-from services.gateway.graphql.resolvers import clusters, jobs, tags
+from services.gateway.graphql.resolvers import clusters, jobs, nodes, people, settings, statistics, tags
 from services.gateway.graphql.resolvers.roots import MUTATION, QUERY
 
-MODULES = (clusters, jobs, tags)  # imported for what they bind
+MODULES = (clusters, jobs, nodes, people, settings, statistics, tags)  # imported for what they bind
 BINDABLES: list[ObjectType] = [QUERY, MUTATION]

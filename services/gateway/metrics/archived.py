@@ -11,26 +11,25 @@ import structlog
 
 from services.gateway.errors import RequestError
 from services.gateway.queries.jobs import StoredJob
-from services.gateway.series import select_data
-from shared.archive import ArchiveError, JobPath, read_data_document, read_meta
-from shared.archive.reader import data_file
+from shared.archive import ArchiveError, JobPath, data_file, read_data_file, read_meta
 from shared.domain.values import ARCHIVED
+from shared.metricdata import JobData
 
 log = structlog.get_logger()
 
 Json = dict[str, Any]
 P = ParamSpec("P")
 T = TypeVar("T")
-READERS = 4
 JOBS_PER_THREAD = 64
+Version = tuple[int, int, int]
 
 
 class ArchiveReader:
     """Reads entries of jobs whose status says that they are archived."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, readers: int) -> None:
         self._root = root
-        self._readers = asyncio.Semaphore(READERS)
+        self._readers = asyncio.Semaphore(readers)
 
     async def statistics(self, jobs: Sequence[StoredJob]) -> dict[int, Json]:
         """Metric to statistics, by job id, of those jobs that are archived.
@@ -40,26 +39,31 @@ class ArchiveReader:
         archived = [job for job in jobs if job.monitoring_status == ARCHIVED]
         parts = [archived[first : first + JOBS_PER_THREAD] for first in range(0, len(archived), JOBS_PER_THREAD)]
         found: dict[int, Json] = {}
-        for part in await asyncio.gather(*(self._in_thread(self._statistics, part) for part in parts)):
+        for part in await asyncio.gather(*(self.in_thread(self._statistics, part) for part in parts)):
             found |= part
         return found
 
-    async def data(self, job: StoredJob, metrics: Sequence[str] | None) -> Json:
-        """Metric to scope to series, all metrics or those that exist of ``metrics``; empty for a job that is not archived.
+    async def version(self, job: StoredJob) -> Version:
+        """Differs whenever the data of the job were written anew. Raises RequestError as ``data``."""
+        return await self._answered(job, self._version, job)
+
+    async def data(self, job: StoredJob, metrics: Sequence[str] | None, then: Callable[[JobData], T]) -> T:
+        """What ``then`` makes of the job's data, in the same thread: of all metrics, or of those that exist of ``metrics``.
 
         Raises RequestError (500) when the entry cannot be read.
         """
-        if job.monitoring_status != ARCHIVED or metrics == []:
-            return {}
+        return await self._answered(job, lambda: then(self._data(job, metrics)))
+
+    async def in_thread(self, work: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+        async with self._readers:
+            return await asyncio.to_thread(work, *arguments, **options)
+
+    async def _answered(self, job: StoredJob, work: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
         try:
-            return await self._in_thread(self._data, job, metrics)
+            return await self.in_thread(work, *arguments, **options)
         except ArchiveError as e:
             log.warning("archive_unreadable", job=job.id, why=str(e))
             raise RequestError(HTTPStatus.INTERNAL_SERVER_ERROR, f"the metric data of job {job.id} cannot be read from the archive") from e
-
-    async def _in_thread(self, work: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
-        async with self._readers:
-            return await asyncio.to_thread(work, *arguments, **options)
 
     def _statistics(self, jobs: Sequence[StoredJob]) -> dict[int, Json]:
         found = {}
@@ -72,12 +76,20 @@ class ArchiveReader:
                 found[job.id] = statistics
         return found
 
-    def _data(self, job: StoredJob, metrics: Sequence[str] | None) -> Json:
-        document = read_data_document(data_file(_path(job).under(self._root)))
+    def _file(self, job: StoredJob) -> Path:
+        return data_file(_path(job).under(self._root))
+
+    def _version(self, job: StoredJob) -> Version:
+        file = self._file(job)
         try:
-            return select_data(document, metrics, "core" if job.num_nodes == 1 else "node")
-        except (TypeError, ValueError, KeyError, AttributeError) as e:
-            raise ArchiveError(f"not metric data: {e!r}") from e
+            found = file.stat()
+        except OSError as e:
+            raise ArchiveError(f"{file}: {e.strerror}") from e
+        return found.st_ino, found.st_mtime_ns, found.st_size
+
+    def _data(self, job: StoredJob, metrics: Sequence[str] | None) -> JobData:
+        data = read_data_file(self._file(job), metrics)
+        return data if metrics is None else {name: data[name] for name in dict.fromkeys(metrics) if name in data}
 
 
 def _path(job: StoredJob) -> JobPath:

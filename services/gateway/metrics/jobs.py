@@ -1,0 +1,109 @@
+"""The metric data of one job, from where they are: the metric store while it runs and until it is archived, then the archive."""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from http import HTTPStatus
+
+import structlog
+
+from services.gateway.errors import RequestError, bad_request
+from services.gateway.metrics.archived import ArchiveReader
+from services.gateway.metrics.cache import Cache
+from services.gateway.metrics.model import NamedMetric, named_metrics
+from services.gateway.metrics.selection import Wanted, chosen_scopes, completed
+from services.gateway.queries.jobs import StoredJob
+from shared.domain.clusters import Cluster
+from shared.domain.values import ARCHIVED, MONITORING_OPEN, JobState
+from shared.metricdata import JobData, JobRequest, MetricSource, SourceRefused
+from shared.metricdata.request import resources_of
+
+log = structlog.get_logger()
+
+RUNNING_LIFETIME_S = 120.0
+ARCHIVED_LIFETIME_S = 5 * 3600.0
+MIB = 1024 * 1024
+
+
+class JobMetrics:
+    """``source`` is None at a site without a metric store; ``clock`` gives Unix time."""
+
+    def __init__(
+        self,
+        archive: ArchiveReader,
+        source: MetricSource | None,
+        clusters: Callable[[], Mapping[str, Cluster]],
+        clock: Callable[[], float],
+        cache_mb: int,
+    ) -> None:
+        self.archive = archive
+        self.source = source
+        self._clusters = clusters
+        self._clock = clock
+        self._cache: Cache[Sequence[NamedMetric]] = Cache(cache_mb * MIB, lambda found: sum(one.size for one in found))
+
+    def comes_from_store(self, job: StoredJob) -> bool:
+        return self.source is not None and (is_running(job) or job.monitoring_status == MONITORING_OPEN)
+
+    async def of(self, job: StoredJob, wanted: Wanted) -> Sequence[NamedMetric]:
+        """Empty for a job without metric data: not monitored, not archived, or of a site without a store.
+
+        Raises RequestError when the archive cannot be read or the store refuses, Unavailable when the store is away.
+        """
+        if wanted.metrics == ():
+            return []
+        from_store = self.comes_from_store(job)
+        if from_store:
+            if wanted.scopes == ():
+                return []
+            version: Hashable = job.job_state, job.duration
+        elif job.monitoring_status == ARCHIVED:
+            version = await self.archive.version(job)
+        else:
+            return []
+        key = job.id, job.cluster, job.job_id, job.start_time, from_store, version, wanted
+        lifetime_s = RUNNING_LIFETIME_S if from_store else ARCHIVED_LIFETIME_S
+        return await self._cache.get(key, lifetime_s, lambda: self._load(job, wanted, from_store))
+
+    async def _load(self, job: StoredJob, wanted: Wanted, from_store: bool) -> Sequence[NamedMetric]:
+        if not from_store:
+            return await self.archive.data(job, wanted.metrics, lambda data: _prepared(chosen_scopes(data, wanted), wanted))
+        data = await self.stored(job, wanted)
+        return await self.archive.in_thread(_prepared, data, wanted)
+
+    async def stored(self, job: StoredJob, wanted: Wanted) -> JobData:
+        """What the metric store has, as it is. Errors about some of the data are logged, and the rest is given."""
+        assert self.source is not None
+        cluster = self._clusters().get(job.cluster)
+        if cluster is None:
+            raise RequestError(HTTPStatus.INTERNAL_SERVER_ERROR, f"the cluster {job.cluster} of job {job.id} is not configured any more")
+        request = JobRequest(
+            cluster=cluster,
+            subcluster=job.subcluster,
+            start=job.start_time,
+            duration=self.duration(job),
+            resources=resources_of(job.resources),
+            num_acc=job.num_acc or 0,
+            scopes=wanted.source_scopes,
+            metrics=None if wanted.metrics is None else frozenset(wanted.metrics),
+        )
+        try:
+            loaded = await self.source.load(request)
+        except SourceRefused as e:
+            raise bad_request(f"the metric data of job {job.id} cannot be asked for: {e}") from e
+        if loaded.problems:
+            log.warning("metric_data_incomplete", job=job.id, problems=len(loaded.problems), first=loaded.problems[0])
+        return loaded.data
+
+    def duration(self, job: StoredJob) -> int:
+        """Seconds; of a running job until now."""
+        return max(int(self._clock()) - job.start_time, 0) if is_running(job) else job.duration
+
+    async def close(self) -> None:
+        await self._cache.close()
+
+
+def is_running(job: StoredJob) -> bool:
+    return job.job_state == JobState.RUNNING
+
+
+def _prepared(data: JobData, wanted: Wanted) -> Sequence[NamedMetric]:
+    return named_metrics(completed(data, wanted), with_samples=wanted.with_samples, with_band=wanted.with_band)

@@ -1,0 +1,96 @@
+"""Metric data as they go out: samples are JSON text, written once and never walked again."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import orjson
+
+from shared.metricdata.model import FloatArray, JobData, MetricData, Statistics, Unit
+
+_BYTES_PER_OBJECT = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """A list of samples with two decimals, as JSON text; missing ones are null."""
+
+    text: bytes
+
+    @property
+    def fragment(self) -> orjson.Fragment:
+        return orjson.Fragment(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesText:
+    """``data`` is None when no samples were asked for."""
+
+    hostname: str
+    id: str | None
+    statistics: Statistics
+    data: Numbers | None
+
+
+@dataclass(frozen=True, slots=True)
+class BandText:
+    """Per timestep, over all series; ``mean`` only where an archive has it."""
+
+    mean: Numbers | None
+    median: Numbers | None
+    min: Numbers
+    max: Numbers
+
+
+@dataclass(frozen=True, slots=True)
+class MetricText:
+    unit: Unit
+    timestep: int
+    series: Sequence[SeriesText]
+    statistics_series: BandText | None
+
+
+@dataclass(frozen=True, slots=True)
+class NamedMetric:
+    """One metric in one scope."""
+
+    name: str
+    scope: str
+    metric: MetricText
+
+    @property
+    def size(self) -> int:
+        """Roughly, in bytes."""
+        band = self.metric.statistics_series
+        texts = [one.data for one in self.metric.series] + ([band.mean, band.median, band.min, band.max] if band else [])
+        return _BYTES_PER_OBJECT * (len(self.metric.series) + 1) + sum(len(one.text) for one in texts if one is not None)
+
+
+def numbers(values: FloatArray) -> Numbers:
+    return Numbers(orjson.dumps(np.round(np.ascontiguousarray(values), 2), option=orjson.OPT_SERIALIZE_NUMPY))
+
+
+def named_metrics(data: JobData, *, with_samples: bool = True, with_band: bool = True) -> list[NamedMetric]:
+    """In the order of the data."""
+    return [
+        NamedMetric(name, scope, metric_text(metric, with_samples=with_samples, with_band=with_band))
+        for name, scopes in data.items()
+        for scope, metric in scopes.items()
+    ]
+
+
+def metric_text(metric: MetricData, *, with_samples: bool = True, with_band: bool = True) -> MetricText:
+    band = metric.statistics_series if with_band else None
+    return MetricText(
+        metric.unit,
+        metric.timestep,
+        [SeriesText(one.hostname, one.id, one.statistics, numbers(one.data) if with_samples else None) for one in metric.series],
+        None
+        if band is None
+        else BandText(
+            mean=None if band.mean is None else numbers(band.mean),
+            median=None if band.median is None else numbers(band.median),
+            min=numbers(band.min),
+            max=numbers(band.max),
+        ),
+    )

@@ -1,0 +1,42 @@
+"""Settings of how metric data are answered."""
+
+from typing import ClassVar
+
+from pydantic import Field, field_validator
+
+from shared.metricdata.resampling import DEFAULT_MINIMUM_POINTS, Resolution
+from shared.settings import SettingsGroup, group_config
+
+
+class SeriesSettings(SettingsGroup):
+    """How the gateway answers queries for metric data."""
+
+    section: ClassVar[str] = "series"
+    model_config = group_config("series")
+
+    resolutions: list[int] = Field(
+        [],
+        description="Seconds between samples that browsers may ask for (JSON list). Without a wish long series come in the largest;"
+        " an empty list leaves them as they were measured.",
+    )
+    minimum_points: int = Field(DEFAULT_MINIMUM_POINTS, ge=3, le=1_000_000, description="Series with fewer samples are never reduced.")
+    trigger: int = Field(30, ge=1, le=100_000, description="Browsers ask for a finer resolution when so few samples are in view.")
+    cache_mb: int = Field(128, ge=1, le=65_536, description="Memory for answers that may be asked for again, MiB.")
+    readers: int = Field(2, ge=1, le=64, description="Threads that read the archive and prepare metric data.")
+    loads: int = Field(8, ge=1, le=256, description="Jobs whose data one query loads at the same time.")
+    analysis_timeout_s: float = Field(
+        30.0, gt=0, le=3600, description="Queries over many jobs answer with what they have after this, seconds."
+    )
+    analysis_jobs: int = Field(500, ge=1, le=100_000, description="Most jobs of a footprint or roofline query.")
+    comparison_jobs: int = Field(2000, ge=1, le=1_000_000, description="Most jobs of a query for the statistics of many jobs.")
+
+    @field_validator("resolutions")
+    @classmethod
+    def _resolutions_are_positive(cls, seconds: list[int]) -> list[int]:
+        if any(one < 1 for one in seconds):
+            raise ValueError("a resolution is a positive number of seconds")
+        return seconds
+
+    def resolution(self, seconds: int | None) -> Resolution:
+        """None: the coarsest of the resolutions; 0: as measured."""
+        return Resolution(max(self.resolutions, default=0) if seconds is None else max(seconds, 0), self.minimum_points)
