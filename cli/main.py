@@ -205,6 +205,14 @@ def user_password(name: UserName, password_stdin: PasswordStdin = False, data: D
     run_password(data, name, from_stdin=password_stdin)
 
 
+@user_app.command("sync-ldap")
+def user_sync_ldap(data: Data = None) -> None:
+    """Take over the users of the LDAP directory, once, as its settings say."""
+    from cli.commands.directory import run_sync_ldap
+
+    run_sync_ldap(data)
+
+
 @app.command()
 def keys() -> None:
     """Print a new Ed25519 key pair for signing and checking tokens."""
