@@ -53,7 +53,9 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report, *, clock:
         health.check("broker", lambda: link.client.jetstream(timeout=2).stream_info(settings.nats.stream(EVENTS)))
         live = make_live(settings.gateway, engine, health.registry)
         archive = ArchiveReader(settings.archive.path, settings.series.readers)
-        data = await stack.enter_async_context(metric_services(settings.metrics, settings.series, archive, lambda: link.clusters, clock))
+        data = await stack.enter_async_context(
+            metric_services(settings.metrics, settings.series, engine, archive, lambda: link.clusters, clock)
+        )
         site = make_site(settings.gateway, engine, link, users, auth, live, archive, data, clock)
         app = application(settings.gateway, settings.graphql, site, health)
         async with asyncio.TaskGroup() as tasks:

@@ -14,7 +14,7 @@ from graphql import ExecutionResult, GraphQLSchema, OperationDefinitionNode, Ope
 
 from services.gateway.auth.guards import Guard, admit
 from services.gateway.errors import RequestError
-from services.gateway.graphql.documents import Documents
+from services.gateway.graphql.documents import Document, Documents
 from services.gateway.graphql.executor import ShapedExecutor, WithoutIntrospection
 from services.gateway.graphql.failures import VALIDATION_FAILED, RequestFailure, error_object, refused
 from services.gateway.graphql.request import GraphqlRequest
@@ -23,7 +23,7 @@ from services.gateway.graphql.settings import GraphqlSettings
 from services.gateway.graphql.shape import Compiler
 from services.gateway.graphql.shapes import FAILING, TABLES
 from services.gateway.graphql.variables import lenient
-from services.gateway.http.answers import JSON, encode
+from services.gateway.http.answers import JSON, LARGE_BYTES, encode
 from services.gateway.identity import User
 from services.gateway.live import websocket
 from services.gateway.live.protocol import Operation
@@ -63,7 +63,7 @@ class GraphqlEndpoint:
             raise refused(VALIDATION_FAILED, "only queries may be sent with GET")
         if operation.operation == OperationType.SUBSCRIPTION:
             raise refused(VALIDATION_FAILED, "subscriptions are not answered over plain HTTP")
-        request = GraphqlRequest(self.settings, site, user, document, self.compiler, asyncio.Semaphore(self.settings.parallel_fields))
+        request = self._request(site, user, document)
         executor = self._built(document.node, operation, request, asked)
         result = executor.execute_operation()
         if executor.is_awaitable(result):
@@ -83,7 +83,7 @@ class GraphqlEndpoint:
                 raise Unavailable(f"the operation took longer than {site.settings.request_timeout_s:g} s") from e
             yield answer_object(result)
             return
-        request = GraphqlRequest(self.settings, site, user, document, self.compiler, asyncio.Semaphore(self.settings.parallel_fields))
+        request = self._request(site, user, document)
         stream = create_source_event_stream(self._built(document.node, operation, request, asked))
         begun = await stream if isawaitable(stream) else stream
         if isinstance(begun, ExecutionResult):
@@ -93,6 +93,9 @@ class GraphqlEndpoint:
         async with aclosing(begun):
             async for payload in begun:
                 yield payload
+
+    def _request(self, site: Site, user: User, document: Document) -> GraphqlRequest:
+        return GraphqlRequest(self.settings, site, user, document, self.compiler, asyncio.Semaphore(self.settings.parallel_fields))
 
     def _built(self, document: Any, operation: OperationDefinitionNode, request: GraphqlRequest, asked: Asked) -> ShapedExecutor:
         executor = self._executor.build(
@@ -144,7 +147,7 @@ def add_to(app: web.Application, settings: GraphqlSettings) -> GraphqlEndpoint:
         except RequestFailure as e:
             wrong = HTTPStatus.BAD_REQUEST if kind == GRAPHQL_JSON else HTTPStatus.UNPROCESSABLE_ENTITY
             return _failed(wrong if e.is_document_wrong else HTTPStatus.OK, [error_object(error) for error in e.errors], kind)
-        return web.Response(body=encode(answer_object(result)), content_type=kind)
+        return web.Response(body=encode(answer_object(result)), content_type=kind, zlib_executor_size=LARGE_BYTES)
 
     resource = app.router.add_resource(PATH)
     resource.add_route(hdrs.METH_POST, post)
