@@ -3,7 +3,7 @@
 from typing import Any
 
 from tests.gateway.rows import job_row, write
-from tests.gateway.stack import Client, gateway
+from tests.gateway.stack import gateway
 
 
 async def test_first(site: Any, sqlite_database: Any, archive_settings: Any) -> None:
