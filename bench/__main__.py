@@ -15,7 +15,7 @@ from rich.markup import escape
 from bench.context import SCALES, Bench, opened_bench
 from bench.machine import load, machine
 from bench.results import Result, RowReport, number, table
-from bench.rows import archiving, correctness, embedded, growth, latency, rate, rebuild
+from bench.rows import archiving, clients, correctness, embedded, growth, job_metrics, latency, queries, rate, rebuild
 
 OUTPUT = Path("var/bench")
 Row = Callable[[Bench], AsyncGenerator[Result, None]]
@@ -31,6 +31,11 @@ ROWS: dict[str, tuple[str, Row]] = {
     "rebuild": ("rebuild from the log beside a reader", rebuild.rebuild),
     "memory": ("memory of the embedded site", embedded.memory),
     "ready": ("start of the embedded site", embedded.ready),
+    "queries": ("queries of dashboards", queries.queries),
+    "queries-growth": ("queries with many jobs stored", queries.growth),
+    "job-metrics": ("time series of a finished job", job_metrics.job_metrics),
+    "clients": ("fifty clients at once", clients.clients),
+    "beside-writes": ("events and a dashboard at once", clients.beside_writes),
 }
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from bench.history.stores import Stores
 from bench.support.servers import ENGINES, Databases, Engine
 
 
@@ -31,6 +32,12 @@ class Scale:
     rebuilt: int
     in_memory: int
     at_start: int
+    small_history: int
+    history: int
+    running: int
+    requests: int
+    clients_s: float
+    archived_32: int
 
 
 SMALL = Scale(
@@ -48,6 +55,12 @@ SMALL = Scale(
     rebuilt=5_000,
     in_memory=20_000,
     at_start=5_000,
+    small_history=5_000,
+    history=20_000,
+    running=500,
+    requests=20,
+    clients_s=3.0,
+    archived_32=4,
 )
 FULL = Scale(
     name="full",
@@ -64,6 +77,12 @@ FULL = Scale(
     rebuilt=200_000,
     in_memory=1_000_000,
     at_start=100_000,
+    small_history=100_000,
+    history=1_000_000,
+    running=5_000,
+    requests=200,
+    clients_s=15.0,
+    archived_32=40,
 )
 SCALES = {scale.name: scale for scale in (SMALL, FULL)}
 
@@ -74,6 +93,7 @@ class Bench:
     def __init__(self, scale: Scale, root: Path, databases: Databases, console: Console) -> None:
         self.scale = scale
         self.databases = databases
+        self.stores = Stores(databases, root)
         self._root = root
         self._console = console
         self._numbers = itertools.count(1)

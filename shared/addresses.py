@@ -1,5 +1,7 @@
 """``HOST:PORT``, where a service listens."""
 
+import ipaddress
+
 
 def parse_address(address: str) -> tuple[str, int]:
     """``HOST:PORT``; port 0 is any free one. Raises ValueError."""
@@ -13,3 +15,11 @@ def checked_address(address: str) -> str:
     """The address as it is, for the settings. Raises ValueError."""
     parse_address(address)
     return address
+
+
+def is_loopback_host(host: str) -> bool:
+    """Of a host as a URL gives it: whether it is this machine for certain."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

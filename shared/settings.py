@@ -22,7 +22,22 @@ from shared.errors import UserError
 PREFIX = "JOBTIDE_"
 CONFIG_VARIABLE = "JOBTIDE_CONFIG"
 # Of all processes: they may read one file, and none of them has the settings groups of the others.
-SECTIONS = ("nats", "database", "archive", "log", "metrics", "ingest", "jobstore", "archiver", "gateway", "auth", "graphql", "series")
+SECTIONS = (
+    "nats",
+    "database",
+    "archive",
+    "log",
+    "metrics",
+    "ingest",
+    "jobstore",
+    "archiver",
+    "gateway",
+    "auth",
+    "graphql",
+    "series",
+    "ldap",
+    "oidc",
+)
 
 Address = Annotated[str, AfterValidator(checked_address)]
 

@@ -1,4 +1,4 @@
-"""Looking into the database from outside, with little work for it: no pool, no SQLAlchemy."""
+"""The database from outside, with little work for it: no pool, no SQLAlchemy."""
 
 import sqlite3
 from collections.abc import AsyncIterator
@@ -49,5 +49,23 @@ async def reading(settings: DatabaseSettings) -> AsyncIterator[Reader]:
     server = await asyncpg.connect(url.set(drivername="postgresql").render_as_string(hide_password=False), timeout=10)
     try:
         yield _Postgres(server)
+    finally:
+        await server.close(timeout=5)
+
+
+async def execute(settings: DatabaseSettings, statement: str) -> None:
+    """One statement, committed."""
+    url = make_url(settings.url.get_secret_value())
+    if url.get_backend_name() == "sqlite":
+        assert url.database is not None
+        connection = sqlite3.connect(url.database, timeout=30, isolation_level=None)
+        try:
+            connection.execute(statement)
+        finally:
+            connection.close()
+        return
+    server = await asyncpg.connect(url.set(drivername="postgresql").render_as_string(hide_password=False), timeout=10)
+    try:
+        await server.execute(statement, timeout=120)
     finally:
         await server.close(timeout=5)

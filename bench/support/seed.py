@@ -5,24 +5,20 @@ Both hold the same events at the same sequences. Between a job's start and its s
 
 import asyncio
 import socket
-import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
-import asyncpg
 import orjson
 from nats.aio.client import Client
-from sqlalchemy.engine import make_url
-from sqlalchemy.schema import CreateIndex, DropIndex
 
 from bench.load.lines import DURATION_S, FIRST_START, Kind, Load, job_script, start_payload
-from bench.support.cluster import CLUSTER
+from bench.support.cluster import CLUSTER, host
+from bench.support.fill import Rows, fill_database
 from shared.broker.envelope import MESSAGE_ID, Envelope
 from shared.broker.streams import EVENTS, identity, stream_configs
-from shared.database.migrate import migrate_blocking
 from shared.database.tables import tables
 from shared.domain.events import JobStarted, JobStopped
 from shared.domain.payloads import Resource
@@ -40,7 +36,7 @@ _TIME = datetime(2025, 10, 9, 8, 0, tzinfo=UTC)
 _COLUMNS = (
     "id job_id cluster subcluster submit_time start_time hpc_user project cluster_partition array_job_id duration walltime job_state "
     "meta_data resources num_nodes num_hwthreads num_acc smt shared monitoring_status energy energy_footprint footprint "
-    "requested_memory statistics stop_seq is_overdue"
+    "requested_memory statistics stop_seq is_overdue job_name hosts changed_seq"
 ).split()
 
 
@@ -64,58 +60,26 @@ def _rows(jobs: int, first: int, last: int) -> Iterator[tuple[Any, ...]]:
         yield (
             start, number, CLUSTER, "main", 0, payload["startTime"], payload["user"], payload["project"], "main", 0, DURATION_S, 86_400,
             "completed", meta_data, resources, 1, 64, 0, 0, "none", 0, 0.0, None, None, 0, None, stop, 0,
+            payload["metaData"]["jobName"], f" {host(number)} ", stop,
         )  # fmt: skip
 
 
 async def seed_database(settings: DatabaseSettings, jobs: int, stream_created: str) -> None:
     """Make the schema and fill it; ``stream_created`` is the identity of the log that the position counts in."""
-    await asyncio.to_thread(migrate_blocking, settings)
-    url = make_url(settings.url.get_secret_value())
-    position = ("EVENTS", 2 * jobs, stream_created, _TIME.timestamp())
-    if url.get_backend_name() == "sqlite":
-        assert url.database is not None
-        await asyncio.to_thread(_seed_sqlite, url.database, jobs, position)
-    else:
-        await _seed_postgres(url.set(drivername="postgresql").render_as_string(hide_password=False), jobs, position)
+    await fill_database(settings, _parts(jobs, stream_created))
 
 
-def _chunks(jobs: int) -> Iterator[Iterator[tuple[Any, ...]]]:
+def _parts(jobs: int, stream_created: str) -> Iterator[Rows]:
     for first in range(1, jobs + 1, _CHUNK):
-        yield _rows(jobs, first, min(first + _CHUNK, jobs + 1))
+        yield Rows(tables.job, _COLUMNS, list(_rows(jobs, first, min(first + _CHUNK, jobs + 1))))
+    yield position_rows(2 * jobs, stream_created)
 
 
-def _seed_sqlite(file: str, jobs: int, position: tuple[Any, ...]) -> None:
-    connection = sqlite3.connect(file, isolation_level=None)
-    connection.execute("PRAGMA synchronous=OFF")
-    connection.execute("BEGIN")
-    for index in tables.job.indexes:
-        connection.execute(str(DropIndex(index)))
-    insert = f"INSERT INTO job ({','.join(_COLUMNS)}) VALUES ({','.join('?' * len(_COLUMNS))})"
-    for chunk in _chunks(jobs):
-        connection.executemany(insert, chunk)
-    for index in tables.job.indexes:
-        connection.execute(str(CreateIndex(index).compile(dialect=_sqlite())))
-    connection.execute("INSERT INTO position (stream, sequence, stream_created, event_time) VALUES (?, ?, ?, ?)", position)
-    connection.execute("COMMIT")
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    connection.close()
-
-
-def _sqlite() -> Any:
-    from sqlalchemy.dialects import sqlite
-
-    return sqlite.dialect()
-
-
-async def _seed_postgres(url: str, jobs: int, position: tuple[Any, ...]) -> None:
-    connection = await asyncpg.connect(url, timeout=10)
-    try:
-        for chunk in _chunks(jobs):
-            await connection.copy_records_to_table("job", records=list(chunk), columns=_COLUMNS, timeout=600)
-        await connection.execute("INSERT INTO position (stream, sequence, stream_created, event_time) VALUES ($1, $2, $3, $4)", *position)
-        await connection.execute("VACUUM ANALYZE job", timeout=600)
-    finally:
-        await connection.close(timeout=10)
+def position_rows(sequence: int, stream_created: str) -> Rows:
+    """That the projection stands behind ``sequence``."""
+    return Rows(
+        tables.position, ("stream", "sequence", "stream_created", "event_time"), [("EVENTS", sequence, stream_created, _TIME.timestamp())]
+    )
 
 
 async def begin_log_after(client: Client, nats: NatsSettings, sequence: int) -> str:

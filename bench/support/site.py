@@ -113,26 +113,39 @@ class PreparedSite:
 async def prepared_site(
     databases: Databases, engine: Engine, folder: Path, *, stored: int = 0, logged: bool = False
 ) -> AsyncIterator[PreparedSite]:
-    """Everything but services. ``stored`` jobs are in the database; ``logged``: in the log too."""
+    """Everything but services, with a database of its own. ``stored`` jobs are in it; ``logged``: in the log too."""
+    folder.mkdir(parents=True, exist_ok=True)
+    own = await databases.empty(engine, folder)
+    try:
+        async with site_over(databases, engine, own, folder, [cluster_text()]) as (site, client):
+            await _fill(client, site.nats, own, stored, logged=logged)
+            yield site
+    finally:
+        await databases.drop(own)
+
+
+@asynccontextmanager
+async def site_over(
+    databases: Databases, engine: Engine, database: DatabaseSettings, folder: Path, clusters: Sequence[bytes]
+) -> AsyncIterator[tuple[PreparedSite, Client]]:
+    """A broker with streams and clusters, and a client of it, for a database that may be filled or not."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "nats").mkdir()
     server = NatsServer(folder / "nats")
-    own = await databases.empty(engine, folder)
     site = None
     try:
         await asyncio.to_thread(server.start)
         nats = NatsSettings(url=server.url)
         async with client_of(nats) as client:
             await provision(client, nats)
-            await add_cluster(client, nats, cluster_text())
-            await _fill(client, nats, own, stored, logged=logged)
-        site = PreparedSite(server, nats, own, engine, folder, databases.postgres_pid)
-        yield site
+            for text in clusters:
+                await add_cluster(client, nats, text)
+            site = PreparedSite(server, nats, database, engine, folder, databases.postgres_pid)
+            yield site, client
     finally:
         if site is not None:
             site.end()
         server.kill()
-        await databases.drop(own)
 
 
 async def _fill(client: Client, nats: NatsSettings, database: DatabaseSettings, jobs: int, *, logged: bool) -> None:

@@ -20,6 +20,7 @@ from services.gateway.http.layers import Layers
 from services.gateway.http.routes import add_routes
 from services.gateway.link import BrokerLink
 from services.gateway.live.wiring import Live, make_live
+from services.gateway.loop_lag import LoopLag
 from services.gateway.metrics.archived import ArchiveReader
 from services.gateway.metrics.wiring import MetricServices, metric_services
 from services.gateway.numbers import GatewayNumbers
@@ -46,19 +47,24 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report, *, clock:
         engine = await stack.enter_async_context(opened(settings.database, read_only=True))
         writing = await stack.enter_async_context(opened(settings.database, durable=True, connections=USER_CONNECTIONS))
         users = UserStore(engine, writing)
-        auth = make_auth(stack, settings.gateway, settings.auth, users, clock)
+        auth = make_auth(stack, settings.gateway, settings.auth, settings.ldap, settings.oidc, users, clock)
         link = BrokerLink(settings.nats, lambda up: is_connected.set(int(up)))
         health.check("database", schema_check(engine))
         health.check("broker", lambda: link.client.jetstream(timeout=2).stream_info(settings.nats.stream(EVENTS)))
         live = make_live(settings.gateway, engine, health.registry)
         archive = ArchiveReader(settings.archive.path, settings.series.readers)
-        data = await stack.enter_async_context(metric_services(settings.metrics, settings.series, archive, lambda: link.clusters, clock))
+        data = await stack.enter_async_context(
+            metric_services(settings.metrics, settings.series, engine, archive, lambda: link.clusters, clock)
+        )
         site = make_site(settings.gateway, engine, link, users, auth, live, archive, data, clock)
         app = application(settings.gateway, settings.graphql, site, health)
         async with asyncio.TaskGroup() as tasks:
             served = asyncio.Event()  # the broker is kept until the last request has its answer
             tasks.create_task(link.keep(served), name="broker")
+            if auth.directory_sync is not None:
+                tasks.create_task(auth.directory_sync.keep(served), name="directory-sync")
             tasks.create_task(live.run(stop), name="changes")
+            tasks.create_task(LoopLag(health.registry).watch(served), name="loop lag")
             try:
                 async with listening(app, settings.gateway.http, setting_name("gateway", "http")) as address:
                     report("gateway", http=address, health=address)

@@ -9,6 +9,8 @@ from typing import ClassVar
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 
+from services.gateway.auth.ldap.settings import LdapSettings
+from services.gateway.auth.oidc.settings import OidcSettings
 from services.gateway.auth.settings import AuthSettings
 from services.gateway.graphql.settings import GraphqlSettings
 from services.gateway.metrics.settings import SeriesSettings
@@ -115,6 +117,8 @@ class Settings:
     graphql: GraphqlSettings = field(default_factory=GraphqlSettings)
     metrics: MetricsSettings = field(default_factory=lambda: MetricsSettings(kind="none"))
     series: SeriesSettings = field(default_factory=SeriesSettings)
+    ldap: LdapSettings = field(default_factory=LdapSettings)
+    oidc: OidcSettings = field(default_factory=OidcSettings)
 
 
 def load_settings() -> Settings:
@@ -127,4 +131,6 @@ def load_settings() -> Settings:
         graphql=load(GraphqlSettings),
         metrics=load(MetricsSettings),
         series=load(SeriesSettings),
+        ldap=load(LdapSettings),
+        oidc=load(OidcSettings),
     )

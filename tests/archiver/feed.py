@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from shared.domain.clusters import Cluster
-from tests.archiver.metric_store import MetricStore, Samples
+from tests.support.metric_store import MetricStore, Samples
 from tests.support.clusters import sample_clusters
 
 T0 = 1_760_000_400

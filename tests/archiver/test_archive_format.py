@@ -18,7 +18,7 @@ from shared.metricdata import JobData, MetricData, Series, Statistics, Unit, req
 from shared.metricdata.cc_metric_store import CcMetricStore
 from shared.metricdata.postprocess import postprocess
 from tests.archiver.feed import recorded_store
-from tests.archiver.metric_store import serving
+from tests.support.metric_store import serving
 from tests.archiver.recordings import exchanges
 from tests.archiver.schemas import problems
 from tests.archiver.site import job_row

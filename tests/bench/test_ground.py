@@ -5,14 +5,23 @@ from pathlib import Path
 
 import pytest
 
+from bench.history.clusters import CLUSTERS, METRICS, ClusterPlan
+from bench.history.events import history_events
+from bench.history.jobs import CHUNK, History
+from bench.history.seed import seed_history
 from bench.load.lines import START_BYTES, Load
 from bench.results import Result, RowReport, Target, number
 from bench.support.cluster import cluster_text
 from bench.support.percentiles import percentile
 from bench.support.seed import seed_database, seed_log
+from services.jobstore.events import EventsApplier
 from services.jobstore.rebuild import rebuild
+from services.jobstore.rules import Limits
 from services.jobstore.settings import JobstoreSettings, Settings
-from shared.database.engine import opened
+from shared.broker.envelope import Recorded
+from shared.database.engine import opened, transaction
+from shared.database.migrate import migrate_blocking
+from shared.database.tables import tables
 from shared.domain.clusters import read_cluster
 from shared.lineprotocol import parse_lines
 from shared.settings import DatabaseSettings, NatsSettings
@@ -55,6 +64,37 @@ async def test_a_seeded_database_is_what_the_seeded_log_makes(nats_settings: Nat
     rebuilt = await dump(database, without=("position",))
     assert [(a, b) for a, b in zip(rebuilt["job"], seeded["job"], strict=True) if a != b][:1] == []
     assert rebuilt == seeded
+
+
+async def test_a_seeded_history_is_what_the_projection_makes_of_its_events(database: DatabaseSettings, tmp_path: Path) -> None:
+    history = History(finished=600, running=50, end=1_790_000_000)
+    await seed_history(database, history, "a stream")
+    projected = DatabaseSettings.model_validate({"url": f"sqlite:///{tmp_path}/projected.db"})
+    await asyncio.to_thread(migrate_blocking, projected)
+    records = [Recorded(sequence, event, 0.0) for sequence, event in enumerate(history_events(history), 1)]
+    async with opened(projected) as engine, transaction(engine) as connection:
+        await EventsApplier(tables, Limits()).apply(connection, records)
+    seeded = await dump(database, without=("position",))
+    made = await dump(projected, without=("position",))
+    assert len(seeded["job"]) == 650
+    assert seeded["jobtag"]
+    assert [(a, b) for a, b in zip(made["job"], seeded["job"], strict=True) if a != b][:1] == []
+    assert made == seeded
+
+
+def test_any_part_of_a_history_can_be_made_alone() -> None:
+    history = History(finished=CHUNK + 10, running=10, end=1_790_000_000)
+    chunks = list(history.chunks())
+    assert [row[0] for chunk in chunks[1:] for row in chunk.rows()] == list(range(history.last_sequence - 19, history.last_sequence + 1))
+    again = list(history.chunks())[1]
+    assert list(again.rows()) == list(chunks[1].rows())
+    assert again.jobtags == chunks[1].jobtags
+
+
+@pytest.mark.parametrize("plan", CLUSTERS, ids=lambda plan: plan.name)
+def test_the_clusters_of_the_history_can_be_read(plan: ClusterPlan) -> None:
+    cluster = read_cluster(plan.text())
+    assert {metric.name for metric in cluster.metrics_on(plan.parts[0].name)} == set(METRICS)
 
 
 @pytest.mark.parametrize(("value", "text"), [(8123.4, "8,123"), (0, "0"), (1.234, "1.23"), (12.0, "12"), (0.0456, "0.0456")])

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings
 from tests.archiver.feed import T0, recorded_store
-from tests.archiver.metric_store import MetricStore, serving
+from tests.support.metric_store import MetricStore, serving
 from tests.faults.conftest import MakeStack
 from tests.support.adapter import publish_accepted
 from tests.support.builders import start_line, stop_line

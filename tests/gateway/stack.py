@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from yarl import URL
 
 from services.gateway.app import run as run_gateway
+from services.gateway.auth.ldap.settings import LdapSettings
+from services.gateway.auth.oidc.settings import OidcSettings
 from services.gateway.auth.settings import AuthSettings
 from services.gateway.graphql.settings import GraphqlSettings
 from services.gateway.metrics.settings import SeriesSettings
@@ -80,6 +82,14 @@ class Client:
         await response.read()
         return response
 
+    async def status(self, method: str, path: str, headers: dict[str, str]) -> int:
+        """From the head of the answer: some never end."""
+        url = URL(f"http://{self.address}{path}", encoded=True)
+        async with self._session.request(method, url, headers=headers, allow_redirects=False) as response:
+            if response.content_type == "text/event-stream":
+                response.close()
+            return response.status
+
     async def get(self, path: str, **options: Any) -> tuple[int, Any]:
         return await self.call("GET", path, **options)
 
@@ -122,6 +132,8 @@ async def gateway(
     graphql: GraphqlSettings | None = None,
     metrics: MetricsSettings | None = None,
     series: SeriesSettings | None = None,
+    ldap: LdapSettings | None = None,
+    oidc: OidcSettings | None = None,
     **settings: Any,
 ) -> AsyncIterator[Client]:
     group = GatewaySettings(http="127.0.0.1:0", jwt_public_key=key or public_key_text(), **settings)
@@ -134,6 +146,8 @@ async def gateway(
         graphql=graphql or GraphqlSettings(),
         metrics=metrics or MetricsSettings(kind="none"),
         series=series or SeriesSettings(),
+        ldap=ldap or LdapSettings(),
+        oidc=oidc or OidcSettings(),
     )
     async with (
         running(lambda stop, report: run_gateway(everything, stop, report, clock=clock)) as addresses,

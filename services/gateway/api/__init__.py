@@ -11,6 +11,7 @@ from services.gateway.api import (
     metadata,
     metrics,
     nodes,
+    oidc,
     operation,
     signin,
     tags,
@@ -36,5 +37,6 @@ GROUPS = [
     frontend.routes,
     userapi.routes,
     signin.routes,
+    oidc.routes,
     sse.routes,
 ]

@@ -22,6 +22,7 @@ from services.gateway.http.routes import Routes
 from services.gateway.identity import User
 from services.gateway.models import SignedIn
 from services.gateway.site import Call
+from shared.errors import Unavailable
 
 log = structlog.get_logger()
 routes = Routes("sign-in", guard=Guard.NONE)
@@ -46,7 +47,7 @@ class RedirectQuery(Query):
 @routes("GET", "/login", query=RedirectQuery, answers={200: str}, failures=(400,))
 async def login_page(call: Call) -> web.StreamResponse:
     """The page for signing in."""
-    return sign_in_page(redirect=local_target(read_query(RedirectQuery, call.request).redirect))
+    return sign_in_page(redirect=local_target(read_query(RedirectQuery, call.request).redirect), has_provider=has_provider(call))
 
 
 @routes("POST", "/login", form=TokenForm, answers={200: SignedIn, 302: None}, failures=(400, 401, 413, 422, 429, 503))
@@ -80,7 +81,7 @@ async def _login(call: Call) -> web.StreamResponse:
 
 def signed_in_answer(call: Call, user: User, cookie: str, redirect: str) -> web.Response:
     """The session's cookie, with JSON or a redirect to a path of this server."""
-    if _wants_json(call.request):
+    if wants_json(call.request):
         response = answer({"user": {"username": user.name, "name": user.real_name, "roles": sorted(user.roles)}})
     else:
         response = web.Response(status=HTTPStatus.FOUND, headers={hdrs.LOCATION: local_target(redirect)})
@@ -112,16 +113,20 @@ async def _signed_in(call: Call, form: TokenForm) -> User:
         cookies=request.cookies,
         account=await call.site.users.find(form.username) if form.username else None,
     )
-    user = await auth.login.login(attempt)
+    try:
+        user = await auth.login.login(attempt)
+    except Unavailable:
+        auth.attempts.give_back(bucket)  # nobody was asked for the password
+        raise
     auth.attempts.give_back(bucket)
     return user
 
 
 def _refusal(call: Call, status: HTTPStatus, text: str, form: LoginForm) -> web.Response:
     log.info("sign_in_refused", user=form.username[:100], why=text)
-    if _wants_json(call.request):
+    if wants_json(call.request):
         return failure(status, text)
-    return sign_in_page(text, local_target(form.redirect), status)
+    return sign_in_page(text, local_target(form.redirect), status, has_provider=has_provider(call))
 
 
 @routes("POST", "/logout", answers={200: str}, failures=(503,))
@@ -131,10 +136,16 @@ async def logout(call: Call) -> web.StreamResponse:
     session = await call.site.auth.sessions.read(cookie) if cookie else None
     if session is not None:
         await call.site.auth.sessions.end(session)
-    response = answer({"msg": "signed out"}) if _wants_json(call.request) else sign_in_page("You are signed out.")
+    response = (
+        answer({"msg": "signed out"}) if wants_json(call.request) else sign_in_page("You are signed out.", has_provider=has_provider(call))
+    )
     call.site.auth.cookie.take_away(call.request, response)
     return response
 
 
-def _wants_json(request: web.BaseRequest) -> bool:
+def has_provider(call: Call) -> bool:
+    return call.site.auth.oidc is not None
+
+
+def wants_json(request: web.BaseRequest) -> bool:
     return JSON in request.headers.get(hdrs.ACCEPT, "")

@@ -18,12 +18,12 @@ class SessionCookie:
         self._on_loopback = on_loopback
 
     def put(self, request: web.BaseRequest, response: web.StreamResponse, value: str, max_age_s: int) -> None:
-        response.set_cookie(COOKIE, value, max_age=max_age_s, path="/", httponly=True, samesite="Lax", secure=self._is_secure(request))
+        response.set_cookie(COOKIE, value, max_age=max_age_s, path="/", httponly=True, samesite="Lax", secure=self.is_secure(request))
 
     def take_away(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
-        response.del_cookie(COOKIE, path="/", httponly=True, samesite="Lax", secure=self._is_secure(request))
+        response.del_cookie(COOKIE, path="/", httponly=True, samesite="Lax", secure=self.is_secure(request))
 
-    def _is_secure(self, request: web.BaseRequest) -> bool:
+    def is_secure(self, request: web.BaseRequest) -> bool:
         if self._secure != "auto":
             return self._secure == "always"
         return not self._on_loopback or request.secure or request.headers.get(hdrs.X_FORWARDED_PROTO) == "https"

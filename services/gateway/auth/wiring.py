@@ -1,13 +1,20 @@
 """The parts of signing in, put together."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from services.gateway.auth.attempts import Attempts
 from services.gateway.auth.cookie import SessionCookie, is_loopback, session_key
+from services.gateway.auth.crosslogin import Claimed, CookieTokenLogin, SharedSecretLogin
+from services.gateway.auth.ldap.directory import Directory
+from services.gateway.auth.ldap.login import LdapLogin
+from services.gateway.auth.ldap.settings import LdapSettings
+from services.gateway.auth.ldap.sync import DirectorySync
 from services.gateway.auth.local import LocalLogin
 from services.gateway.auth.login import LoginChain, LoginMethod
+from services.gateway.auth.oidc.settings import OidcSettings
+from services.gateway.auth.oidc.signin import OidcSignIn
 from services.gateway.auth.passwords import Passwords
 from services.gateway.auth.sessions import Sessions
 from services.gateway.auth.settings import AuthSettings
@@ -18,7 +25,7 @@ from services.gateway.users.store import UserStore
 
 @dataclass(frozen=True, slots=True)
 class Auth:
-    """What guards and the sign-in routes work with."""
+    """What guards and the sign-in routes work with; None for what is not set."""
 
     settings: AuthSettings
     tokens: Tokens
@@ -27,17 +34,37 @@ class Auth:
     passwords: Passwords
     login: LoginChain
     attempts: Attempts
+    oidc: OidcSignIn | None
+    directory_sync: DirectorySync | None
+
+
+def _token_methods(settings: AuthSettings, tokens: Tokens, users: UserStore, clock: Callable[[], float]) -> Iterator[LoginMethod]:
+    """Those that are configured."""
+    claimed = Claimed(settings, users)
+    if secret := settings.secret("cross_login_hs512_key"):
+        yield SharedSecretLogin(secret, claimed, clock)
+    if settings.jwt_cookie_name:
+        yield CookieTokenLogin(settings, tokens, claimed, clock)
 
 
 def make_auth(
-    stack: AsyncExitStack, gateway: GatewaySettings, settings: AuthSettings, users: UserStore, clock: Callable[[], float]
+    stack: AsyncExitStack,
+    gateway: GatewaySettings,
+    settings: AuthSettings,
+    ldap: LdapSettings,
+    oidc: OidcSettings,
+    users: UserStore,
+    clock: Callable[[], float],
 ) -> Auth:
     """Raises UserError for settings that are not safe where the gateway listens."""
     key = session_key(settings.secret("session_key"), settings.session_cookie_secure, gateway.http)
     tokens = Tokens(gateway.jwt_public_key, gateway.jwt_private_key.get_secret_value(), settings, users, clock)
     passwords = Passwords()
     stack.callback(passwords.close)
-    methods: Sequence[LoginMethod] = [LocalLogin(passwords)]  # in the order of LoginChain
+    directory = _directory(stack, ldap)
+    by_directory = [LdapLogin(directory, users)] if directory else []
+    # In the order of LoginChain.
+    methods: list[LoginMethod] = [*by_directory, *_token_methods(settings, tokens, users, clock), LocalLogin(passwords)]
     return Auth(
         settings=settings,
         tokens=tokens,
@@ -46,4 +73,22 @@ def make_auth(
         passwords=passwords,
         login=LoginChain(methods),
         attempts=Attempts(settings.login_attempts, settings.login_pause_s, clock),
+        oidc=_provider(stack, oidc, key, users, clock),
+        directory_sync=DirectorySync(directory, users) if directory and ldap.sync_interval_s else None,
     )
+
+
+def _directory(stack: AsyncExitStack, settings: LdapSettings) -> Directory | None:
+    if not settings.is_on:
+        return None
+    directory = Directory(settings)
+    stack.callback(directory.close)
+    return directory
+
+
+def _provider(stack: AsyncExitStack, settings: OidcSettings, key: bytes, users: UserStore, clock: Callable[[], float]) -> OidcSignIn | None:
+    if not settings.is_on:
+        return None
+    provider = OidcSignIn(settings, key, users, clock)
+    stack.push_async_callback(provider.close)
+    return provider

@@ -2,6 +2,7 @@
 
 from html import escape
 from http import HTTPStatus
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -22,13 +23,15 @@ _PAGE = """<!DOCTYPE html>
       <p><label>Password <input name="password" type="password" autocomplete="current-password" required></label></p>
       <p><button>Sign in</button></p>
     </form>
+    {provider}
   </main>
 </body>
 </html>
 """
 
 
-def sign_in_page(notice: str = "", redirect: str = "/", status: HTTPStatus = HTTPStatus.OK) -> web.Response:
-    """``redirect`` must be checked already."""
+def sign_in_page(notice: str = "", redirect: str = "/", status: HTTPStatus = HTTPStatus.OK, *, has_provider: bool = False) -> web.Response:
+    """``redirect`` must be checked already. With a provider there is a way to it too."""
     said = f'<p role="alert">{escape(notice)}</p>' if notice else ""
-    return web.Response(text=_PAGE.format(notice=said, redirect=escape(redirect)), content_type="text/html", status=status)
+    way = f'<p><a href="/oidc-login?redirect={quote(redirect, safe="/")}">Sign in with the site\'s provider</a></p>' if has_provider else ""
+    return web.Response(text=_PAGE.format(notice=said, redirect=escape(redirect), provider=way), content_type="text/html", status=status)

@@ -56,7 +56,9 @@ class JobStatistics:
         return named(found, metrics)
 
     async def of_parts(self, job: StoredJob, metrics: Sequence[str] | None, scopes: Sequence[str] | None) -> Sequence[NamedMetric]:
-        """The statistics of each series, without samples. Of an archived job None means all; of a running one: nothing, and the node."""
+        """The statistics of each series, without samples. None means all of an archived job, and nothing of a running one."""
+        if self._jobs.comes_from_store(job) and not (metrics and scopes):
+            return []
         wanted = Wanted(
             None if metrics is None else tuple(dict.fromkeys(metrics)),
             None if scopes is None else tuple(dict.fromkeys(scopes)),

@@ -1,0 +1,120 @@
+"""Requests to the provider: JSON objects of bounded size, no redirects, its failures as ours."""
+
+import asyncio
+import ssl
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+import structlog
+
+from services.gateway.errors import RequestError
+from shared.errors import Unavailable
+
+log = structlog.get_logger()
+
+MOST_BYTES = 1024 * 1024
+CONNECTIONS = 16
+_TRIES = 3  # of what may be asked again
+_PAUSE_S = 0.1
+
+Object = dict[str, Any]
+
+
+class ProviderRefused(Exception):
+    """It answered with an error of its own; ``code`` is that of OAuth, or empty."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def bad_provider(why: str) -> RequestError:
+    """502. ``why`` is for the log only."""
+    log.warning("oidc_provider_answer_refused", why=why)
+    return RequestError(HTTPStatus.BAD_GATEWAY, "the sign-in provider gave an answer that cannot be trusted")
+
+
+class ProviderHttp:
+    """To be closed. Raises Unavailable (503), RequestError (502), ProviderRefused."""
+
+    def __init__(self, timeout_s: float, ca_file: Path | None) -> None:
+        tls = ssl.create_default_context(cafile=str(ca_file)) if ca_file else True  # True: checked by the system's authorities
+        self._session = aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=timeout_s),
+            connector=aiohttp.TCPConnector(limit=CONNECTIONS, ssl=tls),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"Accept": "application/json", "Accept-Encoding": "identity"},
+        )
+
+    async def close(self) -> None:
+        await self._session.close()
+
+    async def get(self, url: str, *, token: str = "") -> Object:
+        """Asked again when the provider cannot be reached. A token is sent once."""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        for turn in range(_TRIES):
+            try:
+                return await self._ask("GET", url, headers=headers)
+            except Unavailable:
+                if token or turn == _TRIES - 1:
+                    raise
+                await asyncio.sleep(_PAUSE_S * 2**turn)
+        raise AssertionError("the last turn returns or raises")
+
+    async def post(self, url: str, form: dict[str, str], headers: dict[str, str]) -> Object:
+        return await self._ask("POST", url, data=form, headers=headers)
+
+    async def _ask(self, method: str, url: str, **options: Any) -> Object:
+        try:
+            async with self._session.request(method, url, allow_redirects=False, **options) as response:
+                status, kind, body = response.status, response.content_type, await _read(response)
+        except (aiohttp.ClientError, OSError, ValueError) as e:
+            log.warning("oidc_provider_away", why=f"{type(e).__name__}: {e}"[:300])
+            raise Unavailable("the sign-in provider cannot be reached") from e
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS:
+            log.warning("oidc_provider_failed", status=status, method=method)
+            raise Unavailable("the sign-in provider does not work at the moment")
+        if body is None:
+            raise bad_provider(f"more than {MOST_BYTES} bytes")
+        if status >= HTTPStatus.BAD_REQUEST:
+            raise ProviderRefused(_error_code(body))
+        if status != HTTPStatus.OK:
+            raise bad_provider(f"status {status}")
+        answer = _json(body)
+        if not isinstance(answer, dict):
+            raise bad_provider(f"no JSON object, but {kind}")
+        return answer
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes | None:
+    """None when it is too long."""
+    parts, size = [], 0
+    async for part in response.content.iter_any():
+        size += len(part)
+        if size > MOST_BYTES:
+            response.close()
+            return None
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _error_code(body: bytes) -> str:
+    answer = _json(body)
+    code = answer.get("error") if isinstance(answer, dict) else None
+    return safe_code(code)
+
+
+def safe_code(code: object) -> str:
+    """An error code of OAuth fit to be shown; empty for anything else."""
+    is_code = isinstance(code, str) and len(code) <= 40 and code.isascii() and code.replace("_", "").isalpha()
+    return str(code) if is_code else ""
