@@ -39,12 +39,8 @@ def archived(light: Light, value: float) -> None:
     import numpy as np
 
     load = MetricData(Unit(), 60, tuple(Series(host, None, Statistics(value, value, value), np.array([value])) for host in HOSTS))
-    meta = {
-        "cluster": "fritz",
-        "jobId": 1001,
-        "startTime": START_TIME,
-        "statistics": {"cpu_load": {"avg": value, "min": value, "max": value}},
-    }
+    statistics = {"cpu_load": {"avg": value, "min": value, "max": value}}
+    meta = {"cluster": "fritz", "jobId": 1001, "startTime": START_TIME, "statistics": statistics}
     entry = Entry(JobPath("fritz", 1001, START_TIME), render_meta(meta), render_data({"cpu_load": {"node": load}}), False)
     light.archive.path.mkdir(exist_ok=True)
     assert write_entries(light.archive.path, [entry]) == [None]
@@ -181,9 +177,8 @@ async def test_the_data_of_many_nodes_hold_up_nobody(
 ) -> None:
     """The sample job on 32 nodes, all its metrics at once: 13 MB of text."""
     job = IMPORTED[0]
-    row = job_row(
-        1, cluster=job.cluster, subcluster="haswell", job_id=job.job_id, start_time=job.start_time, num_nodes=32, monitoring_status=3
-    )
+    place = {"cluster": job.cluster, "subcluster": "haswell", "job_id": job.job_id, "start_time": job.start_time}
+    row = job_row(1, num_nodes=32, monitoring_status=3, **place)
     assert len(read_data(ARCHIVE, job)["cpu_load"]["node"].series) == 32
     async with light_site(site, sqlite_database, ArchiveSettings(path=ARCHIVE), [row]) as light:
         asked = asyncio.ensure_future(light.client.raw("GET", "/api/jobs/metrics/1", auth=ACTORS["api"]))
