@@ -10,6 +10,7 @@ from ariadne import ObjectType
 from graphql import GraphQLResolveInfo
 
 from services.gateway.graphql.documents import Document
+from services.gateway.graphql.settings import GraphqlSettings
 from services.gateway.graphql.shape import Compiler, Shape, Shaped, shaped
 from services.gateway.identity import User
 from services.gateway.site import Site
@@ -22,6 +23,7 @@ Json = dict[str, Any]
 class GraphqlRequest:
     """``turns`` bounds how many root fields are computed at once."""
 
+    settings: GraphqlSettings
     site: Site
     user: User
     document: Document

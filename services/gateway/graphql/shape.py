@@ -4,7 +4,7 @@ The executor walks a list field by field and value by value, which for a page of
 knows the selection's aliases, fragments and conditions beforehand, and only asks each object for what was selected.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,7 +40,11 @@ class Shape:
     names: frozenset[str]
     write: Callable[[Any], Json]
     entries: Mapping[str, _Entry] = field(repr=False)
-    may_fail: bool = False
+    failing: Sequence[str] = ()  # keys at or below which there may be a Failure
+
+    @property
+    def may_fail(self) -> bool:
+        return bool(self.failing)
 
     def selects(self, path: str) -> bool:
         """Whether a field is selected; ``items.tags`` is the field ``tags`` below any selection of ``items``."""
@@ -66,12 +70,12 @@ class Shape:
             return
         if not isinstance(value, dict):
             return
-        for key, entry in self.entries.items():
-            found = value[key]
+        for key in self.failing:
+            entry, found = self.entries[key], value[key]
             if isinstance(found, Failure):
                 value[key] = None
                 yield GraphQLError(found.text, entry.node, path=[*path, key], extensions={"code": found.code})
-            elif entry.below is not None:
+            elif entry.below is not None and entry.below.may_fail:
                 yield from entry.below.take_failures(found, [*path, key])
 
 
@@ -143,9 +147,12 @@ class _Selections:
             entries[key] = _Entry(node, below)
             writers.append((key, getter))
         names = frozenset(entry.node.name.value for entry in entries.values())
-        may_fail = any(f"{kind.name}.{name}" in self.failing for name in names)
-        may_fail = may_fail or any(entry.below is not None and entry.below.may_fail for entry in entries.values())
-        return Shape(names, _writer(writers), entries, may_fail)
+        failing = tuple(
+            key
+            for key, entry in entries.items()
+            if f"{kind.name}.{entry.node.name.value}" in self.failing or (entry.below is not None and entry.below.may_fail)
+        )
+        return Shape(names, _writer(writers), entries, failing)
 
 
 def _constant(value: Any) -> Getter:

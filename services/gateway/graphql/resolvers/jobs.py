@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from services.gateway.errors import RequestError, not_found
+from services.gateway.errors import RequestError, bad_request, not_found
 from services.gateway.graphql.arguments import job_filters, numeric_id, order_of, slice_of
 from services.gateway.graphql.request import Ask, GraphqlRequest, answers
 from services.gateway.graphql.resolvers.people import owners
@@ -22,7 +22,10 @@ async def jobs(ask: Ask) -> JobPage:
     has_next_page = None
     if ask.selects("items") or ask.selects("hasNextPage"):
         most = piece.most
-        keys = await queries.select(user, where, order, piece if most is None else Slice(most + 1, piece.first))
+        bound = ask.request.settings.max_items
+        keys = await queries.select(user, where, order, Slice(min(bound if most is None else most, bound) + 1, piece.first))
+        if len(keys) > bound:
+            raise bad_request(f"page: more than {bound} jobs match, ask for pages")
         has_next_page = most is not None and len(keys) > most
         if ask.selects("items"):
             assert ask.shape is not None

@@ -24,13 +24,23 @@ def _may_see(user: User, name: str) -> bool:
 
 async def owners(request: GraphqlRequest, names: Collection[str]) -> dict[str, Person | Failure]:
     """By name; users without an account are absent."""
-    shown = sorted(name for name in names if _may_see(request.user, name))
-    found: dict[str, Person | Failure] = {name: Failure(_FORBIDDEN, FORBIDDEN) for name in names if name not in shown}
+    hidden: dict[str, Person | Failure] = {name: Failure(_FORBIDDEN, FORBIDDEN) for name in names if not _may_see(request.user, name)}
+    return hidden | await _people(request, [name for name in names if name not in hidden])
+
+
+async def names_of(request: GraphqlRequest, names: Collection[str]) -> dict[str, str]:
+    """Real names, which everybody may see who sees the statistics of these users."""
+    return {person.username: person.name for person in (await _people(request, names)).values()}
+
+
+async def _people(request: GraphqlRequest, names: Collection[str]) -> dict[str, Person]:
     columns = hpc_user.c
-    for first in range(0, len(shown), _NAMES_AT_ONCE):
-        part = shown[first : first + _NAMES_AT_ONCE]
-        statement = select(columns.username, columns.name, columns.email).where(columns.username.in_(part))
-        async with transaction(request.site.engine) as connection:
+    found = {}
+    wanted = sorted(name for name in names if "\0" not in name)
+    async with transaction(request.site.engine) as connection:
+        for first in range(0, len(wanted), _NAMES_AT_ONCE):
+            part = wanted[first : first + _NAMES_AT_ONCE]
+            statement = select(columns.username, columns.name, columns.email).where(columns.username.in_(part))
             for username, name, email in await connection.execute(statement):
                 found[username] = Person(username, name or "", email or "")
     return found

@@ -1,0 +1,53 @@
+"""What subscriptions push."""
+
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Literal
+
+import orjson
+
+from services.gateway.graphql.shape import Getter, Tables
+from services.gateway.graphql.shapes.jobs import JobView
+from services.gateway.live.changes import Cursor, StoredNode
+
+Kind = Literal["START", "CHANGED", "DELETED", "RESET"]
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeView:
+    """``seen`` is the job or the node as it is now."""
+
+    cursor: Cursor
+    kind: Kind
+    id: int | None = None
+    seen: JobView | StoredNode | None = None
+
+
+def _cursor(view: ChangeView) -> str:
+    return str(view.cursor)
+
+
+def _id(view: ChangeView) -> str | None:
+    return None if view.id is None else str(view.id)
+
+
+_CHANGE: dict[str, Getter] = {"cursor": _cursor, "kind": attrgetter("kind"), "id": _id}
+
+TABLES: Tables = {
+    "JobChange": _CHANGE | {"job": attrgetter("seen")},
+    "NodeChange": _CHANGE | {"node": attrgetter("seen")},
+    "Node": {
+        "id": lambda node: str(node.id),
+        "hostname": attrgetter("hostname"),
+        "cluster": attrgetter("cluster"),
+        "subCluster": attrgetter("subcluster"),
+        "jobsRunning": attrgetter("jobs_running"),
+        "cpusAllocated": attrgetter("cpus_allocated"),
+        "memoryAllocated": attrgetter("memory_allocated"),
+        "gpusAllocated": attrgetter("gpus_allocated"),
+        "schedulerState": attrgetter("node_state"),
+        "healthState": attrgetter("health_state"),
+        "metaData": lambda node: orjson.Fragment(node.meta_data) if node.meta_data else {},
+        "healthData": lambda node: orjson.Fragment(node.health_data),
+    },
+}

@@ -1,0 +1,270 @@
+"""GraphQL over web sockets: the protocol, who may connect, and what is pushed."""
+
+import asyncio
+import time
+from typing import Any
+
+import aiohttp
+import pytest
+
+from services.gateway.live import websocket
+from services.gateway.live.protocol import Closed, read_message, read_operation
+from services.gateway.numbers import LIVE_CLIENTS
+from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings
+from tests.gateway.live.grounds import Grounds
+from tests.gateway.live.listener import listening
+from tests.gateway.live.socket import Socket, connected
+from tests.gateway.live.test_events import start, stop
+from tests.gateway.stack import Client, gateway, token
+from tests.support.builders import node_payload
+from tests.support.waiting import until
+
+JOBS = """subscription ($after: ID, $filter: [JobFilter!]) {
+  jobs(after: $after, filter: $filter) { cursor kind id job { jobId user state tags { name } resources { hostname } } }
+}"""
+NODES = "subscription ($filter: [NodeFilter!]) { nodes(filter: $filter) { kind id node { id hostname cluster schedulerState } } }"
+
+
+async def begun(socket: Socket, query: str = JOBS, *, key: str = "1", **variables: Any) -> dict[str, Any]:
+    """Subscribe and read the first message."""
+    await socket.subscribe(query, key=key, **variables)
+    (first,) = (await socket.next(key=key))["data"].values()
+    assert first["kind"] == "START"
+    found: dict[str, Any] = first
+    return found
+
+
+async def test_jobs_are_pushed_in_the_form_of_the_selection(one_live: Client) -> None:
+    async with connected(one_live) as socket:
+        await socket.initialise()
+        await begun(socket)
+        await start(one_live, 17)
+        pushed = (await socket.next())["data"]["jobs"]
+        job = {"jobId": 17, "user": "alice", "state": "running", "tags": [], "resources": [{"hostname": "f0101"}]}
+        assert pushed["kind"] == "CHANGED"
+        assert pushed["job"] == job
+        await one_live.post(f"/api/jobs/tag_job/{pushed['id']}", [{"type": "t", "name": "n", "scope": "global"}])
+        assert (await socket.next())["data"]["jobs"]["job"]["tags"] == [{"name": "n"}]
+        await stop(one_live, 17)
+        assert (await socket.next())["data"]["jobs"]["job"]["state"] == "completed"
+        await one_live.call("DELETE", f"/api/jobs/delete_job/{pushed['id']}")
+        gone = (await socket.next())["data"]["jobs"]
+        assert (gone["kind"], gone["id"], gone["job"]) == ("DELETED", pushed["id"], None)
+        await socket.send("complete", id="1")
+        await start(one_live, 18)
+        await socket.send("ping", payload={"n": 1})
+        assert await socket.receive() == {"type": "pong", "payload": {"n": 1}}
+
+
+async def test_a_subscription_resumes_after_a_cursor_also_one_of_an_event(one_live: Client) -> None:
+    async with connected(one_live) as socket, listening(one_live) as listener:
+        await socket.initialise()
+        cursor = (await begun(socket))["cursor"]
+        await start(one_live, 1)
+        await socket.next()
+        event = await listener.next()
+        await socket.send("complete", id="1")
+        await start(one_live, 2)
+        for key, after, expected in (("a", cursor, [1, 2]), ("b", event.id, [2])):
+            await begun(socket, key=key, after=after)
+            assert [(await socket.next(key=key))["data"]["jobs"]["job"]["jobId"] for _ in expected] == expected
+            await socket.send("complete", id=key)
+        await socket.subscribe(JOBS, key="c", after="nonsense")
+        assert [(await socket.next(key="c"))["data"]["jobs"]["kind"] for _ in range(2)] == ["START", "RESET"]
+
+
+async def test_nodes_are_pushed(one_live: Client) -> None:
+    async with connected(one_live) as socket:
+        await socket.initialise()
+        await begun(socket, NODES)
+        await one_live.post("/api/nodestate/", node_payload(states={"f0102": ["down"]}))
+        pushed = (await socket.next())["data"]["nodes"]
+        assert pushed["node"] == {"id": pushed["id"], "hostname": "f0102", "cluster": "fritz", "schedulerState": "down"}
+
+
+async def test_each_viewer_is_pushed_its_own_jobs_only(one_live: Client) -> None:
+    async with connected(one_live) as alice, connected(one_live) as admin:
+        await alice.initialise(**{"X-Auth-Token": token("user", user="alice")})
+        await admin.initialise(authorization=token("admin", user="root"))
+        await begun(alice)
+        await begun(admin)
+        await start(one_live, 1, user="bob")
+        await start(one_live, 2, user="alice")
+        assert [(await admin.next())["data"]["jobs"]["job"]["jobId"] for _ in range(2)] == [1, 2]
+        assert (await alice.next())["data"]["jobs"]["job"]["jobId"] == 2
+        await alice.subscribe(NODES, key="n")
+        refused = await alice.next(key="n")
+        assert (refused["data"], refused["errors"][0]["extensions"]) == (None, {"code": "FORBIDDEN"})
+        assert await alice.receive() == {"id": "n", "type": "complete"}
+
+
+async def test_queries_run_over_the_same_socket(one_live: Client) -> None:
+    async with connected(one_live, headers={"X-Auth-Token": token("api")}) as socket:
+        await socket.send("connection_init")
+        assert await socket.receive() == {"type": "connection_ack"}
+        await socket.subscribe("{ clusters { name } }")
+        assert [c["name"] for c in (await socket.next())["data"]["clusters"]] == ["alex", "emmy", "fritz", "slurmlab"]
+        assert await socket.receive() == {"id": "1", "type": "complete"}
+        for query in ("{ nonsense }", "{", "subscription { jobs { kind } nodes { kind } }"):
+            await socket.subscribe(query)
+            message = await socket.receive()
+            assert (message["type"], message["id"], len(message["payload"]) > 0) == ("error", "1", True), query
+
+
+# what a client may do wrong
+
+
+async def closes_with(socket: Socket, code: int) -> None:
+    assert await socket.closed() == code
+
+
+async def test_an_operation_before_the_initialisation_is_unauthorized(bodies: Client) -> None:
+    async with connected(bodies, headers={"X-Auth-Token": token("api")}) as socket:
+        await socket.subscribe("{ clusters { name } }")
+        await closes_with(socket, 4401)
+
+
+async def test_a_second_initialisation_ends_the_connection(bodies: Client) -> None:
+    async with connected(bodies) as socket:
+        await socket.initialise()
+        await socket.send("connection_init")
+        await closes_with(socket, 4429)
+
+
+async def test_an_identifier_in_use_ends_the_connection(bodies: Client) -> None:
+    async with connected(bodies) as socket:
+        await socket.initialise()
+        await begun(socket)
+        await socket.subscribe(JOBS)
+        await closes_with(socket, 4409)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{", "[]", "1", "{}", '{"type": 1}', '{"type": "next"}', '{"type": "subscribe"}', '{"type": "subscribe", "id": ""}',
+     '{"type": "complete", "id": 7}', '{"type": "ping", "payload": []}', '{"type": "subscribe", "id": "%s"}' % ("x" * 201),
+     "[" * 100_000],
+)  # fmt: skip
+def test_a_message_that_is_none_is_a_bad_request(text: str) -> None:
+    with pytest.raises(Closed) as e:
+        read_message(text)
+    assert (e.value.code, 0 < len(e.value.reason) <= 123) == (4400, True)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [None, {}, {"query": 1}, {"query": "", "variables": []}, {"query": "", "operationName": 1}, {"query": "", "extensions": "x"}],
+)
+def test_an_operation_that_is_none_is_a_bad_request(payload: dict[str, Any] | None) -> None:
+    with pytest.raises(Closed) as e:
+        read_operation(payload)
+    assert e.value.code == 4400
+
+
+async def test_bad_messages_end_the_connection(bodies: Client) -> None:
+    async with connected(bodies) as socket:
+        await socket.raw.send_str("{")
+        await closes_with(socket, 4400)
+    async with connected(bodies) as socket:
+        await socket.raw.send_bytes(b"{}")
+        await closes_with(socket, 4400)
+    async with connected(bodies) as socket:
+        await socket.raw.send_str("x" * (websocket.MOST_MESSAGE_BYTES + 1))
+        await closes_with(socket, 1009)
+
+
+async def test_another_subprotocol_is_not_acceptable(bodies: Client) -> None:
+    async with connected(bodies, protocols=("graphql-ws",)) as socket:
+        await closes_with(socket, 4406)
+
+
+async def test_who_does_not_initialise_is_disconnected(bodies: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(websocket, "INIT_S", 0.05)
+    async with connected(bodies) as socket:
+        await closes_with(socket, 4408)
+
+
+@pytest.mark.parametrize(
+    ("payload", "headers"),
+    [
+        ({}, {}),
+        ({"Authorization": "Bearer nonsense"}, {}),
+        ({"Authorization": f"Bearer {token('api', exp=1)}"}, {}),
+        ({"Authorization": {"token": token("api")}}, {}),
+        ({}, {"Cookie": "session=nonsense"}),
+    ],
+)
+async def test_who_does_not_say_who_it_is_is_forbidden(bodies: Client, payload: dict[str, Any], headers: dict[str, str]) -> None:
+    async with connected(bodies, headers=headers) as socket:
+        await socket.send("connection_init", payload=payload)
+        await closes_with(socket, 4403)
+
+
+async def test_a_bad_token_in_the_upgrade_is_401(bodies: Client) -> None:
+    with pytest.raises(aiohttp.WSServerHandshakeError) as e:
+        async with connected(bodies, headers={"X-Auth-Token": "nonsense"}):
+            pass
+    assert e.value.status == 401
+
+
+async def test_operations_of_one_connection_are_bounded(bodies: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(websocket, "MOST_OPERATIONS", 2)
+    async with connected(bodies) as socket:
+        await socket.initialise()
+        for key in ("a", "b"):
+            await begun(socket, key=key)
+        await socket.subscribe(JOBS, key="c")
+        assert (await socket.receive())["type"] == "error"
+        await socket.send("complete", id="a")
+        await begun(socket, key="c")
+        await begun_after_complete(socket)
+
+
+async def begun_after_complete(socket: Socket) -> None:
+    """An identifier may be used again as soon as its operation is complete."""
+    await socket.send("complete", id="b")
+    await begun(socket, key="b")
+
+
+async def test_connections_are_bounded_and_given_back(grounds: Grounds) -> None:
+    ground = await grounds.up(live_clients=4)
+    async with connected(ground.api), connected(ground.api, headers={"X-Auth-Token": token("api")}):
+        with pytest.raises(aiohttp.WSServerHandshakeError) as e:  # one place for those who did not say who they are yet
+            async with connected(ground.api):
+                pass
+        assert e.value.status == 503
+        assert await ground.number(LIVE_CLIENTS.name, kind="websocket") == 2
+
+    async def all_gone() -> bool:
+        return await ground.number(LIVE_CLIENTS.name, kind="websocket") == 0
+
+    await until(all_gone)
+
+
+async def test_a_session_opens_a_socket_from_our_own_page_only(grounds: Grounds) -> None:
+    ground = await grounds.up()
+    async with connected(ground.api, headers={"Cookie": "session=x", "Origin": "https://elsewhere.example"}) as socket:
+        await socket.send("connection_init")
+        await closes_with(socket, 4403)
+
+
+async def test_a_sign_in_that_ends_closes_the_socket(grounds: Grounds, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(websocket, "INIT_S", 0.05)
+    ground = await grounds.up(live_recheck_s=0.05)
+    async with connected(ground.api) as socket:
+        await socket.initialise(Authorization=token("admin", exp=int(time.time()) + 2))
+        await closes_with(socket, 4403)
+
+
+async def test_sockets_end_with_the_gateway(
+    nats_settings: NatsSettings, sqlite_database: DatabaseSettings, archive_settings: ArchiveSettings
+) -> None:
+    async with aiohttp.ClientSession() as session:
+        async with gateway(nats_settings, sqlite_database, archive_settings) as api:
+            raw = await session.ws_connect(f"http://{api.address}/query", protocols=("graphql-transport-ws",))
+            socket = Socket(raw)
+            await socket.initialise()
+            await begun(socket)
+            closing = asyncio.ensure_future(socket.closed())
+        assert await closing == 1001
+        await raw.close()
