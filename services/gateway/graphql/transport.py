@@ -10,7 +10,15 @@ from typing import Any
 
 import orjson
 from aiohttp import hdrs, web
-from graphql import ExecutionResult, GraphQLSchema, OperationDefinitionNode, OperationType, create_source_event_stream
+from graphql import (
+    ExecutionResult,
+    GraphQLError,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    OperationType,
+    VariableDefinitionNode,
+    create_source_event_stream,
+)
 
 from services.gateway.auth.guards import Guard, admit
 from services.gateway.errors import RequestError
@@ -107,9 +115,16 @@ class GraphqlEndpoint:
             max_coercion_errors=20,
         )
         if isinstance(executor, list):
-            raise RequestFailure(VALIDATION_FAILED, executor)
+            raise RequestFailure(VALIDATION_FAILED, [_of_variable(error) for error in executor])
         assert isinstance(executor, ShapedExecutor)
         return executor
+
+
+def _of_variable(error: GraphQLError) -> GraphQLError:
+    """With the path of the variable that is wrong."""
+    node = error.nodes[0] if error.nodes else None
+    path = ["variable", node.variable.name.value] if isinstance(node, VariableDefinitionNode) else None
+    return GraphQLError(error.message, error.nodes, path=path)
 
 
 def add_to(app: web.Application, settings: GraphqlSettings) -> GraphqlEndpoint:
