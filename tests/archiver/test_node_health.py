@@ -22,9 +22,9 @@ from shared.domain.events import NodeHealth, NodesChecked
 from shared.metricdata import HostHealth, MetricsSettings, SourceUnavailable
 from shared.metricdata.cc_metric_store import CcMetricStore
 from tests.archiver.feed import MINUTES, T0, recorded_store
-from tests.support.metric_store import MetricStore, serving
 from tests.archiver.site import QUICK, Site, running
 from tests.support.clusters import sample_clusters
+from tests.support.metric_store import MetricStore, serving
 from tests.support.nats import client_of
 from tests.support.waiting import until
 
