@@ -88,13 +88,12 @@ class UserStore:
             await connection.execute(delete(hpc_user).where(hpc_user.c.username == name))
 
     async def sync_at_login(self, given: Account, *, inserts: bool, updates: bool) -> Account | None:
-        """Take over what a directory, provider or token said; returns the row of this source as it is now, None when there is none.
+        """Take over what a directory, provider or token said; returns the row as it is now, None when there is none.
 
-        A row of another source stays as it is, and is not the user's.
+        A row of another source stays as it is; the caller says whether it may be the user's.
         """
         if not inserts and not updates:
-            known = await self.find(given.name)
-            return known if known is not None and known.source is given.source else None
+            return await self.find(given.name)
         async with transaction(self._writing) as connection:
             await _lock(connection)
             account = await _find(connection, given.name)
@@ -103,9 +102,7 @@ class UserStore:
                     return None
                 await connection.execute(insert(hpc_user).values(_row(given)))
                 return given
-            if account.source is not given.source:
-                return None
-            changed = synced(account, given) if updates else account
+            changed = synced(account, given) if updates and account.source is given.source else account
             if changed != account:
                 await connection.execute(update(hpc_user).where(hpc_user.c.username == given.name).values(_row(changed)))
             return changed
