@@ -23,6 +23,7 @@ async def test_a_person_of_the_directory_gets_a_session_with_the_roles_of_the_da
     branch.person("erika", "open sesame")
     branch.person("newcomer", "their own")
     await users.add(Account("erika", AuthSource.LDAP, ("user", "admin")))
+    await users.add(Account("root", AuthSource.LOCAL, ("admin",)))
     ldap = branch.settings(sync_user_on_login=True)
     async with gateway(NO_BROKER, sqlite_database, archive_settings, auth=auth_settings(), ldap=ldap) as client:
         people = People(client, users, Clock())

@@ -436,6 +436,7 @@ async def test_an_account_of_another_source_is_not_taken_over(open_world: Opened
     local = Account("erika", AuthSource.LOCAL, ("admin",), (), "The Admin")
     world = await open_world(sync_user_on_login=True, update_user_on_login=True, other_sources=["ldap"])
     await world.users.add(local)
+    await world.users.add(Account("root", AuthSource.LOCAL, ("admin",)))
     status, _, _ = await world.browser.sign_in()
     assert (status, "session" in world.browser.cookies) == (403, False)
     assert await world.users.find("erika") == local

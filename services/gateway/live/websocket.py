@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 from aiohttp import WSMsgType, hdrs, web
+from graphql import GraphQLError
 
 from services.gateway.auth.guards import Guard, admit
 from services.gateway.auth.tokens import TOKEN_HEADER, token_of
@@ -166,6 +167,8 @@ class Connection:
             await self._send_error(key, [error_object(error) for error in e.errors])
         except (ConnectionResetError, TimeoutError):
             raise
+        except RequestError as e:
+            await self._send_error(key, [error_object(GraphQLError(str(e), original_error=e))])
         except Unavailable as e:
             log.warning("operation_failed", why=str(e))
             text = "the database does not answer" if str(e).startswith("database:") else str(e)

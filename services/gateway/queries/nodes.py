@@ -22,6 +22,7 @@ StateKind = Literal["node", "health"]
 class NodeFilter:
     """Nodes that meet everything that is given; ``after`` is a Unix time and only of the history."""
 
+    ids: tuple[int, ...] | None = None
     hostname: TextMatch | None = None
     cluster: TextMatch | None = None
     subcluster: TextMatch | None = None
@@ -51,7 +52,8 @@ def _text(column: ColumnElement[str], match: TextMatch | None) -> ColumnElement[
 
 def _identity(wanted: NodeFilter) -> ColumnElement[bool]:
     columns = (("hostname", node.hostname), ("cluster", node.cluster), ("subcluster", node.subcluster))
-    return and_(true(), *(_text(column, getattr(wanted, name)) for name, column in columns))
+    of_ids = true() if wanted.ids is None else node.id.in_(wanted.ids)
+    return and_(of_ids, *(_text(column, getattr(wanted, name)) for name, column in columns))
 
 
 def _latest(where: Sequence[NodeFilter]) -> ColumnElement[bool]:

@@ -2,13 +2,14 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import aiohttp
 import pytest
 
 from services.gateway.live import websocket
-from services.gateway.live.protocol import Closed, read_message, read_operation
+from services.gateway.live.protocol import SUBPROTOCOL, Closed, read_message, read_operation
 from services.gateway.numbers import LIVE_CLIENTS
 from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings
 from tests.gateway.live.grounds import Grounds
@@ -98,6 +99,38 @@ async def test_each_viewer_is_pushed_its_own_jobs_only(one_live: Client) -> None
         assert await alice.receive() == {"id": "n", "type": "complete"}
 
 
+async def test_only_what_meets_the_filter_is_pushed(one_live: Client) -> None:
+    running = [{"user": {"startsWith": "AL"}}, {"state": ["running"]}]
+    async with connected(one_live) as socket:
+        await socket.initialise()
+        await begun(socket, filter=running)
+        await begun(socket, NODES, key="n", filter=[{"hostname": {"endsWith": "02"}, "schedulerState": "idle"}])
+        await start(one_live, 1, user="bob")
+        await start(one_live, 2, user="alice")
+        assert (await socket.next())["data"]["jobs"]["job"]["jobId"] == 2
+        await stop(one_live, 2)
+        await start(one_live, 3, user="alfred")
+        assert (await socket.next())["data"]["jobs"]["job"]["jobId"] == 3
+        reports: list[dict[str, Sequence[str]]] = [{"f0101": ["idle"], "f0102": ["down"]}, {"f0101": ["idle"], "f0102": ["idle"]}]
+        for states in reports:
+            await one_live.post("/api/nodestate/", node_payload(states=states))
+        assert (await socket.next(key="n"))["data"]["nodes"]["node"]["hostname"] == "f0102"
+        await socket.subscribe(JOBS, key="x", filter=[{"startTime": {"range": "lastyear"}}])
+        refused = await socket.next(key="x")
+        assert (refused["data"], refused["errors"][0]["extensions"]) == (None, {"code": "BAD_USER_INPUT"})
+
+
+async def test_what_the_feed_does_not_have_is_read(one_live: Client) -> None:
+    query = "subscription { changed: jobs { j: job { id meta: metaData userData { username } concurrentJobs { count } } } }"
+    async with connected(one_live) as socket:
+        await socket.initialise()
+        await socket.subscribe(query)
+        assert await socket.next() == {"data": {"changed": {"j": None}}}
+        await start(one_live, 1, metaData={"jobName": "n"})
+        job = (await socket.next())["data"]["changed"]["j"]
+        assert job == {"id": job["id"], "meta": {"jobName": "n"}, "userData": None, "concurrentJobs": None}
+
+
 async def test_queries_run_over_the_same_socket(one_live: Client) -> None:
     async with connected(one_live, headers={"X-Auth-Token": token("api")}) as socket:
         await socket.send("connection_init")
@@ -112,31 +145,6 @@ async def test_queries_run_over_the_same_socket(one_live: Client) -> None:
 
 
 # what a client may do wrong
-
-
-async def closes_with(socket: Socket, code: int) -> None:
-    assert await socket.closed() == code
-
-
-async def test_an_operation_before_the_initialisation_is_unauthorized(bodies: Client) -> None:
-    async with connected(bodies, headers={"X-Auth-Token": token("api")}) as socket:
-        await socket.subscribe("{ clusters { name } }")
-        await closes_with(socket, 4401)
-
-
-async def test_a_second_initialisation_ends_the_connection(bodies: Client) -> None:
-    async with connected(bodies) as socket:
-        await socket.initialise()
-        await socket.send("connection_init")
-        await closes_with(socket, 4429)
-
-
-async def test_an_identifier_in_use_ends_the_connection(bodies: Client) -> None:
-    async with connected(bodies) as socket:
-        await socket.initialise()
-        await begun(socket)
-        await socket.subscribe(JOBS)
-        await closes_with(socket, 4409)
 
 
 @pytest.mark.parametrize(
@@ -161,46 +169,79 @@ def test_an_operation_that_is_none_is_a_bad_request(payload: dict[str, Any] | No
     assert e.value.code == 4400
 
 
-async def test_bad_messages_end_the_connection(bodies: Client) -> None:
-    async with connected(bodies) as socket:
-        await socket.raw.send_str("{")
-        await closes_with(socket, 4400)
-    async with connected(bodies) as socket:
-        await socket.raw.send_bytes(b"{}")
-        await closes_with(socket, 4400)
-    async with connected(bodies) as socket:
-        await socket.raw.send_str("x" * (websocket.MOST_MESSAGE_BYTES + 1))
-        await closes_with(socket, 1009)
+async def _subscribe_first(socket: Socket) -> None:
+    await socket.subscribe("{ clusters { name } }")
 
 
-async def test_another_subprotocol_is_not_acceptable(bodies: Client) -> None:
-    async with connected(bodies, protocols=("graphql-ws",)) as socket:
-        await closes_with(socket, 4406)
+async def _initialise_twice(socket: Socket) -> None:
+    await socket.initialise()
+    await socket.send("connection_init")
+
+
+async def _use_an_identifier_twice(socket: Socket) -> None:
+    await socket.initialise()
+    await begun(socket)
+    await socket.subscribe(JOBS)
+
+
+async def _send_no_json(socket: Socket) -> None:
+    await socket.raw.send_str("{")
+
+
+async def _send_bytes(socket: Socket) -> None:
+    await socket.raw.send_bytes(b"{}")
+
+
+async def _send_much(socket: Socket) -> None:
+    await socket.raw.send_str("x" * (websocket.MOST_MESSAGE_BYTES + 1))
+
+
+async def _do_nothing(socket: Socket) -> None:
+    """The wrong subprotocol was enough."""
+
+
+MISUSE = {
+    _subscribe_first: 4401,
+    _initialise_twice: 4429,
+    _use_an_identifier_twice: 4409,
+    _send_no_json: 4400,
+    _send_bytes: 4400,
+    _send_much: 1009,
+    _do_nothing: 4406,
+}
+
+
+async def test_misuse_ends_the_connection_with_its_code(bodies: Client) -> None:
+    for misuse, code in MISUSE.items():
+        protocols = ("graphql-ws",) if misuse is _do_nothing else (SUBPROTOCOL,)
+        async with connected(bodies, headers={"X-Auth-Token": token("api")}, protocols=protocols) as socket:
+            await misuse(socket)
+            assert await socket.closed() == code, misuse.__name__
+    assert (await bodies.get("/api/clusters/"))[0] == 200
 
 
 async def test_who_does_not_initialise_is_disconnected(bodies: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(websocket, "INIT_S", 0.05)
     async with connected(bodies) as socket:
-        await closes_with(socket, 4408)
+        assert await socket.closed() == 4408
 
 
-@pytest.mark.parametrize(
-    ("payload", "headers"),
-    [
-        ({}, {}),
-        ({"Authorization": "Bearer nonsense"}, {}),
-        ({"Authorization": f"Bearer {token('api', exp=1)}"}, {}),
-        ({"Authorization": {"token": token("api")}}, {}),
-        ({}, {"Cookie": "session=nonsense"}),
-    ],
-)
-async def test_who_does_not_say_who_it_is_is_forbidden(bodies: Client, payload: dict[str, Any], headers: dict[str, str]) -> None:
-    async with connected(bodies, headers=headers) as socket:
-        await socket.send("connection_init", payload=payload)
-        await closes_with(socket, 4403)
+FOREIGN_PAGE = {"Cookie": "session=x", "Origin": "https://elsewhere.example"}
+NOBODY: list[tuple[dict[str, Any], dict[str, str]]] = [
+    ({}, {}),
+    ({"Authorization": "Bearer nonsense"}, {}),
+    ({"Authorization": f"Bearer {token('api', exp=1)}"}, {}),
+    ({"Authorization": {"token": token("api")}}, {}),
+    ({}, {"Cookie": "session=nonsense"}),
+    ({}, FOREIGN_PAGE),
+]
 
 
-async def test_a_bad_token_in_the_upgrade_is_401(bodies: Client) -> None:
+async def test_who_does_not_say_who_it_is_is_forbidden(bodies: Client) -> None:
+    for payload, headers in NOBODY:
+        async with connected(bodies, headers=headers) as socket:
+            await socket.send("connection_init", payload=payload)
+            assert await socket.closed() == 4403, (payload, headers)
     with pytest.raises(aiohttp.WSServerHandshakeError) as e:
         async with connected(bodies, headers={"X-Auth-Token": "nonsense"}):
             pass
@@ -241,19 +282,12 @@ async def test_connections_are_bounded_and_given_back(grounds: Grounds) -> None:
     await until(all_gone)
 
 
-async def test_a_session_opens_a_socket_from_our_own_page_only(grounds: Grounds) -> None:
-    ground = await grounds.up()
-    async with connected(ground.api, headers={"Cookie": "session=x", "Origin": "https://elsewhere.example"}) as socket:
-        await socket.send("connection_init")
-        await closes_with(socket, 4403)
-
-
 async def test_a_sign_in_that_ends_closes_the_socket(grounds: Grounds, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(websocket, "INIT_S", 0.05)
     ground = await grounds.up(live_recheck_s=0.05)
     async with connected(ground.api) as socket:
         await socket.initialise(Authorization=token("admin", exp=int(time.time()) + 2))
-        await closes_with(socket, 4403)
+        assert await socket.closed() == 4403
 
 
 async def test_sockets_end_with_the_gateway(

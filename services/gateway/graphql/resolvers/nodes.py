@@ -20,7 +20,7 @@ def require_staff(ask: Ask) -> None:
         raise forbidden("the role admin or support is needed")
 
 
-def _filters(given: Sequence[Any] | None) -> list[NodeFilter]:
+def node_filters(given: Sequence[Any] | None) -> list[NodeFilter]:
     return [
         NodeFilter(
             hostname=text_match(item.get("hostname")),
@@ -50,7 +50,7 @@ async def nodes_with_meta(ask: Ask) -> NodePage:
 
 async def _list(ask: Ask, *, with_meta: bool) -> NodePage:
     require_staff(ask)
-    return NodePage([NodeView(row, with_meta) for row in await _queries(ask).all(_filters(ask["filter"]))])
+    return NodePage([NodeView(row, with_meta) for row in await _queries(ask).all(node_filters(ask["filter"]))])
 
 
 @answers(QUERY, "node")
@@ -67,7 +67,7 @@ async def node(ask: Ask) -> NodeView:
 async def node_states(ask: Ask) -> list[tuple[str, int]]:
     """Counts by what the scheduler says, then by what monitoring says."""
     require_staff(ask)
-    where = _filters(ask["filter"])
+    where = node_filters(ask["filter"])
     return [*await _queries(ask).count(where, "node"), *await _queries(ask).count(where, "health")]
 
 
@@ -77,6 +77,6 @@ async def node_states_timed(ask: Ask) -> list[StateTimes]:
     kind = ask["type"]
     if kind not in ("node", "health"):
         raise bad_request(f"type: {kind[:60]!r} is neither node nor health")
-    rows = await _queries(ask).history(_filters(ask["filter"]), kind)
+    rows = await _queries(ask).history(node_filters(ask["filter"]), kind)
     groups = [(state, list(found)) for state, found in groupby(rows, itemgetter(0))]
     return [StateTimes(state, [nodes for _, _, nodes in found], [at for _, at, _ in found]) for state, found in groups]

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Literal
 
-import orjson
-
 from services.gateway.graphql.shape import Getter, Tables
 from services.gateway.graphql.shapes.jobs import JobView
-from services.gateway.live.changes import Cursor, StoredNode
+from services.gateway.graphql.shapes.nodes import NodeView
+from services.gateway.live.changes import Cursor
 
 Kind = Literal["START", "CHANGED", "DELETED", "RESET"]
 
@@ -20,7 +19,7 @@ class ChangeView:
     cursor: Cursor
     kind: Kind
     id: int | None = None
-    seen: JobView | StoredNode | None = None
+    seen: JobView | NodeView | None = None
 
 
 def _cursor(view: ChangeView) -> str:
@@ -36,18 +35,4 @@ _CHANGE: dict[str, Getter] = {"cursor": _cursor, "kind": attrgetter("kind"), "id
 TABLES: Tables = {
     "JobChange": _CHANGE | {"job": attrgetter("seen")},
     "NodeChange": _CHANGE | {"node": attrgetter("seen")},
-    "Node": {
-        "id": lambda node: str(node.id),
-        "hostname": attrgetter("hostname"),
-        "cluster": attrgetter("cluster"),
-        "subCluster": attrgetter("subcluster"),
-        "jobsRunning": attrgetter("jobs_running"),
-        "cpusAllocated": attrgetter("cpus_allocated"),
-        "memoryAllocated": attrgetter("memory_allocated"),
-        "gpusAllocated": attrgetter("gpus_allocated"),
-        "schedulerState": attrgetter("node_state"),
-        "healthState": attrgetter("health_state"),
-        "metaData": lambda node: orjson.Fragment(node.meta_data) if node.meta_data else {},
-        "healthData": lambda node: orjson.Fragment(node.health_data),
-    },
 }
