@@ -36,6 +36,7 @@ _PAGE = """<!DOCTYPE html>
 _START = 'SwaggerUIBundle({url: "doc.json", dom_id: "#swagger-ui", deepLinking: true, validatorUrl: null});\n'
 
 
+@cache
 def document() -> Json:
     return describe((route for group in GROUPS for route in group.routes), version("jobtide"))
 

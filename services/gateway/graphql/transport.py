@@ -22,6 +22,7 @@ from graphql import (
 
 from services.gateway.auth.guards import Guard, admit
 from services.gateway.errors import RequestError
+from services.gateway.graphql import playground
 from services.gateway.graphql.documents import Document, Documents
 from services.gateway.graphql.executor import ShapedExecutor, WithoutIntrospection
 from services.gateway.graphql.failures import VALIDATION_FAILED, RequestFailure, error_object, refused
@@ -129,6 +130,8 @@ def _of_variable(error: GraphQLError) -> GraphQLError:
 
 def add_to(app: web.Application, settings: GraphqlSettings) -> GraphqlEndpoint:
     endpoint = GraphqlEndpoint(settings)
+    if settings.playground:
+        playground.add_to(app)
 
     async def post(request: web.Request) -> web.StreamResponse:
         if request.content_type != JSON or hdrs.UPGRADE in request.headers or hdrs.CONTENT_TYPE not in request.headers:

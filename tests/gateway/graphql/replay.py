@@ -109,7 +109,7 @@ async def _publish(nats: NatsSettings, events: list[Event]) -> None:
 
 @dataclass
 class Replay:
-    """Asks exchanges; knows our ids by what they stand for: ``job:cluster/jobId/startTime``, ``tag:type/name/scope``, ``node:cluster/host``."""
+    """Asks exchanges; knows our ids by what they stand for, such as ``job:cluster/jobId/startTime``."""
 
     client: Client
     sessions: dict[str, str]
