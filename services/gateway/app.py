@@ -12,6 +12,7 @@ from services.gateway import swagger
 from services.gateway.addresses import AllowList
 from services.gateway.api import GROUPS
 from services.gateway.auth.wiring import Auth, make_auth
+from services.gateway.columns import Columns
 from services.gateway.commands import Commands
 from services.gateway.graphql import transport
 from services.gateway.graphql.settings import GraphqlSettings
@@ -23,7 +24,7 @@ from services.gateway.live.wiring import Live, make_live
 from services.gateway.loop_lag import LoopLag
 from services.gateway.metrics.archived import ArchiveReader
 from services.gateway.metrics.wiring import MetricServices, metric_services
-from services.gateway.numbers import GatewayNumbers
+from services.gateway.numbers import ColumnNumbers, GatewayNumbers
 from services.gateway.queries.jobs import JobQueries
 from services.gateway.settings import GatewaySettings, Settings
 from services.gateway.site import SITE, Site
@@ -56,7 +57,9 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report, *, clock:
         data = await stack.enter_async_context(
             metric_services(settings.metrics, settings.series, engine, archive, lambda: link.clusters, clock)
         )
-        site = make_site(settings.gateway, engine, link, users, auth, live, archive, data, clock)
+        columns = make_columns(settings, engine, health)
+        jobs = JobQueries(engine, settings.gateway.chunk_rows, clock, columns)
+        site = make_site(settings.gateway, engine, link, users, auth, live, archive, data, jobs, clock)
         app = application(settings.gateway, settings.graphql, site, health)
         async with asyncio.TaskGroup() as tasks:
             served = asyncio.Event()  # the broker is kept until the last request has its answer
@@ -64,6 +67,8 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report, *, clock:
             if auth.directory_sync is not None:
                 tasks.create_task(auth.directory_sync.keep(served), name="directory-sync")
             tasks.create_task(live.run(stop), name="changes")
+            if columns is not None:
+                tasks.create_task(columns.run(served), name="columns")
             tasks.create_task(LoopLag(health.registry).watch(served), name="loop lag")
             try:
                 async with listening(app, settings.gateway.http, setting_name("gateway", "http")) as address:
@@ -88,6 +93,19 @@ def schema_check(engine: AsyncEngine) -> Callable[[], Awaitable[None]]:
     return check
 
 
+def make_columns(settings: Settings, engine: AsyncEngine, health: Health) -> Columns | None:
+    gateway = settings.gateway
+    if not gateway.columns:
+        return None
+    return Columns(
+        engine,
+        ColumnNumbers(health.registry),
+        memory_mb=gateway.columns_memory_mb,
+        threads=gateway.columns_threads,
+        timeout_s=settings.database.timeout_s,
+    )
+
+
 def make_site(
     gateway: GatewaySettings,
     engine: AsyncEngine,
@@ -97,12 +115,13 @@ def make_site(
     live: Live,
     archive: ArchiveReader,
     data: MetricServices,
+    jobs: JobQueries,
     clock: Callable[[], float],
 ) -> Site:
     return Site(
         settings=gateway,
         engine=engine,
-        jobs=JobQueries(engine, gateway.chunk_rows, clock),
+        jobs=jobs,
         archive=archive,
         metrics=data,
         link=link,

@@ -13,6 +13,10 @@ LIVE_OVERFLOWS = MetricName(
     "jobtide_gateway_live_overflows_total", "Clients that lagged behind what is kept of the last changes, and went on from the database."
 )
 LIVE_DROPPED = MetricName("jobtide_gateway_live_dropped_total", "Clients that were disconnected because they took nothing any more.")
+COLUMN_ROWS = MetricName(
+    "jobtide_gateway_column_rows", "Jobs in the copy in memory that is asked for any filter; 0 while it is not loaded."
+)
+COLUMN_LOAD_SECONDS = MetricName("jobtide_gateway_column_load_seconds", "The last load of that copy, seconds.")
 
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 
@@ -40,3 +44,11 @@ class LiveNumbers:
         self.events = LIVE_EVENTS.counter(registry)
         self.overflows = LIVE_OVERFLOWS.counter(registry)
         self.dropped = LIVE_DROPPED.counter(registry)
+
+
+class ColumnNumbers:
+    """The copy of all jobs in memory."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.rows = COLUMN_ROWS.gauge(registry)
+        self.load_seconds = COLUMN_LOAD_SECONDS.gauge(registry)

@@ -62,6 +62,18 @@ class GatewaySettings(SettingsGroup):
     )
     cors_origins: list[str] = Field(["*"], description="Origins whose pages may use the API (JSON list); `*` is every one, empty none.")
 
+    columns: bool = Field(
+        True,
+        description="Keep the columns of all jobs that are filtered by in memory; without them the database answers everything, slower.",
+    )
+    columns_memory_mb: int = Field(
+        4096,
+        ge=64,
+        le=1_048_576,
+        description="Most memory for them, MB; a million jobs take about 700. Jobs that do not fit are left there.",
+    )
+    columns_threads: int = Field(2, ge=1, le=64, description="Threads that one question to them may use, and questions at the same time.")
+
     live_poll_s: float = Field(
         0.25, ge=0.01, le=60, description="Followers get changes this often, seconds; the database is asked only while there are some."
     )

@@ -201,22 +201,24 @@ def _normal(value: Any) -> Any:
     return result
 
 
-def differing(recorded: Any, ours: Any, where: str = "") -> Iterator[str]:
-    """Where two comparable answers differ."""
+def differing(recorded: Any, ours: Any, where: str = "", *, rounding: float = 0.0) -> Iterator[str]:
+    """Where two comparable answers differ; numbers by more than ``rounding``."""
     if isinstance(recorded, dict) and isinstance(ours, dict):
         for key in sorted(recorded.keys() | ours.keys()):
             if key not in recorded or key not in ours:
                 yield f"{where}.{key}: {'missing here' if key not in ours else 'only here'}"
             else:
-                yield from differing(recorded[key], ours[key], f"{where}.{key}")
+                yield from differing(recorded[key], ours[key], f"{where}.{key}", rounding=rounding)
     elif isinstance(recorded, list) and isinstance(ours, list) and len(recorded) == len(ours):
         for index, (one, other) in enumerate(zip(recorded, ours, strict=True)):
-            yield from differing(one, other, f"{where}[{index}]")
+            yield from differing(one, other, f"{where}[{index}]", rounding=rounding)
     elif where == ".jobs" and isinstance(recorded, list) and isinstance(ours, list):
         there, here = {identity(job) for job in recorded}, {identity(job) for job in ours}
         yield f"jobs only there: {sorted(there - here)}, only here: {sorted(here - there)}"
     elif where.endswith(".duration") and isinstance(recorded, int) and isinstance(ours, int):
         if (ours - recorded + 1) % 2**32 > 2:  # there it is a 32-bit number, and an answer may come a second later
             yield f"{where}: {recorded} there, {ours} here"
+    elif isinstance(recorded, int | float) and isinstance(ours, int | float) and abs(recorded - ours) <= rounding:
+        return
     elif recorded != ours:
         yield f"{where}: {str(recorded)[:150]!r} there, {str(ours)[:150]!r} here"

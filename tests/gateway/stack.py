@@ -157,7 +157,7 @@ async def gateway(
 
 
 @asynccontextmanager
-async def jobstore(nats: NatsSettings, database: DatabaseSettings) -> AsyncIterator[None]:
-    settings = AllJobstoreSettings(nats, database, JobstoreSettings(health="127.0.0.1:0"))
-    async with running(lambda stop, report: run_jobstore(settings, stop, report)):
+async def jobstore(nats: NatsSettings, database: DatabaseSettings, **settings: Any) -> AsyncIterator[None]:
+    everything = AllJobstoreSettings(nats, database, JobstoreSettings(health="127.0.0.1:0", **settings))
+    async with running(lambda stop, report: run_jobstore(everything, stop, report)):
         yield

@@ -78,7 +78,11 @@ EXPECTED: dict[str, Any] = {
     "GET /userapi/jobs/": USER_API,
     "GET /userapi/jobs/{id}": USER_API,
     "POST /userapi/jobs/{id}": USER_API,
+    "GET /api/jobs/metrics/{id}": API,
+    "GET /userapi/jobs/metrics/{id}": USER_API,
     "GET /api/events/": EITHER,
+    "GET /oidc-login": OPEN,
+    "GET /oidc-callback": OPEN,
     "GET /login": OPEN,
     "POST /login": OPEN,
     "GET /jwt-login": OPEN,
@@ -147,6 +151,8 @@ async def test_nothing_but_the_open_routes_answers_without_credentials(site: Peo
         "GET /jwt-login": 401,
         "POST /jwt-login": 401,
         "POST /logout": 200,
+        "GET /oidc-login": 404,  # no provider is configured
+        "GET /oidc-callback": 404,
     }
 
 

@@ -66,7 +66,7 @@ class MetricStore:
     requests: int = 0
     queries: int = 0
     mood: Any = None
-    now: int = 0  # for the health of hosts
+    now: int = 0  # for the health of hosts, and for samples without a time
 
     def add(self, cluster: str, host: str, component: str | None, metric: str, first: int, samples: Samples) -> None:
         level = self.clusters.setdefault(cluster, {}).setdefault(host, Level())
@@ -75,9 +75,9 @@ class MetricStore:
         level.metrics[metric] = Stored(first, self.metrics[metric][0], samples)
 
     def write(self, text: str, cluster: str = "") -> None:
-        """Lines of the line protocol, each with one field ``value`` and a time in seconds; unknown metrics are passed over."""
+        """Lines of the line protocol with one field ``value``, and a time in seconds or none; unknown metrics are passed over."""
         for line in text.splitlines():
-            head, field, at = line.split()
+            head, field, *times = line.split()
             metric, *pairs = head.split(",")
             tags = dict(pair.split("=", 1) for pair in pairs)
             if metric not in self.metrics or field.partition("=")[0] != "value":
@@ -86,7 +86,7 @@ class MetricStore:
             component = tags.get("type", "node") + tags.get("type-id", "")
             if tags.get("type", "node") != "node":
                 level = level.children.setdefault(component, Level())
-            self._keep(level, metric, int(at), float(field.partition("=")[2].rstrip("iu")))
+            self._keep(level, metric, int(times[0]) if times else self.now, float(field.partition("=")[2].rstrip("iu")))
 
     def _keep(self, level: Level, metric: str, at: int, value: float) -> None:
         stored = level.metrics.setdefault(metric, Stored(at, self.metrics[metric][0], {}))

@@ -78,9 +78,9 @@ class CookieTokenLogin:
     async def login(self, attempt: Attempt) -> User:
         token = self._token(attempt.cookies)
         issuer = _issuer_of(token)
-        if issuer == self._issuer:
+        if self._issuer and issuer == self._issuer:
             return await self._claimed.user(read_token(token, self._keys, EDDSA, self._clock(), Expected(issuer=self._issuer)))
-        if issuer in (None, self._own_issuer):
+        if issuer is None or (self._own_issuer and issuer == self._own_issuer):
             return await self._claimed.user(self._tokens.claims(token))
         raise unauthorized("the issuer of the token is not trusted")
 

@@ -115,7 +115,7 @@ def _job_filter(given: Json, now: float) -> JobFilter:
     def text(name: str) -> TextMatch | None:
         return text_match(given.get(name))
 
-    def limits(name: str) -> Range | None:
+    def numbers(name: str) -> Range | None:
         return _range(given.get(name))
 
     return JobFilter(
@@ -133,12 +133,12 @@ def _job_filter(given: Json, now: float) -> JobFilter:
         shared=given.get("shared"),
         is_interactive={"interactive": True, "batch": False}.get(given.get("schedule") or ""),
         start_time=_start_time(given.get("startTime"), now),
-        duration=limits("duration"),
-        energy=limits("energy"),
-        num_nodes=limits("numNodes"),
-        num_hwthreads=limits("numHWThreads"),
-        num_acc=limits("numAccelerators"),
-        metric_stats=tuple(MetricRange(m["metricName"], _range(m["range"]) or Range()) for m in given.get("metricStats") or ()),
+        duration=numbers("duration"),
+        energy=numbers("energy"),
+        num_nodes=numbers("numNodes"),
+        num_hwthreads=numbers("numHWThreads"),
+        num_acc=numbers("numAccelerators"),
+        metric_stats=tuple(MetricRange(m["metricName"], limits) for m in given.get("metricStats") or () if (limits := _range(m["range"]))),
         tags=_ids(given.get("tags")),
     )
 

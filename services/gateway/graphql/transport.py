@@ -10,10 +10,19 @@ from typing import Any
 
 import orjson
 from aiohttp import hdrs, web
-from graphql import ExecutionResult, GraphQLSchema, OperationDefinitionNode, OperationType, create_source_event_stream
+from graphql import (
+    ExecutionResult,
+    GraphQLError,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    OperationType,
+    VariableDefinitionNode,
+    create_source_event_stream,
+)
 
 from services.gateway.auth.guards import Guard, admit
 from services.gateway.errors import RequestError
+from services.gateway.graphql import playground
 from services.gateway.graphql.documents import Document, Documents
 from services.gateway.graphql.executor import ShapedExecutor, WithoutIntrospection
 from services.gateway.graphql.failures import VALIDATION_FAILED, RequestFailure, error_object, refused
@@ -107,13 +116,22 @@ class GraphqlEndpoint:
             max_coercion_errors=20,
         )
         if isinstance(executor, list):
-            raise RequestFailure(VALIDATION_FAILED, executor)
+            raise RequestFailure(VALIDATION_FAILED, [_of_variable(error) for error in executor])
         assert isinstance(executor, ShapedExecutor)
         return executor
 
 
+def _of_variable(error: GraphQLError) -> GraphQLError:
+    """With the path of the variable that is wrong."""
+    node = error.nodes[0] if error.nodes else None
+    path = ["variable", node.variable.name.value] if isinstance(node, VariableDefinitionNode) else None
+    return GraphQLError(error.message, error.nodes, path=path)
+
+
 def add_to(app: web.Application, settings: GraphqlSettings) -> GraphqlEndpoint:
     endpoint = GraphqlEndpoint(settings)
+    if settings.playground:
+        playground.add_to(app)
 
     async def post(request: web.Request) -> web.StreamResponse:
         if request.content_type != JSON or hdrs.UPGRADE in request.headers or hdrs.CONTENT_TYPE not in request.headers:

@@ -16,6 +16,7 @@ from services.gateway.queries.jobs import StoredJob
 from shared.domain.values import ARCHIVED
 from shared.errors import Unavailable
 from shared.metricdata import Statistics
+from shared.metricdata.postprocess import rounded
 from shared.metricdata.results import job_statistics
 
 log = structlog.get_logger()
@@ -105,7 +106,7 @@ class JobStatistics:
 
     async def _of_running(self, job: StoredJob, metrics: Sequence[str]) -> ByMetric:
         data = await self._jobs.stored(job, Wanted(tuple(metrics), (NODE,)))
-        return {name: job_statistics(scopes[NODE], job.num_nodes) for name, scopes in data.items() if NODE in scopes}
+        return {name: rounded(job_statistics(scopes[NODE], job.num_nodes)) for name, scopes in data.items() if NODE in scopes}
 
 
 def named(found: ByMetric, metrics: Sequence[str]) -> list[NamedStatistics]:

@@ -9,6 +9,7 @@ from sqlalchemy import Row, Select, false, or_, select
 
 from services.gateway.identity import User
 from services.gateway.queries.filters import is_running, visible_to
+from services.gateway.queries.questions import Rows
 from services.gateway.queries.source import DATABASE, Source, has_word
 from shared.domain.values import JobState
 
@@ -16,6 +17,20 @@ CONCURRENT_COLUMNS = ("id", "job_id", "cluster", "start_time", "duration", "job_
 LEAST_SHARED_S = 600  # shorter jobs are not looked at
 LEAST_OVERLAP_S = 200
 PERIODS_AT_ONCE = 25
+
+
+@dataclass(frozen=True, slots=True)
+class OtherJob:
+    """``CONCURRENT_COLUMNS`` of a job."""
+
+    id: int
+    job_id: int
+    cluster: str
+    start_time: int
+    duration: int
+    job_state: str
+    shared: str
+    hosts: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +46,7 @@ class Period:
     hosts: frozenset[str]
 
     @classmethod
-    def of(cls, row: Row[Any], now: int) -> "Period":
+    def of(cls, row: "Row[Any] | OtherJob", now: int) -> "Period":
         is_running = row.job_state == JobState.RUNNING
         end = now if is_running else row.start_time + row.duration
         return cls(row.id, row.cluster, row.start_time, end, is_running, row.shared == "none", frozenset(row.hosts.split()))
@@ -49,6 +64,16 @@ class Period:
             and (other.is_running or other.end > self.start + LEAST_OVERLAP_S)
             and not self.hosts.isdisjoint(other.hosts)
         )
+
+
+def note_overlaps(found: dict[int, list[tuple[int, int]]], periods: Sequence[Period], others: Rows, now: int) -> None:
+    """``others`` are rows of ``overlapping``."""
+    for values in others:
+        row = OtherJob(*values)
+        other = Period.of(row, now)
+        for period in periods:
+            if period.overlaps(other):
+                found[period.id].append((row.id, row.job_id))
 
 
 def overlapping(user: User, periods: Sequence[Period], source: Source = DATABASE) -> Select[Any]:

@@ -2,23 +2,28 @@
 
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from sqlalchemy import ColumnElement, Row, Select, func, literal, null, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.gateway.columns import Columns, ColumnsAway
 from services.gateway.identity import User
-from services.gateway.queries.concurrent import PERIODS_AT_ONCE, Period, overlapping
+from services.gateway.queries.concurrent import PERIODS_AT_ONCE, Period, note_overlaps, overlapping
 from services.gateway.queries.filters import conditions, is_running, readable_tags, selection, visible_to
 from services.gateway.queries.model import JobFilter, Order, Range, Slice
-from services.gateway.queries.source import DATABASE
+from services.gateway.queries.questions import Question, Steps, ask_database
+from services.gateway.queries.routing import database_counts, database_pages
+from services.gateway.queries.source import Source
 from services.gateway.queries.statistics import Statistics, StatisticsGroup, StatisticsWanted
 from shared.database.engine import transaction
 from shared.database.tables import tables
 from shared.domain.values import INT64_MAX, JobState
 
+T = TypeVar("T")
 job, tag, jobtag = tables.job.c, tables.tag.c, tables.jobtag.c
 
 
@@ -84,22 +89,36 @@ _COLUMNS_WITHOUT_METADATA: list[Any] = [null().label("meta_data") if c.name == "
 class JobQueries:
     """All reads of jobs. Every method raises Unavailable when the database is away."""
 
-    def __init__(self, engine: AsyncEngine, chunk_rows: int, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, engine: AsyncEngine, chunk_rows: int, clock: Callable[[], float] = time.time, columns: Columns | None = None
+    ) -> None:
+        """Without ``columns`` the database answers everything."""
         self._engine = engine
         self._chunk_rows = chunk_rows
         self._clock = clock
+        self._columns = columns
+
+    async def _ask(self, question: Question[T], *, database: bool = False) -> T:
+        """``database`` says that it has an index for this."""
+        if self._columns is not None and not database:
+            with suppress(ColumnsAway):
+                return await self._columns.ask(question)
+        return await ask_database(self._engine, question)
 
     # any filters, any order
 
     async def select(self, user: User, where: Sequence[JobFilter], order: Order, piece: Slice) -> list[int]:
         """The ids of the jobs that meet all of ``where``, in order."""
-        statement = selection(user, where, order, piece)
-        async with transaction(self._engine) as connection:
-            return list(await connection.scalars(statement))
+
+        def question(source: Source) -> Steps[list[int]]:
+            found = yield selection(user, where, order, piece, source)
+            return [key for (key,) in found]
+
+        return await self._ask(question, database=database_pages(user, where, order, piece))
 
     async def rows(self, keys: Sequence[int], columns: Collection[str]) -> list[Row[Any]]:
         """Rows of ``job`` in the order of ``keys``, with attributes named as the columns; jobs that are gone are left out."""
-        wanted = [job.id, *(tables.job.c[name] for name in columns if name != "id")]
+        wanted = _columns(columns)
         found: dict[int, Row[Any]] = {}
         async with transaction(self._engine) as connection:
             for first in range(0, len(keys), self._chunk_rows):
@@ -109,11 +128,17 @@ class JobQueries:
 
     async def page(self, user: User, where: Sequence[JobFilter], order: Order, piece: Slice, columns: Collection[str]) -> list[Row[Any]]:
         """``select`` and ``rows`` at once."""
-        return await self.rows(await self.select(user, where, order, piece), columns)
+        if piece.most is None or piece.most > self._chunk_rows or not database_pages(user, where, order, piece):
+            return await self.rows(await self.select(user, where, order, piece), columns)
+        async with transaction(self._engine) as connection:
+            return list(await connection.execute(selection(user, where, order, piece).with_only_columns(*_columns(columns))))
 
     async def count(self, user: User, where: Sequence[JobFilter]) -> int:
-        async with transaction(self._engine) as connection:
-            return int(await connection.scalar(select(func.count()).select_from(tables.job).where(conditions(user, where))) or 0)
+        def question(source: Source) -> Steps[int]:
+            ((found,),) = yield select(func.count()).select_from(source.job).where(conditions(user, where, source))
+            return int(found)
+
+        return await self._ask(question, database=database_counts(user, where))
 
     async def tags_of(self, user: User, keys: Sequence[int]) -> dict[int, list[StoredTag]]:
         """By job, those tags that the user may read; jobs without one are absent."""
@@ -131,34 +156,32 @@ class JobQueries:
         """
         now = int(self._clock())
         looked_at = [period for row in rows if (period := Period.of(row, now)).may_share]
-        found: dict[int, list[tuple[int, int]]] = {period.id: [] for period in looked_at}
-        async with transaction(self._engine) as connection:
+
+        def question(source: Source) -> Steps[dict[int, list[tuple[int, int]]]]:
+            found: dict[int, list[tuple[int, int]]] = {period.id: [] for period in looked_at}
             for first in range(0, len(looked_at), PERIODS_AT_ONCE):
                 part = looked_at[first : first + PERIODS_AT_ONCE]
-                for other in await connection.execute(overlapping(user, part)):
-                    for period in part:
-                        if period.overlaps(Period.of(other, now)):
-                            found[period.id].append((other.id, other.job_id))
-        return found
+                others = yield overlapping(user, part, source)
+                note_overlaps(found, part, others, now)
+            return found
+
+        return await self._ask(question, database=not looked_at)
 
     async def statistics(self, user: User, where: Sequence[JobFilter], wanted: StatisticsWanted, now: int) -> list[StatisticsGroup]:
         """One for all jobs, or one for each group that has any; durations of running jobs are those at ``now`` (Unix seconds)."""
-        question = Statistics(user, where, wanted, now)
-        async with transaction(self._engine) as connection:
-            groups = {row[0]: question.group(row) for row in await connection.execute(question.totals(DATABASE))}
-            for histogram, statement in question.histograms(DATABASE, groups):
-                question.fill(groups, histogram, await connection.execute(statement))
-        return list(groups.values())
+        return await self._ask(Statistics(user, where, wanted, now).answer)
 
     async def partitions(self) -> dict[str, list[str]]:
         """The partitions that jobs were in, by cluster, sorted."""
-        found: dict[str, list[str]] = {}
-        statement = select(job.cluster, job.cluster_partition).distinct()
-        async with transaction(self._engine) as connection:
-            rows = (await connection.execute(statement)).all()
-        for cluster, partition in sorted(row for row in rows if row[1]):
-            found.setdefault(cluster, []).append(partition)
-        return found
+
+        def question(source: Source) -> Steps[list[tuple[str, str | None]]]:
+            found = yield select(source.job.c.cluster, source.job.c.cluster_partition).distinct()
+            return [(cluster, partition) for cluster, partition in found]
+
+        partitions: dict[str, list[str]] = {}
+        for cluster, partition in sorted((c, p) for c, p in await self._ask(question) if p):
+            partitions.setdefault(cluster, []).append(partition)
+        return partitions
 
     async def allocated_nodes(self, cluster: str) -> dict[str, int]:
         """How many hosts have running jobs, by subcluster."""
@@ -252,6 +275,10 @@ class JobQueries:
             if len(found) < self._chunk_rows:
                 return {cluster: sorted(used[cluster]) for cluster in sorted(used)}
             last = found[-1][0]
+
+
+def _columns(names: Collection[str]) -> list[ColumnElement[Any]]:
+    return [job.id, *(tables.job.c[name] for name in names if name != "id")]
 
 
 def page_statement(user: User, wanted: JobFilter, *, with_metadata: bool) -> Select[Any]:

@@ -114,7 +114,8 @@ _FORMS = {
         bytewise: '({0} COLLATE "C")',
     },
     "duckdb": {
-        ascii_lower: f"translate({{0}}, '{_UPPER}', '{_LOWER}')",
+        # the common text without other letters is done fast
+        ascii_lower: f"CASE WHEN strlen({{0}}) = length({{0}}) THEN lower({{0}}) ELSE translate({{0}}, '{_UPPER}', '{_LOWER}') END",
         holds: "contains({0}, {1})",
         begins: "starts_with({0}, {1})",
         ends: "ends_with({0}, {1})",

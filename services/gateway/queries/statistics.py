@@ -10,6 +10,7 @@ from sqlalchemy import BigInteger, ColumnElement, Select, Text, and_, case, func
 from services.gateway.identity import User
 from services.gateway.queries.filters import conditions, cut, footprint, is_running
 from services.gateway.queries.model import JobFilter, Slice
+from services.gateway.queries.questions import Steps
 from services.gateway.queries.source import Source, bytewise, whole
 
 GroupBy = Literal["user", "project", "cluster", "subcluster"]
@@ -119,6 +120,15 @@ class Statistics:
         self._wanted = wanted
         self._now = now
         self._names = sorted(wanted.totals)
+
+    def answer(self, source: Source) -> Steps[list[StatisticsGroup]]:
+        rows = yield self.totals(source)
+        groups = {row[0]: self.group(row) for row in rows}
+        if groups:
+            for histogram, statement in self.histograms(source, groups):
+                rows = yield statement
+                self.fill(groups, histogram, rows)
+        return list(groups.values())
 
     def totals(self, source: Source) -> Select[Any]:
         """The group and its totals: one row for each group in order, or a single row without groups."""

@@ -94,6 +94,7 @@ async def _feed(ground: Ground, feed: list[dict[str, Any]]) -> None:
         request = exchange["request"]
         ground.now = exchange["at"]
         if request["path"] == "/api/write":
+            ground.store.now = exchange["at"]
             ground.store.write(request["body"])
         elif request["path"] in ("/api/jobs/start_job/", "/api/jobs/stop_job/", "/api/nodestate/"):
             status, answer = await ground.client.call("POST", request["path"], data=request["body"].encode())

@@ -1,0 +1,150 @@
+"""The copy, kept equal to the database: loaded in the background, brought up to date before each question."""
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import duckdb
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.gateway.columns.follow import Copy, Follower, Moved
+from services.gateway.columns.store import ColumnStore
+from services.gateway.numbers import ColumnNumbers
+from services.gateway.queries.questions import Question
+from shared.backoff import Backoff, first_of, sleep_unless
+from shared.errors import Unavailable
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+KEEP_UP_S = 5.0  # so that the first question after a quiet time has little to catch up with
+UNFIT_PAUSE_S = 600.0  # before jobs that did not fit into memory are tried again
+
+
+class ColumnsAway(Exception):
+    """Not loaded, or not able to answer: the database is to be asked."""
+
+
+class Columns:
+    """``timeout_s`` is the deadline of a question, and of catching up before it."""
+
+    def __init__(self, engine: AsyncEngine, numbers: ColumnNumbers, *, memory_mb: int, threads: int, timeout_s: float) -> None:
+        self._numbers = numbers
+        self._memory_mb = memory_mb
+        self._threads = threads
+        self._timeout_s = timeout_s
+        self._readers = ThreadPoolExecutor(threads, thread_name_prefix="columns-read")
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="columns-write")
+        self._follower = Follower(engine, self._writer)
+        self._copy: Copy | None = None
+        self._is_gone = asyncio.Event()  # the copy: it is to be loaded again
+        self._catching_up = asyncio.Lock()
+        self._begun = 0  # how often it was begun to catch up
+        self._done = 0  # the last of these that succeeded
+
+    @property
+    def is_loaded(self) -> bool:
+        return self._copy is not None
+
+    # questions
+
+    async def ask(self, question: Question[T]) -> T:
+        """The answer to a question, which is put in a worker thread to the state of the database at this moment, or later.
+
+        Raises ColumnsAway; Unavailable when the database is away or time is up.
+        """
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                store = await self._fresh()
+                reader = store.reader()
+                work = asyncio.get_running_loop().run_in_executor(self._readers, reader.answer, question)
+                try:
+                    return await work
+                except asyncio.CancelledError:
+                    reader.stop()
+                    raise
+        except TimeoutError as e:
+            raise Unavailable(f"columns: no answer within {self._timeout_s:g} s") from e
+        except duckdb.Error as e:
+            log.warning("columns_failed", why=f"{type(e).__name__}: {str(e)[:300]}")
+            raise ColumnsAway from e
+
+    async def _fresh(self) -> ColumnStore:
+        """The store, with all that the database had when this was called. Those who come while one catches up share the next turn."""
+        needed = self._begun + 1
+        async with self._catching_up:
+            copy = self._copy
+            if copy is None:
+                raise ColumnsAway
+            if self._done < needed:
+                self._begun += 1
+                turn = self._begun
+                try:
+                    await self._follower.catch_up(copy)
+                except Moved as e:
+                    self._drop()
+                    raise ColumnsAway from e
+                self._done = turn
+            return copy.store
+
+    # in the background
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Load, keep up, and load again when needed, until ``stop``."""
+        pause = Backoff(first_s=0.5, most_s=30.0)
+        try:
+            while not stop.is_set():
+                try:
+                    await self._load()
+                    pause.reset()
+                    await self._keep_up(stop)
+                except (Unavailable, ColumnsAway) as e:
+                    log.info("columns_wait", why=str(e))
+                    await pause.wait(stop)
+                except duckdb.Error as e:
+                    self._drop()
+                    log.warning("columns_not_loaded", why=f"{type(e).__name__}: {str(e)[:300]}", then="the database answers, slower")
+                    await sleep_unless(stop, UNFIT_PAUSE_S)
+        finally:
+            self._drop()
+            self._readers.shutdown(wait=False, cancel_futures=True)
+            self._writer.shutdown(wait=False, cancel_futures=True)
+
+    async def _load(self) -> None:
+        started = time.monotonic()
+        copy = Copy(ColumnStore(memory_mb=self._memory_mb, threads=self._threads))
+        try:
+            await self._follower.load(copy)
+            await self._follower.catch_up(copy)
+        except Moved:
+            copy.store.close()
+            return
+        except BaseException:
+            copy.store.close()
+            raise
+        self._copy = copy
+        self._is_gone.clear()
+        took_s = time.monotonic() - started
+        self._numbers.load_seconds.set(took_s)
+        self._numbers.rows.set(copy.store.rows)
+        log.info("columns_loaded", jobs=copy.store.rows, seconds=round(took_s, 2))
+
+    async def _keep_up(self, stop: asyncio.Event) -> None:
+        while self._copy is not None and not stop.is_set():
+            try:
+                await asyncio.wait_for(first_of(stop, self._is_gone), KEEP_UP_S)
+            except TimeoutError:
+                try:
+                    store = await self._fresh()
+                except ColumnsAway:
+                    return
+                self._numbers.rows.set(store.rows)
+
+    def _drop(self) -> None:
+        copy, self._copy = self._copy, None
+        self._is_gone.set()
+        self._numbers.rows.set(0)
+        if copy is not None:
+            copy.store.close()

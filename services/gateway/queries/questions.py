@@ -1,0 +1,39 @@
+"""Questions of one or more statements that the database and the columns answer alike."""
+
+from collections.abc import Callable, Generator, Iterable
+from typing import Any, TypeAlias, TypeVar
+
+from sqlalchemy import Select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.gateway.queries.source import DATABASE, Source
+from shared.database.engine import transaction
+
+T = TypeVar("T")
+Rows: TypeAlias = Iterable[Any]  # with attributes named as the columns only where the database answers
+Steps: TypeAlias = Generator[Select[Any], Rows, T]  # yields a statement, is sent its rows, returns the answer
+Question: TypeAlias = Callable[[Source], Steps[T]]
+
+
+async def ask_database(engine: AsyncEngine, question: Question[T]) -> T:
+    """In one transaction. Raises Unavailable."""
+    async with transaction(engine) as connection:
+        steps = question(DATABASE)
+        try:
+            statement = next(steps)
+            while True:
+                statement = steps.send(await connection.execute(statement))
+        except StopIteration as e:
+            answer: T = e.value
+            return answer
+
+
+def ask_blocking(source: Source, execute: Callable[[Select[Any]], Rows], question: Question[T]) -> T:
+    steps = question(source)
+    try:
+        statement = next(steps)
+        while True:
+            statement = steps.send(execute(statement))
+    except StopIteration as e:
+        answer: T = e.value
+        return answer
