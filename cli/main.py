@@ -20,6 +20,8 @@ cluster_app = typer.Typer(help="The clusters of the site.", no_args_is_help=True
 archive_app = typer.Typer(help="The job archive.", no_args_is_help=True)
 app.add_typer(cluster_app, name="cluster")
 app.add_typer(archive_app, name="archive")
+user_app = typer.Typer(help="The people of the site, and programs that use its API.", no_args_is_help=True)
+app.add_typer(user_app, name="user")
 
 
 def _show_version(wanted: bool) -> None:
@@ -131,6 +133,84 @@ def token(
     from cli.commands.tokens import run_token
 
     run_token(data, user, role, ttl)
+
+
+UserName = Annotated[str, typer.Argument(metavar="NAME", help="The login name.")]
+PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input, up to the line's end.")]
+
+
+@user_app.command("add")
+def user_add(
+    name: UserName,
+    role: Annotated[list[str], typer.Option("--role", help="api, user, manager, support or admin; may be given more than once.")],
+    project: Annotated[list[str] | None, typer.Option("--project", help="A project that a manager supervises; may be repeated.")] = None,
+    real_name: Annotated[str, typer.Option("--name", help="The name that pages show.")] = "",
+    email: Annotated[str, typer.Option("--email", help="Address of the person.")] = "",
+    password_stdin: PasswordStdin = False,
+    data: Data = None,
+) -> None:
+    """Add a user with a local password, which is asked for; the role api alone needs none."""
+    from cli.commands.users import run_add
+
+    run_add(data, name, role, project or [], real_name, email, from_stdin=password_stdin)
+
+
+@user_app.command("list")
+def user_list(data: Data = None) -> None:
+    """List all users with their roles and projects."""
+    from cli.commands.users import run_list
+
+    run_list(data)
+
+
+@user_app.command("remove")
+def user_remove(name: UserName, data: Data = None) -> None:
+    """Remove a user with all personal settings; the sessions of the user end."""
+    from cli.commands.users import run_remove
+
+    run_remove(data, name)
+
+
+@user_app.command("role")
+def user_role(
+    name: UserName,
+    add: Annotated[list[str] | None, typer.Option("--add", metavar="ROLE", help="A role to add; may be repeated.")] = None,
+    remove: Annotated[list[str] | None, typer.Option("--remove", metavar="ROLE", help="A role to remove; may be repeated.")] = None,
+    data: Data = None,
+) -> None:
+    """Add and remove roles of a user."""
+    from cli.commands.users import run_role
+
+    run_role(data, name, add or [], remove or [])
+
+
+@user_app.command("project")
+def user_project(
+    name: UserName,
+    add: Annotated[list[str] | None, typer.Option("--add", metavar="PROJECT", help="A project to add; may be repeated.")] = None,
+    remove: Annotated[list[str] | None, typer.Option("--remove", metavar="PROJECT", help="A project to remove; may be repeated.")] = None,
+    data: Data = None,
+) -> None:
+    """Add and remove projects that a manager supervises."""
+    from cli.commands.users import run_project
+
+    run_project(data, name, add or [], remove or [])
+
+
+@user_app.command("password")
+def user_password(name: UserName, password_stdin: PasswordStdin = False, data: Data = None) -> None:
+    """Set the local password of a user; sessions that began with the old one end."""
+    from cli.commands.users import run_password
+
+    run_password(data, name, from_stdin=password_stdin)
+
+
+@user_app.command("sync-ldap")
+def user_sync_ldap(data: Data = None) -> None:
+    """Take over the users of the LDAP directory, once, as its settings say."""
+    from cli.commands.directory import run_sync_ldap
+
+    run_sync_ldap(data)
 
 
 @app.command()

@@ -13,7 +13,7 @@ from bench.support.servers import Engine
 from bench.support.site import PreparedSite, Site
 from bench.support.usage import Memory, memory_of
 
-LOADED = "jobtide_gateway_columns_loaded"
+LOAD_SECONDS = "jobtide_gateway_column_load_seconds"
 LOAD_S = 300.0
 MOST_LAG = "jobtide_gateway_loop_lag_most_seconds"
 
@@ -65,5 +65,5 @@ async def gateway_over(
 async def _loaded(client: Client) -> None:
     """Raises TimeoutError."""
     async with asyncio.timeout(LOAD_S):
-        while (await client.metrics()).get(LOADED, 1.0) != 1.0:
+        while (await client.metrics()).get(LOAD_SECONDS) == 0.0:
             await asyncio.sleep(0.02)

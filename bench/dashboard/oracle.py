@@ -117,17 +117,19 @@ def _unix(text: str) -> int:
     return int(datetime.fromisoformat(text).timestamp())
 
 
-async def read_oracle(database: DatabaseSettings) -> Oracle:
+async def read_oracle(database: DatabaseSettings, most: int | None = None) -> Oracle:
+    """``most``: the largest id that it is to know."""
     async with reading(database) as reader:
-        return Oracle(await _rows(reader))
+        return Oracle(await _rows(reader, most))
 
 
-async def _rows(reader: Reader) -> list[tuple[Any, ...]]:
+async def _rows(reader: Reader, most: int | None) -> list[tuple[Any, ...]]:
     rows: list[tuple[Any, ...]] = []
     statement = f"SELECT {', '.join(_COLUMNS)} FROM job"
-    ((least, most),) = await reader.rows("SELECT min(id), max(id) FROM job")
-    for first in range(least, most + 1, _CHUNK):
-        found = await reader.rows(f"{statement} WHERE id BETWEEN {first} AND {first + _CHUNK - 1} ORDER BY id")
+    ((least, last),) = await reader.rows("SELECT min(id), max(id) FROM job")
+    last = last if most is None else most
+    for first in range(least, last + 1, _CHUNK):
+        found = await reader.rows(f"{statement} WHERE id BETWEEN {first} AND {min(last, first + _CHUNK - 1)} ORDER BY id")
         rows += map(_narrow, found)
     return rows
 

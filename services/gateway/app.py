@@ -54,7 +54,9 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report, *, clock:
         health.check("broker", lambda: link.client.jetstream(timeout=2).stream_info(settings.nats.stream(EVENTS)))
         live = make_live(settings.gateway, engine, health.registry)
         archive = ArchiveReader(settings.archive.path, settings.series.readers)
-        data = await stack.enter_async_context(metric_services(settings.metrics, settings.series, archive, lambda: link.clusters, clock))
+        data = await stack.enter_async_context(
+            metric_services(settings.metrics, settings.series, engine, archive, lambda: link.clusters, clock)
+        )
         columns = make_columns(settings, engine, health)
         jobs = JobQueries(engine, settings.gateway.chunk_rows, clock, columns)
         site = make_site(settings.gateway, engine, link, users, auth, live, archive, data, jobs, clock)

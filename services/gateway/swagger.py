@@ -36,6 +36,7 @@ _PAGE = """<!DOCTYPE html>
 _START = 'SwaggerUIBundle({url: "doc.json", dom_id: "#swagger-ui", deepLinking: true, validatorUrl: null});\n'
 
 
+@cache
 def document() -> Json:
     return describe((route for group in GROUPS for route in group.routes), version("jobtide"))
 
@@ -54,9 +55,12 @@ def _folder() -> Path:
     return Path(spec.origin).parent / "static"
 
 
-def add_to(app: web.Application) -> None:
-    description = encode(document()) + b"\n"
+@cache
+def _description() -> bytes:
+    return encode(document()) + b"\n"
 
+
+def add_to(app: web.Application) -> None:
     async def page(_: web.Request) -> web.StreamResponse:
         return web.Response(text=_PAGE, content_type="text/html")
 
@@ -64,7 +68,7 @@ def add_to(app: web.Application) -> None:
         raise web.HTTPMovedPermanently("/swagger/")
 
     async def doc(_: web.Request) -> web.StreamResponse:
-        return web.Response(body=description, content_type=JSON)
+        return web.Response(body=_description(), content_type=JSON)
 
     async def start(_: web.Request) -> web.StreamResponse:
         return web.Response(text=_START, content_type="text/javascript")

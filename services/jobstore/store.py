@@ -14,6 +14,8 @@ from shared.database.tables import ProjectionTables
 from shared.domain.events import Event, JobFacts, JobStopped, JobTagged, JobUntagged, Tag, TagCreated, TagRemoved
 from shared.domain.values import ARCHIVING_FAILED, MONITORING_DISABLED, JobState
 
+JOBS_AT_ONCE = 20_000  # of one statement, so that it ends well within the database's time limit
+
 
 class JobStore:
     """Reads and writes one set of tables; the caller owns the transaction."""
@@ -150,8 +152,10 @@ class JobStore:
         ids = removed.keys()
         job, jobtag = self._tables.job, self._tables.jobtag
         for tag_id, sequence in removed.items():  # jobs of this batch get theirs with their other changes, later
-            tagged = select(jobtag.c.job_id).where(jobtag.c.tag_id == tag_id)
-            await connection.execute(update(job).where(job.c.id.in_(tagged)).values(changed_seq=sequence))
+            tagged = (await connection.scalars(select(jobtag.c.job_id).where(jobtag.c.tag_id == tag_id))).all()
+            for first in range(0, len(tagged), JOBS_AT_ONCE):
+                some = tagged[first : first + JOBS_AT_ONCE]
+                await connection.execute(update(job).where(one_of(connection, job.c.id, some)).values(changed_seq=sequence))
         if ids:
             await connection.execute(delete(self._tables.jobtag).where(one_of(connection, self._tables.jobtag.c.tag_id, ids)))
             await connection.execute(delete(self._tables.tag).where(one_of(connection, self._tables.tag.c.id, ids)))

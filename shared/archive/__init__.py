@@ -15,6 +15,7 @@ from shared.archive.layout import (
 from shared.archive.meta import meta_of_row, render_meta, with_annotations
 from shared.archive.reader import (
     data_file,
+    data_of,
     is_complete,
     read_cluster_text,
     read_data,
@@ -38,6 +39,7 @@ __all__ = [
     "cluster_names",
     "copy_entries",
     "data_file",
+    "data_of",
     "imported_job",
     "is_complete",
     "iter_entries",

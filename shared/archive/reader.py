@@ -53,7 +53,11 @@ def is_complete(root: Path, path: JobPath) -> bool:
 
 def read_data_file(file: Path, metrics: Collection[str] | None = None) -> JobData:
     """Raises ArchiveError."""
-    document = read_data_document(file, metrics)
+    return data_of(read_data_document(file, metrics), file)
+
+
+def data_of(document: dict[str, Any], file: Path) -> JobData:
+    """The time series in a decoded data file. Raises ArchiveError."""
     try:
         return {
             metric: {scope: _metric(found) for scope, found in scopes.items()}

@@ -11,25 +11,33 @@ from shared.database.tables import tables
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """``build`` counts the rebuilds; ``events`` and ``nodes`` are the last sequences applied.
+    """``build`` counts the rebuilds, ``log`` is the identity of EVENTS; ``events`` and ``nodes`` are the last sequences applied.
 
-    While ``build`` is the same and the sequences do not go back (as after an older backup was put in place), a row that
-    changed since ``events`` or ``nodes`` has a larger ``changed_seq``, and a job that went has a row in ``job_deletion``.
-    Otherwise any row may be another: read everything.
+    While ``build`` and ``log`` are the same and the sequences do not go back (as after an older backup was put in place),
+    a row that changed since ``events`` or ``nodes`` has a larger ``changed_seq``, and a job that went has a row in
+    ``job_deletion``. Otherwise any row may be another: read everything.
     """
 
     build: int = 0
     events: int = 0
     nodes: int = 0
+    log: str = ""
 
     def follows(self, earlier: "Progress") -> bool:
         """Whether ``changed_seq`` tells all that happened since ``earlier``."""
-        return self.build == earlier.build and self.events >= earlier.events and self.nodes >= earlier.nodes
+        is_same = (self.build, self.log) == (earlier.build, earlier.log)
+        return is_same and self.events >= earlier.events and self.nodes >= earlier.nodes
 
 
 async def progress(connection: AsyncConnection) -> Progress:
     """One query. Asked before the rows, it is never ahead of them: what comes between is only read twice."""
     position = tables.position.c
-    rows = (await connection.execute(select(position.stream, position.sequence, position.build))).all()
-    sequences = {row[0]: row[1] for row in rows}
-    return Progress(max((row[2] for row in rows), default=0), sequences.get(EVENTS, 0), sequences.get(NODES, 0))
+    rows = (await connection.execute(select(position.stream, position.sequence, position.build, position.stream_created))).all()
+    found = {row.stream: row for row in rows}
+    events, nodes = found.get(EVENTS), found.get(NODES)
+    return Progress(
+        max((row.build for row in rows), default=0),
+        events.sequence if events else 0,
+        nodes.sequence if nodes else 0,
+        events.stream_created if events else "",
+    )

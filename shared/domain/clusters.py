@@ -1,8 +1,9 @@
 """Cluster definitions (``cluster.json``): reading, node lists, the subcluster of a host. Source: archive format 3."""
 
+import itertools
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ Scope = Literal["node", "socket", "memoryDomain", "core", "hwthread", "accelerat
 Statistic = Literal["avg", "min", "max", ""]
 EnergyKind = Literal["power", "energy", ""]
 EVERY_NODE = "*"
+MOST_LISTED_HOSTS = 200_000
 
 
 class ClusterModel(BaseModel):
@@ -126,6 +128,11 @@ class SubCluster(ClusterModel):
         """0 when it is for every node: then nobody says how many there are."""
         return 0 if self.nodes == EVERY_NODE else len(NodeList(self.nodes))
 
+    @cached_property
+    def hosts(self) -> list[str]:
+        """Sorted; none when it is for every node, and of a list without end only the first ones."""
+        return [] if self.nodes == EVERY_NODE else sorted(set(itertools.islice(NodeList(self.nodes), MOST_LISTED_HOSTS)))
+
 
 class Cluster(ClusterModel):
     name: str = Field(min_length=1, max_length=255)
@@ -212,6 +219,12 @@ class NodeList:
         """How many names there are; one that two terms have counts twice."""
         return len(self._literals) + sum(math.prod(len(part) for part in parts if isinstance(part, _Group)) for parts in self._terms)
 
+    def __iter__(self) -> Iterator[str]:
+        """All names, in no special order; one that two terms have comes twice."""
+        yield from self._literals
+        for parts in self._terms:
+            yield from map("".join, itertools.product(*(part if isinstance(part, _Group) else (part,) for part in parts)))
+
 
 class _Group:
     """The numbers of one pair of brackets; those of a range have the width of its ends, between unlike widths no padding."""
@@ -232,6 +245,11 @@ class _Group:
 
     def __len__(self) -> int:
         return sum(max(int(high) - int(low) + 1, 0) for low, high in self._ranges)
+
+    def __iter__(self) -> Iterator[str]:
+        for low, high in self._ranges:
+            width = len(low) if len(low) == len(high) else 1
+            yield from (f"{number:0{width}d}" for number in range(int(low), int(high) + 1))
 
     def __contains__(self, digits: str) -> bool:
         if not (digits.isascii() and digits.isdigit()):

@@ -6,13 +6,15 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 import aiohttp
-import numpy as np
 import orjson
 
 from shared.backoff import Backoff
 from shared.domain.clusters import Cluster, Metric
+from shared.metricdata.cc_answers import placed, stated
 from shared.metricdata.cc_health import read_health
+from shared.metricdata.cc_hosts import hosts_body, known_hosts, read_all_hosts, read_hosts
 from shared.metricdata.health import HostHealth
+from shared.metricdata.hosts import HostsLoaded, HostsRequest
 from shared.metricdata.model import FloatArray, JobData, MetricData, Series, Statistics, Unit
 from shared.metricdata.numbers import statistics_of
 from shared.metricdata.postprocess import combine
@@ -107,6 +109,42 @@ class CcMetricStore:
         """As the port says."""
         body = orjson.dumps({"cluster": cluster, "nodes": list(hosts), "metric-names": list(metrics)})
         return read_health(await self._post(self._url(cluster), body, "healthcheck"))
+
+    async def load_hosts(self, request: HostsRequest) -> HostsLoaded:
+        """As the port says. One value that it cannot write spoils an answer about all hosts: then they are asked one by one."""
+        if request.end - request.start > self._settings.max_window_days * _DAY_S:
+            raise SourceRefused(f"the window has {request.end - request.start} s, more than max_window_days allows to ask for")
+        loaded = HostsLoaded()
+        url = self._url(request.cluster)
+        if not url or not request.metrics:
+            return loaded
+        hosts = request.hosts
+        if hosts is None:
+            text = await self._post(url, hosts_body(request))
+            if text.strip():
+                read_all_hosts(text, request, loaded)
+                return loaded
+            hosts = known_hosts(await self._post(url, hosts_body(request, only_names=True)))
+        pairs = [(host, metric) for host in hosts for metric in request.metrics]
+        size = self._settings.queries
+        try:
+            async with asyncio.TaskGroup() as group:
+                for first in range(0, len(pairs), size):
+                    group.create_task(self._load_pairs(url, request, pairs[first : first + size], loaded))
+        except ExceptionGroup as e:
+            raise e.exceptions[0] from e
+        return loaded
+
+    async def _load_pairs(self, url: str, request: HostsRequest, pairs: Sequence[tuple[str, Metric]], loaded: HostsLoaded) -> None:
+        text = await self._post(url, hosts_body(request, pairs))
+        if text.strip():
+            read_hosts(text, request, pairs, loaded)
+        elif len(pairs) == 1:
+            loaded.problem(*pairs[0], "a value that is too large for JSON")
+        else:
+            half = len(pairs) // 2
+            await self._load_pairs(url, request, pairs[:half], loaded)
+            await self._load_pairs(url, request, pairs[half:], loaded)
 
     async def load(self, request: JobRequest) -> Loaded:
         """As the port says.
@@ -261,25 +299,9 @@ def _element(elements: list[dict[str, Any]], window: _Window, query: _Query) -> 
         return None
     timestep = int(found["resolution"]) or query.metric.timestep
     first = int(found["from"])
-    data = _placed(found["data"], first, timestep, window)
-    statistics = _statistics(found, data)
+    data = placed(found["data"], first, timestep, window.start, window.end)
+    statistics = stated(found, data)
     return None if statistics is None else _Answer(data, statistics, timestep, first, first + len(found["data"]) * timestep)
-
-
-def _placed(values: list[float | None], first: int, timestep: int, window: _Window) -> FloatArray:
-    """The samples with as many missing ones before them as the job ran before the first; never longer than the job."""
-    most = -(-(window.end - window.start) // timestep) + 1  # one more: both ends may be off the store's grid
-    leading = min(max(first // timestep - window.start // timestep, 0), most)
-    data = np.array(values[:most], dtype=np.float64)  # None becomes NaN
-    return np.concatenate([np.full(leading, np.nan), data])[:most] if leading else data
-
-
-def _statistics(found: dict[str, Any], data: FloatArray) -> Statistics | None:
-    """The store's own, made of the unrounded samples; None when there is no sample."""
-    avg, least, greatest = found.get("avg"), found.get("min"), found.get("max")
-    if avg is None or least is None or greatest is None:
-        return statistics_of(data)
-    return Statistics(float(avg), float(least), float(greatest)) if not np.isnan(data).all() else None
 
 
 def _is_combined(query: _Query) -> bool:

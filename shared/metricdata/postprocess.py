@@ -29,12 +29,15 @@ def finished(metric: MetricData, *, with_band: bool = True) -> MetricData:
     statistics = metric.statistics_series
     if with_band and statistics is None and len(metric.series) >= SERIES_FOR_STATISTICS:
         statistics = statistics_series([series.data for series in metric.series])
-    return replace(metric, series=tuple(_rounded(series) for series in metric.series), statistics_series=statistics)
+    return replace(
+        metric,
+        series=tuple(replace(series, statistics=rounded(series.statistics)) for series in metric.series),
+        statistics_series=statistics,
+    )
 
 
-def _rounded(series: Series) -> Series:
-    found = series.statistics
-    return replace(series, statistics=Statistics(round2(found.avg), round2(found.min), round2(found.max)))
+def rounded(found: Statistics) -> Statistics:
+    return Statistics(round2(found.avg), round2(found.min), round2(found.max))
 
 
 def matrix(rows: Sequence[FloatArray]) -> FloatArray:

@@ -9,7 +9,7 @@ from shared.metricdata.model import JobData, MetricData, Series, Statistics, Uni
 from shared.metricdata.numbers import round2
 from shared.metricdata.postprocess import postprocess
 
-_PREFIX_FACTOR = {"": 1.0, "m": 1e-3, "u": 1e-6, "K": 1e3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
+PREFIX_FACTOR = {"": 1.0, "m": 1e-3, "u": 1e-6, "K": 1e3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
 _WATT_HOURS_PER_KWH = 1000.0
 _JOULES_PER_KWH = 3.6e6
 
@@ -104,7 +104,7 @@ def energy_kwh(metric: Metric, scopes: Mapping[str, MetricData], found: Statisti
 
     The unit's prefix counts. Devices whose node value is their mean (aggregation ``avg``) are added up one by one.
     """
-    factor = _PREFIX_FACTOR.get(metric.unit.prefix, 1.0)
+    factor = PREFIX_FACTOR.get(metric.unit.prefix, 1.0)
     total = found.avg * num_nodes
     devices: tuple[Series, ...] = scopes["accelerator"].series if "accelerator" in scopes else ()
     if devices and metric.aggregation == "avg":

@@ -8,6 +8,7 @@ from shared.domain.clusters import Cluster
 from shared.domain.payloads import Resource
 from shared.errors import JobtideError, Unavailable
 from shared.metricdata.health import HostHealth
+from shared.metricdata.hosts import HostsLoaded, HostsRequest
 from shared.metricdata.model import JobData
 
 
@@ -52,6 +53,13 @@ class MetricSource(Protocol):
         """Host or metric without data: no series. No data at all, without an error: empty.
 
         Raises SourceUnavailable when there is nothing but errors, or no answer; SourceRefused when asking is senseless.
+        """
+        ...
+
+    async def load_hosts(self, request: HostsRequest) -> HostsLoaded:
+        """Data of whole hosts. Errors about some of them are among its problems.
+
+        Raises SourceUnavailable when there is no answer; SourceRefused when asking is senseless.
         """
         ...
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from shared.domain.clusters import Cluster
-from tests.archiver.metric_store import MetricStore, Samples
 from tests.support.clusters import sample_clusters
+from tests.support.metric_store import MetricStore, Samples
 
 T0 = 1_760_000_400
 MINUTES = 60

@@ -18,12 +18,12 @@ from shared.metricdata import JobData, MetricData, Series, Statistics, Unit, req
 from shared.metricdata.cc_metric_store import CcMetricStore
 from shared.metricdata.postprocess import postprocess
 from tests.archiver.feed import recorded_store
-from tests.archiver.metric_store import serving
 from tests.archiver.recordings import exchanges
 from tests.archiver.schemas import problems
 from tests.archiver.site import job_row
 from tests.archiver.test_cc_metric_store import quick
 from tests.support.clusters import sample_clusters
+from tests.support.metric_store import serving
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ from shared.domain.payloads import Resource
 from shared.metricdata import JobRequest, MetricsSettings, SourceRefused, SourceUnavailable, request_of, results_of
 from shared.metricdata.cc_metric_store import CcMetricStore
 from tests.archiver.feed import T0, recorded_store, value
-from tests.archiver.metric_store import MetricStore, serving
 from tests.archiver.recordings import exchanges
 from tests.support.clusters import sample_clusters
+from tests.support.metric_store import MetricStore, serving
 
 CLUSTERS = sample_clusters()
 

@@ -12,9 +12,9 @@ from shared.archive import JobPath, is_complete, verify
 from shared.metricdata import MetricsSettings
 from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings
 from tests.archiver.feed import T0, recorded_store
-from tests.archiver.metric_store import serving
 from tests.archiver.site import QUICK, Site, job_row, running
 from tests.support.builders import START_TIME, job_stopped
+from tests.support.metric_store import serving
 from tests.support.nats import NatsServer
 from tests.support.processes import ServiceRunner
 from tests.support.waiting import until

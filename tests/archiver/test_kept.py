@@ -15,8 +15,8 @@ from shared.archive.meta import KEY_ORDER
 from shared.domain.events import JobArchiveRequested, Tag
 from shared.metricdata import JobData, MetricsSettings
 from tests.archiver.feed import T0, recorded_store
-from tests.archiver.metric_store import serving
 from tests.archiver.site import Site, job_row, running
+from tests.support.metric_store import serving
 from tests.support.waiting import until
 
 SAMPLE = Path(__file__).parents[1] / "data" / "archive-v1.5"

@@ -22,9 +22,9 @@ from shared.domain.events import NodeHealth, NodesChecked
 from shared.metricdata import HostHealth, MetricsSettings, SourceUnavailable
 from shared.metricdata.cc_metric_store import CcMetricStore
 from tests.archiver.feed import MINUTES, T0, recorded_store
-from tests.archiver.metric_store import MetricStore, serving
 from tests.archiver.site import QUICK, Site, running
 from tests.support.clusters import sample_clusters
+from tests.support.metric_store import MetricStore, serving
 from tests.support.nats import client_of
 from tests.support.waiting import until
 
@@ -177,17 +177,30 @@ async def test_a_store_that_does_not_answer_is_left_alone_for_a_while(archive_si
     store.mood = broken
     async with serving(store) as url:
         site = archive_site.with_settings(metrics=metrics_of(url))
-        async with checks_of(site, interval_s=0.1) as checks:
+        async with checks_of(site) as checks:
             with capture_logs() as logs:
                 await checks.check(1)
             assert [(entry["event"], entry["cluster"]) for entry in logs] == [("node_health_unknown", "fritz")]
             await checks.check(2)
             assert store.requests == 1
             assert await published(site) == []  # what was known stays known
+
+
+async def test_a_store_that_answers_again_is_asked_again(archive_site: Site, store: MetricStore) -> None:
+    await add_nodes(archive_site, "fritz", "main", ["f0101"])
+
+    async def broken(_: Any) -> web.Response:
+        return web.Response(status=500)
+
+    store.mood = broken
+    async with serving(store) as url:
+        site = archive_site.with_settings(metrics=metrics_of(url))
+        async with checks_of(site, interval_s=0.1) as checks:
+            await checks.check(1)
             store.mood = None
 
             async def answered() -> bool:
-                await checks.check(3)
+                await checks.check(2)
                 return bool(await published(site))
 
             await until(answered, 10, "a check after the rest")

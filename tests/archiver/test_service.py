@@ -13,9 +13,9 @@ from shared.database.tables import tables
 from shared.domain.events import JobArchiveRequested, JobMetadataEdited, JobTagged, Tag
 from shared.metricdata import MetricsSettings
 from tests.archiver.feed import T0, recorded_store
-from tests.archiver.metric_store import serving
 from tests.archiver.site import QUICK, Site, job_row, running
 from tests.support.builders import START_TIME, job_stopped
+from tests.support.metric_store import serving
 from tests.support.nats import client_of
 from tests.support.waiting import until
 

@@ -11,6 +11,9 @@ auth-no-roles auth-empty-roles auth-roles-string auth-roles-unknown auth-roles-c
 auth-role-user auth-role-user-api auth-role-manager-api auth-role-support-api
 d-peer d-real-ip d-forwarded d-forwarded-two d-real-ip-wins
 start-tag-private-foreign tag-private-foreign
+c-token-roles-ignored c-no-roles-left d-users machine-refused roles-user config-users-user create-user-user config-user-user
+delete-user-user notice-user taggers-user userapi-refused-user userapi-refused-manager userapi-refused-support userapi-refused-admin
+userapi-no-known-role
 """
 # A job or tag that does not exist.
 _NOT_FOUND = """
@@ -18,6 +21,10 @@ get-unknown get-zero get-negative metrics-unknown-job-bad-body
 meta-by-request-unknown meta-by-request-other-cluster delete-by-id-again delete-by-request-again
 tag-remove-unknown tag-remove-wrong-scope tags-delete-unknown tags-delete-second-unknown
 get-null-resource delete-null-resource get-tag-private-foreign
+c-userapi-manager-foreign userapi-get-user-api-5003 userapi-get-manager-api-5001 userapi-post-manager-api
+delete-user-query delete-user-multipart delete-user-unknown
+machine-get-missing machine-get-no-json machine-get-empty
+frontend-unknown-path-none userapi-unknown-path-none
 """
 # Input that is wrong in itself.
 _BAD_REQUEST = """
@@ -29,7 +36,13 @@ stop-no-stop-time-start-zero stop-negative-id stop-zero-id stop-state-suspended 
 tag-null-element tag-remove-null-element tags-delete-null-element tag-empty-names
 nodestate-empty-object nodestate-null nodestate-unknown-cluster nodestate-empty-host nodestate-null-node
 list-bad-escape auth-roles-admin-api-api
+machine-put-no-json machine-put-empty machine-escaped-slash create-user-unknown-role create-user-no-role delete-user-nothing
+setting-empty setting-bad-json logs-since-semicolon
 """
+# A rule on people is broken: the role `anonymous` is nobody's.
+_UNPROCESSABLE = "user-add-role-anonymous user-remove-role-anonymous"
+# The path is known, the method is not.
+_METHOD = "roles-post notice-get login-put logout-get"
 # Done, where a quirk stood in the way; the second group differs in the body only.
 _OK = """
 list-no-slash get-slash used-nodes-slash clusters-no-slash
@@ -42,13 +55,27 @@ get-monitoring-off-all-metrics metrics-monitoring-off get-2-all-metrics-after-em
 staged-not-listed staged-not-in-used-nodes
 get-tagged-admin tag-remove-one tag-remove-not-attached tag-remove-admin tag-remove-empty-array
 get-after-tags-delete list-after-omit-all list-after-omit-user list-after-stops
+machine-slash roles-no-slash logout-bad-cookie
+config-users-after config-users-special config-users-end taggers userapi-list-manager-api userapi-get-manager-api-5003
 """
 _CREATED = "start-bad-smt-2 start-tag-private-foreign-again start-tag-conflicting-scope start-tag-twice start-dup-year-earlier"
 _DUPLICATE = "start-minimal-repeated-staged start-minimal-one-second-later-staged"
 
 DIFFERENCES = {
     name: status
-    for names, status in ((_FORBIDDEN, 403), (_NOT_FOUND, 404), (_BAD_REQUEST, 400), (_OK, 200), (_CREATED, 201), (_DUPLICATE, 422))
+    for names, status in (
+        (_FORBIDDEN, 403),
+        (_NOT_FOUND, 404),
+        (_BAD_REQUEST, 400),
+        (_OK, 200),
+        (_CREATED, 201),
+        (_DUPLICATE, 422),
+        (_UNPROCESSABLE, 422),
+        (_METHOD, 405),
+        ("taggers-run", 409),  # there are no taggers
+        ("login-limit", 429),
+        ("login-redirect-backslash", 302),  # to the home page
+    )
     for name in names.split()
 }
 
@@ -57,13 +84,20 @@ NOT_ASKED = frozenset(
     # a forgotten slash reaches the route that was meant
     "start-bad-slashless stop-slashless delete-slashless"
     # the second job 1001, one second later, was only accepted by a quirk
-    " stop-minimal stop-again stop-again-without-start".split()
+    " stop-minimal stop-again stop-again-without-start"
+    # what it answers depends on the machine
+    " logs-ok"
+    # of a file that is not stored here
+    " machine-range".split()
 )
 
 # Metric data of running jobs, or from a metric store that is not here.
 WITHOUT_METRIC_STORE = frozenset(
     "get-running-data metrics-running-two metrics-running-null get-archived-data get-archived-data-gpu"
-    " metrics-archived-one metrics-archived-repeated".split()
+    " metrics-archived-one metrics-archived-repeated"
+    " userapi-get-user-api-5001 userapi-post-user-api userapi-get-support-api-5001 userapi-get-support-api-5003 userapi-post-support-api"
+    " userapi-get-admin-api-5001 userapi-get-admin-api-5003 userapi-post-admin-api userapi-get-api-5001 userapi-get-api-5003"
+    " userapi-post-api".split()
 )
 
 # Jobs that only one side accepts, or stops.

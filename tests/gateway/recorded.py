@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote_plus, urlencode
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -17,6 +18,7 @@ from shared.broker.envelope import Envelope
 from shared.broker.publisher import Publisher
 from shared.domain.events import JobFacts, JobImported
 from shared.settings import ArchiveSettings, NatsSettings
+from tests.gateway.people import FORM, PASSWORD, cookie_of
 from tests.gateway.stack import KEY, Client, token
 from tests.support.nats import client_of
 
@@ -34,7 +36,9 @@ ACTORS = {
     "user+api": token("user", "api", user="uapi"),
     "manager+api": token("manager", "api", user="mapi"),
     "support+api": token("support", "api", user="sapi"),
+    "user2": token("user", user="udo"),
 }
+NAMES = {"admin": "adm", "support": "sup", "user": "ulla"}
 OTHER_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
 # Which jobs were deleted, and how many of those that only one side has, differs.
 _MESSAGE_ID = re.compile(r"deleted (?:job )?\d+")
@@ -74,6 +78,7 @@ class Recording:
     """Asks exchanges one by one; knows which of our ids stands for which recorded one."""
 
     client: Client
+    sessions: dict[str, str] = field(default_factory=dict)  # cookies by actor
     ours: dict[str, int] = field(default_factory=dict)  # "cluster/jobId/startTime" to our id
 
     async def learn(self) -> None:
@@ -93,12 +98,22 @@ class Recording:
     async def ask(self, exchange: dict[str, Any]) -> Reply:
         request = exchange["request"]
         headers = self._headers(exchange)
-        body = request["body"]
+        for actor in re.findall(r"<session of ([^>]+)>", headers.get("Cookie", "")):
+            headers |= {"Cookie": f"session={await self._session(actor)}", "X-Requested-With": "recording"}
+        body = _with_password(exchange)
         response = await self.client.raw(
             request["method"], self.path(exchange), auth="", headers=headers, data=None if body is None else body.encode()
         )
         headers_of_reply = {name.lower(): frozenset(", ".join(response.headers.getall(name)).split(", ")) for name in response.headers}
         return Reply(response.status, await response.text(), headers_of_reply)
+
+    async def _session(self, actor: str) -> str:
+        """Of a person with this role, signed in once."""
+        if actor not in self.sessions:
+            fields = {"username": NAMES[actor], "password": PASSWORD}
+            response = await self.client.raw("POST", "/login", auth="", data=urlencode(fields).encode(), headers={"Content-Type": FORM})
+            self.sessions[actor] = cookie_of(response)
+        return self.sessions[actor]
 
     def _headers(self, exchange: dict[str, Any]) -> dict[str, str]:
         minted = mint(exchange["token"], exchange["at"]) if exchange.get("token") else ""
@@ -110,11 +125,19 @@ class Recording:
         return headers
 
 
+def _with_password(exchange: dict[str, Any]) -> str | None:
+    """The body with the password of our people where the recording has a placeholder."""
+    body: str | None = exchange["request"]["body"]
+    if body is None:
+        return None
+    password = {"login-wrong-password": "wrong", "login-api-user-without-password": ""}.get(exchange["name"], PASSWORD)
+    return re.sub(r"%3Cpassword\+of\+\w+%3E", quote_plus(password), body)
+
+
 def mint(how: dict[str, Any], at: int) -> str:
-    """A token as it is described; relative times are relative to now, which the tokens' library takes from the machine."""
-    now = int(datetime.now(UTC).timestamp())
+    """A token as it is described; relative times are relative to the time of the request."""
     claims = {
-        key: now + int(value) if key in ("exp", "nbf", "iat") and isinstance(value, str) else value for key, value in how["claims"].items()
+        key: at + int(value) if key in ("exp", "nbf", "iat") and isinstance(value, str) else value for key, value in how["claims"].items()
     }
     algorithm = how.get("alg", "EdDSA")
     if algorithm == "none":
@@ -126,6 +149,15 @@ def mint(how: dict[str, Any], at: int) -> str:
     everything = claims if name is None else claims | {"sub": name}
     # Below the level that would refuse to write a wrong subject.
     return jwt.api_jws.encode(json.dumps(everything).encode(), key or KEY, algorithm="EdDSA", headers={"typ": "JWT"})
+
+
+def token_as_recorded(recorded: str, text: str) -> str:
+    """A good token as the recordings write it down, anything else as it is."""
+    try:
+        claims = jwt.decode(text, KEY.public_key(), algorithms=["EdDSA"], options={"verify_exp": False, "verify_iat": False})
+    except jwt.PyJWTError:
+        return text
+    return "<jwt>" if recorded == "<jwt>" else f"claims {json.dumps(sorted(claims))}"
 
 
 def comparable(text: str, *, but: frozenset[str] = frozenset()) -> Any:
@@ -148,12 +180,16 @@ def identity(job: dict[str, Any]) -> str:
 
 def _normal(value: Any) -> Any:
     if isinstance(value, list):
-        return [_normal(item) for item in value]
+        items = [_normal(item) for item in value]
+        # People come in any order.
+        return sorted(items, key=lambda item: str(item["username"])) if items and all("username" in str(item) for item in items) else items
     if not isinstance(value, dict):
         return _MESSAGE_ID.sub("deleted N", value) if isinstance(value, str) else value
     if set(value) == {"status", "error"}:
         return {"status": value["status"]}
     result = {key: _normal(item) for key, item in value.items()}
+    if "authSource" in value:  # an empty list there is written in three ways
+        result |= {key: [name for name in value[key] or [] if name] for key in ("roles", "projects")}
     if "concurrentJobs" in value:
         result.pop("id", None)
         result["tags"] = sorted((t["type"], t["name"], t["scope"]) for t in value.get("tags", []))
@@ -165,22 +201,24 @@ def _normal(value: Any) -> Any:
     return result
 
 
-def differing(recorded: Any, ours: Any, where: str = "") -> Iterator[str]:
-    """Where two comparable answers differ."""
+def differing(recorded: Any, ours: Any, where: str = "", *, rounding: float = 0.0) -> Iterator[str]:
+    """Where two comparable answers differ; numbers by more than ``rounding``."""
     if isinstance(recorded, dict) and isinstance(ours, dict):
         for key in sorted(recorded.keys() | ours.keys()):
             if key not in recorded or key not in ours:
                 yield f"{where}.{key}: {'missing here' if key not in ours else 'only here'}"
             else:
-                yield from differing(recorded[key], ours[key], f"{where}.{key}")
+                yield from differing(recorded[key], ours[key], f"{where}.{key}", rounding=rounding)
     elif isinstance(recorded, list) and isinstance(ours, list) and len(recorded) == len(ours):
         for index, (one, other) in enumerate(zip(recorded, ours, strict=True)):
-            yield from differing(one, other, f"{where}[{index}]")
+            yield from differing(one, other, f"{where}[{index}]", rounding=rounding)
     elif where == ".jobs" and isinstance(recorded, list) and isinstance(ours, list):
         there, here = {identity(job) for job in recorded}, {identity(job) for job in ours}
         yield f"jobs only there: {sorted(there - here)}, only here: {sorted(here - there)}"
     elif where.endswith(".duration") and isinstance(recorded, int) and isinstance(ours, int):
         if (ours - recorded + 1) % 2**32 > 2:  # there it is a 32-bit number, and an answer may come a second later
             yield f"{where}: {recorded} there, {ours} here"
+    elif isinstance(recorded, int | float) and isinstance(ours, int | float) and abs(recorded - ours) <= rounding:
+        return
     elif recorded != ours:
         yield f"{where}: {str(recorded)[:150]!r} there, {str(ours)[:150]!r} here"

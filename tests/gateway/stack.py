@@ -82,6 +82,14 @@ class Client:
         await response.read()
         return response
 
+    async def status(self, method: str, path: str, headers: dict[str, str]) -> int:
+        """From the head of the answer: some never end."""
+        url = URL(f"http://{self.address}{path}", encoded=True)
+        async with self._session.request(method, url, headers=headers, allow_redirects=False) as response:
+            if response.content_type == "text/event-stream":
+                response.close()
+            return response.status
+
     async def get(self, path: str, **options: Any) -> tuple[int, Any]:
         return await self.call("GET", path, **options)
 
@@ -149,7 +157,7 @@ async def gateway(
 
 
 @asynccontextmanager
-async def jobstore(nats: NatsSettings, database: DatabaseSettings) -> AsyncIterator[None]:
-    settings = AllJobstoreSettings(nats, database, JobstoreSettings(health="127.0.0.1:0"))
-    async with running(lambda stop, report: run_jobstore(settings, stop, report)):
+async def jobstore(nats: NatsSettings, database: DatabaseSettings, **settings: Any) -> AsyncIterator[None]:
+    everything = AllJobstoreSettings(nats, database, JobstoreSettings(health="127.0.0.1:0", **settings))
+    async with running(lambda stop, report: run_jobstore(everything, stop, report)):
         yield

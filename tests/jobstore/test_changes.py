@@ -128,6 +128,7 @@ def test_progress_follows_only_what_went_on() -> None:
     assert Progress(1, 10, 5).follows(before)
     assert Progress(1, 11, 6).follows(before)
     assert not Progress(2, 11, 6).follows(before)
+    assert not Progress(1, 11, 6, "another").follows(before)
     assert not Progress(1, 9, 6).follows(before)
     assert not Progress(1, 11, 4).follows(before)
 

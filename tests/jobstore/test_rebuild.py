@@ -133,7 +133,8 @@ async def test_rebuild_equals_incremental(database: DatabaseSettings, nats_setti
     assert await rebuild_now(nats_client, nats_settings, database) == {EVENTS: last, NODES: last_report}
     assert await dump(database, without=("position.build",)) == incremental
     after = await progress_of(database)
-    assert (before, after) == (Progress(0, last, last_report), Progress(1, last, last_report))
+    assert (before, after) == (Progress(0, last, last_report, before.log), Progress(1, last, last_report, before.log))
+    assert before.log
     assert not after.follows(before)
 
 

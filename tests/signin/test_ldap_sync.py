@@ -136,3 +136,17 @@ async def test_the_loop_goes_on_when_the_directory_is_away_and_comes_back(
         stop.set()
         await asyncio.wait_for(loop, 5)
     assert await names(users) == ["anna"]
+
+
+async def test_a_directory_that_hangs_does_not_hold_up_the_stop(
+    branch: Branch, private_slapd: Slapd, users: UserStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.gateway.auth.ldap.sync.FIRST_S", 0.01)
+    private_slapd.pause()
+    stop = asyncio.Event()
+    with closing(Directory(branch.settings(url=private_slapd.url, sync_interval_s=3600))) as directory:
+        loop = asyncio.ensure_future(DirectorySync(directory, users).keep(stop))
+        await until(lambda: directory.is_busy)
+        stop.set()
+        await asyncio.wait_for(loop, 5)
+    assert not directory.is_busy

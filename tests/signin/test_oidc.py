@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
 from typing import Any
@@ -24,6 +24,7 @@ from tests.gateway.stack import gateway
 from tests.support import oidc
 from tests.support.oidc import CLIENT, SECRET, Misbehaviour, Provider, provider
 
+NO_BROKER = NatsSettings(url="nats://127.0.0.1:9")  # signing in needs none
 JSON = {"Accept": "application/json"}
 
 
@@ -93,17 +94,15 @@ Opened = Callable[..., Any]
 
 
 @pytest.fixture
-async def open_world(
-    site: NatsSettings, sqlite_database: DatabaseSettings, archive_settings: ArchiveSettings, users: UserStore
-) -> AsyncIterator[Opened]:
+async def open_world(sqlite_database: DatabaseSettings, archive_settings: ArchiveSettings, users: UserStore) -> AsyncIterator[Opened]:
     async with AsyncExitStack() as stack:
 
-        async def open_it(algorithm: str = "RS256", **settings: Any) -> World:
+        async def open_it(algorithm: str = "ES256", **settings: Any) -> World:
             of = await stack.enter_async_context(provider(algorithm))
             clock = Clock()
             values = {"provider": of.issuer, "client_id": CLIENT, "client_secret": SECRET} | settings
             server = await stack.enter_async_context(
-                gateway(site, sqlite_database, archive_settings, clock=clock, oidc=OidcSettings(**values))
+                gateway(NO_BROKER, sqlite_database, archive_settings, clock=clock, oidc=OidcSettings(**values))
             )
             session = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
             return World(stack, of, Browser(session, f"http://{server.address}"), users, clock)
@@ -437,10 +436,11 @@ async def test_an_account_of_another_source_is_not_taken_over(open_world: Opened
     local = Account("erika", AuthSource.LOCAL, ("admin",), (), "The Admin")
     world = await open_world(sync_user_on_login=True, update_user_on_login=True, other_sources=["ldap"])
     await world.users.add(local)
+    await world.users.add(Account("root", AuthSource.LOCAL, ("admin",)))
     status, _, _ = await world.browser.sign_in()
     assert (status, "session" in world.browser.cookies) == (403, False)
     assert await world.users.find("erika") == local
-    await world.users.remove("erika", keeps_an_admin=False)
+    await world.users.remove("erika")
     directory = Account("erika", AuthSource.LDAP, ("support",), (), "From the directory")
     await world.users.add(directory)
     assert '"roles":["support"]' in (await world.browser.sign_in())[2]
@@ -454,10 +454,8 @@ async def test_a_browser_that_is_refused_sees_the_page_for_signing_in(open_world
     assert "/oidc-login" in (await world.browser.go("/login"))[2]
 
 
-async def test_without_a_provider_the_paths_do_not_exist(
-    site: NatsSettings, sqlite_database: DatabaseSettings, archive_settings: ArchiveSettings
-) -> None:
-    async with gateway(site, sqlite_database, archive_settings) as client:
+async def test_without_a_provider_the_paths_do_not_exist(sqlite_database: DatabaseSettings, archive_settings: ArchiveSettings) -> None:
+    async with gateway(NO_BROKER, sqlite_database, archive_settings) as client:
         assert [(await client.get(path, auth=""))[0] for path in ("/oidc-login", "/oidc-callback")] == [404, 404]
         assert "/oidc-login" not in str((await client.get("/login", auth=""))[1])
 

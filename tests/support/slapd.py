@@ -212,7 +212,7 @@ class Slapd:
     def start(self) -> None:
         assert self._process is None
         urls = f"{self.url}/" + (f" ldaps://127.0.0.1:{self._tls_port}/" if self._tls_port else "")
-        command = [self._programs.slapd, "-f", str(self._folder / "slapd.conf"), "-h", urls, "-d", "0"]
+        command = [str(self._programs.slapd), "-f", str(self._folder / "slapd.conf"), "-h", urls, "-d", "0"]
         with (self._folder / "slapd.log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env=self._programs.environment)
         until_blocking(self._is_up, 15, f"slapd up, see {self._folder}/slapd.log")

@@ -22,6 +22,7 @@ from services.gateway.http.routes import Routes
 from services.gateway.identity import User
 from services.gateway.models import SignedIn
 from services.gateway.site import Call
+from shared.errors import Unavailable
 
 log = structlog.get_logger()
 routes = Routes("sign-in", guard=Guard.NONE)
@@ -112,7 +113,11 @@ async def _signed_in(call: Call, form: TokenForm) -> User:
         cookies=request.cookies,
         account=await call.site.users.find(form.username) if form.username else None,
     )
-    user = await auth.login.login(attempt)
+    try:
+        user = await auth.login.login(attempt)
+    except Unavailable:
+        auth.attempts.give_back(bucket)  # nobody was asked for the password
+        raise
     auth.attempts.give_back(bucket)
     return user
 

@@ -6,13 +6,14 @@ from aiohttp import web
 from pydantic import Field
 
 from services.gateway.api.jobs import job_answer, visible_job
-from services.gateway.errors import bad_request, forbidden, not_found
+from services.gateway.errors import bad_request, not_found
 from services.gateway.http.answers import answer
 from services.gateway.http.routes import Routes
 from services.gateway.models import JobObject
 from services.gateway.site import Call
+from services.gateway.tagging import JobChange, change_job, remove, require_writable
 from shared.broker.outcome import NoOutcome
-from shared.domain.events import JobTagged, JobUntagged, Tag, TagRemoved
+from shared.domain.events import JobTagged, JobUntagged, Tag
 from shared.domain.intake import MAX_NAME, MAX_TAGS
 from shared.domain.values import ADMIN_SCOPE, GLOBAL_SCOPE
 from shared.domain.wire import WireModel, read_list
@@ -42,20 +43,19 @@ def _writable(call: Call, requests: list[TagRequest]) -> list[Tag]:
     """Each once, in order. Raises RequestError (403) for a scope that the user may not write."""
     tags = [Tag(type=r.type, name=r.name, scope=r.scope or GLOBAL_SCOPE) for r in requests]
     for tag in tags:
-        if not call.user.may_write_scope(tag.scope):
-            raise forbidden(f"the scope {tag.scope!r} may not be written by {call.user.name}")
+        require_writable(call.user, tag.scope)
     return list({tag.key: tag for tag in tags}.values())
 
 
-async def _change(call: Call, event_type: type[JobTagged] | type[JobUntagged]) -> web.StreamResponse:
+async def _change(call: Call, change: JobChange) -> web.StreamResponse:
     rows = await visible_job(call)
     (job,) = rows.jobs
     tags = _writable(call, await _requests(call))
     if tags:
-        outcome = await call.site.commands.decide(event_type(id=job.id, cluster=job.cluster, tags=tags), call.user)
+        sequence = await change_job(call.site, call.user, change, job.id, job.cluster, tags)
         changed = await call.site.jobs.by_id(call.user, job.id)
         if changed is None:
-            raise NoOutcome(outcome.sequence)
+            raise NoOutcome(sequence)
         rows = changed
     return answer(job_answer(call, rows))
 
@@ -82,6 +82,5 @@ async def delete_tags(call: Call) -> web.StreamResponse:
     tags = _writable(call, [r for r in requests if r.scope in (GLOBAL_SCOPE, ADMIN_SCOPE)])
     for missing in await call.site.jobs.missing_tags([tag.key for tag in tags]):
         raise not_found("there is no tag " + "/".join(missing))
-    for tag in tags:
-        await call.site.commands.decide(TagRemoved(tag=tag), call.user)
+    await remove(call.site, call.user, tags)
     return web.Response(text=f"Deleted Tags from DB: {len(tags)} successfull of {len(requests)} requested\n")

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from services.gateway.api import jobs
+from services.gateway.api import jobs, metrics
 from services.gateway.auth.guards import Guard
 from services.gateway.http.routes import Routes
 
@@ -11,7 +11,7 @@ READ_BY_PEOPLE = frozenset(
 )
 
 routes = Routes("userapi", guard=Guard.USER_API)
-for _route in jobs.routes.routes:
+for _route in [*jobs.routes.routes, *metrics.routes.routes]:
     if any((method, _route.path) in READ_BY_PEOPLE for method in _route.methods):
         routes.routes.append(
             replace(

@@ -33,8 +33,8 @@ class LoginMethod(Protocol):
     async def login(self, attempt: Attempt) -> User:
         """Who it is, with ``source`` set. Raises RequestError (401, see ``login_failed``).
 
-        Of a user with a row in the database the roles and projects of the row count from the next request on;
-        of one without a row those given here, for as long as the session lasts.
+        Of a user with a row of the same source in the database the roles and projects of the row count from the next
+        request on; of one without such a row those given here, for as long as the session lasts.
         """
         ...
 

@@ -32,7 +32,10 @@ class Session:
 
 
 class Sessions:
-    """Roles of a user without a row (from a token or a provider) are those signed at the login, as long as there is no row."""
+    """Roles of a user without a row (from a token or a provider) are those signed at the login, as long as there is no row.
+
+    A row of another source is another person's: who a provider calls by the name of a local admin is none.
+    """
 
     def __init__(self, key: bytes, max_age_s: float, users: UserStore, clock: Callable[[], float]) -> None:
         self._key = key
@@ -42,7 +45,7 @@ class Sessions:
 
     async def begin(self, user: User) -> str:
         """The cookie's value. Raises Unavailable, RequestError (422) when the user does not fit into a cookie."""
-        account = await self._users.find(user.name)
+        account = _row_of(user.source, await self._users.find(user.name))
         now = int(self._clock())
         claims: dict[str, object] = {
             "aud": _PURPOSE,
@@ -67,10 +70,11 @@ class Sessions:
         if claims is None:
             return None
         name, number, expires = str(claims["sub"]), str(claims["id"]), int(str(claims["exp"]))
-        account, is_ended = await self._users.in_session(name, number)
+        found, is_ended = await self._users.in_session(name, number)
         if is_ended:
             return None
         source = AuthSource(int(str(claims["source"])))
+        account = _row_of(source, found)
         row = claims.get("row")
         if account is None:
             if row is not None:
@@ -105,3 +109,7 @@ class Sessions:
         """Of what a person signs in with: another password or source ends the sessions from before."""
         text = f"{int(account.source)}:{account.password or ''}".encode()
         return hmac.new(self._key, text, hashlib.sha256).hexdigest()[:32]
+
+
+def _row_of(source: AuthSource, account: Account | None) -> Account | None:
+    return account if account is not None and account.source is source else None

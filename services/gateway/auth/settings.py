@@ -4,7 +4,7 @@ import base64
 import binascii
 from typing import ClassVar, Literal
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 
 from shared.settings import SettingsGroup, group_config
 
@@ -74,6 +74,14 @@ class AuthSettings(SettingsGroup):
         if text and len(_decoded(text)) != ED25519_KEY_BYTES:
             raise ValueError(f"{len(_decoded(text))} bytes instead of {ED25519_KEY_BYTES}")
         return text
+
+    @model_validator(mode="after")
+    def _foreign_issuer_has_a_key(self) -> "AuthSettings":
+        if bool(self.trusted_issuer) != bool(self.cross_login_public_key):
+            raise ValueError("trusted_issuer and cross_login_public_key belong together: give both or none")
+        if self.trusted_issuer and self.trusted_issuer == self.jwt_issuer:
+            raise ValueError("trusted_issuer is somebody else, and jwt_issuer is this site: they must differ")
+        return self
 
     def secret(self, name: Literal["session_key", "cross_login_hs512_key"]) -> bytes:
         """Empty when it is not set."""

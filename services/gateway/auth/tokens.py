@@ -108,10 +108,9 @@ class Tokens:
         self._users = users
         self._clock = clock
 
-    def claims(self, token: str, *, any_issuer: bool = False) -> Claims:
+    def claims(self, token: str) -> Claims:
         """Of a token signed with our own key. Raises RequestError (401)."""
-        expected = Expected(expiry=self._expected.expiry) if any_issuer else self._expected
-        return read_token(token, self._keys, EDDSA, self._clock(), expected)
+        return read_token(token, self._keys, EDDSA, self._clock(), self._expected)
 
     async def user(self, token: str) -> User:
         """Raises RequestError (401), Unavailable."""

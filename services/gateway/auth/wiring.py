@@ -1,11 +1,12 @@
 """The parts of signing in, put together."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from services.gateway.auth.attempts import Attempts
 from services.gateway.auth.cookie import SessionCookie, is_loopback, session_key
+from services.gateway.auth.crosslogin import Claimed, CookieTokenLogin, SharedSecretLogin
 from services.gateway.auth.ldap.directory import Directory
 from services.gateway.auth.ldap.login import LdapLogin
 from services.gateway.auth.ldap.settings import LdapSettings
@@ -37,6 +38,15 @@ class Auth:
     directory_sync: DirectorySync | None
 
 
+def _token_methods(settings: AuthSettings, tokens: Tokens, users: UserStore, clock: Callable[[], float]) -> Iterator[LoginMethod]:
+    """Those that are configured."""
+    claimed = Claimed(settings, users)
+    if secret := settings.secret("cross_login_hs512_key"):
+        yield SharedSecretLogin(secret, claimed, clock)
+    if settings.jwt_cookie_name:
+        yield CookieTokenLogin(settings, tokens, claimed, clock)
+
+
 def make_auth(
     stack: AsyncExitStack,
     gateway: GatewaySettings,
@@ -53,7 +63,8 @@ def make_auth(
     stack.callback(passwords.close)
     directory = _directory(stack, ldap)
     by_directory = [LdapLogin(directory, users)] if directory else []
-    methods: Sequence[LoginMethod] = [*by_directory, LocalLogin(passwords)]  # in the order of LoginChain
+    # In the order of LoginChain.
+    methods: list[LoginMethod] = [*by_directory, *_token_methods(settings, tokens, users, clock), LocalLogin(passwords)]
     return Auth(
         settings=settings,
         tokens=tokens,

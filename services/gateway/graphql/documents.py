@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from typing import Any
 
 from graphql import (
     DocumentNode,
@@ -45,7 +46,7 @@ class Document:
             raise refused(VALIDATION_FAILED, f"operation {name[:100]} not found")
         return self.operations[name]
 
-    def shape(self, info: GraphQLResolveInfo, compiler: Compiler) -> Shape | None:
+    def shape(self, info: GraphQLResolveInfo[Any], compiler: Compiler) -> Shape | None:
         """Of the field that is being resolved."""
         values = info.variable_values.coerced
         key = (id(info.field_nodes[0]), *(values.get(name) for name in self.conditions))

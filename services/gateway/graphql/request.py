@@ -10,6 +10,7 @@ from ariadne import ObjectType
 from graphql import GraphQLResolveInfo
 
 from services.gateway.graphql.documents import Document
+from services.gateway.graphql.settings import GraphqlSettings
 from services.gateway.graphql.shape import Compiler, Shape, Shaped, shaped
 from services.gateway.identity import User
 from services.gateway.site import Site
@@ -22,6 +23,7 @@ Json = dict[str, Any]
 class GraphqlRequest:
     """``turns`` bounds how many root fields are computed at once."""
 
+    settings: GraphqlSettings
     site: Site
     user: User
     document: Document
@@ -71,7 +73,7 @@ def answers(root: ObjectType, name: str) -> Callable[[Resolver], Resolver]:
     """Bind a resolver to a root field. It gives objects of which ``shapes`` knows the fields, a list of them, or a plain value."""
 
     def bind(resolver: Resolver) -> Resolver:
-        async def resolve(_: Any, info: GraphQLResolveInfo, **arguments: Any) -> Shaped | None:
+        async def resolve(_: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Shaped | None:
             request: GraphqlRequest = info.context
             shape = request.document.shape(info, request.compiler)
             async with request.turns:

@@ -17,6 +17,9 @@ _WORDS = ("MetricScope", "JobState", "SchedulerState", "MonitoringState", "Time"
 
 
 def _text(value: Any) -> str:
+    """A number is no word either, but that is for the field to say."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
     if not isinstance(value, str):
         raise GraphQLError("a text or a bare word is expected")
     return value

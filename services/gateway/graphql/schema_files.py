@@ -3,6 +3,7 @@
 ``python -m services.gateway.graphql.schema_files`` writes the committed copy anew.
 """
 
+from functools import cache
 from pathlib import Path
 
 from ariadne import load_schema_from_path, make_executable_schema
@@ -15,6 +16,7 @@ FOLDER = Path(__file__).parent / "schema"
 COMMITTED = Path(__file__).parent.parent / "schema.graphql"
 
 
+@cache
 def executable_schema() -> GraphQLSchema:
     schema = make_executable_schema(load_schema_from_path(FOLDER), *word_scalars(), *BINDABLES)
     use_long_int(schema)

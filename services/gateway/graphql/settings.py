@@ -21,4 +21,6 @@ class GraphqlSettings(SettingsGroup):
     max_cost: int = Field(5000, ge=1, le=1_000_000, description="Most fields that an operation may select.")
     max_depth: int = Field(20, ge=1, le=200, description="How deep the selections of an operation may be nested.")
     kept_documents: int = Field(500, ge=1, le=100_000, description="Documents that are kept parsed and validated.")
+    max_items: int = Field(100_000, ge=1, le=10_000_000, description="Most jobs in one answer; more must be asked for page by page.")
+    short_job_s: int = Field(300, ge=0, le=86_400, description="Jobs that took less count as short in statistics, seconds.")
     parallel_fields: int = Field(4, ge=1, le=64, description="Root fields of one query that are computed at the same time.")

@@ -1,18 +1,29 @@
 """GraphQL over HTTP: requests, statuses and answers of ``/query``."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from http import HTTPStatus
+from inspect import isawaitable
 from typing import Any
 
 import orjson
 from aiohttp import hdrs, web
-from graphql import ExecutionResult, GraphQLSchema, OperationDefinitionNode, OperationType
+from graphql import (
+    ExecutionResult,
+    GraphQLError,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    OperationType,
+    VariableDefinitionNode,
+    create_source_event_stream,
+)
 
 from services.gateway.auth.guards import Guard, admit
 from services.gateway.errors import RequestError
-from services.gateway.graphql.documents import Documents
+from services.gateway.graphql import playground
+from services.gateway.graphql.documents import Document, Documents
 from services.gateway.graphql.executor import ShapedExecutor, WithoutIntrospection
 from services.gateway.graphql.failures import VALIDATION_FAILED, RequestFailure, error_object, refused
 from services.gateway.graphql.request import GraphqlRequest
@@ -21,9 +32,12 @@ from services.gateway.graphql.settings import GraphqlSettings
 from services.gateway.graphql.shape import Compiler
 from services.gateway.graphql.shapes import FAILING, TABLES
 from services.gateway.graphql.variables import lenient
-from services.gateway.http.answers import JSON, encode
+from services.gateway.http.answers import JSON, LARGE_BYTES, encode
 from services.gateway.identity import User
+from services.gateway.live import websocket
+from services.gateway.live.protocol import Operation
 from services.gateway.site import SITE, Site
+from shared.errors import Unavailable
 
 Json = dict[str, Any]
 PATH = "/query"
@@ -58,13 +72,39 @@ class GraphqlEndpoint:
             raise refused(VALIDATION_FAILED, "only queries may be sent with GET")
         if operation.operation == OperationType.SUBSCRIPTION:
             raise refused(VALIDATION_FAILED, "subscriptions are not answered over plain HTTP")
-        request = GraphqlRequest(site, user, document, self.compiler, asyncio.Semaphore(self.settings.parallel_fields))
+        request = self._request(site, user, document)
         executor = self._built(document.node, operation, request, asked)
         result = executor.execute_operation()
         if executor.is_awaitable(result):
             result = await result
         assert isinstance(result, ExecutionResult)
         return result
+
+    async def payloads(self, site: Site, user: User, asked: Asked) -> AsyncGenerator[Json, None]:
+        """Of any operation: the one answer of a query or a mutation, or what a subscription pushes. Raises as ``execute``."""
+        document = self.documents.get(asked.query)
+        operation = document.operation(asked.operation)
+        if operation.operation != OperationType.SUBSCRIPTION:
+            try:
+                async with asyncio.timeout(site.settings.request_timeout_s):
+                    result = await self.execute(site, user, asked)
+            except TimeoutError as e:
+                raise Unavailable(f"the operation took longer than {site.settings.request_timeout_s:g} s") from e
+            yield answer_object(result)
+            return
+        request = self._request(site, user, document)
+        stream = create_source_event_stream(self._built(document.node, operation, request, asked))
+        begun = await stream if isawaitable(stream) else stream
+        if isinstance(begun, ExecutionResult):
+            yield answer_object(begun)
+            return
+        assert isinstance(begun, AsyncGenerator)
+        async with aclosing(begun):
+            async for payload in begun:
+                yield payload
+
+    def _request(self, site: Site, user: User, document: Document) -> GraphqlRequest:
+        return GraphqlRequest(self.settings, site, user, document, self.compiler, asyncio.Semaphore(self.settings.parallel_fields))
 
     def _built(self, document: Any, operation: OperationDefinitionNode, request: GraphqlRequest, asked: Asked) -> ShapedExecutor:
         executor = self._executor.build(
@@ -76,20 +116,36 @@ class GraphqlEndpoint:
             max_coercion_errors=20,
         )
         if isinstance(executor, list):
-            raise RequestFailure(VALIDATION_FAILED, executor)
+            raise RequestFailure(VALIDATION_FAILED, [_of_variable(error) for error in executor])
         assert isinstance(executor, ShapedExecutor)
         return executor
 
 
+def _of_variable(error: GraphQLError) -> GraphQLError:
+    """With the path of the variable that is wrong."""
+    node = error.nodes[0] if error.nodes else None
+    path = ["variable", node.variable.name.value] if isinstance(node, VariableDefinitionNode) else None
+    return GraphQLError(error.message, error.nodes, path=path)
+
+
 def add_to(app: web.Application, settings: GraphqlSettings) -> GraphqlEndpoint:
     endpoint = GraphqlEndpoint(settings)
+    if settings.playground:
+        playground.add_to(app)
 
     async def post(request: web.Request) -> web.StreamResponse:
         if request.content_type != JSON or hdrs.UPGRADE in request.headers or hdrs.CONTENT_TYPE not in request.headers:
             return _wrong_transport()
         return await answered(request)
 
+    async def operate(site: Site, user: User, operation: Operation) -> AsyncGenerator[Json, None]:
+        async with aclosing(endpoint.payloads(site, user, Asked(operation.query, operation.name, operation.variables))) as payloads:
+            async for payload in payloads:
+                yield payload
+
     async def get(request: web.Request) -> web.StreamResponse:
+        if request.headers.get(hdrs.UPGRADE, "").lower() == "websocket":
+            return await websocket.serve(request, operate)
         if not settings.get or hdrs.UPGRADE in request.headers or "query" not in request.query:
             return _wrong_transport()
         return await answered(request)
@@ -109,14 +165,18 @@ def add_to(app: web.Application, settings: GraphqlSettings) -> GraphqlEndpoint:
         except RequestFailure as e:
             wrong = HTTPStatus.BAD_REQUEST if kind == GRAPHQL_JSON else HTTPStatus.UNPROCESSABLE_ENTITY
             return _failed(wrong if e.is_document_wrong else HTTPStatus.OK, [error_object(error) for error in e.errors], kind)
-        errors = {"errors": [error_object(error) for error in result.errors]} if result.errors else {}
-        return web.Response(body=encode(errors | {"data": result.data}), content_type=kind)
+        return web.Response(body=encode(answer_object(result)), content_type=kind, zlib_executor_size=LARGE_BYTES)
 
     resource = app.router.add_resource(PATH)
     resource.add_route(hdrs.METH_POST, post)
     resource.add_route(hdrs.METH_GET, get)
     resource.add_route("*", other)
     return endpoint
+
+
+def answer_object(result: ExecutionResult) -> Json:
+    errors: Json = {"errors": [error_object(error) for error in result.errors]} if result.errors else {}
+    return errors | {"data": result.data}
 
 
 def response_type(accepts: list[str]) -> str:

@@ -46,6 +46,6 @@ def _as(kind: GraphQLInputType, value: Any) -> Any:
             return int(value)
         if kind.name == "Float" and _NUMBER.fullmatch(value):
             return float(value)
-    elif kind.name == "String" and isinstance(value, int | float) and not isinstance(value, bool):
+    elif kind.name in ("String", "ID") and isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     return value

@@ -1,4 +1,4 @@
-"""What surrounds every request, outside to inside: numbers and log, compression, spoiled sessions, errors, CORS, cross-site check, deadline."""
+"""What surrounds every request, outside to inside: numbers and log, compression, spoiled sessions, errors, CORS, origin, deadline."""
 
 import asyncio
 import time

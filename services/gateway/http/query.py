@@ -69,4 +69,4 @@ def read_values(model: type[Q], values: Mapping[str, Any], what: str) -> Q:
             raise bad_request(f"invalid {what}: {name}") from e
         if first["type"] == "missing":
             raise bad_request(f"missing required {what}: {name}") from e
-        raise bad_request(f"{what} {name}: {first['msg']}") from e
+        raise bad_request(f"{what} {name}: {first['msg'].removeprefix('Value error, ')}") from e

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, null, or_, select
+from sqlalchemy import ColumnElement, Select, null, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.gateway.queries.jobs import StoredJob, StoredTag
@@ -20,7 +20,7 @@ from shared.domain.values import INT64_MAX
 
 CHUNK = 500
 _CURSOR = re.compile(r"([0-9]{1,18})-([0-9]{1,18})-([0-9a-z]{1,32})")
-_END = INT64_MAX  # behind every id of a sequence
+WHOLE = INT64_MAX  # larger than every id
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +138,8 @@ class _Row:
 
 
 @dataclass(frozen=True, slots=True)
-class _Span:
-    """Rows behind (``sequence``, ``id``), up to the sequence ``until``, ``most`` of them."""
+class Span:
+    """Rows behind (``sequence``, ``id``), up to the sequence ``until``, ``most`` of them; an id ``WHOLE`` is behind all of the sequence."""
 
     sequence: int
     id: int
@@ -147,12 +147,12 @@ class _Span:
     most: int
 
     def holds(self, sequence: ColumnElement[int], key: ColumnElement[int]) -> list[ColumnElement[bool]]:
-        if self.id == _END:
+        if self.id == WHOLE:
             return [sequence > self.sequence, sequence <= self.until]
         return [sequence >= self.sequence, sequence <= self.until, or_(sequence > self.sequence, key > self.id)]
 
 
-_Read = Callable[[AsyncConnection, _Span], Awaitable[list[_Row]]]
+_Read = Callable[[AsyncConnection, Span], Awaitable[list[_Row]]]
 
 
 async def _pages(engine: AsyncEngine, read: _Read, after: int, until: int, most: int) -> AsyncIterator[tuple[list[_Row], list[int]]]:
@@ -160,7 +160,7 @@ async def _pages(engine: AsyncEngine, read: _Read, after: int, until: int, most:
 
     Many rows may share a sequence, and a page may end among them: one row more is read, to see that.
     """
-    span = _Span(after, _END, until, most + 1)
+    span = Span(after, WHOLE, until, most + 1)
     has_more = after < until
     while has_more:
         async with transaction(engine) as connection:
@@ -174,11 +174,17 @@ async def _pages(engine: AsyncEngine, read: _Read, after: int, until: int, most:
         span = replace(span, sequence=rows[-1].sequence, id=rows[-1].id)
 
 
-async def _some_jobs(connection: AsyncConnection, span: _Span) -> list[_Row]:
-    """Jobs with their tags, and deletions, merged; a deletion has its sequence for itself."""
-    job, gone = tables.job.c, tables.job_deletion.c
+def jobs_statement(span: Span) -> Select[Any]:
+    """Sequence and row of jobs, in order."""
+    job = tables.job.c
     statement = select(job.changed_seq, *_JOB_COLUMNS).where(*span.holds(job.changed_seq, job.id))
-    found = await connection.execute(statement.order_by(job.changed_seq, job.id).limit(span.most))
+    return statement.order_by(job.changed_seq, job.id).limit(span.most)
+
+
+async def _some_jobs(connection: AsyncConnection, span: Span) -> list[_Row]:
+    """Jobs with their tags, and deletions, merged; a deletion has its sequence for itself."""
+    gone = tables.job_deletion.c
+    found = await connection.execute(jobs_statement(span))
     jobs = [(sequence, StoredJob(*row)) for sequence, *row in found]
     tags = await _tags(connection, [stored.id for _, stored in jobs])
     rows = [_Row(sequence, stored.id, partial(JobChange, sequence, stored, tags.get(stored.id, ()))) for sequence, stored in jobs]
@@ -203,7 +209,7 @@ async def _tags(connection: AsyncConnection, jobs: Sequence[int]) -> dict[int, l
     return found
 
 
-async def _some_nodes(connection: AsyncConnection, span: _Span) -> list[_Row]:
+async def _some_nodes(connection: AsyncConnection, span: Span) -> list[_Row]:
     node = tables.node.c
     statement = select(node.changed_seq, *_NODE_COLUMNS).where(*span.holds(node.changed_seq, node.id))
     found = await connection.execute(statement.order_by(node.changed_seq, node.id).limit(span.most))

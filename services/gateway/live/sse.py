@@ -86,6 +86,7 @@ class _Stream:
         self._eyes = eyes
         self._scopes = frozenset(call.user.readable_scopes)
         self._keepalive_s = call.site.settings.live_keepalive_s
+        self._recheck_s = call.site.settings.live_recheck_s
         self._written_at = 0.0
         self._sent = call.site.live.numbers.events.labels("events")
 
@@ -97,7 +98,7 @@ class _Stream:
         looked_at = clock()
         while not feed.closed.is_set() and not self._is_gone():
             try:
-                taken = await self._follower.take(min(LOOK_S, self._keepalive_s))
+                taken = await self._follower.take(min(LOOK_S, self._keepalive_s, self._recheck_s))
                 pause.reset()
             except Unavailable:
                 taken = None
@@ -106,7 +107,7 @@ class _Stream:
                 await self._send(taken)
             if clock() - self._written_at >= self._keepalive_s:
                 await self._write(position_block(self._follower.cursor, b": still here"))
-            if clock() - looked_at >= self._call.site.settings.live_recheck_s:
+            if clock() - looked_at >= self._recheck_s:
                 looked_at = clock()
                 if not await _is_still_good(self._call):
                     await self._write(block(b"end", self._follower.cursor, {"reason": "the sign-in ended or its rights changed"}))

@@ -8,11 +8,12 @@ from typing import Any
 
 import structlog
 from aiohttp import WSMsgType, hdrs, web
+from graphql import GraphQLError
 
 from services.gateway.auth.guards import Guard, admit
 from services.gateway.auth.tokens import TOKEN_HEADER, token_of
 from services.gateway.errors import RequestError
-from services.gateway.graphql.failures import RequestFailure, error_object
+from services.gateway.graphql.failures import UNAVAILABLE, RequestFailure, error_object
 from services.gateway.http.answers import encode
 from services.gateway.http.layers import lift_deadline
 from services.gateway.identity import NOBODY, User
@@ -166,9 +167,12 @@ class Connection:
             await self._send_error(key, [error_object(error) for error in e.errors])
         except (ConnectionResetError, TimeoutError):
             raise
+        except RequestError as e:
+            await self._send_error(key, [error_object(GraphQLError(str(e), original_error=e))])
         except Unavailable as e:
             log.warning("operation_failed", why=str(e))
-            await self._send_error(key, [{"message": "the database does not answer", "extensions": {"code": "UNAVAILABLE"}}])
+            text = "the database does not answer" if str(e).startswith("database:") else str(e)
+            await self._send_error(key, [{"message": text, "extensions": {"code": UNAVAILABLE}}])
         except Exception:
             number = uuid.uuid4().hex[:12]
             log.exception("operation_crashed", error=number)

@@ -85,9 +85,9 @@ class Analysis:
 
         return Footprints(
             TimeWeights(
-                weights([job.num_nodes for job in kept]),
-                weights([job.num_acc for job in kept]),
-                weights([job.num_hwthreads for job in kept]),
+                node_hours=weights([job.num_nodes for job in kept]),
+                acc_hours=weights([job.num_acc for job in kept]),
+                core_hours=weights([job.num_hwthreads for job in kept]),
             ),
             [
                 MetricFootprint(name, numbers(np.array([found[job.id][name].avg if name in found[job.id] else math.nan for job in kept])))

@@ -11,7 +11,7 @@ import structlog
 
 from services.gateway.errors import RequestError
 from services.gateway.queries.jobs import StoredJob
-from shared.archive import ArchiveError, JobPath, data_file, read_data_file, read_meta
+from shared.archive import ArchiveError, JobPath, data_file, data_of, read_data_document, read_meta
 from shared.domain.values import ARCHIVED
 from shared.metricdata import JobData
 
@@ -52,7 +52,25 @@ class ArchiveReader:
 
         Raises RequestError (500) when the entry cannot be read.
         """
-        return await self._answered(job, lambda: then(self._data(job, metrics)))
+
+        def read() -> T:
+            file = self._file(job)
+            return then(data_of(_document(file, metrics), file))
+
+        return await self._answered(job, read)
+
+    async def document(self, job: StoredJob, metrics: Sequence[str] | None, then: Callable[[Json, Callable[[Json], JobData]], T]) -> T:
+        """As ``data``, but ``then`` gets the decoded file, and the function that makes data of it or of a part of it."""
+
+        def read() -> T:
+            file = self._file(job)
+            document = _document(file, metrics)
+            try:
+                return then(document, lambda part: data_of(part, file))
+            except (TypeError, ValueError, KeyError, AttributeError) as e:
+                raise ArchiveError(f"{file}: not metric data: {e!r}") from e
+
+        return await self._answered(job, read)
 
     async def in_thread(self, work: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
         async with self._readers:
@@ -87,9 +105,10 @@ class ArchiveReader:
             raise ArchiveError(f"{file}: {e.strerror}") from e
         return found.st_ino, found.st_mtime_ns, found.st_size
 
-    def _data(self, job: StoredJob, metrics: Sequence[str] | None) -> JobData:
-        data = read_data_file(self._file(job), metrics)
-        return data if metrics is None else {name: data[name] for name in dict.fromkeys(metrics) if name in data}
+
+def _document(file: Path, metrics: Sequence[str] | None) -> Json:
+    document = read_data_document(file, metrics)
+    return document if metrics is None else {name: document[name] for name in dict.fromkeys(metrics) if name in document}
 
 
 def _path(job: StoredJob) -> JobPath:

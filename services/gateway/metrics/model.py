@@ -13,7 +13,7 @@ _BYTES_PER_OBJECT = 400
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """A list of samples with two decimals, as JSON text; missing ones are null."""
+    """A list of rounded numbers as JSON text; missing ones are null."""
 
     text: bytes
 
@@ -66,8 +66,8 @@ class NamedMetric:
         return _BYTES_PER_OBJECT * (len(self.metric.series) + 1) + sum(len(one.text) for one in texts if one is not None)
 
 
-def numbers(values: FloatArray) -> Numbers:
-    return Numbers(orjson.dumps(np.round(np.ascontiguousarray(values), 2), option=orjson.OPT_SERIALIZE_NUMPY))
+def numbers(values: FloatArray, decimals: int = 2) -> Numbers:
+    return Numbers(orjson.dumps(np.round(np.ascontiguousarray(values), decimals), option=orjson.OPT_SERIALIZE_NUMPY))
 
 
 def named_metrics(data: JobData, *, with_samples: bool = True, with_band: bool = True) -> list[NamedMetric]:

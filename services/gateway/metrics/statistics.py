@@ -16,6 +16,7 @@ from services.gateway.queries.jobs import StoredJob
 from shared.domain.values import ARCHIVED
 from shared.errors import Unavailable
 from shared.metricdata import Statistics
+from shared.metricdata.postprocess import rounded
 from shared.metricdata.results import job_statistics
 
 log = structlog.get_logger()
@@ -56,7 +57,9 @@ class JobStatistics:
         return named(found, metrics)
 
     async def of_parts(self, job: StoredJob, metrics: Sequence[str] | None, scopes: Sequence[str] | None) -> Sequence[NamedMetric]:
-        """The statistics of each series, without samples. Of an archived job None means all; of a running one: nothing, and the node."""
+        """The statistics of each series, without samples. None means all of an archived job, and nothing of a running one."""
+        if self._jobs.comes_from_store(job) and not (metrics and scopes):
+            return []
         wanted = Wanted(
             None if metrics is None else tuple(dict.fromkeys(metrics)),
             None if scopes is None else tuple(dict.fromkeys(scopes)),
@@ -103,7 +106,7 @@ class JobStatistics:
 
     async def _of_running(self, job: StoredJob, metrics: Sequence[str]) -> ByMetric:
         data = await self._jobs.stored(job, Wanted(tuple(metrics), (NODE,)))
-        return {name: job_statistics(scopes[NODE], job.num_nodes) for name, scopes in data.items() if NODE in scopes}
+        return {name: rounded(job_statistics(scopes[NODE], job.num_nodes)) for name, scopes in data.items() if NODE in scopes}
 
 
 def named(found: ByMetric, metrics: Sequence[str]) -> list[NamedStatistics]:

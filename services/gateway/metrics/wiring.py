@@ -4,9 +4,15 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.gateway.metrics.analysis import Analysis
 from services.gateway.metrics.archived import ArchiveReader
+from services.gateway.metrics.hosts import Hosts
 from services.gateway.metrics.jobs import JobMetrics
+from services.gateway.metrics.nodes import NodeMetrics
 from services.gateway.metrics.settings import SeriesSettings
+from services.gateway.metrics.statistics import JobStatistics
 from shared.domain.clusters import Cluster
 from shared.metricdata import MetricsSettings, open_source
 
@@ -15,12 +21,16 @@ from shared.metricdata import MetricsSettings, open_source
 class MetricServices:
     settings: SeriesSettings
     jobs: JobMetrics
+    statistics: JobStatistics
+    analysis: Analysis
+    nodes: NodeMetrics
 
 
 @asynccontextmanager
 async def metric_services(
     source: MetricsSettings,
     settings: SeriesSettings,
+    engine: AsyncEngine,
     archive: ArchiveReader,
     clusters: Callable[[], Mapping[str, Cluster]],
     clock: Callable[[], float],
@@ -29,6 +39,9 @@ async def metric_services(
     async with open_source(source) as store:
         jobs = JobMetrics(archive, store, clusters, clock, settings.cache_mb)
         try:
-            yield MetricServices(settings, jobs)
+            statistics = JobStatistics(jobs, loads=settings.loads, timeout_s=settings.analysis_timeout_s)
+            yield MetricServices(
+                settings, jobs, statistics, Analysis(jobs, statistics, settings.analysis_jobs), NodeMetrics(store, clusters, Hosts(engine))
+            )
         finally:
             await jobs.close()

@@ -1,6 +1,6 @@
 """What roles and projects a user may have: pure functions from account to account, for REST, ``/config`` and the command line."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from services.gateway.identity import ADMIN, API, MANAGER, ROLES, AuthSource
@@ -64,13 +64,18 @@ def new_account(
     supervised = tuple(dict.fromkeys(project_name(project) for project in projects))
     if not held:
         raise BadField(f"role: needed, one of {', '.join(ROLES)}")
-    if not has_password and held != (API,):
+    if not has_password and needs_password(held):
         raise BadField("password: needed for everyone whose only role is not api")
     if supervised and MANAGER not in held:
         raise BadField("project: only for the role manager")
     if MANAGER in held and not supervised:
         raise BadField("project: needed for the role manager")
     return Account(name, AuthSource.LOCAL, held, supervised, real_name, email)
+
+
+def needs_password(roles: tuple[str, ...]) -> bool:
+    """Programs may do with tokens alone."""
+    return roles != (API,)
 
 
 def check_password(password: str) -> str:
@@ -131,6 +136,26 @@ def without_project(project: str) -> Change:
         if name not in account.projects:
             raise RuleBroken(f"{account.name} does not supervise {name}")
         return replace(account, projects=tuple(held for held in account.projects if held != name))
+
+    return change
+
+
+def with_password(hashed: str) -> Change:
+    def change(account: Account, _: int) -> Account:
+        if account.source is not AuthSource.LOCAL:
+            raise RuleBroken(f"{account.name} does not sign in by a local password, but by {account.source.name}")
+        return replace(account, password=hashed)
+
+    return change
+
+
+def in_turn(changes: Sequence[Change]) -> Change:
+    """All of them or none."""
+
+    def change(account: Account, other_admins: int) -> Account:
+        for each in changes:
+            account = each(account, other_admins)
+        return account
 
     return change
 

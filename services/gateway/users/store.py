@@ -75,22 +75,22 @@ class UserStore:
                 await connection.execute(update(hpc_user).where(hpc_user.c.username == name).values(_row(changed)))
             return changed
 
-    async def remove(self, name: str, *, keeps_an_admin: bool = True) -> None:
-        """With the user's settings. Raises UserUnknown; RuleBroken for the last admin, unless that may go."""
+    async def remove(self, name: str) -> None:
+        """With the user's settings. Raises UserUnknown; RuleBroken for the last admin."""
         async with transaction(self._writing) as connection:
             await _lock(connection)
             account = await _find(connection, name)
             if account is None:
                 raise UserUnknown(name)
-            if keeps_an_admin and ADMIN in account.roles:
+            if ADMIN in account.roles:
                 require_another_admin(account, await _admins_beside(connection, name))
             await connection.execute(delete(configuration).where(configuration.c.username == name))
             await connection.execute(delete(hpc_user).where(hpc_user.c.username == name))
 
     async def sync_at_login(self, given: Account, *, inserts: bool, updates: bool) -> Account | None:
-        """Take over what a directory or token said; returns the row as it is now, None when there is none.
+        """Take over what a directory, provider or token said; returns the row as it is now, None when there is none.
 
-        An existing row is never taken over from another source.
+        A row of another source stays as it is; the caller says whether it may be the user's.
         """
         if not inserts and not updates:
             return await self.find(given.name)
@@ -102,7 +102,7 @@ class UserStore:
                     return None
                 await connection.execute(insert(hpc_user).values(_row(given)))
                 return given
-            changed = synced(account, given) if updates and account.source == given.source else account
+            changed = synced(account, given) if updates and account.source is given.source else account
             if changed != account:
                 await connection.execute(update(hpc_user).where(hpc_user.c.username == given.name).values(_row(changed)))
             return changed

@@ -1,14 +1,12 @@
 """What followers of the feed get, whatever their pace."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
-import pytest
 from prometheus_client import CollectorRegistry
 from sqlalchemy import text
 
-from services.gateway.live import changes
 from services.gateway.live.changes import Change, Cursor, JobChange, JobDeletion, NodeChange, changes_between
 from services.gateway.live.feed import Feed, Follower
 from services.gateway.live.position import position
@@ -40,24 +38,17 @@ class Ground:
 
 
 @asynccontextmanager
-async def ground(database: DatabaseSettings, *, most_kept: int = 1000) -> AsyncIterator[Ground]:
+async def ground(database: DatabaseSettings, *, most_kept: int = 1000, most_behind: int = 1000) -> AsyncIterator[Ground]:
     registry, stop = CollectorRegistry(), asyncio.Event()
     async with opened(database) as writing, opened(database, read_only=True) as reading, asyncio.TaskGroup() as tasks:
         projected = Projected(writing)
         await projected.begin()
-        feed = Feed(reading, LiveNumbers(registry), poll_s=0.01, most_kept=most_kept)
+        feed = Feed(reading, LiveNumbers(registry), poll_s=0.01, most_kept=most_kept, most_behind=most_behind)
         tasks.create_task(feed.run(stop))
         try:
             yield Ground(feed, projected, registry)
         finally:
             stop.set()
-
-
-@contextmanager
-def small_chunks(monkeypatch: pytest.MonkeyPatch, most: int) -> Iterator[None]:
-    with monkeypatch.context() as patched:
-        patched.setattr(changes.changes_between, "__defaults__", (most,))
-        yield
 
 
 def name(change: Change) -> str:
@@ -116,10 +107,9 @@ async def test_a_resume_gets_everything_since_once_with_its_last_state(database:
             assert await take(again, 1) == ["job 9 completed"]
 
 
-@pytest.mark.parametrize("most", [1, 2, 3, 7])
-async def test_chunks_lose_nothing_where_many_rows_share_a_sequence(sqlite_database: DatabaseSettings, most: int) -> None:
+async def test_chunks_lose_nothing_where_many_rows_share_a_sequence(database: DatabaseSettings) -> None:
     """Also not for a reader that breaks off at any change and resumes from it."""
-    async with opened(sqlite_database) as engine:
+    async with opened(database) as engine:
         projected = Projected(engine)
         await projected.begin()
         start = await position(engine)
@@ -130,22 +120,22 @@ async def test_chunks_lose_nothing_where_many_rows_share_a_sequence(sqlite_datab
         await projected.report(["f0003", "f0004"], "down")
         end = await position(engine)
 
-        async def read(after: Cursor) -> list[Change]:
+        async def read(after: Cursor, most: int) -> list[Change]:
             return [change async for chunk in changes_between(engine, after, end, most) for change in chunk.changes]
 
-        everything = await read(start)
-        assert [name(change) for change in everything] == [
-            *(f"job {key} completed" for key in (1, 6, 8)),
-            *(f"job {key} failed" for key in (2, 3, 5, 7)),
-            "deleted 4",
-            *(f"node f000{n} idle" for n in (1, 2)),
-            *(f"node f000{n} down" for n in (3, 4)),
-        ]
-        for place, change in enumerate(everything):
-            rest = [name(later) for later in await read(change.resume)]
-            missing = [name(later) for later in everything[place + 1 :] if name(later) not in rest]
-            assert missing == []
-        assert await read(everything[-1].resume) == []
+        for most in (1, 2, 3, 7):
+            everything = await read(start, most)
+            assert [name(change) for change in everything] == [
+                *(f"job {key} completed" for key in (1, 6, 8)),
+                *(f"job {key} failed" for key in (2, 3, 5, 7)),
+                "deleted 4",
+                *(f"node f000{n} idle" for n in (1, 2)),
+                *(f"node f000{n} down" for n in (3, 4)),
+            ]
+            for place, change in enumerate(everything):
+                rest = [name(later) for later in await read(change.resume, 5)]
+                assert [name(later) for later in everything[place + 1 :] if name(later) not in rest] == []
+            assert await read(everything[-1].resume, most) == []
 
 
 async def test_a_follower_that_lags_reads_on_from_the_database(database: DatabaseSettings) -> None:
@@ -183,16 +173,31 @@ async def test_a_position_that_went_back_and_another_log_are_a_reset(database: D
         assert await take(follower, 1) == ["job 7 completed"]
 
 
-@pytest.mark.parametrize("place", ["", "x", "1-2", "99-0-{build}", "0-0-f00d", "1-0-{build}'; DROP TABLE job", "9" * 40 + "-0-{build}"])
-async def test_an_unknown_place_is_a_reset(sqlite_database: DatabaseSettings, place: str) -> None:
+UNKNOWN_PLACES = ["", "x", "1-2", "99-0-{build}", "0-0-f00d", "1-0-{build}'; DROP TABLE job", "9" * 40 + "-0-{build}"]
+
+
+async def test_an_unknown_place_is_a_reset(sqlite_database: DatabaseSettings) -> None:
     async with ground(sqlite_database) as site:
         await site.projected.start(1)
         async with site.following() as probe:
             build = probe.cursor.build
-        async with site.following(place.format(build=build)) as follower:
+        for number, place in enumerate(UNKNOWN_PLACES):
+            async with site.following(place.format(build=build)) as follower:
+                assert await take(follower, 1) == ["reset"], place
+                await site.projected.start(10 + number)
+                assert await take(follower, 1) == [f"job {10 + number} completed"]
+
+
+async def test_a_place_too_long_ago_is_a_reset(sqlite_database: DatabaseSettings) -> None:
+    async with ground(sqlite_database, most_behind=10) as site, site.following() as probe:
+        place = str(probe.cursor)
+        await site.projected.start(*range(1, 11))
+        async with site.following(place) as follower:
+            assert len(await take(follower, 10)) == 10
+        await site.projected.start(11)
+        await take(probe, 11)
+        async with site.following(place) as follower:
             assert await take(follower, 1) == ["reset"]
-            await site.projected.start(2)
-            assert await take(follower, 1) == ["job 2 completed"]
 
 
 async def test_a_place_ahead_of_this_feed_is_none_of_another_database(sqlite_database: DatabaseSettings) -> None:

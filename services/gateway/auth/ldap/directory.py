@@ -27,6 +27,10 @@ class Directory:
         self._free = asyncio.Semaphore(settings.connections)
         self._calls = 0
 
+    @property
+    def is_busy(self) -> bool:
+        return self._calls > 0
+
     def close(self) -> None:
         """Does not wait for servers; what still runs ends at its own time limit."""
         self._threads.shutdown(wait=False, cancel_futures=True)

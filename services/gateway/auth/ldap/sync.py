@@ -14,6 +14,7 @@ from services.gateway.users.rules import Change
 from services.gateway.users.store import UserStore, UserUnknown
 from shared.backoff import sleep_unless
 from shared.errors import Unavailable
+from shared.loops import end
 
 log = structlog.get_logger()
 
@@ -66,11 +67,22 @@ class DirectorySync:
         pause_s = min(FIRST_S, interval_s)
         while not await sleep_unless(stop, pause_s * random.uniform(0.8, 1.2)):
             try:
-                await self.run()
+                await self._run_unless(stop)
                 pause_s = interval_s
             except Unavailable as e:
                 log.warning("ldap_sync_failed", why=str(e))
                 pause_s = min(RETRY_S, interval_s)
+
+    async def _run_unless(self, stop: asyncio.Event) -> None:
+        """A run that a slow directory holds up does not hold up the stop."""
+        running, stopping = asyncio.ensure_future(self.run()), asyncio.ensure_future(stop.wait())
+        try:
+            await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if running.done():
+                running.result()
+        finally:
+            stopping.cancel()
+            await end([running])
 
     def _why_kept(self, accounts: dict[str, Account], *, is_complete: bool) -> str:
         """A directory that answers with nothing, or with a part, is broken more likely than abandoned."""

@@ -41,7 +41,7 @@ class ProviderHttp:
     """To be closed. Raises Unavailable (503), RequestError (502), ProviderRefused."""
 
     def __init__(self, timeout_s: float, ca_file: Path | None) -> None:
-        tls = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
+        tls = ssl.create_default_context(cafile=str(ca_file)) if ca_file else True  # True: checked by the system's authorities
         self._session = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=timeout_s),
             connector=aiohttp.TCPConnector(limit=CONNECTIONS, ssl=tls),

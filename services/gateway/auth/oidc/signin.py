@@ -20,7 +20,8 @@ from services.gateway.auth.oidc.id_token import Expected, check, head, verified
 from services.gateway.auth.oidc.provider import Provider
 from services.gateway.auth.oidc.settings import OidcSettings
 from services.gateway.errors import RequestError, bad_request
-from services.gateway.identity import AuthSource, User
+from services.gateway.identity import User
+from services.gateway.users.model import Account
 from services.gateway.users.store import UserStore
 from shared.errors import Unavailable
 
@@ -115,12 +116,18 @@ class OidcSignIn:
         info = await self._provider.userinfo(access_token, subject)
         given = account_of(claims, info, settings.client_id, settings.roles_clients)
         row = await self._users.sync_at_login(given, inserts=settings.sync_user_on_login, updates=settings.update_user_on_login)
-        if row is None:
+        return row.user if row is not None else await self._without_own_row(given)
+
+    async def _without_own_row(self, given: Account) -> User:
+        """Names decide whose jobs and settings one sees: a name that somebody else has here is refused, unless a setting trusts it."""
+        other = await self._users.find(given.name)
+        if other is None:
             return given.user
-        if row.source is not AuthSource.OIDC and row.source.name.lower() not in settings.other_sources:
-            log.warning("oidc_name_of_another_account", user=row.name, source=row.source.name.lower(), setting="oidc.other_sources")
+        source = other.source.name.lower()
+        if source not in self.settings.other_sources:
+            log.warning("oidc_name_of_another_account", user=other.name, source=source, setting="oidc.other_sources")
             raise RequestError(HTTPStatus.FORBIDDEN, "an account of this name signs in another way")
-        return row.user
+        return other.user
 
     def _check_issuer(self, issuer: str | None, *, has_issuer: bool) -> None:
         """RFC 9207: a code of another provider is not sent to this one."""

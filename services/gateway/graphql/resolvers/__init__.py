@@ -2,8 +2,9 @@
 
 from ariadne import ObjectType
 
-from services.gateway.graphql.resolvers import clusters, jobs, tags
+from services.gateway.graphql.resolvers import clusters, jobs, metrics, node_metrics, nodes, people, settings, statistics, tags
 from services.gateway.graphql.resolvers.roots import MUTATION, QUERY
+from services.gateway.graphql.resolvers.subscriptions import SUBSCRIPTION
 
-MODULES = (clusters, jobs, tags)  # imported for what they bind
-BINDABLES: list[ObjectType] = [QUERY, MUTATION]
+MODULES = (clusters, jobs, metrics, node_metrics, nodes, people, settings, statistics, tags)  # imported for what they bind
+BINDABLES: list[ObjectType] = [QUERY, MUTATION, SUBSCRIPTION]

@@ -1,23 +1,103 @@
-"""The list of tags."""
+"""Tags: the list, and changes of it and of those of a job."""
 
-from sqlalchemy import select
+from collections.abc import Sequence
 
+from sqlalchemy import ColumnElement, and_, select
+
+from services.gateway.errors import bad_request, not_found
+from services.gateway.graphql.arguments import numeric_id
 from services.gateway.graphql.request import Ask, answers
-from services.gateway.graphql.resolvers.roots import QUERY
+from services.gateway.graphql.resolvers.jobs import visible_job
+from services.gateway.graphql.resolvers.roots import MUTATION, QUERY
 from services.gateway.queries.filters import readable_tags
 from services.gateway.queries.jobs import StoredTag
+from services.gateway.tagging import JobChange, as_event, change_job, create, remove, require_person_may_write, require_removable
+from shared.broker.outcome import NoOutcome
 from shared.database.engine import transaction
 from shared.database.tables import tables
+from shared.domain.events import JobTagged, JobUntagged, Tag
+from shared.domain.intake import MAX_NAME, MAX_TAGS
+
+tag = tables.tag.c
+
+
+async def _read(ask: Ask, condition: ColumnElement[bool]) -> list[StoredTag]:
+    statement = select(tag.id, tag.tag_type, tag.tag_name, tag.tag_scope).where(condition).order_by(tag.id)
+    async with transaction(ask.site.engine) as connection:
+        return [StoredTag(*row) for row in await connection.execute(statement)]
 
 
 @answers(QUERY, "tags")
 async def tags(ask: Ask) -> list[StoredTag]:
     """Those that the user may read, by id."""
+    return await ask.request.once("tags", lambda: _read(ask, readable_tags(ask.user)))
 
-    async def read() -> list[StoredTag]:
-        tag = tables.tag.c
-        statement = select(tag.id, tag.tag_type, tag.tag_name, tag.tag_scope).where(readable_tags(ask.user)).order_by(tag.id)
-        async with transaction(ask.site.engine) as connection:
-            return [StoredTag(*row) for row in await connection.execute(statement)]
 
-    return await ask.request.once("tags", read)
+@answers(MUTATION, "createTag")
+async def create_tag(ask: Ask) -> StoredTag:
+    """Raises RequestError: 400, 403, 409."""
+    new = Tag(type=ask["type"], name=ask["name"], scope=ask["scope"])
+    for name, text in (("type", new.type), ("name", new.name), ("scope", new.scope)):
+        if not text or len(text) > MAX_NAME or "\0" in text:
+            raise bad_request(f"{name}: from 1 to {MAX_NAME} characters are needed")
+    require_person_may_write(ask.user, new.scope)
+    sequence = await create(ask.site, ask.user, new)
+    found = await _read(ask, and_(tag.tag_type == new.type, tag.tag_name == new.name, tag.tag_scope == new.scope))
+    if not found:
+        raise NoOutcome(sequence)  # removed again since: there is nothing to show
+    return found[0]
+
+
+@answers(MUTATION, "addTagsToJob")
+async def add_tags_to_job(ask: Ask) -> Sequence[StoredTag]:
+    return await _change(ask, JobTagged)
+
+
+@answers(MUTATION, "removeTagsFromJob")
+async def remove_tags_from_job(ask: Ask) -> Sequence[StoredTag]:
+    return await _change(ask, JobUntagged)
+
+
+async def _change(ask: Ask, change: JobChange) -> Sequence[StoredTag]:
+    """The job's tags afterwards; nothing is changed unless everything may be."""
+    if not ask["tagIds"]:
+        return []
+    chosen = await _by_ids(ask, ask["tagIds"])
+    for one in chosen:
+        require_person_may_write(ask.user, one.scope)
+    key = await visible_job(ask, ask["job"], "job")
+    (row,) = await ask.site.jobs.rows([key], ["cluster"])
+    await change_job(ask.site, ask.user, change, key, row.cluster, [as_event(one) for one in chosen])
+    return (await ask.site.jobs.tags_of(ask.user, [key])).get(key, [])
+
+
+@answers(MUTATION, "removeTagFromList")
+async def remove_tag_from_list(ask: Ask) -> list[int]:
+    """Their ids; none is removed unless all may be."""
+    return await _remove(ask, ask["tagIds"])
+
+
+@answers(MUTATION, "deleteTag")
+async def delete_tag(ask: Ask) -> str:
+    (removed,) = await _remove(ask, [ask["id"]])
+    return str(removed)
+
+
+async def _remove(ask: Ask, ids: Sequence[str]) -> list[int]:
+    chosen = await _by_ids(ask, ids)
+    for one in chosen:
+        require_removable(ask.user, one.scope)
+    await remove(ask.site, ask.user, [as_event(one) for one in chosen])
+    return [one.id for one in chosen]
+
+
+async def _by_ids(ask: Ask, ids: Sequence[str]) -> list[StoredTag]:
+    """Each once, in order. Raises RequestError: 400, 404."""
+    if len(ids) > MAX_TAGS:
+        raise bad_request(f"tagIds: more than {MAX_TAGS}")
+    keys = list(dict.fromkeys(numeric_id(text, "tag id") for text in ids))
+    found = {one.id: one for one in await _read(ask, tag.id.in_(keys))} if keys else {}
+    for key in keys:
+        if key not in found:
+            raise not_found(f"there is no tag with the id {key}")
+    return [found[key] for key in keys]

@@ -3,13 +3,15 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
 import orjson
 
 from services.gateway.graphql.shape import Failure, Tables
-from services.gateway.queries.jobs import StoredJob, StoredTag
+from services.gateway.queries.concurrent import CONCURRENT_COLUMNS
+from services.gateway.queries.jobs import StoredTag
 from shared.domain.values import JobState
 
 Json = dict[str, Any]
@@ -30,9 +32,9 @@ class JobLink:
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """A job with what was selected of its surroundings; ``now`` is Unix time."""
+    """A job with what was selected of its surroundings; ``row`` has the columns of the selected fields, ``now`` is Unix time."""
 
-    row: StoredJob
+    row: Any
     now: int
     tags: Sequence[StoredTag] = ()
     concurrent: Sequence[JobLink] | None = None
@@ -59,8 +61,8 @@ def time_text(seconds: int) -> str:
 
 
 def _duration(view: JobView) -> int:
-    job = view.row
-    return view.now - job.start_time if job.job_state == JobState.RUNNING else job.duration
+    row = view.row
+    return int(view.now - row.start_time if row.job_state == JobState.RUNNING else row.duration)
 
 
 def _resources(view: JobView) -> list[Json]:
@@ -93,6 +95,7 @@ _HARDWARE = (
 )
 
 
+@lru_cache(maxsize=1000)
 def hardware_of(metric: str) -> str:
     """Guessed from the name: the configuration does not say."""
     return next((hardware for parts, hardware in _HARDWARE if any(part in metric for part in parts)), "Other")
@@ -112,6 +115,34 @@ def _nothing(_: Any) -> None:
 
 
 FAILING = frozenset({"Job.userData"})
+
+# What each field of Job reads of the table, besides the id.
+COLUMNS = {
+    "jobId": ("job_id",),
+    "user": ("hpc_user",),
+    "project": ("project",),
+    "cluster": ("cluster",),
+    "subCluster": ("subcluster",),
+    "startTime": ("start_time",),
+    "duration": ("start_time", "duration", "job_state"),
+    "walltime": ("walltime",),
+    "numNodes": ("num_nodes",),
+    "numHWThreads": ("num_hwthreads",),
+    "numAcc": ("num_acc",),
+    "energy": ("energy",),
+    "SMT": ("smt",),
+    "shared": ("shared",),
+    "partition": ("cluster_partition",),
+    "arrayJobId": ("array_job_id",),
+    "monitoringStatus": ("monitoring_status",),
+    "state": ("job_state",),
+    "resources": ("resources",),
+    "concurrentJobs": CONCURRENT_COLUMNS,
+    "footprint": ("footprint",),
+    "energyFootprint": ("energy_footprint",),
+    "metaData": ("meta_data",),
+    "userData": ("hpc_user",),
+}
 
 TABLES: Tables = {
     "Job": {

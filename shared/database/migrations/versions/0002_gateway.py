@@ -11,12 +11,15 @@ down_revision = "0001"
 
 _Id = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
-# Of jobs that are there already; a rebuild computes the same from the log.
+# Of jobs that are there already, some at once so that each statement ends within the time limit. Later edits are not
+# told from the rows, which does no harm: who follows ``changed_seq`` begins with this schema.
+_JOBS_AT_ONCE = 20_000
 _FILL_SQLITE = """
 UPDATE job SET
   changed_seq = max(id, coalesce(stop_seq, 0)),
-  job_name = CASE WHEN meta_data IS NOT NULL THEN json_extract(meta_data, '$.jobName') END,
+  job_name = CASE WHEN meta_data IS NOT NULL THEN json_extract(replace(meta_data, '\\u0000', '\\ufffd'), '$.jobName') END,
   hosts = ' ' || coalesce((SELECT group_concat(json_extract(value, '$.hostname'), ' ') FROM json_each(resources)), '') || ' '
+WHERE id >= :first AND id < :end
 """
 _FILL_POSTGRESQL = """
 UPDATE job SET
@@ -25,7 +28,22 @@ UPDATE job SET
   hosts = ' ' || coalesce((
     SELECT string_agg(r ->> 'hostname', ' ' ORDER BY n) FROM json_array_elements(resources::json) WITH ORDINALITY AS e (r, n)
   ), '') || ' '
+WHERE id >= :first AND id < :end
 """
+
+
+def _fill_jobs() -> None:
+    connection = op.get_bind()
+    fill = sa.text(_FILL_SQLITE if connection.dialect.name == "sqlite" else _FILL_POSTGRESQL)
+    following = sa.text("SELECT id FROM job WHERE id >= :first ORDER BY id LIMIT 1 OFFSET :count")
+    first = 0
+    while True:
+        found = connection.scalar(following, {"first": first, "count": _JOBS_AT_ONCE})
+        end = 2**62 if found is None else found
+        connection.execute(fill, {"first": first, "end": end})
+        if found is None:
+            return
+        first = end
 
 
 def upgrade() -> None:
@@ -50,7 +68,7 @@ def upgrade() -> None:
             comment="sequence of the last event that changed this row or its tags",
         ),
     )
-    op.execute(_FILL_SQLITE if op.get_bind().dialect.name == "sqlite" else _FILL_POSTGRESQL)
+    _fill_jobs()
     op.create_index("job_changed_seq", "job", ["changed_seq"])
     for column in (
         sa.Column("health_state", sa.Text(), nullable=False, server_default="failed", comment="full, partial or failed, as last checked"),

@@ -1,4 +1,4 @@
-"""A server that answers queries as cc-metric-store does, over given samples. Its answers are compared with recorded ones."""
+"""A server that answers queries as cc-metric-store does, over given or written samples. Its answers are compared with recorded ones."""
 
 import math
 from collections.abc import AsyncIterator, Iterator
@@ -66,7 +66,7 @@ class MetricStore:
     requests: int = 0
     queries: int = 0
     mood: Any = None
-    now: int = 0  # for the health of hosts
+    now: int = 0  # for the health of hosts, and for samples without a time
 
     def add(self, cluster: str, host: str, component: str | None, metric: str, first: int, samples: Samples) -> None:
         level = self.clusters.setdefault(cluster, {}).setdefault(host, Level())
@@ -74,16 +74,44 @@ class MetricStore:
             level = level.children.setdefault(component, Level())
         level.metrics[metric] = Stored(first, self.metrics[metric][0], samples)
 
+    def write(self, text: str, cluster: str = "") -> None:
+        """Lines of the line protocol with one field ``value``, and a time in seconds or none; unknown metrics are passed over."""
+        for line in text.splitlines():
+            head, field, *times = line.split()
+            metric, *pairs = head.split(",")
+            tags = dict(pair.split("=", 1) for pair in pairs)
+            if metric not in self.metrics or field.partition("=")[0] != "value":
+                continue
+            level = self.clusters.setdefault(tags.get("cluster", cluster), {}).setdefault(tags["hostname"], Level())
+            component = tags.get("type", "node") + tags.get("type-id", "")
+            if tags.get("type", "node") != "node":
+                level = level.children.setdefault(component, Level())
+            self._keep(level, metric, int(times[0]) if times else self.now, float(field.partition("=")[2].rstrip("iu")))
+
+    def _keep(self, level: Level, metric: str, at: int, value: float) -> None:
+        stored = level.metrics.setdefault(metric, Stored(at, self.metrics[metric][0], {}))
+        slot = (at - (stored.first - stored.step // 2)) // stored.step
+        if slot >= 0:  # older than what is there: dropped
+            stored.samples[slot] = value
+
     def answer(self, request: dict[str, Any]) -> bytes:
         """The text of the answer."""
-        results = [self._query(request, query) for query in request.get("queries") or []]
+        generated = [
+            {"metric": metric, "host": host, "resolution": 0, "aggreg": False}
+            for metrics in [request.get("for-all-nodes")]
+            if metrics is not None
+            for host in self.clusters.get(request.get("cluster", ""), {})
+            for metric in metrics
+        ]
+        results = [self._query(request, query) for query in [*(request.get("queries") or []), *generated]]
         self.queries += len(results)
         flags = bool(request.get("with-data", True)), bool(request.get("with-stats", True))
         texts = [[_element(one, *flags) for one in elements] for elements in results]
         if any(text is None for elements in texts for text in elements):
             return b""  # infinity cannot be written
+        head = f'"queries":{orjson.dumps(generated).decode()},' if generated else ""
         return (
-            "{" + '"results":[' + ",".join("[" + ",".join(str(text) for text in elements) + "]" for elements in texts) + "]}\n"
+            "{" + head + '"results":[' + ",".join("[" + ",".join(str(text) for text in elements) + "]" for elements in texts) + "]}\n"
         ).encode()
 
     def _query(self, request: dict[str, Any], query: dict[str, Any]) -> list[dict[str, Any]]:
@@ -141,6 +169,10 @@ class MetricStore:
             first = begins
         return ([value / len(sources) for value in total] if aggregation == "avg" else total), first
 
+    async def handle_write(self, request: web.Request) -> web.StreamResponse:
+        self.write(await request.text(), request.query.get("cluster", ""))
+        return web.Response()
+
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.requests += 1
         if self.token is not None and request.headers.get("Authorization") != f"Bearer {self.token}":
@@ -197,6 +229,8 @@ def _element(found: dict[str, Any], with_data: bool, with_stats: bool) -> str | 
 async def serving(store: MetricStore) -> AsyncIterator[str]:
     """Yields the store's address."""
     app = web.Application(client_max_size=64 * 1024 * 1024)
+    app.router.add_post("/api/write", store.handle_write)
+    app.router.add_post("/api/write/", store.handle_write)
     app.router.add_get("/api/query", store.handle)
     app.router.add_get("/api/query/", store.handle)
     app.router.add_get("/api/healthcheck", store.handle)

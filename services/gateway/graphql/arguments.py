@@ -1,0 +1,169 @@
+"""Arguments of GraphQL fields as values of queries. Everything raises RequestError (400) that names the argument."""
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from services.gateway.errors import bad_request
+from services.gateway.http.query import integer
+from services.gateway.queries.model import JobFilter, MetricRange, Operator, Order, Range, Slice, TextMatch
+from shared.domain.values import INT64_MAX, JOB_STATES
+
+Json = Mapping[str, Any]
+
+_OPERATORS: tuple[tuple[str, Operator], ...] = (
+    ("eq", "eq"),
+    ("neq", "neq"),
+    ("startsWith", "starts_with"),
+    ("endsWith", "ends_with"),
+    ("contains", "contains"),
+)
+_SPANS_S = {"last6h": 6 * 3600, "last24h": 24 * 3600, "last7d": 7 * 86400, "last30d": 30 * 86400}
+_ZERO_TIME = -62_135_596_800  # the first second of year 1: what an empty text stands for
+
+# Spellings that are neither the column itself nor its camelCase.
+_ORDER_NAMES = {
+    "numHWThreads": "num_hwthreads",
+    "numHwthreads": "num_hwthreads",
+    "subCluster": "subcluster",
+    "user": "hpc_user",
+    "partition": "cluster_partition",
+    "state": "job_state",
+    "SMT": "smt",
+    "numAccelerators": "num_acc",
+}
+
+DEFAULT_ITEMS = 50
+
+
+def numeric_id(text: str, name: str) -> int:
+    try:
+        return integer(text)
+    except ValueError as e:
+        raise bad_request(f"{name}: {e}") from e
+
+
+def unix_seconds(text: str, name: str) -> int:
+    """From RFC 3339, or ``YYYY-MM-DD hh:mm:ss`` in UTC; part of a second is dropped."""
+    if not text:
+        return _ZERO_TIME
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None and "T" not in text and len(text) == 19:
+            moment = moment.replace(tzinfo=UTC)
+        if moment.tzinfo is None or len(text) < 19:
+            raise ValueError("no zone")
+        return math.floor(moment.timestamp())
+    except (ValueError, OverflowError) as e:
+        raise bad_request(f"{name}: {text[:60]!r} is no time of RFC 3339") from e
+
+
+def text_match(given: Json | None) -> TextMatch | None:
+    if given is None:
+        return None
+    for name, operator in _OPERATORS:
+        if given.get(name) is not None:
+            return TextMatch(operator, (given[name],))
+    return TextMatch("in", tuple(given["in"])) if given.get("in") is not None else None
+
+
+def _range(given: Json | None) -> Range | None:
+    """0 is open; nothing is restricted when an end is below 0."""
+    if given is None:
+        return None
+    least, most = given["from"], given["to"]
+    if least < 0 or most < 0 or (least == 0 and most == 0):
+        return None
+    return Range(least or None, most or None)
+
+
+def _start_time(given: Json | None, now: float) -> Range | None:
+    if given is None:
+        return None
+    least, most, span = given.get("from"), given.get("to"), given.get("range")
+    if least is not None or most is not None:
+        return Range(
+            None if least is None else unix_seconds(least, "startTime.from"), None if most is None else unix_seconds(most, "startTime.to")
+        )
+    if not span:
+        return None
+    if span not in _SPANS_S:
+        raise bad_request(f"startTime.range: {span[:60]!r} is none of {', '.join(_SPANS_S)}")
+    return Range(int(now) - _SPANS_S[span])
+
+
+def _states(given: Sequence[str] | None) -> tuple[str, ...] | None:
+    if given is None:
+        return None
+    for state in given:
+        if state not in JOB_STATES:
+            raise bad_request(f"state: {state[:60]!r} is no state of a job")
+    return tuple(dict.fromkeys(given))
+
+
+def _ids(given: Sequence[str] | None) -> tuple[int, ...] | None:
+    """A text that is no number is the id of nothing."""
+    return None if given is None else tuple(int(text) for text in given if text.isascii() and text.isdigit() and len(text) < 19)
+
+
+def job_filters(given: Sequence[Json] | None, now: float) -> list[JobFilter]:
+    return [_job_filter(item, now) for item in given or ()]
+
+
+def _job_filter(given: Json, now: float) -> JobFilter:
+    def text(name: str) -> TextMatch | None:
+        return text_match(given.get(name))
+
+    def numbers(name: str) -> Range | None:
+        return _range(given.get(name))
+
+    return JobFilter(
+        ids=_ids(given.get("dbId")),
+        job_id=text("jobId"),
+        array_job_id=given.get("arrayJobId"),
+        user=text("user"),
+        project=text("project"),
+        job_name=text("jobName"),
+        cluster=text("cluster"),
+        subcluster=text("subCluster"),
+        partition=text("partition"),
+        node=text("node"),
+        states=_states(given.get("state")),
+        shared=given.get("shared"),
+        is_interactive={"interactive": True, "batch": False}.get(given.get("schedule") or ""),
+        start_time=_start_time(given.get("startTime"), now),
+        duration=numbers("duration"),
+        energy=numbers("energy"),
+        num_nodes=numbers("numNodes"),
+        num_hwthreads=numbers("numHWThreads"),
+        num_acc=numbers("numAccelerators"),
+        metric_stats=tuple(MetricRange(m["metricName"], limits) for m in given.get("metricStats") or () if (limits := _range(m["range"]))),
+        tags=_ids(given.get("tags")),
+    )
+
+
+def order_of(given: Json | None) -> Order:
+    """Newest start first when nothing is given."""
+    if given is None:
+        return Order()
+    name, is_descending = given["field"], given["order"] == "DESC"
+    if given["type"] != "col":
+        return Order(name, is_descending, is_footprint=True)
+    return Order(_ORDER_NAMES.get(name) or _snake_case(name), is_descending)
+
+
+def _snake_case(name: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isascii() and letter.isupper() else letter for letter in name).removeprefix("_")
+
+
+def slice_of(given: Json | None) -> Slice:
+    """The first page of 50 when nothing is given; everything for -1."""
+    if given is None:
+        return Slice(DEFAULT_ITEMS)
+    items, page = given["itemsPerPage"], max(given["page"], 1)
+    if items == -1:
+        return Slice(None)
+    if items < 1:
+        raise bad_request(f"page.itemsPerPage: {items} is neither above 0 nor -1")
+    return Slice(items, min((page - 1) * items, INT64_MAX))

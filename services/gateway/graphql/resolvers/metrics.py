@@ -1,0 +1,99 @@
+"""Metric data of jobs, their statistics, and what many jobs have in common."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+from services.gateway.errors import bad_request
+from services.gateway.graphql.arguments import job_filters
+from services.gateway.graphql.request import Ask, answers
+from services.gateway.graphql.resolvers.jobs import visible_job
+from services.gateway.graphql.resolvers.roots import QUERY
+from services.gateway.graphql.shapes.metrics import JobStatisticsView
+from services.gateway.metrics.analysis import Footprints, Grid
+from services.gateway.metrics.model import NamedMetric
+from services.gateway.metrics.selection import Wanted
+from services.gateway.metrics.statistics import NamedStatistics, named
+from services.gateway.queries.jobs import StoredJob
+from services.gateway.queries.model import Order, Slice
+from shared.metricdata.model import SCOPE_RANK
+
+_COLUMNS = [field.name for field in fields(StoredJob) if field.name != "meta_data"]
+
+
+@answers(QUERY, "jobMetrics")
+async def job_metrics(ask: Ask) -> Sequence[NamedMetric]:
+    wanted = Wanted(
+        names(ask["metrics"]),
+        scopes(ask["scopes"]),
+        ask.site.metrics.settings.resolution(ask["resolution"]),
+        with_samples=ask.selects("metric.series.data"),
+        with_band=ask.selects("metric.statisticsSeries"),
+    )
+    return await ask.site.metrics.jobs.of(await _job(ask), wanted)
+
+
+@answers(QUERY, "jobStats")
+async def job_stats(ask: Ask) -> list[NamedStatistics]:
+    return await ask.site.metrics.statistics.of(await _job(ask), ask["metrics"] or [])
+
+
+@answers(QUERY, "scopedJobStats")
+async def scoped_job_stats(ask: Ask) -> Sequence[NamedMetric]:
+    return await ask.site.metrics.statistics.of_parts(await _job(ask), ask["metrics"], scopes(ask["scopes"]))
+
+
+@answers(QUERY, "jobsMetricStats")
+async def jobs_metric_stats(ask: Ask) -> list[JobStatisticsView]:
+    """Oldest start first; jobs whose data cannot be read are left out."""
+    metrics = ask["metrics"] or []
+    services = ask.site.metrics
+    jobs = await _jobs(ask, services.settings.comparison_jobs)
+    found = await services.statistics.of_many(jobs, metrics)
+    return [JobStatisticsView(job, services.jobs.duration(job), named(found[job.id], metrics)) for job in jobs if job.id in found]
+
+
+@answers(QUERY, "jobsFootprints")
+async def jobs_footprints(ask: Ask) -> Footprints:
+    services = ask.site.metrics
+    return await services.analysis.footprints(await _jobs(ask, services.settings.analysis_jobs), ask["metrics"])
+
+
+@answers(QUERY, "rooflineHeatmap")
+async def roofline_heatmap(ask: Ask) -> list[list[int]]:
+    services = ask.site.metrics
+    grid = Grid(ask["rows"], ask["cols"], ask["minX"], ask["minY"], ask["maxX"], ask["maxY"])
+    grid.check()
+    return await services.analysis.roofline(await _jobs(ask, services.settings.analysis_jobs), grid)
+
+
+def names(given: Sequence[str] | None) -> tuple[str, ...] | None:
+    return None if given is None else tuple(dict.fromkeys(given))
+
+
+def scopes(given: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Raises RequestError (400)."""
+    for scope in given or ():
+        if scope not in SCOPE_RANK:
+            raise bad_request(f"scopes: {scope[:60]!r} is none of {', '.join(SCOPE_RANK)}")
+    return names(given)
+
+
+async def _job(ask: Ask) -> StoredJob:
+    """Raises RequestError: 400, or 404 when there is none for this user."""
+    key = await visible_job(ask, ask["id"])
+    return (await _stored(ask, [key]))[0]
+
+
+async def _jobs(ask: Ask, most: int) -> list[StoredJob]:
+    """Raises RequestError (400) when more match."""
+    where = job_filters(ask["filter"], ask.site.clock())
+    keys = await ask.site.jobs.select(ask.user, where, Order(is_descending=False), Slice(most + 1))
+    if len(keys) > most:
+        raise bad_request(f"too many jobs matched (max: {most})")
+    return await _stored(ask, keys)
+
+
+async def _stored(ask: Ask, keys: Sequence[int]) -> list[StoredJob]:
+    rows: Sequence[Any] = await ask.site.jobs.rows(keys, _COLUMNS)
+    return [StoredJob(**{name: getattr(row, name) for name in _COLUMNS}, meta_data=None) for row in rows]

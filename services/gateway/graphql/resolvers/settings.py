@@ -1,0 +1,25 @@
+"""Settings of the user interface, which each user has of their own."""
+
+import orjson
+
+from services.gateway.errors import bad_request
+from services.gateway.graphql.request import Ask, answers
+from services.gateway.graphql.resolvers.roots import MUTATION
+
+MAX_NAME = 255
+MAX_VALUE = 64 * 1024
+
+
+@answers(MUTATION, "updateConfiguration")
+async def update_configuration(ask: Ask) -> None:
+    """Set one of the caller's. Raises RequestError (400) when the value is not JSON."""
+    name, value = ask["name"], ask["value"]
+    if not name or len(name) > MAX_NAME or "\0" in name:
+        raise bad_request(f"name: from 1 to {MAX_NAME} characters are needed")
+    if len(value) > MAX_VALUE:
+        raise bad_request(f"value: longer than {MAX_VALUE} characters")
+    try:
+        orjson.loads(value)
+    except orjson.JSONDecodeError as e:
+        raise bad_request(f"value: not JSON: {e}") from e
+    await ask.site.users.set_setting(ask.user.name, name, value)

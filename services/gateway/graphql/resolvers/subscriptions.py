@@ -1,0 +1,141 @@
+"""Subscriptions: the changes of jobs and nodes, in the form of the selection."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import fields
+from typing import Any, cast
+
+from ariadne import SubscriptionType
+from graphql import GraphQLResolveInfo
+
+from services.gateway.graphql.arguments import job_filters
+from services.gateway.graphql.failures import error_object
+from services.gateway.graphql.request import Ask, GraphqlRequest
+from services.gateway.graphql.resolvers.jobs import views
+from services.gateway.graphql.resolvers.nodes import node_filters
+from services.gateway.graphql.shape import shaped
+from services.gateway.graphql.shapes.changes import ChangeView
+from services.gateway.graphql.shapes.jobs import COLUMNS, JobView
+from services.gateway.graphql.shapes.nodes import NodeView
+from services.gateway.live.changes import Change, JobChange, JobDeletion, NodeChange
+from services.gateway.live.clients import Kind, viewer
+from services.gateway.live.feed import Follower
+from services.gateway.queries.jobs import StoredJob
+from services.gateway.queries.model import JobFilter, Order, Slice
+from services.gateway.queries.nodes import NodeFilter, NodeQueries
+from shared.backoff import Backoff, sleep_unless
+from shared.errors import Unavailable
+
+Json = dict[str, Any]
+SUBSCRIPTION = SubscriptionType()
+TAKE_S = 60.0  # any time: a follower wakes by itself
+
+Views = Callable[[Ask, Sequence[Change]], Awaitable[list[ChangeView]]]
+
+
+def _streams(name: str, kind: Kind) -> Callable[[Views], Views]:
+    """Bind a subscription: what it makes of some changes that the viewer may see."""
+
+    def bind(resolver: Views) -> Views:
+        async def begin(_: Any, info: "GraphQLResolveInfo[Any]", **arguments: Any) -> AsyncGenerator[Json, None]:
+            """Payloads of ``next``; what is raised here is the answer instead."""
+            request: GraphqlRequest = info.context
+            ask = Ask(request, arguments, request.document.shape(info, request.compiler))
+            eyes = viewer(request.user, frozenset({kind}), None)
+            await resolver(ask, ())  # refuses a wrong filter now
+            follower = await request.site.live.feed.open(ask["after"])
+
+            async def payloads() -> AsyncGenerator[Json, None]:
+                with follower:
+                    async for batch in _batches(ask, follower, lambda changes: [c for c in changes if eyes.admits(c)], resolver):
+                        for view in batch:
+                            yield _payload(ask, info.path.key, view)
+
+            return payloads()
+
+        SUBSCRIPTION.set_source(name, cast("Any", begin))  # a coroutine that gives the generator, so that a refusal is an answer
+        return resolver
+
+    return bind
+
+
+async def _batches(
+    ask: Ask, follower: Follower, admitted: Callable[[Sequence[Change]], list[Change]], resolver: Views
+) -> AsyncGenerator[list[ChangeView], None]:
+    """Until the gateway stops. A database that is away is waited for."""
+    feed, pause = ask.site.live.feed, Backoff(first_s=0.2, most_s=5.0)
+    left: Sequence[Change] = ()
+    yield [ChangeView(follower.cursor, "START")]
+    while not feed.closed.is_set():
+        try:
+            if not left:
+                taken = await follower.take(TAKE_S)
+                if taken is not None and taken.is_reset:
+                    yield [ChangeView(taken.cursor, "RESET")]
+                    continue
+                left = admitted(taken.changes) if taken is not None else ()
+            found = await resolver(ask, left) if left else []
+        except Unavailable:
+            await sleep_unless(feed.closed, pause.next_s())
+            continue
+        pause.reset()
+        left = ()
+        yield found
+
+
+def _payload(ask: Ask, key: str | int, view: ChangeView) -> Json:
+    written = shaped(ask.shape, view, [key])
+    assert written is not None
+    payload: Json = {"data": {key: written.value}}
+    if written.failures:
+        payload["errors"] = [error_object(error) for error in written.failures]
+    return payload
+
+
+_STORED = frozenset(field.name for field in fields(StoredJob)) - {"meta_data"}
+_SURROUNDINGS = frozenset({"concurrentJobs", "userData"})
+
+
+@_streams("jobs", "job")
+async def jobs(ask: Ask, changes: Sequence[Change]) -> list[ChangeView]:
+    """The feed has what lists show; only more than that is read here, once for all."""
+    changed = {change.job.id: change for change in changes if isinstance(change, JobChange)}
+    wanted = await _matching_jobs(ask, list(changed))
+    assert ask.shape is not None
+    names = ask.shape.at("job")
+    if names & _SURROUNDINGS or any(column not in _STORED for name in names for column in COLUMNS.get(name, ())):
+        found = {view.row.id: view for view in await views(_afresh(ask), wanted, names | {"id"})}
+    else:
+        now, scopes = int(ask.site.clock()), frozenset(ask.user.readable_scopes)
+        found = {key: JobView(changed[key].job, now, [tag for tag in changed[key].tags if tag.scope in scopes]) for key in wanted}
+    result = []
+    for change in changes:
+        if isinstance(change, JobDeletion):
+            result.append(ChangeView(change.resume, "DELETED", change.id))
+        elif isinstance(change, JobChange) and change.job.id in found:
+            result.append(ChangeView(change.resume, "CHANGED", change.job.id, found[change.job.id]))
+    return result
+
+
+async def _matching_jobs(ask: Ask, keys: Sequence[int]) -> Sequence[int]:
+    """Raises RequestError for a filter that is none, also without keys."""
+    where = job_filters(ask["filter"], ask.site.clock())
+    if not where or not keys:
+        return keys
+    return await ask.site.jobs.select(ask.user, [*where, JobFilter(ids=tuple(keys))], Order(), Slice(None))
+
+
+@_streams("nodes", "node")
+async def nodes(ask: Ask, changes: Sequence[Change]) -> list[ChangeView]:
+    changed = {change.node.id: change for change in changes if isinstance(change, NodeChange)}
+    where = node_filters(ask["filter"])
+    if where and changed:
+        rows = await NodeQueries(ask.site.engine).all([*where, NodeFilter(ids=tuple(changed))])
+        found = {row.id for row in rows}
+        changed = {key: change for key, change in changed.items() if key in found}
+    return [ChangeView(change.resume, "CHANGED", key, NodeView(change.node, with_meta=True)) for key, change in changed.items()]
+
+
+def _afresh(ask: Ask) -> GraphqlRequest:
+    """What a request keeps is kept for as long as it takes, and a subscription takes long."""
+    request = ask.request
+    return GraphqlRequest(request.settings, request.site, request.user, request.document, request.compiler, request.turns)

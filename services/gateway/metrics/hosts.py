@@ -1,0 +1,110 @@
+"""The hosts of a cluster: as the database knows them, and as the configuration lists them."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, and_, func, literal, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.gateway.queries.model import Slice
+from services.gateway.queries.source import ascii_lower, holds
+from shared.database.engine import transaction
+from shared.database.tables import tables
+from shared.domain.clusters import Cluster
+
+node = tables.node.c
+ALL, NOT_IN_DATABASE = "all", "notindb"
+NAMES_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class HostState:
+    """Empty texts: the database does not know the host."""
+
+    node_state: str = ""
+    health: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HostFilter:
+    """``state`` is one of the scheduler, ``all``, or ``notindb``; ``name`` a part of host names in any case, empty for all."""
+
+    cluster: Cluster
+    subcluster: str = ""
+    state: str = ALL
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HostPage:
+    """``total``: matching hosts on all pages."""
+
+    hosts: Sequence[str]
+    total: int
+
+
+class Hosts:
+    """Raises Unavailable when the database is away."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def states(self, cluster: str, hosts: Collection[str]) -> dict[str, HostState]:
+        """Of those that the database knows."""
+        found: dict[str, HostState] = {}
+        names = sorted(hosts)
+        async with transaction(self._engine) as connection:
+            for first in range(0, len(names), NAMES_AT_ONCE):
+                part = names[first : first + NAMES_AT_ONCE]
+                statement = select(node.hostname, node.node_state, node.health_state)
+                statement = statement.where(node.cluster == cluster, node.hostname.in_(part))
+                found.update((name, HostState(state, health)) for name, state, health in await connection.execute(statement))
+        return found
+
+    async def page(self, wanted: HostFilter, piece: Slice) -> HostPage:
+        """By name. When the database knows no host at all that matches, and no state is asked for, the configured ones."""
+        if wanted.state == NOT_IN_DATABASE:
+            known = await self._names(wanted.cluster.name)
+            return _cut([host for host in configured(wanted) if host not in known], piece)
+        condition = _condition(wanted)
+        statement = select(node.hostname).where(condition).order_by(node.hostname).offset(piece.first)
+        async with transaction(self._engine) as connection:
+            total = int(await connection.scalar(select(func.count()).select_from(tables.node).where(condition)) or 0)
+            hosts = list(await connection.scalars(statement if piece.most is None else statement.limit(piece.most)))
+        if not total and wanted.state == ALL:
+            return _cut(configured(wanted), piece)
+        return HostPage(hosts, total)
+
+    async def _names(self, cluster: str) -> set[str]:
+        async with transaction(self._engine) as connection:
+            return set(await connection.scalars(select(node.hostname).where(node.cluster == cluster)))
+
+
+def _condition(wanted: HostFilter) -> ColumnElement[bool]:
+    parts: list[ColumnElement[bool]] = [node.cluster == wanted.cluster.name]
+    if wanted.subcluster:
+        parts.append(node.subcluster == wanted.subcluster)
+    if wanted.state != ALL:
+        parts.append(node.node_state == wanted.state)
+    if wanted.name:
+        parts.append(holds(ascii_lower(node.hostname), literal(wanted.name.lower())))
+    return and_(*parts)
+
+
+def configured(wanted: HostFilter) -> list[str]:
+    """The hosts in the node lists of the cluster, sorted."""
+    part = wanted.name.lower()
+    return sorted(
+        {
+            host
+            for subcluster in wanted.cluster.sub_clusters
+            if wanted.subcluster in ("", subcluster.name)
+            for host in subcluster.hosts
+            if part in host.lower()
+        }
+    )
+
+
+def _cut(hosts: list[str], piece: Slice) -> HostPage:
+    end = None if piece.most is None else piece.first + piece.most
+    return HostPage(hosts[piece.first : end], len(hosts))

@@ -1,0 +1,97 @@
+"""The recorded exchanges of cc-backend over /query: the same statuses and bodies, but for the listed differences."""
+
+from typing import Any
+
+import pytest
+
+from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings
+from tests.gateway.conftest import until_ready
+from tests.gateway.graphql.differences import DIFFERENCES, STATUS, waits_for_metrics
+from tests.gateway.graphql.replay import FEED, Replay, add_recorded_people, archive, archived_facts, check_nodes, comparable
+from tests.gateway.people import auth_settings, cookie_of, store_of
+from tests.gateway.recorded import ACTORS, differing, exchanges, import_sample_jobs
+from tests.gateway.stack import gateway, jobstore
+from tests.support.waiting import until
+
+FILE = "graphql.jsonl"
+# These have nothing to do with the database, or are compared on all engines elsewhere: asked on one of them.
+ONE_ENGINE = ("transport-", "doc-", "filter-")
+
+
+def _findings(exchange: dict[str, Any], status: int, kind: str, text: str) -> list[str]:
+    recorded = exchange["response"]
+    expected = STATUS.get(exchange["name"], recorded["status"])
+    if status != expected:
+        return [f"{recorded['status']} there, {expected} expected, {status} here: {text[:200]}"]
+    if not exchange["request"]["path"].startswith("/query"):
+        return []
+    if recorded["status"] == 200 and kind != recorded["content_type"].partition(";")[0]:
+        return [f"content type {kind}"]
+    if not recorded.get("body") or status != recorded["status"]:
+        return []
+    return list(differing(comparable(recorded["body"], exchange), comparable(text, exchange)))
+
+
+@pytest.mark.timeout(120)
+async def test_recorded_exchanges_are_answered_alike(
+    site: NatsSettings, database: DatabaseSettings, archive_settings: ArchiveSettings
+) -> None:
+    now, found, asked = 0.0, [], 0
+    recorded = exchanges(FILE)
+    is_postgres = database.url.get_secret_value().startswith("postgres")
+    await import_sample_jobs(site, archive_settings)
+    async with (
+        store_of(database) as store,
+        jobstore(site, database, node_unchanged_s=0),
+        gateway(site, database, archive_settings, clock=lambda: now, auth=auth_settings()) as client,
+    ):
+        await until_ready(client)
+        await add_recorded_people(store)
+        now = recorded[0]["at"]
+        sessions = {name: await _sign_in(client, user) for name, user in (("admin", "adm"), ("manager", "mgr"))}
+        replay = Replay(client, sessions)
+        for exchange in recorded:
+            name = exchange["name"]
+            if exchange["config"] != "A" or waits_for_metrics(name) or (is_postgres and name.startswith(ONE_ENGINE)):
+                continue
+            if exchange["request"]["path"] != "/query" and not FEED.match(name) and not exchange["request"]["path"].startswith("/query"):
+                continue
+            now = exchange["at"] + 0.5
+            if name == "feed-tag-7000":
+                await replay.learn()
+                await archive(client, site, archived_facts(recorded))
+                await until(lambda: _all_archived(replay), 20)
+            if name == "feed-tag-private-ulla":
+                await check_nodes(site, recorded)
+                await until(lambda: _all_checked(replay), 20)
+                await replay.learn_nodes()
+            if any(f"{key.partition(':')[0]}:{meaning}" not in replay.ours for key, meaning in exchange.get("ids", {}).items()):
+                await replay.learn_tags()
+            status, kind, text = await replay.ask(exchange)
+            findings = _findings(exchange, status, kind, text)
+            if name in DIFFERENCES:
+                assert findings or name in STATUS, f"{name} does not differ any more"
+            else:
+                found += [f"{name}: {finding}" for finding in findings]
+            asked += 1
+    assert not found, "\n".join(found)
+    assert asked > (300 if is_postgres else 500)
+
+
+async def _sign_in(client: Any, user: str) -> str:
+    body = f"username={user}&password=correct+horse".encode()
+    return cookie_of(await client.raw("POST", "/login", auth="", data=body, headers={"Content-Type": "application/x-www-form-urlencoded"}))
+
+
+async def _all_archived(replay: Replay) -> bool:
+    _, listed = await replay.client.get("/api/jobs/?items-per-page=1000")
+    return all(job["jobState"] == "running" or job.get("monitoringStatus") in (None, 0, 3) for job in listed["jobs"])
+
+
+async def _all_checked(replay: Replay) -> bool:
+    found = await replay.query("{ nodeStates { state count } }", ACTORS["admin"])
+    return {"state": "full", "count": 2} in found["data"]["nodeStates"]
+
+
+def test_every_difference_names_a_recorded_exchange() -> None:
+    assert DIFFERENCES | STATUS.keys() <= {exchange["name"] for exchange in exchanges(FILE)}

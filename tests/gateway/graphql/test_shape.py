@@ -1,0 +1,100 @@
+"""Compiled selections give what graphql-core itself would give."""
+
+from operator import itemgetter
+from typing import Any
+
+import pytest
+from graphql import GraphQLResolveInfo, build_schema, execute_sync, parse
+
+from services.gateway.graphql.shape import Compiler, Failure, shaped
+
+SCHEMA = build_schema("""
+type Query { books(n: Int): [Book!]! one: Book plain: Int }
+type Book { title: String! pages: Int author: Person tags: [Tag!]! notes: [String!] }
+type Person { name: String! born: Int }
+type Tag { name: String! }
+""")
+BOOKS: list[dict[str, Any]] = [
+    {"title": "A", "pages": 1, "author": {"name": "X", "born": None}, "tags": [{"name": "t"}, {"name": "u"}], "notes": ["n"]},
+    {"title": "B", "pages": None, "author": None, "tags": [], "notes": None},
+]
+TABLES = {
+    "Book": {name: itemgetter(name) for name in ("title", "pages", "author", "tags", "notes")},
+    "Person": {name: itemgetter(name) for name in ("name", "born")},
+    "Tag": {"name": itemgetter("name")},
+}
+
+
+def _shaped(query: str, books: Any = BOOKS, **variables: Any) -> Any:
+    """The data when root fields are shaped."""
+    found: dict[str, Any] = {}
+
+    def resolve(_: Any, info: GraphQLResolveInfo[Any], **__: Any) -> Any:
+        shape = Compiler(TABLES).shape_of(info)
+        value = shaped(shape, books if info.field_name == "books" else books[0], info.path.as_list())
+        found[str(info.path.key)] = value and value.value
+        return books if info.field_name == "books" else books[0]
+
+    execute_sync(
+        SCHEMA,
+        parse(query),
+        {"books": lambda info, **a: resolve(None, info), "one": lambda info: resolve(None, info)},
+        variable_values=variables,
+    )
+    return found
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{ books { title pages author { name born } tags { name } notes } one { title } }",
+        "{ x: books { a: title b: title author { n: name } author { born } } }",
+        (
+            "{ books { ...F ... on Book { pages } ... { notes } __typename } } fragment F on Book { title author { ...P } }"
+            " fragment P on Person { name }"
+        ),
+        "query($a: Boolean = true, $b: Boolean = false) { books { title @skip(if: $a) pages @include(if: $b) t: title @include(if: $a) } }",
+        "{ books { tags { name } ...F } } fragment F on Book { tags { __typename } title }",
+    ],
+)
+def test_answers_are_those_of_the_executor(query: str) -> None:
+    expected = execute_sync(SCHEMA, parse(query), {"books": BOOKS, "one": BOOKS[0]}).data
+    assert _shaped(query) == expected
+
+
+def test_conditions_are_those_of_the_request() -> None:
+    query = "query($a: Boolean!) { books { title @skip(if: $a) pages } }"
+    assert list(_shaped(query, a=True)["books"][0]) == ["pages"]
+    assert list(_shaped(query, a=False)["books"][0]) == ["title", "pages"]
+
+
+def _info_of(query: str) -> Any:
+    kept: list[Any] = []
+
+    def resolve(info: GraphQLResolveInfo[Any], **_: Any) -> Any:
+        kept.append(info)
+        return []
+
+    execute_sync(SCHEMA, parse(query), {"books": resolve})
+    return kept[0]
+
+
+def test_selected_fields_are_known_by_name_whatever_the_alias() -> None:
+    shape = Compiler(TABLES).shape_of(_info_of("{ books { a: title x: author { name } y: author { born } } }"))
+    assert shape is not None
+    assert shape.names == {"title", "author"}
+    assert shape.at("author") == {"name", "born"}
+    assert shape.selects("author.born")
+    assert not shape.selects("author.title")
+    assert not shape.selects("tags")
+
+
+def test_failures_become_null_with_the_path_of_each() -> None:
+    info = _info_of("{ books { title who: author { name } } }")
+    books: list[Any] = [BOOKS[0], {**BOOKS[0], "author": Failure("not for you", "FORBIDDEN")}]
+    found = shaped(Compiler(TABLES, frozenset({"Book.author"})).shape_of(info), books, ["books"])
+    assert found is not None
+    assert found.value == [{"title": "A", "who": {"name": "X"}}, {"title": "A", "who": None}]
+    assert [(error.message, error.path, error.extensions) for error in found.failures] == [
+        ("not for you", ["books", 1, "who"], {"code": "FORBIDDEN"})
+    ]

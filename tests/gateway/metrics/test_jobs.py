@@ -1,0 +1,193 @@
+"""Metric data of jobs over REST and GraphQL: where they come from, in which parts, and how often they are loaded."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from services.gateway.metrics.settings import SeriesSettings
+from shared.archive import Entry, JobPath, read_data, render_data, render_meta, write_entries
+from shared.metricdata import MetricData, Series, Statistics, Unit
+from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings
+from tests.gateway.metrics.light import Light, light_site, running_job
+from tests.gateway.recorded import ACTORS, ARCHIVE, IMPORTED
+from tests.gateway.rows import job_row
+from tests.gateway.stack import token
+from tests.support.builders import START_TIME
+
+HOSTS = ("f0101", "f0102")
+
+
+@pytest.fixture
+async def light(site: NatsSettings, sqlite_database: DatabaseSettings, archive_settings: ArchiveSettings) -> AsyncIterator[Light]:
+    """Job 1 runs on two nodes, job 2 on four hardware threads of one, job 3 was not monitored."""
+    alone = [{"hostname": "f0101", "hwthreads": [0, 1, 2, 3]}]
+    jobs = [
+        running_job(1, *HOSTS),
+        running_job(2, "f0101") | {"resources": json.dumps(alone)},
+        job_row(3, monitoring_status=0),
+    ]
+    async with light_site(site, sqlite_database, archive_settings, jobs) as found:
+        yield found
+
+
+def archived(light: Light, value: float) -> None:
+    """Job 1 in the archive, with one load for each node."""
+    import numpy as np
+
+    load = MetricData(Unit(), 60, tuple(Series(host, None, Statistics(value, value, value), np.array([value])) for host in HOSTS))
+    statistics = {"cpu_load": {"avg": value, "min": value, "max": value}}
+    meta = {"cluster": "fritz", "jobId": 1001, "startTime": START_TIME, "statistics": statistics}
+    entry = Entry(JobPath("fritz", 1001, START_TIME), render_meta(meta), render_data({"cpu_load": {"node": load}}), False)
+    light.archive.path.mkdir(exist_ok=True)
+    assert write_entries(light.archive.path, [entry]) == [None]
+
+
+async def test_a_running_job_has_what_was_measured_since_its_start(light: Light) -> None:
+    light.measured("f0101", "cpu_load", None, 1.0, 2.0, 3.004)
+    light.measured("f0102", "cpu_load", None, 5.0, after_s=120)
+    _, answer = await light.client.get("/api/jobs/1?all-metrics=true")
+    load = answer["Data"]["cpu_load"]["node"]
+    assert [(one["hostname"], one.get("id"), one["data"]) for one in load["series"]] == [
+        ("f0101", None, [1, 2, 3]),
+        ("f0102", None, [None, None, 5]),
+    ]
+    assert load["series"][0]["statistics"] == {"min": 1, "avg": 2, "max": 3}
+    _, answer = await light.client.post("/api/jobs/1", ["cpu_load", "nope"])
+    assert [(one["name"], one["scope"]) for one in answer["Data"]] == [("cpu_load", "node")]
+
+
+async def test_combined_series_have_the_id_of_their_own_level(light: Light) -> None:
+    for thread in range(4):
+        light.measured("f0101", "flops_any", f"hwthread{thread}", 1.0 + thread, 2.0)
+    found = await light.job_metrics(2, m=["flops_any"], s=["node", "memoryDomain", "socket", "core", "hwthread", "accelerator"])
+    parts = {scope: [(one["id"], one["data"]) for one in metric["series"]] for (_, scope), metric in found.items()}
+    assert parts["node"] == [(None, [10, 8])]
+    assert parts["socket"] == parts["memoryDomain"] == [("0", [10, 8])]
+    assert parts["core"] == parts["hwthread"] == [("0", [1, 2]), ("1", [2, 2]), ("2", [3, 2]), ("3", [4, 2])]
+
+
+async def test_job_metrics_over_rest_tell_errors_by_their_status(light: Light) -> None:
+    light.measured("f0101", "cpu_load", None, 1.0)
+    status, answer = await light.client.get("/api/jobs/metrics/1?metric=cpu_load&scope=node")
+    assert (status, answer["error"], answer["data"]["jobMetrics"][0]["name"]) == (200, None, "cpu_load")
+    for path, expected in (("99", 404), ("abc", 400)):
+        status, answer = await light.client.get(f"/api/jobs/metrics/{path}")
+        assert (status, answer["data"], bool(answer["error"]["message"])) == (expected, None, True)
+    assert (await light.client.get("/api/jobs/metrics/1?scope=rack"))[0] == 400
+    assert await light.client.get("/api/jobs/metrics/3") == (200, {"data": {"jobMetrics": []}, "error": None})
+    assert (await light.client.get("/api/jobs/metrics/1", auth=token("user", user="ulla")))[0] == 403
+
+
+async def test_a_store_that_is_away_is_503_and_the_error_is_not_kept(light: Light) -> None:
+    from aiohttp import web
+
+    async def away(_: Any) -> web.StreamResponse:
+        return web.Response(status=500)
+
+    light.measured("f0101", "cpu_load", None, 1.0)
+    light.store.mood = away
+    status, answer = await light.client.get("/api/jobs/metrics/1")
+    assert (status, answer["data"]) == (503, None)
+    assert (await light.client.get("/api/jobs/1?all-metrics=true"))[0] == 503
+    answer = await light.ask('{ jobMetrics(id: "1") { name } }')
+    assert answer["errors"][0]["extensions"]["code"] == "UNAVAILABLE"
+    light.store.mood = None
+    assert (await light.client.get("/api/jobs/metrics/1"))[0] == 200
+
+
+async def test_equal_questions_are_loaded_once_and_no_metrics_are_not_all(light: Light) -> None:
+    light.measured("f0101", "cpu_load", None, 1.0)
+    before = light.store.requests
+    await asyncio.gather(*(light.job_metrics(1, s=["node"]) for _ in range(5)))
+    assert light.store.requests == before + 1
+    assert await light.job_metrics(1, m=[], s=["node"]) == {}
+    assert set(await light.job_metrics(1, s=["node"])) == {("cpu_load", "node")}
+    assert await light.job_metrics(1, s=[]) == {}
+    assert light.store.requests == before + 1
+
+
+async def test_an_archived_job_is_read_from_the_archive_at_once_and_anew_when_it_is_written_again(light: Light) -> None:
+    light.measured("f0101", "cpu_load", None, 1.0)
+    assert (await light.job_metrics(1, m=["cpu_load"]))["cpu_load", "node"]["series"][0]["data"] == [1]
+    archived(light, 7.0)
+    await light.change(1, job_state="completed", duration=60, monitoring_status=3)
+    requests = light.store.requests
+    assert [one["data"] for one in (await light.job_metrics(1))["cpu_load", "node"]["series"]] == [[7], [7]]
+    archived(light, 8.0)
+    assert [one["data"] for one in (await light.job_metrics(1))["cpu_load", "node"]["series"]] == [[8], [8]]
+    assert light.store.requests == requests
+
+
+async def test_statistics_of_running_jobs_are_real_and_means_over_the_nodes(light: Light) -> None:
+    light.measured("f0101", "cpu_load", None, 2.0, 4.0)
+    light.measured("f0102", "cpu_load", None, 6.0, 8.0)
+    query = '{ jobStats(id: "1", metrics: ["cpu_load", "nope"]) { name data { avg min max } }'
+    query += ' jobsMetricStats(filter: [{state: [running]}], metrics: ["cpu_load"]) { jobId duration stats { data { avg min max } } }'
+    query += ' jobsFootprints(filter: [{jobId: {eq: "1001"}}], metrics: ["cpu_load"]) { metrics { data } timeWeights { nodeHours } } }'
+    answer = await light.ask(query)
+    load = {"avg": 5.0, "min": 2.0, "max": 8.0}
+    assert answer["data"]["jobStats"] == [{"name": "cpu_load", "data": load}, {"name": "nope", "data": {"avg": 0, "min": 0, "max": 0}}]
+    stats = {one["jobId"]: one for one in answer["data"]["jobsMetricStats"]}
+    assert stats["1001"] == {"jobId": "1001", "duration": 600, "stats": [{"data": load}]}
+    assert answer["data"]["jobsFootprints"] == {"metrics": [{"data": [5.0]}], "timeWeights": {"nodeHours": [20.0]}}
+
+
+async def test_a_job_that_cannot_be_read_is_left_out_of_many(light: Light) -> None:
+    light.measured("f0101", "cpu_load", None, 2.0)
+    light.measured("f0101", "flops_any", "hwthread0", 100.0)
+    light.measured("f0101", "mem_bw", "socket0", 10.0)
+    await light.change(3, monitoring_status=3)  # without an entry
+    answer = await light.ask(
+        '{ jobsMetricStats(metrics: ["cpu_load"]) { jobId }'
+        ' jobsFootprints(metrics: ["cpu_load"]) { metrics { data } }'
+        " rooflineHeatmap(filter: [{}], rows: 2, cols: 2, minX: 1, minY: 1, maxX: 100, maxY: 10000) }"
+    )
+    assert [one["jobId"] for one in answer["data"]["jobsMetricStats"]] == ["1001", "1002"]
+    assert answer["data"]["jobsFootprints"]["metrics"] == [{"data": [1.0, 2.0]}]
+    assert answer["data"]["rooflineHeatmap"] == [[0, 0], [0, 2]]
+    assert "errors" in await light.ask("{ rooflineHeatmap(filter: [{}], rows: 1, cols: 1, minX: 0, minY: 1, maxX: 2, maxY: 2) }")
+
+
+async def test_more_jobs_than_the_limit_are_refused(
+    site: NatsSettings, sqlite_database: DatabaseSettings, archive_settings: ArchiveSettings
+) -> None:
+    limits = SeriesSettings(analysis_jobs=2, comparison_jobs=2)
+    jobs = [job_row(key, monitoring_status=0) for key in range(1, 4)]
+    async with light_site(site, sqlite_database, archive_settings, jobs, series=limits) as light:
+        for query in ('jobsFootprints(metrics: ["cpu_load"]) { metrics { metric } }', 'jobsMetricStats(metrics: ["cpu_load"]) { id }'):
+            answer = await light.ask(f"{{ {query} }}")
+            assert "too many jobs matched (max: 2)" in answer["errors"][0]["message"]
+
+
+async def test_a_user_gets_nothing_of_others(light: Light) -> None:
+    await light.change(1, hpc_user="someone")
+    for field in ('jobMetrics(id: "1") { name }', 'jobStats(id: "1", metrics: ["cpu_load"]) { name }', 'scopedJobStats(id: "1") { name }'):
+        answer = await light.ask(f"{{ {field} }}", "user")
+        assert answer["errors"][0]["extensions"]["code"] == "NOT_FOUND"
+    answer = await light.ask('{ jobsMetricStats(metrics: ["cpu_load"]) { jobId } }', "user")
+    assert {one["jobId"] for one in answer["data"]["jobsMetricStats"]} <= {"1002", "1003"}
+
+
+async def test_the_data_of_many_nodes_hold_up_nobody(
+    site: NatsSettings, sqlite_database: DatabaseSettings, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The sample job on 32 nodes, all its metrics at once: 13 MB of text."""
+    job = IMPORTED[0]
+    place = {"cluster": job.cluster, "subcluster": "haswell", "job_id": job.job_id, "start_time": job.start_time}
+    row = job_row(1, num_nodes=32, monitoring_status=3, **place)
+    assert len(read_data(ARCHIVE, job)["cpu_load"]["node"].series) == 32
+    async with light_site(site, sqlite_database, ArchiveSettings(path=ARCHIVE), [row]) as light:
+        asked = asyncio.ensure_future(light.client.raw("GET", "/api/jobs/metrics/1", auth=ACTORS["api"]))
+        began = last = time.perf_counter()
+        longest = 0.0
+        while not asked.done():
+            await asyncio.sleep(0.001)
+            now = time.perf_counter()
+            longest, last = max(longest, now - last), now
+        took = time.perf_counter() - began
+        assert (await asked).status == 200
+        assert longest < max(0.05, took / 3), f"held up for {longest:.3f} s of {took:.3f} s"
