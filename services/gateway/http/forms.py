@@ -1,5 +1,6 @@
 """Forms: fields of an urlencoded or multipart body, and of the query string."""
 
+import zlib
 from typing import TypeVar
 
 from aiohttp import web
@@ -9,6 +10,8 @@ from services.gateway.errors import bad_request
 from services.gateway.http.query import Query, read_values
 
 MOST_FORM_BYTES = 256 * 1024
+# No boundary, a charset that does not exist, or bytes that are not in it; of a part: its head, its encoding.
+_BROKEN = (ValueError, LookupError, HttpProcessingError, RuntimeError, zlib.error)
 F = TypeVar("F", bound=Query)
 
 
@@ -20,8 +23,7 @@ async def read_form(model: type[F], request: web.Request) -> F:
     if request.can_read_body and request.content_type in ("application/x-www-form-urlencoded", "multipart/form-data"):
         try:
             form = await request.clone(client_max_size=MOST_FORM_BYTES).post()
-        # No boundary, a charset or an encoding that does not exist, bytes that are not in it, or a part whose head is none.
-        except (ValueError, LookupError, RuntimeError, HttpProcessingError) as e:
+        except _BROKEN as e:
             raise bad_request("the body is not a form") from e
         body: dict[str, str] = {}
         for key, part in form.items():
