@@ -12,11 +12,11 @@ from graphql import GraphQLError
 
 from services.gateway.auth.guards import Guard, admit
 from services.gateway.auth.tokens import TOKEN_HEADER, token_of
-from services.gateway.errors import RequestError
+from services.gateway.errors import RequestError, told
 from services.gateway.graphql.failures import UNAVAILABLE, RequestFailure, error_object
 from services.gateway.http.answers import encode
 from services.gateway.http.layers import lift_deadline
-from services.gateway.identity import NOBODY, User
+from services.gateway.identity import User
 from services.gateway.live.protocol import SUBPROTOCOL, Close, Closed, Message, Operation, read_message, read_operation
 from services.gateway.site import SITE, Site
 from shared.errors import Unavailable
@@ -37,9 +37,11 @@ MOST_MESSAGE_BYTES = 1024 * 1024
 async def serve(request: web.Request, operate: Operate) -> web.StreamResponse:
     """Answer an upgrade until either side ends the connection. Raises RequestError for a bad token in its head, Unavailable."""
     site = request.app[SITE]
-    user = await admit(Guard.PAGE, request, site) if token_of(request.headers) else None
+    is_known = bool(token_of(request.headers))
+    # Whoever keeps silent takes places of its own address only; no name of a user begins like this.
+    who = (await admit(Guard.PAGE, request, site)).name if is_known else f"\0{site.allow_list.address(request)}"
     with ExitStack() as place:
-        place.enter_context(site.live.clients.admitted(user or NOBODY, "websocket"))
+        place.enter_context(site.live.clients.admitted(who, "websocket"))
         socket = web.WebSocketResponse(
             protocols=(SUBPROTOCOL,),
             timeout=CLOSE_S,
@@ -116,7 +118,7 @@ class Connection:
         try:
             user = await who.user()
             self._place.close()
-            self._place.enter_context(self._site.live.clients.admitted(user, "websocket"))
+            self._place.enter_context(self._site.live.clients.admitted(user.name, "websocket"))
         except RequestError as e:
             raise Closed(Close.FORBIDDEN, str(e)) from e
         except Unavailable as e:
@@ -171,8 +173,7 @@ class Connection:
             await self._send_error(key, [error_object(GraphQLError(str(e), original_error=e))])
         except Unavailable as e:
             log.warning("operation_failed", why=str(e))
-            text = "the database does not answer" if str(e).startswith("database:") else str(e)
-            await self._send_error(key, [{"message": text, "extensions": {"code": UNAVAILABLE}}])
+            await self._send_error(key, [{"message": told(e), "extensions": {"code": UNAVAILABLE}}])
         except Exception:
             number = uuid.uuid4().hex[:12]
             log.exception("operation_crashed", error=number)
