@@ -11,7 +11,7 @@ from graphql import GraphQLResolveInfo
 
 from services.gateway.graphql.documents import Document
 from services.gateway.graphql.settings import GraphqlSettings
-from services.gateway.graphql.shape import Compiler, Shape, Shaped, shaped
+from services.gateway.graphql.shape import MANY, Compiler, Shape, Shaped, shaped
 from services.gateway.identity import User
 from services.gateway.site import Site
 
@@ -21,7 +21,7 @@ Json = dict[str, Any]
 
 @dataclass(slots=True)
 class GraphqlRequest:
-    """``turns`` bounds how many root fields are computed at once."""
+    """``turns`` bounds how many root fields are computed at once; ``has_much`` says that one of them found a long list."""
 
     settings: GraphqlSettings
     site: Site
@@ -29,6 +29,7 @@ class GraphqlRequest:
     document: Document
     compiler: Compiler
     turns: asyncio.Semaphore
+    has_much: bool = False
     _known: dict[Any, Any] = field(default_factory=dict)
     _locks: defaultdict[Any, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
@@ -78,9 +79,18 @@ def answers(root: ObjectType, name: str) -> Callable[[Resolver], Resolver]:
             shape = request.document.shape(info, request.compiler)
             async with request.turns:
                 found = await resolver(Ask(request, arguments, shape))
-            return shaped(shape, found, info.path.as_list())
+            if _items(found) <= MANY:
+                return shaped(shape, found, info.path.as_list())
+            request.has_much = True
+            return await asyncio.to_thread(shaped, shape, found, info.path.as_list())  # others go on meanwhile
 
         root.set_field(name, resolve)
         return resolver
 
     return bind
+
+
+def _items(found: Any) -> int:
+    """How long a list is, or that of a page."""
+    items = getattr(found, "items", found)
+    return len(items) if isinstance(items, list | tuple) else 1

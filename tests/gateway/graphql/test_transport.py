@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import quote
@@ -12,6 +13,7 @@ import pytest_asyncio
 
 from services.gateway.graphql.documents import Documents
 from services.gateway.graphql.schema_files import executable_schema
+from services.gateway.graphql import transport
 from services.gateway.graphql.settings import GraphqlSettings
 from services.gateway.graphql.transport import response_type
 from tests.gateway.people import People, people
@@ -164,6 +166,25 @@ async def test_one_answer_has_a_bounded_number_of_jobs(strict: People, open_site
         assert code((await ask(strict, query, n=items))[1]) == "BAD_USER_INPUT"
     _, answer = await ask(strict, query, n=20)
     assert answer["data"]["jobs"]["hasNextPage"] is True
+
+
+async def test_long_answers_are_written_beside_the_event_loop(open_site: People, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And say the same."""
+    query = "{ jobs(page: {itemsPerPage: -1, page: 1}) { count items { id state resources { hostname } tags { name } } } }"
+    at_once = await ask(open_site, query)
+    for module in ("request", "shape"):
+        monkeypatch.setattr(f"services.gateway.graphql.{module}.MANY", 7)
+    threads = set()
+    write = transport.encode
+
+    def noted(answer: Any) -> bytes:
+        threads.add(threading.current_thread())
+        return write(answer)
+
+    monkeypatch.setattr(transport, "encode", noted)
+    assert await ask(open_site, query) == at_once
+    assert threading.main_thread() not in threads
+    assert len(at_once[1]["data"]["jobs"]["items"]) == 60
 
 
 async def test_only_what_is_selected_is_computed(open_site: People) -> None:
