@@ -13,9 +13,9 @@ import pytest_asyncio
 
 from services.gateway.graphql.documents import Documents
 from services.gateway.graphql.schema_files import executable_schema
-from services.gateway.graphql import transport
 from services.gateway.graphql.settings import GraphqlSettings
 from services.gateway.graphql.transport import response_type
+from services.gateway.http.answers import encode
 from tests.gateway.people import People, people
 from tests.gateway.rows import job_row, write
 from tests.gateway.stack import token
@@ -175,13 +175,12 @@ async def test_long_answers_are_written_beside_the_event_loop(open_site: People,
     for module in ("request", "shape"):
         monkeypatch.setattr(f"services.gateway.graphql.{module}.MANY", 7)
     threads = set()
-    write = transport.encode
 
     def noted(answer: Any) -> bytes:
         threads.add(threading.current_thread())
-        return write(answer)
+        return encode(answer)
 
-    monkeypatch.setattr(transport, "encode", noted)
+    monkeypatch.setattr("services.gateway.graphql.transport.encode", noted)
     assert await ask(open_site, query) == at_once
     assert threading.main_thread() not in threads
     assert len(at_once[1]["data"]["jobs"]["items"]) == 60
