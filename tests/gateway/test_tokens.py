@@ -202,7 +202,7 @@ async def test_a_token_in_a_cookie_signs_in_and_goes(given: Given) -> None:
             assert response.status == 302
             assert response.cookies["portal"]["max-age"] == "0"
             assert (await site.ask("GET", "/frontend/jwt/?username=guest", cookie_of(response)))[0] == 404  # signed in, without a row
-        bad: list[dict[str, Any]] = [
+        bad = [
             jwt.encode({"sub": "guest", "iss": "https://portal.example"}, KEY, algorithm="EdDSA"),  # our key, their name
             jwt.encode({"sub": "guest"}, OTHER_KEY, algorithm="EdDSA"),  # their key, no name
             jwt.encode({"sub": "guest", "iss": "https://other.example"}, OTHER_KEY, algorithm="EdDSA"),
