@@ -1,8 +1,10 @@
 """Forms: fields of an urlencoded or multipart body, and of the query string."""
 
+import zlib
 from typing import TypeVar
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from services.gateway.errors import bad_request
 from services.gateway.http.query import Query, read_values
@@ -19,7 +21,8 @@ async def read_form(model: type[F], request: web.Request) -> F:
     if request.can_read_body and request.content_type in ("application/x-www-form-urlencoded", "multipart/form-data"):
         try:
             form = await request.clone(client_max_size=MOST_FORM_BYTES).post()
-        except (ValueError, LookupError) as e:  # no boundary, a charset that does not exist, or bytes that are not in it
+        except (ValueError, LookupError, RuntimeError, HttpProcessingError, zlib.error) as e:
+            # No boundary, a part without a name, a header that is none, a charset or an encoding that does not exist.
             raise bad_request("the body is not a form") from e
         body: dict[str, str] = {}
         for key, part in form.items():
