@@ -10,6 +10,8 @@ from services.gateway.errors import bad_request
 from services.gateway.http.query import Query, read_values
 
 MOST_FORM_BYTES = 256 * 1024
+# No boundary, a charset that does not exist, or bytes that are not in it; of a part: its head, its encoding.
+_BROKEN = (ValueError, LookupError, HttpProcessingError, RuntimeError, zlib.error)
 F = TypeVar("F", bound=Query)
 
 
@@ -21,8 +23,7 @@ async def read_form(model: type[F], request: web.Request) -> F:
     if request.can_read_body and request.content_type in ("application/x-www-form-urlencoded", "multipart/form-data"):
         try:
             form = await request.clone(client_max_size=MOST_FORM_BYTES).post()
-        except (ValueError, LookupError, RuntimeError, HttpProcessingError, zlib.error) as e:
-            # No boundary, a part without a name, a header that is none, a charset or an encoding that does not exist.
+        except _BROKEN as e:
             raise bad_request("the body is not a form") from e
         body: dict[str, str] = {}
         for key, part in form.items():
