@@ -89,10 +89,15 @@ def test_a_scheduler_that_goes_on_knows_what_is_taken() -> None:
     assert {job.job_id for job in first.running.values()} == {job.job_id for job in second_run.running.values()}
 
 
+def shell_blocks(page: str, section: str = "") -> list[str]:
+    text = (REPOSITORY / page).read_text()
+    part = text.partition(f"## {section}\n")[2].partition("\n## ")[0] if section else text
+    return re.findall(r"```sh\n(.*?)```", part, re.DOTALL)
+
+
 def questions() -> tuple[str, list[str]]:
     """The README's section about asking the demo: what is typed first, and the questions."""
-    section = (REPOSITORY / "README.md").read_text().partition("## Ask\n")[2].partition("\n## ")[0]
-    first, *others = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+    first, *others = shell_blocks("README.md", "Ask")
     return first, [line for block in others for line in block.splitlines()]
 
 
@@ -128,6 +133,8 @@ def assert_the_questions_of_the_readme_are_answered(site: UpProcess) -> None:
         assert "errors" not in answer, (line, answer)
         for name, data in answer["data"].items():
             assert any(value not in (0, None) for value in values(data)), (line, name)
+    asked_with_curl = next(block for block in shell_blocks("docs/gateway.md") if "/query" in block)
+    assert "errors" not in json.loads(answer_of(site, asked_with_curl))
     event = answer_of(site, f"( timeout 20 {followed} || true ) | grep -m 1 '^data: '")
     assert json.loads(event.removeprefix("data: "))["cluster"] == "fritz"
 
