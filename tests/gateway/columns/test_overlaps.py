@@ -25,6 +25,7 @@ def shared_job(key: int, start: int, duration: int, *hosts: str, **columns: Any)
         "start_time": T0 + start,
         "duration": duration,
         "shared": "multi_user",
+        "cluster_partition": None,
         "hosts": f" {' '.join(hosts)} ",
         "resources": json.dumps([{"hostname": host} for host in hosts]),
     }
