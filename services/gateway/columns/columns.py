@@ -116,7 +116,7 @@ class Columns:
         finally:
             self._drop()
             self._readers.shutdown(wait=False, cancel_futures=True)
-            self._writer.shutdown(wait=False, cancel_futures=True)
+            self._writer.shutdown(wait=False)
 
     async def _load(self) -> None:
         started = time.monotonic()
@@ -125,10 +125,10 @@ class Columns:
             await self._follower.load(copy)
             await self._follower.catch_up(copy)
         except Moved:
-            copy.store.close()
+            self._close(copy.store)
             return
         except BaseException:
-            copy.store.close()
+            self._close(copy.store)
             raise
         self._copy = copy
         self._is_gone.clear()
@@ -153,4 +153,8 @@ class Columns:
         self._is_gone.set()
         self._numbers.rows.set(0)
         if copy is not None:
-            copy.store.close()
+            self._close(copy.store)
+
+    def _close(self, store: ColumnStore) -> None:
+        """Behind what is being written."""
+        self._writer.submit(store.close)
