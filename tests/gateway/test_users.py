@@ -56,7 +56,7 @@ async def test_the_store_on_both_databases(store: UserStore) -> None:
     with pytest.raises(RuleBroken, match="exists"):
         await store.add(Account("erika"))
     assert await store.find("erika") == Account("erika", AuthSource.LOCAL, ("admin", "api"), ("p",), "Erika", "e@x", "hash")
-    assert await store.find("' OR 1=1 --") is None
+    assert [await store.find(name) for name in ("' OR 1=1 --", "erika\0")] == [None, None]
     await store.add(Account("bo", AuthSource.LDAP, ("user",)))
     assert [account.name for account in await store.all()] == ["bo", "erika"]
     with pytest.raises(RuleBroken, match="last admin"):
@@ -75,6 +75,14 @@ async def test_the_store_on_both_databases(store: UserStore) -> None:
     await store.set_site_text("notice", "Monday")
     await store.set_site_text("notice", "Tuesday")
     assert (await store.site_text("notice"), await store.site_text("other")) == ("Tuesday", "")
+
+
+async def test_what_others_say_of_a_name_of_another_source_changes_and_gives_nothing(store: UserStore) -> None:
+    admin = Account("root", AuthSource.LOCAL, ("admin",), password="hash")
+    await store.add(admin)
+    for inserts, updates in ((False, False), (True, False), (False, True), (True, True)):
+        assert await store.sync_at_login(Account("root", AuthSource.OIDC, ("user",)), inserts=inserts, updates=updates) is None
+    assert await store.find("root") == admin
 
 
 async def test_ended_sessions_are_kept_until_their_cookie_is_too_old(store: UserStore) -> None:
@@ -259,6 +267,10 @@ async def test_forms_are_bounded_and_must_be_forms(site: People, admin: str) -> 
             b"--x\r\nContent-Disposition: form-data; name=a\r\nContent-Encoding: deflate\r\n\r\nnone\r\n--x--\r\n",
         ),
         ("multipart/form-data; boundary=" + "x" * 100, b"--x"),
+        (
+            "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; name="new-content"\r\nContent-Transfer-Encoding: none\r\n\r\na\r\n--x--\r\n',
+        ),
         ("application/x-www-form-urlencoded; charset=nonsense", b"new-content=a"),
         ("application/x-www-form-urlencoded", b"new-content=%ff%fe"),
     ):

@@ -173,6 +173,8 @@ async def _lock(connection: AsyncConnection) -> None:
 
 
 async def _find(connection: AsyncConnection, name: str) -> Account | None:
+    if "\0" in name:
+        return None  # PostgreSQL refuses what it could not hold, even in a comparison
     row = (await connection.execute(select(hpc_user).where(hpc_user.c.username == name))).one_or_none()
     return None if row is None else _account(row)
 
