@@ -10,7 +10,7 @@ from bench.dashboard.oracle import read_oracle
 from bench.dashboard.queries import LISTS, QUERIES, Query
 from bench.results import Result, Target
 from bench.support.servers import ENGINES
-from bench.support.usage import Memory
+from bench.support.usage import Memory, cpu_seconds, per_event_us
 
 GROWTH = Target(2, most=True)
 NONE = Target(0, most=True)
@@ -53,8 +53,14 @@ async def _measure(bench: Bench, gateway: Gateway, query: Query) -> list[Result]
     requests = max(_LEAST, int(bench.scale.requests * query.requests))
     await warm_up(client, query, history)
     await gateway.take_most_lag()
+    before = cpu_seconds(gateway.site)
     times = await measure(client, query, history, requests)
-    details = times.details() | {"requests": requests, "longest_block_ms": round(await gateway.take_most_lag() * 1000, 1)}
+    used = per_event_us(before, cpu_seconds(gateway.site), requests)
+    details = times.details() | {
+        "requests": requests,
+        "longest_block_ms": round(await gateway.take_most_lag() * 1000, 1),
+        "cpu_ms_per_request": {name: round(us / 1000, 2) for name, us in used.items()},
+    }
     target = None if query.target_ms is None else Target(query.target_ms, most=True)
     compared = f"{query.compared} ms" if query.compared[:1].isdigit() else query.compared
     results = [_result(query.name, times, gateway, target, compared, details)]

@@ -18,7 +18,7 @@ def hosts_body(request: HostsRequest, pairs: Sequence[tuple[str, Metric]] | None
     """About ``pairs`` of host and metric, or about all hosts."""
     body: Json = {"cluster": request.cluster, "from": request.start, "to": request.end, "with-padding": False}
     if only_names:
-        body |= {"with-data": False, "with-stats": False}
+        body |= {"to": request.start, "with-data": False, "with-stats": False}
     if pairs is None:
         body["for-all-nodes"] = [metric.name for metric in request.metrics]
     else:

@@ -10,13 +10,13 @@ from aiohttp import web
 
 from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings
 from tests.archiver.feed import T0, recorded_store
-from tests.support.metric_store import MetricStore, serving
 from tests.faults.conftest import MakeStack
 from tests.support.adapter import publish_accepted
 from tests.support.builders import start_line, stop_line
 from tests.support.clusters import sample_clusters
 from tests.support.databases import query
 from tests.support.disks import SmallDisk, small_disk
+from tests.support.metric_store import MetricStore, serving
 from tests.support.nats import publish
 from tests.support.processes import ServiceRunner
 from tests.support.rest import text_of

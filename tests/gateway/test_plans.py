@@ -5,6 +5,7 @@ from sqlalchemy import Select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.identity import User
+from services.gateway.live.changes import WHOLE, Span, jobs_statement
 from services.gateway.queries.jobs import page_statement, tags_statement
 from services.gateway.queries.model import JobFilter, TextMatch
 from shared.database.engine import opened, transaction
@@ -25,6 +26,8 @@ STATEMENTS = {
         page_statement(API, JobFilter(project=TextMatch.equal("p7")), with_metadata=False).limit(25),
         "job_project_start_time",
     ),
+    "changes": (jobs_statement(Span(2000, WHOLE, 2500, 501)), "job_changed_seq"),
+    "changes behind one of many that share a sequence": (jobs_statement(Span(2000, 7, 2500, 501)), "job_changed_seq"),
     "tags of a page": (tags_statement(API, [1, 2, 3]), "jobtag"),
 }
 
@@ -41,7 +44,13 @@ async def plan_of(connection: AsyncConnection, statement: Select[tuple[object, .
 @pytest.mark.parametrize("name", STATEMENTS)
 async def test_a_list_is_found_by_its_index(database: DatabaseSettings, name: str) -> None:
     rows = [
-        job_row(key, hpc_user=f"u{key % 1000}", project=f"p{key % 1000}", job_state="running" if key % 100 == 0 else "completed")
+        job_row(
+            key,
+            hpc_user=f"u{key % 1000}",
+            project=f"p{key % 1000}",
+            job_state="running" if key % 100 == 0 else "completed",
+            changed_seq=key,
+        )
         for key in range(1, ROWS + 1)
     ]
     await write(database, "job", rows)

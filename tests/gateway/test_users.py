@@ -199,8 +199,8 @@ def test_an_account_that_is_none(fields: dict[str, Any], said: str) -> None:
     ],
 )
 def test_what_a_login_changes(was: Any, given: Any, roles: Any, projects: Any) -> None:
-    account = Account("x", AuthSource.OIDC, *was, "before", "mail", "hash")
-    changed = synced(account, Account("x", AuthSource.OIDC, *given, "after"))
+    account = Account("x", AuthSource.OIDC, was[0], was[1], "before", "mail", "hash")
+    changed = synced(account, Account("x", AuthSource.OIDC, given[0], given[1], "after"))
     assert (changed.roles, changed.projects, changed.real_name) == (roles, projects, "after")
     assert (changed.email, changed.password) == ("mail", "hash")
 

@@ -42,7 +42,7 @@ class Claimed:
         )
         settings = self._settings
         row = await self._users.sync_at_login(given, inserts=settings.jwt_sync_user_on_login, updates=settings.jwt_update_user_on_login)
-        return row.user if row is not None and row.source is given.source else given.user
+        return row.user if row is not None else given.user
 
 
 class SharedSecretLogin:

@@ -61,15 +61,21 @@ class Columns:
                 reader = store.reader()
                 work = asyncio.get_running_loop().run_in_executor(self._readers, reader.answer, question)
                 try:
-                    return await work
+                    answer = await work
                 except asyncio.CancelledError:
                     reader.stop()
                     raise
+        except ColumnsAway:
+            self._numbers.questions.labels("away").inc()
+            raise
         except TimeoutError as e:
             raise Unavailable(f"columns: no answer within {self._timeout_s:g} s") from e
         except duckdb.Error as e:
             log.warning("columns_failed", why=f"{type(e).__name__}: {str(e)[:300]}")
+            self._numbers.questions.labels("failed").inc()
             raise ColumnsAway from e
+        self._numbers.questions.labels("answered").inc()
+        return answer
 
     async def _fresh(self) -> ColumnStore:
         """The store, with all that the database had when this was called. Those who come while one catches up share the next turn."""

@@ -4,8 +4,10 @@ The executor walks a list field by field and value by value, which for a page of
 knows the selection's aliases, fragments and conditions beforehand, and only asks each object for what was selected.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 from graphql import GraphQLError, GraphQLObjectType, GraphQLOutputType, GraphQLResolveInfo, GraphQLSchema, get_named_type
@@ -15,6 +17,7 @@ from graphql.language import FieldNode, OperationDefinitionNode
 from graphql.type import is_list_type, is_non_null_type, is_object_type
 
 Json = dict[str, Any]
+_ATTRIBUTES = re.compile(r"[a-z_]+(\.[a-z_]+)*", re.ASCII)
 Getter = Callable[[Any], Any]  # from an object to a value of the answer, or to the object or objects below
 Tables = Mapping[str, Mapping[str, Getter]]  # by type and field
 
@@ -176,9 +179,20 @@ def _nested(getter: Getter, write: Getter, *, is_list: bool) -> Getter:
 
 
 def _writer(writers: list[tuple[str, Getter]]) -> Callable[[Any], Json]:
-    def write(value: Any) -> Json:
-        return {key: getter(value) for key, getter in writers}
+    """One function whose body is the dictionary, half as expensive as a loop over getters that are called.
 
+    Its text holds nothing of the request: keys and getters are given by number, and paths of attributes come from the tables.
+    """
+    given: dict[str, Any] = {}
+    parts = []
+    for number, (key, getter) in enumerate(writers):
+        given[f"k{number}"] = key
+        if isinstance(getter, attrgetter) and _ATTRIBUTES.fullmatch(path := getter.__reduce__()[1][0]):
+            parts.append(f"k{number}: value.{path}")
+        else:
+            given[f"g{number}"] = getter
+            parts.append(f"k{number}: g{number}(value)")
+    write: Callable[[Any], Json] = eval(f"lambda value: {{{', '.join(parts)}}}", given)  # noqa: S307
     return write
 
 

@@ -7,10 +7,10 @@ last state, and a row that changes while it is read is read again under its new 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, null, or_, select
+from sqlalchemy import ColumnElement, Select, null, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.gateway.queries.jobs import StoredJob, StoredTag
@@ -18,9 +18,9 @@ from shared.database.engine import transaction
 from shared.database.tables import tables
 from shared.domain.values import INT64_MAX
 
-CHUNK = 500
+CHUNK = 200
 _CURSOR = re.compile(r"([0-9]{1,18})-([0-9]{1,18})-([0-9a-z]{1,32})")
-_END = INT64_MAX  # behind every id of a sequence
+WHOLE = INT64_MAX  # larger than every id
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +101,18 @@ def is_after(change: Change, cursor: Cursor) -> bool:
     return change.sequence > (cursor.nodes if isinstance(change, NodeChange) else cursor.events)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Chunk:
-    """``end`` is where a reader goes on that has all of it."""
+    """``end`` is where a reader goes on that has all of it. ``texts`` keeps what was made of it, for all who see the same."""
 
     changes: Sequence[Change]
     end: Cursor
+    texts: dict[object, tuple[bytes, int]] = field(default_factory=dict, compare=False, repr=False)
+
+    @cached_property
+    def scopes(self) -> frozenset[str]:
+        """Of the tags in it."""
+        return frozenset(tag.scope for change in self.changes if isinstance(change, JobChange) for tag in change.tags)
 
 
 _JOB_COLUMNS: list[Any] = [null().label(f.name) if f.name == "meta_data" else tables.job.c[f.name] for f in fields(StoredJob)]
@@ -138,8 +144,8 @@ class _Row:
 
 
 @dataclass(frozen=True, slots=True)
-class _Span:
-    """Rows behind (``sequence``, ``id``), up to the sequence ``until``, ``most`` of them."""
+class Span:
+    """Rows behind (``sequence``, ``id``), up to the sequence ``until``, ``most`` of them; an id ``WHOLE`` is behind all of the sequence."""
 
     sequence: int
     id: int
@@ -147,12 +153,12 @@ class _Span:
     most: int
 
     def holds(self, sequence: ColumnElement[int], key: ColumnElement[int]) -> list[ColumnElement[bool]]:
-        if self.id == _END:
+        if self.id == WHOLE:
             return [sequence > self.sequence, sequence <= self.until]
         return [sequence >= self.sequence, sequence <= self.until, or_(sequence > self.sequence, key > self.id)]
 
 
-_Read = Callable[[AsyncConnection, _Span], Awaitable[list[_Row]]]
+_Read = Callable[[AsyncConnection, Span], Awaitable[list[_Row]]]
 
 
 async def _pages(engine: AsyncEngine, read: _Read, after: int, until: int, most: int) -> AsyncIterator[tuple[list[_Row], list[int]]]:
@@ -160,7 +166,7 @@ async def _pages(engine: AsyncEngine, read: _Read, after: int, until: int, most:
 
     Many rows may share a sequence, and a page may end among them: one row more is read, to see that.
     """
-    span = _Span(after, _END, until, most + 1)
+    span = Span(after, WHOLE, until, most + 1)
     has_more = after < until
     while has_more:
         async with transaction(engine) as connection:
@@ -174,11 +180,17 @@ async def _pages(engine: AsyncEngine, read: _Read, after: int, until: int, most:
         span = replace(span, sequence=rows[-1].sequence, id=rows[-1].id)
 
 
-async def _some_jobs(connection: AsyncConnection, span: _Span) -> list[_Row]:
-    """Jobs with their tags, and deletions, merged; a deletion has its sequence for itself."""
-    job, gone = tables.job.c, tables.job_deletion.c
+def jobs_statement(span: Span) -> Select[Any]:
+    """Sequence and row of jobs, in order."""
+    job = tables.job.c
     statement = select(job.changed_seq, *_JOB_COLUMNS).where(*span.holds(job.changed_seq, job.id))
-    found = await connection.execute(statement.order_by(job.changed_seq, job.id).limit(span.most))
+    return statement.order_by(job.changed_seq, job.id).limit(span.most)
+
+
+async def _some_jobs(connection: AsyncConnection, span: Span) -> list[_Row]:
+    """Jobs with their tags, and deletions, merged; a deletion has its sequence for itself."""
+    gone = tables.job_deletion.c
+    found = await connection.execute(jobs_statement(span))
     jobs = [(sequence, StoredJob(*row)) for sequence, *row in found]
     tags = await _tags(connection, [stored.id for _, stored in jobs])
     rows = [_Row(sequence, stored.id, partial(JobChange, sequence, stored, tags.get(stored.id, ()))) for sequence, stored in jobs]
@@ -203,7 +215,7 @@ async def _tags(connection: AsyncConnection, jobs: Sequence[int]) -> dict[int, l
     return found
 
 
-async def _some_nodes(connection: AsyncConnection, span: _Span) -> list[_Row]:
+async def _some_nodes(connection: AsyncConnection, span: Span) -> list[_Row]:
     node = tables.node.c
     statement = select(node.changed_seq, *_NODE_COLUMNS).where(*span.holds(node.changed_seq, node.id))
     found = await connection.execute(statement.order_by(node.changed_seq, node.id).limit(span.most))

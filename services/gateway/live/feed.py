@@ -22,25 +22,31 @@ from shared.errors import Unavailable
 log = structlog.get_logger()
 
 POLL_TIMEOUT_S = 30.0
+MOST_BEHIND = 100_000  # events; who is further behind is better served by loading everything again
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What a follower got: changes, or that it has to begin anew (``is_reset``); ``cursor`` is where it stands afterwards."""
+    """What a follower got: changes, or that it has to begin anew (``is_reset``); ``cursor`` is where it stands afterwards.
+
+    ``chunk`` is what the changes are all of, if others may get it too.
+    """
 
     cursor: Cursor
     changes: Sequence[Change] = ()
     is_reset: bool = False
+    chunk: Chunk | None = None
 
 
 class Feed:
     """Reads only while somebody follows. ``most_kept`` changes are kept for followers that lag."""
 
-    def __init__(self, engine: AsyncEngine, numbers: LiveNumbers, *, poll_s: float, most_kept: int) -> None:
+    def __init__(self, engine: AsyncEngine, numbers: LiveNumbers, *, poll_s: float, most_kept: int, most_behind: int = MOST_BEHIND) -> None:
         self._engine = engine
         self._numbers = numbers
         self._poll_s = poll_s
         self._most_kept = most_kept
+        self.most_behind = most_behind
         self._followers: set[Follower] = set()
         self._wanted = asyncio.Event()
         self._moved = asyncio.Event()  # replaced at every move
@@ -83,7 +89,7 @@ class Feed:
     async def open(self, after: str | None) -> "Follower":
         """A follower from ``after`` on, a text of ``Cursor``; from now on without one. To be used as a context manager.
 
-        A place of other tables, or one that was never reached, begins with a reset. Raises Unavailable.
+        A place of other tables, one that was never reached, or one too long ago begins with a reset. Raises Unavailable.
         """
         now = await position(self._engine)
         if after is None:
@@ -216,6 +222,9 @@ class Follower:
     def _catch_up(self, end: Cursor) -> bool:
         """False when there is nothing to read yet: the feed is in the midst of more than it can keep."""
         feed = self._feed
+        if end.events - self.cursor.events > feed.most_behind:
+            self._must_reset = True
+            return True
         if self._number is not None:
             feed.overflowed()
             self._number = None
@@ -250,7 +259,9 @@ class Follower:
         if self._number == feed.end_number and feed.end is not None:
             self._advance(feed.end)
         changes = [change for change in chunk.changes if is_after(change, before)]
-        return Taken(self.cursor, changes) if changes else None
+        if not changes:
+            return None
+        return Taken(self.cursor, changes, chunk=chunk if len(changes) == len(chunk.changes) else None)
 
     def _advance(self, to: Cursor) -> None:
         """Never back: a follower that comes from another gateway may be ahead of this feed."""

@@ -50,6 +50,12 @@ def _text(column: ColumnElement[str], match: TextMatch | None) -> ColumnElement[
     return _PARTS[match.operator](ascii_lower(column), lower_ascii(value)) if value else true()
 
 
+def _is(column: ColumnElement[str], state: str | None) -> ColumnElement[bool]:
+    if state is None:
+        return true()
+    return false() if "\0" in state else column == state  # PostgreSQL refuses what it could not hold
+
+
 def _identity(wanted: NodeFilter) -> ColumnElement[bool]:
     columns = (("hostname", node.hostname), ("cluster", node.cluster), ("subcluster", node.subcluster))
     of_ids = true() if wanted.ids is None else node.id.in_(wanted.ids)
@@ -59,8 +65,8 @@ def _identity(wanted: NodeFilter) -> ColumnElement[bool]:
 def _latest(where: Sequence[NodeFilter]) -> ColumnElement[bool]:
     """By the states as last reported."""
     parts = [true(), *map(_identity, where)]
-    parts += [node.node_state == wanted.scheduler_state for wanted in where if wanted.scheduler_state is not None]
-    parts += [node.health_state == wanted.health_state for wanted in where if wanted.health_state is not None]
+    parts += [_is(node.node_state, wanted.scheduler_state) for wanted in where]
+    parts += [_is(node.health_state, wanted.health_state) for wanted in where]
     return and_(*parts)
 
 
@@ -97,10 +103,8 @@ class NodeQueries:
             state_wanted, other = wanted.scheduler_state, wanted.health_state
             if kind == "health":
                 state_wanted, other = other, state_wanted
-            if state_wanted is not None:
-                parts.append(state == state_wanted)
-            if other is not None:
-                parts.append((node.health_state if kind == "node" else node.node_state) == other)
+            parts.append(_is(state, state_wanted))
+            parts.append(_is(node.health_state if kind == "node" else node.node_state, other))
             if wanted.after is not None:
                 parts.append(time > wanted.after)
         joined = table.join(tables.node, node.id == table.c.node_id)

@@ -226,7 +226,7 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value if not (isinstance(item, dict) and "slurmlab" in (item.get("name"), item.get("cluster")))]
     if not isinstance(value, dict):
         return value
-    result = {}
+    result: Json = {}
     for key, item in value.items():
         if key == "id" and (isinstance(item, int) or (isinstance(item, str) and item.isdigit())):
             result[key] = type(item).__name__

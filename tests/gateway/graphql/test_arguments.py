@@ -23,7 +23,7 @@ def coerced(declaration: str, value: Any) -> Any:
     (operation,) = parse(f"query($v: {declaration}) {{ __typename }}").definitions
     assert isinstance(operation, OperationDefinitionNode)
     given = lenient(SCHEMA, operation, {"v": value, "other": 1})
-    values = get_variable_values(SCHEMA, operation.variable_definitions, given)
+    values = get_variable_values(SCHEMA, operation.variable_definitions or (), given)
     if not isinstance(values, VariableValues):
         raise ValueError(values[0].message)  # noqa: TRY004 - of the test
     return values.coerced["v"]

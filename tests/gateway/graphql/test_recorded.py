@@ -9,11 +9,13 @@ from tests.gateway.conftest import until_ready
 from tests.gateway.graphql.differences import DIFFERENCES, STATUS, waits_for_metrics
 from tests.gateway.graphql.replay import FEED, Replay, add_recorded_people, archive, archived_facts, check_nodes, comparable
 from tests.gateway.people import auth_settings, cookie_of, store_of
-from tests.gateway.recorded import differing, exchanges, import_sample_jobs
+from tests.gateway.recorded import ACTORS, differing, exchanges, import_sample_jobs
 from tests.gateway.stack import gateway, jobstore
 from tests.support.waiting import until
 
 FILE = "graphql.jsonl"
+# These have nothing to do with the database, or are compared on all engines elsewhere: asked on one of them.
+ONE_ENGINE = ("transport-", "doc-", "filter-")
 
 
 def _findings(exchange: dict[str, Any], status: int, kind: str, text: str) -> list[str]:
@@ -36,6 +38,7 @@ async def test_recorded_exchanges_are_answered_alike(
 ) -> None:
     now, found, asked = 0.0, [], 0
     recorded = exchanges(FILE)
+    is_postgres = database.url.get_secret_value().startswith("postgres")
     await import_sample_jobs(site, archive_settings)
     async with (
         store_of(database) as store,
@@ -49,7 +52,7 @@ async def test_recorded_exchanges_are_answered_alike(
         replay = Replay(client, sessions)
         for exchange in recorded:
             name = exchange["name"]
-            if exchange["config"] != "A" or waits_for_metrics(name):
+            if exchange["config"] != "A" or waits_for_metrics(name) or (is_postgres and name.startswith(ONE_ENGINE)):
                 continue
             if exchange["request"]["path"] != "/query" and not FEED.match(name) and not exchange["request"]["path"].startswith("/query"):
                 continue
@@ -72,7 +75,7 @@ async def test_recorded_exchanges_are_answered_alike(
                 found += [f"{name}: {finding}" for finding in findings]
             asked += 1
     assert not found, "\n".join(found)
-    assert asked > 500
+    assert asked > (300 if is_postgres else 500)
 
 
 async def _sign_in(client: Any, user: str) -> str:
@@ -86,14 +89,8 @@ async def _all_archived(replay: Replay) -> bool:
 
 
 async def _all_checked(replay: Replay) -> bool:
-    found = await replay.query("{ nodeStates { state count } }", replay_admin())
+    found = await replay.query("{ nodeStates { state count } }", ACTORS["admin"])
     return {"state": "full", "count": 2} in found["data"]["nodeStates"]
-
-
-def replay_admin() -> str:
-    from tests.gateway.recorded import ACTORS
-
-    return ACTORS["admin"]
 
 
 def test_every_difference_names_a_recorded_exchange() -> None:

@@ -14,7 +14,7 @@ type Book { title: String! pages: Int author: Person tags: [Tag!]! notes: [Strin
 type Person { name: String! born: Int }
 type Tag { name: String! }
 """)
-BOOKS = [
+BOOKS: list[dict[str, Any]] = [
     {"title": "A", "pages": 1, "author": {"name": "X", "born": None}, "tags": [{"name": "t"}, {"name": "u"}], "notes": ["n"]},
     {"title": "B", "pages": None, "author": None, "tags": [], "notes": None},
 ]
@@ -49,8 +49,10 @@ def _shaped(query: str, books: Any = BOOKS, **variables: Any) -> Any:
     [
         "{ books { title pages author { name born } tags { name } notes } one { title } }",
         "{ x: books { a: title b: title author { n: name } author { born } } }",
-        "{ books { ...F ... on Book { pages } ... { notes } __typename } } fragment F on Book { title author { ...P } }"
-        " fragment P on Person { name }",
+        (
+            "{ books { ...F ... on Book { pages } ... { notes } __typename } } fragment F on Book { title author { ...P } }"
+            " fragment P on Person { name }"
+        ),
         "query($a: Boolean = true, $b: Boolean = false) { books { title @skip(if: $a) pages @include(if: $b) t: title @include(if: $a) } }",
         "{ books { tags { name } ...F } } fragment F on Book { tags { __typename } title }",
     ],
@@ -89,7 +91,7 @@ def test_selected_fields_are_known_by_name_whatever_the_alias() -> None:
 
 def test_failures_become_null_with_the_path_of_each() -> None:
     info = _info_of("{ books { title who: author { name } } }")
-    books = [BOOKS[0], BOOKS[0] | {"author": Failure("not for you", "FORBIDDEN")}]
+    books: list[Any] = [BOOKS[0], {**BOOKS[0], "author": Failure("not for you", "FORBIDDEN")}]
     found = shaped(Compiler(TABLES, frozenset({"Book.author"})).shape_of(info), books, ["books"])
     assert found is not None
     assert found.value == [{"title": "A", "who": {"name": "X"}}, {"title": "A", "who": None}]

@@ -79,10 +79,11 @@ class Listener:
 
 @asynccontextmanager
 async def listening(
-    api: Client, query: str = "", *, auth: str | None = None, last_id: str | None = None, path: str = "/api/events/"
+    api: Client, query: str = "", *, auth: str | None = None, cookie: str = "", last_id: str | None = None, path: str = "/api/events/"
 ) -> AsyncIterator[Listener]:
-    """A connection whose first line was read: what happens from now on arrives. ``auth`` is a token."""
-    headers = {"X-Auth-Token": token("api") if auth is None else auth} | ({"Last-Event-ID": last_id} if last_id is not None else {})
+    """A connection whose first line was read: what happens from now on arrives. ``auth`` is a token, ``cookie`` a session instead."""
+    given = {"Cookie": f"session={cookie}"} if cookie else {"X-Auth-Token": token("api") if auth is None else auth}
+    headers = given | ({"Last-Event-ID": last_id} if last_id is not None else {})
     url = URL(f"http://{api.address}{path}{query}", encoded=True)
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=WAIT_S)
     async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url, headers=headers) as response:

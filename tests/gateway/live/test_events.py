@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-import time
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -255,19 +254,6 @@ async def test_a_client_that_takes_nothing_costs_a_bounded_buffer_and_is_dropped
             assert await ground.number(LIVE_EVENTS.name, kind="events") >= 400
     finally:
         connection.close()
-
-
-async def test_the_stream_ends_when_the_sign_in_does(grounds: Grounds) -> None:
-    ground = await grounds.up(live_recheck_s=0.05)
-    async with (
-        listening(ground.api, auth=token("admin", exp=int(time.time()) + 2)) as short,
-        listening(ground.api, auth=token("admin", user="other")) as long,
-    ):
-        end = await short.next()
-        assert end.name == "end"
-        assert await short.ended()
-        await ground.projected.start(1)
-        assert (await long.next()).name == "job"
 
 
 async def test_every_stream_ends_with_the_gateway(

@@ -38,12 +38,12 @@ class Ground:
 
 
 @asynccontextmanager
-async def ground(database: DatabaseSettings, *, most_kept: int = 1000) -> AsyncIterator[Ground]:
+async def ground(database: DatabaseSettings, *, most_kept: int = 1000, most_behind: int = 1000) -> AsyncIterator[Ground]:
     registry, stop = CollectorRegistry(), asyncio.Event()
     async with opened(database) as writing, opened(database, read_only=True) as reading, asyncio.TaskGroup() as tasks:
         projected = Projected(writing)
         await projected.begin()
-        feed = Feed(reading, LiveNumbers(registry), poll_s=0.01, most_kept=most_kept)
+        feed = Feed(reading, LiveNumbers(registry), poll_s=0.01, most_kept=most_kept, most_behind=most_behind)
         tasks.create_task(feed.run(stop))
         try:
             yield Ground(feed, projected, registry)
@@ -186,6 +186,18 @@ async def test_an_unknown_place_is_a_reset(sqlite_database: DatabaseSettings) ->
                 assert await take(follower, 1) == ["reset"], place
                 await site.projected.start(10 + number)
                 assert await take(follower, 1) == [f"job {10 + number} completed"]
+
+
+async def test_a_place_too_long_ago_is_a_reset(sqlite_database: DatabaseSettings) -> None:
+    async with ground(sqlite_database, most_behind=10) as site, site.following() as probe:
+        place = str(probe.cursor)
+        await site.projected.start(*range(1, 11))
+        async with site.following(place) as follower:
+            assert len(await take(follower, 10)) == 10
+        await site.projected.start(11)
+        await take(probe, 11)
+        async with site.following(place) as follower:
+            assert await take(follower, 1) == ["reset"]
 
 
 async def test_a_place_ahead_of_this_feed_is_none_of_another_database(sqlite_database: DatabaseSettings) -> None:

@@ -1,7 +1,6 @@
 """GraphQL over web sockets: the protocol, who may connect, and what is pushed."""
 
 import asyncio
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -280,14 +279,6 @@ async def test_connections_are_bounded_and_given_back(grounds: Grounds) -> None:
         return await ground.number(LIVE_CLIENTS.name, kind="websocket") == 0
 
     await until(all_gone)
-
-
-async def test_a_sign_in_that_ends_closes_the_socket(grounds: Grounds, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(websocket, "INIT_S", 0.05)
-    ground = await grounds.up(live_recheck_s=0.05)
-    async with connected(ground.api) as socket:
-        await socket.initialise(Authorization=token("admin", exp=int(time.time()) + 2))
-        assert await socket.closed() == 4403
 
 
 async def test_sockets_end_with_the_gateway(

@@ -20,7 +20,8 @@ async def clusters(ask: Ask) -> list[ClusterView]:
 @answers(QUERY, "allocatedNodes")
 async def allocated_nodes(ask: Ask) -> list[tuple[str, int]]:
     """By name of the subcluster."""
-    return list((await ask.site.jobs.allocated_nodes(ask["cluster"])).items())
+    name = ask["cluster"]
+    return list((await ask.site.jobs.allocated_nodes(name)).items()) if "\0" not in name else []
 
 
 @answers(QUERY, "globalMetrics")

@@ -24,7 +24,7 @@ async def jobs(ask: Ask) -> JobPage:
         most = piece.most
         bound = ask.request.settings.max_items
         keys = await queries.select(user, where, order, Slice(min(bound if most is None else most, bound) + 1, piece.first))
-        if len(keys) > bound:
+        if len(keys) > bound and (most is None or most > bound):
             raise bad_request(f"page: more than {bound} jobs match, ask for pages")
         has_next_page = most is not None and len(keys) > most
         if ask.selects("items"):

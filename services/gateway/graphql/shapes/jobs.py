@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
@@ -94,6 +95,7 @@ _HARDWARE = (
 )
 
 
+@lru_cache(maxsize=1000)
 def hardware_of(metric: str) -> str:
     """Guessed from the name: the configuration does not say."""
     return next((hardware for parts, hardware in _HARDWARE if any(part in metric for part in parts)), "Other")

@@ -1,0 +1,58 @@
+"""The list of metrics: restricted ones are for those who see all jobs. Compared with what was recorded."""
+
+import json
+from typing import Any
+
+import pytest
+
+from services.gateway.graphql.resolvers.clusters import metrics_of
+from services.gateway.identity import User
+from shared.domain.clusters import Cluster, read_cluster
+from tests.gateway.recorded import exchanges
+from tests.support.clusters import cluster_text
+
+RECORDED = {e["name"]: json.loads(e["response"]["body"]) for e in exchanges("graphql.jsonl") if e["name"].startswith("r-global-metrics")}
+ROLES = {
+    "admin": {"admin"},
+    "support": {"support"},
+    "manager": {"manager"},
+    "user": {"user"},
+    "api": {"api"},
+    "user-api": {"user", "api"},
+    "admin-user": {"admin", "user"},
+}
+
+
+def clusters() -> dict[str, Cluster]:
+    """As in the recording: one metric is restricted on a whole cluster, another on one subcluster."""
+    found = {name: read_cluster(cluster_text(name)) for name in ("alex", "emmy")}
+    fritz: dict[str, Any] = json.loads(cluster_text("fritz"))
+    for metric in fritz["metricConfig"]:
+        if metric["name"] == "ib_recv":
+            metric["restrict"] = True
+        if metric["name"] == "flops_dp":
+            numbers = dict.fromkeys(("peak", "normal", "caution", "alert"), 1)
+            metric["subClusters"] = [{"name": "spr1tb", **numbers, "restrict": True}]
+    return found | {"fritz": read_cluster(json.dumps(fritz).encode())}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_restricted_metrics_are_for_those_who_see_all_jobs(role: str) -> None:
+    # There, a user's role took the full list away from an admin.
+    name = "r-global-metrics-admin" if role == "admin-user" else f"r-global-metrics-{role}"
+    recorded = {
+        metric["name"]: {place["cluster"]: place["subClusters"] for place in metric["availability"]}
+        for metric in RECORDED[name]["data"]["globalMetrics"]
+    }
+    ours = {
+        m.name: {place: list(s) for place, s in m.availability.items()} for m in metrics_of(clusters(), User("x", frozenset(ROLES[role])))
+    }
+    assert ours == recorded
+
+
+def test_nodes_of_a_subcluster_are_counted() -> None:
+    fritz = clusters()["fritz"]
+    assert {s.name: s.number_of_nodes for s in fritz.sub_clusters}["main"] == 992
+    everything = fritz.sub_clusters[0].model_copy(update={"nodes": "*"})
+    assert type(everything)(name="x", nodes="*").number_of_nodes == 0
+    assert type(everything)(name="x", nodes="a[1-10],b01,c[01-02]d[1,3]").number_of_nodes == 15
