@@ -3,7 +3,8 @@
 from http import HTTPStatus
 
 from shared.domain import reasons
-from shared.errors import JobtideError, Refused
+from shared.errors import JobtideError, Refused, Unavailable
+from shared.metricdata import SourceUnavailable
 
 
 class RequestError(JobtideError):
@@ -45,3 +46,11 @@ _STATUS_OF_REASON = {
 def of_refusal(refused: Refused) -> RequestError:
     """The same refusal as an answer; whatever is wrong with the input itself is 400."""
     return RequestError(_STATUS_OF_REASON.get(refused.code, HTTPStatus.BAD_REQUEST), str(refused))
+
+
+def told(unavailable: Unavailable) -> str:
+    """What a client is told. What drivers and other servers say may name hosts and users of the site: it is for the log."""
+    if isinstance(unavailable, SourceUnavailable):
+        return "the metric store does not answer, or not rightly"
+    text = str(unavailable)
+    return "the database does not answer" if text.startswith("database:") else text

@@ -16,6 +16,11 @@ LIVE_DROPPED = MetricName("jobtide_gateway_live_dropped_total", "Clients that we
 COLUMN_ROWS = MetricName(
     "jobtide_gateway_column_rows", "Jobs in the copy in memory that is asked for any filter; 0 while it is not loaded."
 )
+COLUMN_QUESTIONS = MetricName(
+    "jobtide_gateway_column_questions_total",
+    "Questions to that copy: `answered`; `away` while it was not loaded, or `failed`, and left to the database.",
+    ["result"],
+)
 COLUMN_LOAD_SECONDS = MetricName("jobtide_gateway_column_load_seconds", "The last load of that copy, seconds.")
 
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
@@ -51,4 +56,5 @@ class ColumnNumbers:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.rows = COLUMN_ROWS.gauge(registry)
+        self.questions = COLUMN_QUESTIONS.counter(registry)
         self.load_seconds = COLUMN_LOAD_SECONDS.gauge(registry)

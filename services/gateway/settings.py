@@ -11,13 +11,12 @@ from pydantic import AliasChoices, Field, SecretStr, field_validator
 
 from services.gateway.auth.ldap.settings import LdapSettings
 from services.gateway.auth.oidc.settings import OidcSettings
-from services.gateway.auth.settings import AuthSettings
+from services.gateway.auth.settings import ED25519_KEY_BYTES, AuthSettings
 from services.gateway.graphql.settings import GraphqlSettings
 from services.gateway.metrics.settings import SeriesSettings
 from shared.metricdata.settings import MetricsSettings
 from shared.settings import Address, ArchiveSettings, DatabaseSettings, NatsSettings, SettingsGroup, group_config, load
 
-ED25519_KEY_BYTES = 32
 EVERYBODY = "*"
 PUBLISHED_KEY = "kzfYrYy+TzpanWZHJ5qSdMj5uKUWgq74BWhQG6copP0="  # of samples of cc-backend: everybody has its private half
 

@@ -45,7 +45,7 @@ async def test_named_hosts_in_small_requests_each_from_the_start_of_the_window()
     assert store.requests == 6
     assert set(found.series) == {"f0101", "f0103"}
     late = found.series["f0103"]["cpu_load"].data  # begins with sample 25
-    assert (len(late), np.isnan(late[:25]).all(), math.isnan(late[25])) == (30, True, False)
+    assert (len(late), bool(np.isnan(late[:25]).all()), math.isnan(late[25])) == (30, True, False)
 
 
 async def test_a_host_without_samples_in_the_window_is_known_all_the_same() -> None:

@@ -1,7 +1,7 @@
 """A gateway with people in its database, a clock of its own, and sign-in."""
 
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -56,9 +56,9 @@ class People:
         """The cookie's value, empty when refused."""
         return cookie_of(await self.login(username=name, password=password, **fields))
 
-    async def login(self, headers: dict[str, str] | None = None, path: str = "/login", **fields: str) -> Any:
+    async def login(self, headers: Mapping[str, str] | None = None, /, **fields: str) -> Any:
         return await self.client.raw(
-            "POST", path, auth="", data=urlencode(fields).encode(), headers={"Content-Type": FORM} | (headers or {})
+            "POST", "/login", auth="", data=urlencode(fields).encode(), headers={"Content-Type": FORM} | dict(headers or {})
         )
 
     async def ask(self, method: str, path: str, cookie: str, **options: Any) -> tuple[int, Any]:

@@ -66,7 +66,7 @@ def test_what_is_only_safe_on_loopback_stops_the_start(http: str, settings: dict
 )
 def test_a_weak_session_key_stops_the_start(key: str) -> None:
     with pytest.raises(ValueError, match=r"session_key"):
-        AuthSettings(session_key=key)  # type: ignore[arg-type]
+        AuthSettings(session_key=key)
 
 
 def test_a_published_key_stops_the_start() -> None:

@@ -43,18 +43,18 @@ async def statuses(site: People, *tokens: str, path: str = LIST) -> list[int]:
 
 
 async def test_issuer_audience_and_expiry_are_checked_when_configured(given: Given) -> None:
-    good = {"iss": "https://site.example", "aud": "jobtide", "exp": NOW + 60}
+    good: dict[str, Any] = {"iss": "https://site.example", "aud": "jobtide", "exp": NOW + 60}
     async with given(jwt_issuer="https://site.example", jwt_audience="jobtide", jwt_require_expiry=True) as site:
         assert await statuses(site, token("api", **good), token("api", **good | {"aud": ["other", "jobtide"]})) == [200, 200]
-        bad = [
+        bad: list[dict[str, Any]] = [
             {"iss": "other"},
             {"aud": "other"},
             {"aud": ["other"]},
             {"aud": ["jobtide2"]},
             {"exp": NOW},
         ]
-        assert await statuses(site, *(token("api", **good | wrong) for wrong in bad)) == [401] * len(bad)
-        for missing in good:
+        assert await statuses(site, *(token("api", **{**good, **wrong}) for wrong in bad)) == [401] * len(bad)
+        for missing in ("iss", "aud", "exp"):
             assert await statuses(site, token("api", **{key: value for key, value in good.items() if key != missing})) == [401]
         cookie = await site.sign_in("feeder")
         _, own = await site.ask("GET", "/frontend/jwt/?username=feeder", cookie)
@@ -141,6 +141,7 @@ BAD_LINKS = {
     "our public key as the secret": portal_token(KEY.public_key().public_bytes_raw(), "HS256"),
     "expired": portal_token(exp=NOW),
     "not yet valid": portal_token(nbf=NOW + 1),
+    "a subject that is no name": portal_token(sub="a\0b"),
     "no subject": jwt.encode({"roles": ["admin"]}, PORTAL_KEY, algorithm="HS512"),
     "junk": "a.b.c",
 }
@@ -151,6 +152,11 @@ async def test_a_bad_link_is_401_and_counts_as_an_attempt(given: Given) -> None:
         found = {name: await link(site, text) for name, text in BAD_LINKS.items()}
         assert {name: (response.status, cookie_of(response)) for name, response in found.items()} == dict.fromkeys(BAD_LINKS, (401, ""))
         assert (await link(site, portal_token())).status == 429
+
+
+async def test_a_link_without_expiry_is_refused_where_tokens_need_one(given: Given) -> None:
+    async with given(**shared(jwt_require_expiry=True)) as site:
+        assert [(await link(site, text)).status for text in (portal_token(), portal_token(exp=NOW + 60))] == [401, 302]
 
 
 async def test_without_a_secret_no_link_signs_in(given: Given) -> None:
@@ -176,6 +182,7 @@ async def test_the_token_of_a_portal_is_not_the_local_admin_of_the_same_name(giv
     async with given(**shared(jwt_update_user_on_login=True)) as site:
         cookie = cookie_of(await link(site, portal_token(sub="adm", roles=["user"])))
         assert (await site.ask("GET", "/config/roles/", cookie))[0] == 403
+        assert (await site.ask("GET", "/frontend/jwt/?username=adm", cookie))[0] == 404  # nor gets the admin's token
         adm = await site.store.find("adm")
         assert adm is not None
         assert adm.roles == ("admin",)

@@ -12,6 +12,7 @@ import pytest_asyncio
 from sqlalchemy import insert, text
 
 from services.gateway.auth.passwords import MOST_WAITING, Passwords, hash_password, password_fits
+from services.gateway.errors import RequestError
 from services.gateway.identity import AuthSource
 from services.gateway.systemlog import LogUnreadable, Wanted, journal
 from services.gateway.users.model import Account
@@ -55,7 +56,7 @@ async def test_the_store_on_both_databases(store: UserStore) -> None:
     with pytest.raises(RuleBroken, match="exists"):
         await store.add(Account("erika"))
     assert await store.find("erika") == Account("erika", AuthSource.LOCAL, ("admin", "api"), ("p",), "Erika", "e@x", "hash")
-    assert await store.find("' OR 1=1 --") is None
+    assert [await store.find(name) for name in ("' OR 1=1 --", "erika\0")] == [None, None]
     await store.add(Account("bo", AuthSource.LDAP, ("user",)))
     assert [account.name for account in await store.all()] == ["bo", "erika"]
     with pytest.raises(RuleBroken, match="last admin"):
@@ -74,6 +75,14 @@ async def test_the_store_on_both_databases(store: UserStore) -> None:
     await store.set_site_text("notice", "Monday")
     await store.set_site_text("notice", "Tuesday")
     assert (await store.site_text("notice"), await store.site_text("other")) == ("Tuesday", "")
+
+
+async def test_what_others_say_of_a_name_of_another_source_changes_and_gives_nothing(store: UserStore) -> None:
+    admin = Account("root", AuthSource.LOCAL, ("admin",), password="hash")
+    await store.add(admin)
+    for inserts, updates in ((False, False), (True, False), (False, True), (True, True)):
+        assert await store.sync_at_login(Account("root", AuthSource.OIDC, ("user",)), inserts=inserts, updates=updates) is None
+    assert await store.find("root") == admin
 
 
 async def test_ended_sessions_are_kept_until_their_cookie_is_too_old(store: UserStore) -> None:
@@ -199,8 +208,8 @@ def test_an_account_that_is_none(fields: dict[str, Any], said: str) -> None:
     ],
 )
 def test_what_a_login_changes(was: Any, given: Any, roles: Any, projects: Any) -> None:
-    account = Account("x", AuthSource.OIDC, *was, "before", "mail", "hash")
-    changed = synced(account, Account("x", AuthSource.OIDC, *given, "after"))
+    account = Account("x", AuthSource.OIDC, was[0], was[1], "before", "mail", "hash")
+    changed = synced(account, Account("x", AuthSource.OIDC, given[0], given[1], "after"))
     assert (changed.roles, changed.projects, changed.real_name) == (roles, projects, "after")
     assert (changed.email, changed.password) == ("mail", "hash")
 
@@ -246,6 +255,21 @@ async def test_forms_are_bounded_and_must_be_forms(site: People, admin: str) -> 
         (
             "multipart/form-data; boundary=x",
             b'--x\r\nContent-Disposition: form-data; name="new-content"; filename="f"\r\n\r\na\r\n--x--\r\n',
+        ),
+        ("multipart/form-data; boundary=x", b"--x\r\nno header\r\n\r\na\r\n--x--\r\n"),
+        ("multipart/form-data; boundary=x", b"--x\r\n\r\na\r\n--x--\r\n"),
+        (
+            "multipart/form-data; boundary=x",
+            b"--x\r\nContent-Disposition: form-data; name=a\r\nContent-Transfer-Encoding: no\r\n\r\na\r\n--x--\r\n",
+        ),
+        (
+            "multipart/form-data; boundary=x",
+            b"--x\r\nContent-Disposition: form-data; name=a\r\nContent-Encoding: deflate\r\n\r\nnone\r\n--x--\r\n",
+        ),
+        ("multipart/form-data; boundary=" + "x" * 100, b"--x"),
+        (
+            "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; name="new-content"\r\nContent-Transfer-Encoding: none\r\n\r\na\r\n--x--\r\n',
         ),
         ("application/x-www-form-urlencoded; charset=nonsense", b"new-content=a"),
         ("application/x-www-form-urlencoded", b"new-content=%ff%fe"),
@@ -315,6 +339,8 @@ async def test_a_journal_that_cannot_be_read_is_an_error(tmp_path: Path, monkeyp
         await journal("u", wanted, str(tmp_path / "missing"))
     with pytest.raises(LogUnreadable, match="no permission"):
         await journal("u", wanted, program(tmp_path, "echo no permission >&2; exit 1"))
+    with pytest.raises(RequestError, match="since"):
+        await journal("u", wanted, program(tmp_path, "echo Failed to parse timestamp: now >&2; exit 1"))
     assert await journal("u", wanted, program(tmp_path, "exit 1")) == []  # nothing matches
     monkeypatch.setattr("services.gateway.systemlog.DEADLINE_S", 0.2)
     with pytest.raises(LogUnreadable, match="longer"):

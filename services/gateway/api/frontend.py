@@ -16,6 +16,7 @@ from services.gateway.http.routes import Routes
 from services.gateway.models import LogEntry
 from services.gateway.site import Call
 from services.gateway.systemlog import MOST_LINES, LogUnreadable, Wanted, journal
+from services.gateway.users.store import of_source
 
 routes = Routes("frontend", guard=Guard.FRONTEND)
 
@@ -33,7 +34,8 @@ async def issue_token(call: Call) -> web.StreamResponse:
     name = read_query(TokenQuery, call.request).username
     if name != call.user.name and not call.user.is_admin:
         raise forbidden("only an admin may make tokens for others")
-    account = await call.site.users.find(name)
+    found = await call.site.users.find(name)
+    account = found if call.user.is_admin else of_source(call.user.source, found)
     if account is None:
         raise not_found(f"there is no user {name!r} in the database")
     return web.Response(text=call.site.auth.tokens.issue(account))

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from http import HTTPStatus
 
+import structlog
 from aiohttp import web
 from pydantic import Field
 
 from services.gateway.api.jobs import visible_job
-from services.gateway.errors import RequestError
+from services.gateway.errors import RequestError, told
 from services.gateway.http.answers import answer, answer_in_thread
 from services.gateway.http.query import Query, read_query
 from services.gateway.http.routes import Routes
@@ -18,6 +19,7 @@ from services.gateway.site import Call
 from shared.domain.clusters import Scope
 from shared.errors import Unavailable
 
+log = structlog.get_logger()
 routes = Routes("jobs")
 
 
@@ -43,7 +45,8 @@ async def job_metrics(call: Call) -> web.StreamResponse:
     except RequestError as e:
         return _failed(e.status, str(e))
     except Unavailable as e:
-        return _failed(HTTPStatus.SERVICE_UNAVAILABLE, str(e))
+        log.warning("job_metrics_unavailable", why=str(e))
+        return _failed(HTTPStatus.SERVICE_UNAVAILABLE, told(e))
     return await answer_in_thread({"data": {"jobMetrics": as_list(metrics)}, "error": None})
 
 

@@ -1,12 +1,12 @@
 """The session cookie on answers."""
 
-import ipaddress
+import secrets
 from typing import Literal
 
 from aiohttp import hdrs, web
 
 from services.gateway.auth.sessions import COOKIE
-from shared.addresses import parse_address
+from shared.addresses import is_loopback_host, parse_address
 from shared.errors import UserError
 
 
@@ -31,17 +31,11 @@ class SessionCookie:
 
 def is_loopback(address: str) -> bool:
     """Of an address to listen on."""
-    host = parse_address(address)[0]
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return is_loopback_host(parse_address(address)[0])
 
 
 def session_key(key: bytes, secure: str, http: str) -> bytes:
     """The key that signs sessions: a new one on loopback when there is none. Raises UserError for what is only safe on loopback."""
-    import secrets
-
     if is_loopback(http):
         return key or secrets.token_bytes(32)
     if not key:

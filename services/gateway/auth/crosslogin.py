@@ -12,7 +12,7 @@ from services.gateway.errors import unauthorized
 from services.gateway.identity import AuthSource, User
 from services.gateway.settings import public_keys
 from services.gateway.users.model import Account
-from services.gateway.users.rules import known_roles
+from services.gateway.users.rules import is_user_name, known_roles, shown_text, usable_projects
 from services.gateway.users.store import UserStore
 
 HMAC = ("HS256", "HS512")
@@ -28,6 +28,8 @@ class Claimed:
     async def user(self, claims: Claims) -> User:
         """Raises RequestError (401), Unavailable."""
         name = str(claims["sub"])
+        if not is_user_name(name):
+            raise unauthorized("the subject of the token cannot be the name of a user")
         if self._settings.jwt_validate_user:
             account = await self._users.find(name)
             if account is None:
@@ -37,19 +39,20 @@ class Claimed:
             name,
             AuthSource.TOKEN,
             known_roles(texts(claims.get("roles"))),
-            texts(claims.get("projects")),
-            real_name(claims.get("name")),
+            usable_projects(texts(claims.get("projects"))),
+            shown_text(real_name(claims.get("name"))),
         )
         settings = self._settings
         row = await self._users.sync_at_login(given, inserts=settings.jwt_sync_user_on_login, updates=settings.jwt_update_user_on_login)
-        return row.user if row is not None and row.source is given.source else given.user
+        return row.user if row is not None else given.user
 
 
 class SharedSecretLogin:
     """A token signed with HS256 or HS512 in ``Authorization`` or ``login-token``. Present only with a secret."""
 
-    def __init__(self, secret: bytes, claimed: Claimed, clock: Callable[[], float]) -> None:
+    def __init__(self, secret: bytes, claimed: Claimed, clock: Callable[[], float], *, expiry: bool) -> None:
         self._secret = secret
+        self._expected = Expected(expiry=expiry)
         self._claimed = claimed
         self._clock = clock
 
@@ -57,7 +60,7 @@ class SharedSecretLogin:
         return bool(attempt.token)
 
     async def login(self, attempt: Attempt) -> User:
-        return await self._claimed.user(read_token(attempt.token, [self._secret], HMAC, self._clock(), Expected()))
+        return await self._claimed.user(read_token(attempt.token, [self._secret], HMAC, self._clock(), self._expected))
 
 
 class CookieTokenLogin:
@@ -66,6 +69,7 @@ class CookieTokenLogin:
     def __init__(self, settings: AuthSettings, tokens: Tokens, claimed: Claimed, clock: Callable[[], float]) -> None:
         self._cookie = settings.jwt_cookie_name
         self._issuer = settings.trusted_issuer
+        self._expected = Expected(issuer=settings.trusted_issuer, expiry=settings.jwt_require_expiry)
         self._own_issuer = settings.jwt_issuer
         self._keys = [Ed25519PublicKey.from_public_bytes(key) for key in public_keys(settings.cross_login_public_key)]
         self._tokens = tokens
@@ -79,7 +83,7 @@ class CookieTokenLogin:
         token = self._token(attempt.cookies)
         issuer = _issuer_of(token)
         if self._issuer and issuer == self._issuer:
-            return await self._claimed.user(read_token(token, self._keys, EDDSA, self._clock(), Expected(issuer=self._issuer)))
+            return await self._claimed.user(read_token(token, self._keys, EDDSA, self._clock(), self._expected))
         if issuer is None or (self._own_issuer and issuer == self._own_issuer):
             return await self._claimed.user(self._tokens.claims(token))
         raise unauthorized("the issuer of the token is not trusted")

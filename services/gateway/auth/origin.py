@@ -30,5 +30,12 @@ def _is_ours(request: web.BaseRequest) -> bool:
     origin = request.headers.get(hdrs.ORIGIN)
     if origin is not None:
         # The scheme is not compared: a proxy may have ended TLS in front of us.
-        return urlsplit(origin).netloc == request.host
+        return _host_of(origin) == request.host
     return site is not None or bool(request.headers.get(REQUESTED_WITH)) or request.content_type == "application/json"
+
+
+def _host_of(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""

@@ -13,7 +13,7 @@ from services.gateway.auth.tokens import real_name, texts
 from services.gateway.errors import RequestError
 from services.gateway.identity import AuthSource, User
 from services.gateway.users.model import Account
-from services.gateway.users.store import UserStore
+from services.gateway.users.store import UserStore, of_source
 
 COOKIE = "session"
 MOST_BYTES = 4000  # browsers drop longer cookies
@@ -45,7 +45,7 @@ class Sessions:
 
     async def begin(self, user: User) -> str:
         """The cookie's value. Raises Unavailable, RequestError (422) when the user does not fit into a cookie."""
-        account = _row_of(user.source, await self._users.find(user.name))
+        account = of_source(user.source, await self._users.find(user.name))
         now = int(self._clock())
         claims: dict[str, object] = {
             "aud": _PURPOSE,
@@ -74,7 +74,7 @@ class Sessions:
         if is_ended:
             return None
         source = AuthSource(int(str(claims["source"])))
-        account = _row_of(source, found)
+        account = of_source(source, found)
         row = claims.get("row")
         if account is None:
             if row is not None:
@@ -109,7 +109,3 @@ class Sessions:
         """Of what a person signs in with: another password or source ends the sessions from before."""
         text = f"{int(account.source)}:{account.password or ''}".encode()
         return hmac.new(self._key, text, hashlib.sha256).hexdigest()[:32]
-
-
-def _row_of(source: AuthSource, account: Account | None) -> Account | None:
-    return account if account is not None and account.source is source else None

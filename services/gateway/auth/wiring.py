@@ -42,7 +42,7 @@ def _token_methods(settings: AuthSettings, tokens: Tokens, users: UserStore, clo
     """Those that are configured."""
     claimed = Claimed(settings, users)
     if secret := settings.secret("cross_login_hs512_key"):
-        yield SharedSecretLogin(secret, claimed, clock)
+        yield SharedSecretLogin(secret, claimed, clock, expiry=settings.jwt_require_expiry)
     if settings.jwt_cookie_name:
         yield CookieTokenLogin(settings, tokens, claimed, clock)
 

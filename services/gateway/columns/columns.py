@@ -61,15 +61,21 @@ class Columns:
                 reader = store.reader()
                 work = asyncio.get_running_loop().run_in_executor(self._readers, reader.answer, question)
                 try:
-                    return await work
+                    answer = await work
                 except asyncio.CancelledError:
                     reader.stop()
                     raise
+        except ColumnsAway:
+            self._numbers.questions.labels("away").inc()
+            raise
         except TimeoutError as e:
             raise Unavailable(f"columns: no answer within {self._timeout_s:g} s") from e
         except duckdb.Error as e:
             log.warning("columns_failed", why=f"{type(e).__name__}: {str(e)[:300]}")
+            self._numbers.questions.labels("failed").inc()
             raise ColumnsAway from e
+        self._numbers.questions.labels("answered").inc()
+        return answer
 
     async def _fresh(self) -> ColumnStore:
         """The store, with all that the database had when this was called. Those who come while one catches up share the next turn."""
@@ -110,7 +116,7 @@ class Columns:
         finally:
             self._drop()
             self._readers.shutdown(wait=False, cancel_futures=True)
-            self._writer.shutdown(wait=False, cancel_futures=True)
+            self._writer.shutdown(wait=False)
 
     async def _load(self) -> None:
         started = time.monotonic()
@@ -119,10 +125,10 @@ class Columns:
             await self._follower.load(copy)
             await self._follower.catch_up(copy)
         except Moved:
-            copy.store.close()
+            self._close(copy.store)
             return
         except BaseException:
-            copy.store.close()
+            self._close(copy.store)
             raise
         self._copy = copy
         self._is_gone.clear()
@@ -147,4 +153,8 @@ class Columns:
         self._is_gone.set()
         self._numbers.rows.set(0)
         if copy is not None:
-            copy.store.close()
+            self._close(copy.store)
+
+    def _close(self, store: ColumnStore) -> None:
+        """Behind what is being written."""
+        self._writer.submit(store.close)

@@ -1,5 +1,6 @@
 """Query documents: parsed, validated and measured once, and kept by their text."""
 
+import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ from graphql import (
     validate,
     visit,
 )
+from graphql.validation.rules import overlapping_fields_can_be_merged
 
 from services.gateway.graphql.failures import PARSE_FAILED, VALIDATION_FAILED, RequestFailure, refused
 from services.gateway.graphql.limits import size_of
@@ -25,6 +27,10 @@ from services.gateway.graphql.shape import Compiler, Shape
 
 _MOST_SHAPES = 64  # of one document: one for each combination of the variables in @skip and @include
 _MOST_KEPT_CHARACTERS = 20_000  # longer ones are made by programs, once
+_MOST_KEPT_IN_ALL = 1_000_000  # characters; a parsed document takes about 150 bytes for each
+_SHORT = 1000  # characters; reading more than that takes long enough to be done beside the event loop
+# What comparing repeated fields and fragments may cost; queries of people stay far below. The library's own bound is seconds.
+overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = 50_000
 
 
 @dataclass(slots=True)
@@ -58,23 +64,36 @@ class Document:
 
 
 class Documents:
+    """Those that were asked last, within bounds of number and size."""
+
     def __init__(self, schema: GraphQLSchema, settings: GraphqlSettings) -> None:
         self._schema = schema
         self._settings = settings
         self._kept: OrderedDict[str, Document] = OrderedDict()
+        self._kept_characters = 0
+        self._reading = asyncio.Lock()  # long ones, one after the other
 
-    def get(self, text: str) -> Document:
+    async def get(self, text: str) -> Document:
         """Raises RequestFailure."""
-        found = self._kept.get(text)
-        if found is not None:
-            self._kept.move_to_end(text)
-            return found
-        document = self._read(text)
-        if len(text) <= _MOST_KEPT_CHARACTERS:
+        if text not in self._kept:
+            if len(text) <= _SHORT:
+                self._keep(text, self._read(text))
+            else:
+                async with self._reading:
+                    known = self._kept.get(text)
+                    document = await asyncio.to_thread(self._read, text) if known is None else known
+                if len(text) > _MOST_KEPT_CHARACTERS:
+                    return document
+                self._keep(text, document)
+        self._kept.move_to_end(text)
+        return self._kept[text]
+
+    def _keep(self, text: str, document: Document) -> None:
+        if text not in self._kept:
             self._kept[text] = document
-            if len(self._kept) > self._settings.kept_documents:
-                self._kept.popitem(last=False)
-        return document
+            self._kept_characters += len(text)
+        while len(self._kept) > self._settings.kept_documents or self._kept_characters > _MOST_KEPT_IN_ALL:
+            self._kept_characters -= len(self._kept.popitem(last=False)[0])
 
     def _read(self, text: str) -> Document:
         if not text.strip():

@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 from graphql import GraphQLError
 
-from services.gateway.errors import RequestError, of_refusal
+from services.gateway.errors import RequestError, of_refusal, told
 from shared.broker.outcome import NoOutcome
 from shared.errors import JobtideError, Refused, Unavailable
 
@@ -79,10 +79,7 @@ def _told(error: GraphQLError) -> tuple[str, str]:
         return f"{cause}; ask again before repeating the request", UNAVAILABLE
     if isinstance(cause, Unavailable):
         log.warning("field_failed", path=error.path, why=str(cause))
-        # What drivers say of the database may name hosts and users: it is for the log.
-        return "the database does not answer" if str(cause).startswith("database:") else str(cause), UNAVAILABLE
-    if isinstance(cause, JobtideError):
-        return str(cause), _CODES[HTTPStatus.BAD_REQUEST]
+        return told(cause), UNAVAILABLE
     number = uuid.uuid4().hex[:12]
     log.error("field_crashed", error=number, path=error.path, exc_info=cause)
     return f"internal error, see the log for error {number}", INTERNAL

@@ -66,7 +66,7 @@ class GraphqlEndpoint:
 
     async def execute(self, site: Site, user: User, asked: Asked, *, only_queries: bool = False) -> ExecutionResult:
         """Raises RequestFailure when the operation cannot be executed at all."""
-        document = self.documents.get(asked.query)
+        document = await self.documents.get(asked.query)
         operation = document.operation(asked.operation)
         if only_queries and operation.operation != OperationType.QUERY:
             raise refused(VALIDATION_FAILED, "only queries may be sent with GET")
@@ -82,7 +82,7 @@ class GraphqlEndpoint:
 
     async def payloads(self, site: Site, user: User, asked: Asked) -> AsyncGenerator[Json, None]:
         """Of any operation: the one answer of a query or a mutation, or what a subscription pushes. Raises as ``execute``."""
-        document = self.documents.get(asked.query)
+        document = await self.documents.get(asked.query)
         operation = document.operation(asked.operation)
         if operation.operation != OperationType.SUBSCRIPTION:
             try:

@@ -1,13 +1,17 @@
 """Forms: fields of an urlencoded or multipart body, and of the query string."""
 
+import zlib
 from typing import TypeVar
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from services.gateway.errors import bad_request
 from services.gateway.http.query import Query, read_values
 
 MOST_FORM_BYTES = 256 * 1024
+# No boundary, a charset that does not exist, or bytes that are not in it; of a part: its head, its encoding.
+_BROKEN = (ValueError, LookupError, HttpProcessingError, RuntimeError, zlib.error)
 F = TypeVar("F", bound=Query)
 
 
@@ -19,7 +23,7 @@ async def read_form(model: type[F], request: web.Request) -> F:
     if request.can_read_body and request.content_type in ("application/x-www-form-urlencoded", "multipart/form-data"):
         try:
             form = await request.clone(client_max_size=MOST_FORM_BYTES).post()
-        except (ValueError, LookupError) as e:  # no boundary, a charset that does not exist, or bytes that are not in it
+        except _BROKEN as e:
             raise bad_request("the body is not a form") from e
         body: dict[str, str] = {}
         for key, part in form.items():

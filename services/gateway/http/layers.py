@@ -10,7 +10,7 @@ import structlog
 from aiohttp import hdrs, web
 
 from services.gateway.auth.guards import SPOILED_SESSION
-from services.gateway.errors import RequestError
+from services.gateway.errors import RequestError, told
 from services.gateway.http.answers import failure, unknown_path
 from services.gateway.http.cors import Cors
 from services.gateway.numbers import GatewayNumbers
@@ -88,8 +88,7 @@ class Layers:
             return _unavailable(f"{e}; ask again before repeating the request")
         except Unavailable as e:
             log.warning("request_failed", path=request.path[:200], why=str(e))
-            # What drivers say of the database may name hosts and users: it is for the log.
-            return _unavailable("the database does not answer" if str(e).startswith("database:") else str(e))
+            return _unavailable(told(e))
         except Refused as e:
             return failure(HTTPStatus.BAD_REQUEST, str(e))
         except TimeoutError:

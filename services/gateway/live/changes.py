@@ -7,7 +7,7 @@ last state, and a row that changes while it is read is read again under its new 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, null, or_, select
@@ -18,7 +18,7 @@ from shared.database.engine import transaction
 from shared.database.tables import tables
 from shared.domain.values import INT64_MAX
 
-CHUNK = 500
+CHUNK = 200
 _CURSOR = re.compile(r"([0-9]{1,18})-([0-9]{1,18})-([0-9a-z]{1,32})")
 WHOLE = INT64_MAX  # larger than every id
 
@@ -101,12 +101,18 @@ def is_after(change: Change, cursor: Cursor) -> bool:
     return change.sequence > (cursor.nodes if isinstance(change, NodeChange) else cursor.events)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Chunk:
-    """``end`` is where a reader goes on that has all of it."""
+    """``end`` is where a reader goes on that has all of it. ``texts`` keeps what was made of it, for all who see the same."""
 
     changes: Sequence[Change]
     end: Cursor
+    texts: dict[object, tuple[bytes, int]] = field(default_factory=dict, compare=False, repr=False)
+
+    @cached_property
+    def scopes(self) -> frozenset[str]:
+        """Of the tags in it."""
+        return frozenset(tag.scope for change in self.changes if isinstance(change, JobChange) for tag in change.tags)
 
 
 _JOB_COLUMNS: list[Any] = [null().label(f.name) if f.name == "meta_data" else tables.job.c[f.name] for f in fields(StoredJob)]

@@ -27,11 +27,15 @@ MOST_BEHIND = 100_000  # events; who is further behind is better served by loadi
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What a follower got: changes, or that it has to begin anew (``is_reset``); ``cursor`` is where it stands afterwards."""
+    """What a follower got: changes, or that it has to begin anew (``is_reset``); ``cursor`` is where it stands afterwards.
+
+    ``chunk`` is what the changes are all of, if others may get it too.
+    """
 
     cursor: Cursor
     changes: Sequence[Change] = ()
     is_reset: bool = False
+    chunk: Chunk | None = None
 
 
 class Feed:
@@ -255,7 +259,9 @@ class Follower:
         if self._number == feed.end_number and feed.end is not None:
             self._advance(feed.end)
         changes = [change for change in chunk.changes if is_after(change, before)]
-        return Taken(self.cursor, changes) if changes else None
+        if not changes:
+            return None
+        return Taken(self.cursor, changes, chunk=chunk if len(changes) == len(chunk.changes) else None)
 
     def _advance(self, to: Cursor) -> None:
         """Never back: a follower that comes from another gateway may be ahead of this feed."""

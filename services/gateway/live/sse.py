@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import structlog
@@ -13,6 +14,7 @@ from services.gateway.errors import RequestError
 from services.gateway.http.layers import lift_deadline
 from services.gateway.http.query import StrictQuery, read_query
 from services.gateway.http.routes import Routes
+from services.gateway.live.changes import Change
 from services.gateway.live.clients import Viewer, viewer
 from services.gateway.live.feed import Follower, Taken
 from services.gateway.live.render import block, event, position_block
@@ -27,6 +29,7 @@ routes = Routes("events", Guard.PAGE)
 LAST_EVENT_ID = "Last-Event-ID"
 RETRY_MS = 3000
 LOOK_S = 2.0  # a client that went away is seen by then
+MOST_TEXTS = 4  # of one chunk
 MOST_UNSENT = 64 * 1024  # bytes, here and in the kernel, each
 
 
@@ -117,11 +120,29 @@ class _Stream:
         if taken.is_reset:
             await self._write(block(b"reset", taken.cursor, {"reason": "load everything again"}))
             return
+        text, number = self._text(taken)
+        if text:
+            await self._write(text)
+            self._sent.inc(number)
+        await asyncio.sleep(0)  # a quick client may have many chunks to take: others have their turn in between
+
+    def _text(self, taken: Taken) -> tuple[bytes, int]:
+        """With the number of events in it. Made once for all who see every job and ask for the same."""
+        chunk = taken.chunk
+        if chunk is None or not self._eyes.user.sees_all_jobs:
+            return self._joined(taken.changes)
+        key = (self._eyes.kinds, self._eyes.cluster, self._scopes & chunk.scopes)
+        found = chunk.texts.get(key)
+        if found is None:
+            found = self._joined(taken.changes)
+            if len(chunk.texts) < MOST_TEXTS:
+                chunk.texts[key] = found
+        return found
+
+    def _joined(self, changes: Sequence[Change]) -> tuple[bytes, int]:
         now = self._call.site.clock()
-        texts = [event(change, self._scopes, now) for change in taken.changes if self._eyes.admits(change)]
-        if texts:
-            await self._write(b"".join(texts))
-            self._sent.inc(len(texts))
+        texts = [event(change, self._scopes, now) for change in changes if self._eyes.admits(change)]
+        return b"".join(texts), len(texts)
 
     async def _write(self, text: bytes) -> None:
         async with asyncio.timeout(2 * self._keepalive_s):

@@ -12,7 +12,7 @@ from graphql import GraphQLError
 
 from services.gateway.auth.guards import Guard, admit
 from services.gateway.auth.tokens import TOKEN_HEADER, token_of
-from services.gateway.errors import RequestError
+from services.gateway.errors import RequestError, told
 from services.gateway.graphql.failures import UNAVAILABLE, RequestFailure, error_object
 from services.gateway.http.answers import encode
 from services.gateway.http.layers import lift_deadline
@@ -171,8 +171,7 @@ class Connection:
             await self._send_error(key, [error_object(GraphQLError(str(e), original_error=e))])
         except Unavailable as e:
             log.warning("operation_failed", why=str(e))
-            text = "the database does not answer" if str(e).startswith("database:") else str(e)
-            await self._send_error(key, [{"message": text, "extensions": {"code": UNAVAILABLE}}])
+            await self._send_error(key, [{"message": told(e), "extensions": {"code": UNAVAILABLE}}])
         except Exception:
             number = uuid.uuid4().hex[:12]
             log.exception("operation_crashed", error=number)

@@ -17,7 +17,7 @@ from services.gateway.queries.model import Slice
 from shared.domain.clusters import Cluster, Metric, SubCluster
 from shared.domain.payloads import Resource
 from shared.errors import Unavailable
-from shared.metricdata import JobData, JobRequest, MetricData, MetricSource, Series, SourceRefused, Statistics, Unit
+from shared.metricdata import JobData, JobRequest, MetricData, MetricSource, Series, SourceRefused, SourceUnavailable, Statistics, Unit
 from shared.metricdata.hosts import HostSeries, HostsLoaded, HostsRequest
 from shared.metricdata.model import FloatArray
 from shared.metricdata.results import PREFIX_FACTOR
@@ -149,7 +149,7 @@ class NodeMetrics:
             raise bad_request(str(e)) from e
         _log_problems(cluster, loaded.problems)
         if loaded.problems and not any(loaded.series.values()):
-            raise Unavailable(f"the metric store gives nothing but errors: {loaded.problems[0]}")
+            raise SourceUnavailable(f"the metric store gives nothing but errors: {loaded.problems[0]}")
         return HostsLoaded({host: found for host, found in loaded.series.items() if found}, loaded.problems)
 
     async def _load_parts(

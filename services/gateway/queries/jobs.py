@@ -186,10 +186,12 @@ class JobQueries:
     async def allocated_nodes(self, cluster: str) -> dict[str, int]:
         """How many hosts have running jobs, by subcluster."""
         hosts: dict[str, set[str]] = {}
-        statement = select(job.subcluster, job.hosts).where(is_running(), job.cluster == cluster)
+        # Without a condition on the cluster, or its index would be taken for the one of running jobs.
+        statement = select(job.cluster, job.subcluster, job.hosts).where(is_running())
         async with transaction(self._engine) as connection:
-            for subcluster, names in await connection.execute(statement):
-                hosts.setdefault(subcluster, set()).update(names.split())
+            for of_cluster, subcluster, names in await connection.execute(statement):
+                if of_cluster == cluster:
+                    hosts.setdefault(subcluster, set()).update(names.split())
         return {subcluster: len(names) for subcluster, names in sorted(hosts.items())}
 
     # of one job, and whole lists in the default order

@@ -26,7 +26,7 @@ async def rejections(engine: AsyncEngine, wanted: RejectionFilter, *, most: int,
     """The newest first. Raises Unavailable."""
     statement = select(tables.rejection).order_by(rejection.seq.desc()).limit(most).offset(first)
     if wanted.codes:
-        statement = statement.where(rejection.code.in_(wanted.codes))
+        statement = statement.where(rejection.code.in_([code for code in wanted.codes if "\0" not in code]))
     if wanted.since is not None:
         statement = statement.where(rejection.time >= wanted.since)
     if wanted.after is not None:

@@ -11,6 +11,7 @@ MAX_NAME_BYTES = 100
 MAX_TEXT = 255  # of a column of cc-backend
 MAX_PASSWORD_BYTES = 72  # bcrypt looks at no more
 
+MOST_PROJECTS = 1000  # that others give a person
 Change = Callable[[Account, int], Account]  # the second is the number of other admins
 
 
@@ -38,9 +39,25 @@ def project_name(text: str) -> str:
     return name
 
 
+def is_user_name(text: str) -> bool:
+    """Whether it can be the name of a user."""
+    return bool(text) and text == text.strip() and text.isprintable() and len(text.encode()) <= MAX_NAME_BYTES
+
+
+def shown_text(text: str) -> str:
+    """What fits into a column of what others say, such as a real name."""
+    return "".join(c for c in text if c.isprintable())[:MAX_TEXT]
+
+
 def known_roles(names: Iterable[str]) -> tuple[str, ...]:
     """Of roles that others give, those that exist here; each once."""
     return tuple(dict.fromkeys(name for name in names if name in ROLES))
+
+
+def usable_projects(names: Iterable[str]) -> tuple[str, ...]:
+    """Of projects that others give, those that can be one; each once."""
+    usable = (name for name in names if name and name == name.strip() and name.isprintable() and len(name) <= MAX_TEXT)
+    return tuple(dict.fromkeys(usable))[:MOST_PROJECTS]
 
 
 def new_account(

@@ -29,6 +29,11 @@ class UserUnknown(JobtideError):
         super().__init__(f"there is no user {name[:100]}")
 
 
+def of_source(source: AuthSource, account: Account | None) -> Account | None:
+    """The account when it is of this source: names alone do not tell people of different sources apart."""
+    return account if account is not None and account.source is source else None
+
+
 class UserStore:
     """Reads go through the gateway's reading engine, writes through one of their own. Everything raises Unavailable."""
 
@@ -88,12 +93,12 @@ class UserStore:
             await connection.execute(delete(hpc_user).where(hpc_user.c.username == name))
 
     async def sync_at_login(self, given: Account, *, inserts: bool, updates: bool) -> Account | None:
-        """Take over what a directory, provider or token said; returns the row as it is now, None when there is none.
+        """Take over what a directory, provider or token said; returns the row as it is now, None when there is none of this source.
 
-        A row of another source stays as it is; the caller says whether it may be the user's.
+        A row of another source stays as it is: it is another person's, whatever the name.
         """
         if not inserts and not updates:
-            return await self.find(given.name)
+            return of_source(given.source, await self.find(given.name))
         async with transaction(self._writing) as connection:
             await _lock(connection)
             account = await _find(connection, given.name)
@@ -102,7 +107,9 @@ class UserStore:
                     return None
                 await connection.execute(insert(hpc_user).values(_row(given)))
                 return given
-            changed = synced(account, given) if updates and account.source is given.source else account
+            if account.source is not given.source:
+                return None
+            changed = synced(account, given) if updates else account
             if changed != account:
                 await connection.execute(update(hpc_user).where(hpc_user.c.username == given.name).values(_row(changed)))
             return changed
@@ -166,6 +173,8 @@ async def _lock(connection: AsyncConnection) -> None:
 
 
 async def _find(connection: AsyncConnection, name: str) -> Account | None:
+    if "\0" in name:
+        return None  # PostgreSQL refuses what it could not hold, even in a comparison
     row = (await connection.execute(select(hpc_user).where(hpc_user.c.username == name))).one_or_none()
     return None if row is None else _account(row)
 

@@ -1,5 +1,6 @@
 """/query over HTTP: methods, sign-in, limits, introspection, and the page to write queries."""
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
@@ -9,6 +10,8 @@ from urllib.parse import quote
 import pytest
 import pytest_asyncio
 
+from services.gateway.graphql.documents import Documents
+from services.gateway.graphql.schema_files import executable_schema
 from services.gateway.graphql.settings import GraphqlSettings
 from services.gateway.graphql.transport import response_type
 from tests.gateway.people import People, people
@@ -101,6 +104,39 @@ async def test_too_much_is_refused_with_its_limit(strict: People) -> None:
         assert answer["data"] is None
     assert (await ask(strict, "# " + "x" * 5000))[0] == 413
     assert code((await ask(strict, "{ jobs(page: {itemsPerPage: 0, page: 1}) { count } }"))[1]) == "BAD_USER_INPUT"
+
+
+async def test_a_document_that_is_long_to_read_is_bounded_and_read_beside_the_event_loop(open_site: People) -> None:
+    repeated = "{" + "jobs { count } " * 1000 + "}"
+    spread = (
+        "{ tags {" + " ".join(f"...f{n}" for n in range(1000)) + " } }" + "".join(f" fragment f{n} on Tag {{ id }}" for n in range(1000))
+    )
+    loop, longest_s, ended = asyncio.get_running_loop(), 0.0, asyncio.Event()
+
+    async def watch() -> None:
+        nonlocal longest_s
+        while not ended.is_set():
+            began = loop.time()
+            await asyncio.sleep(0)
+            longest_s = max(longest_s, loop.time() - began)
+
+    watching = asyncio.ensure_future(watch())
+    began = loop.time()
+    answers = [await ask(open_site, query) for query in (repeated, spread)]
+    took_s = loop.time() - began
+    ended.set()
+    await watching
+    assert [code(answer) for _, answer in answers] == ["GRAPHQL_VALIDATION_FAILED"] * 2
+    assert longest_s < took_s / 2
+
+
+async def test_kept_documents_are_bounded_by_their_size() -> None:
+    documents = Documents(executable_schema(), GraphqlSettings(kept_documents=100))
+    texts = [f"{{ tags {{ id }} }} # {number} {'x' * 19_000}" for number in range(60)]
+    for text in [*texts, texts[-1]]:
+        await documents.get(text)
+    assert await documents.get(texts[-1]) is await documents.get(texts[-1])
+    assert sum(map(len, documents._kept)) == documents._kept_characters <= 1_000_000
 
 
 async def test_fragments_cost_wherever_they_are_used(strict: People) -> None:

@@ -7,7 +7,7 @@ from services.gateway.auth.ldap.wire import Person
 from services.gateway.auth.login import Attempt, login_failed
 from services.gateway.identity import USER, AuthSource, User
 from services.gateway.users.model import Account
-from services.gateway.users.rules import MAX_NAME_BYTES, MAX_TEXT
+from services.gateway.users.rules import is_user_name, shown_text
 from services.gateway.users.store import UserStore
 from shared.errors import Unavailable
 
@@ -29,14 +29,14 @@ class LdapLogin:
         if attempt.account is not None:
             return attempt.account.source is AuthSource.LDAP
         # Without a password it is a sign-in by token, which must not wait for the directory.
-        if not self._settings.sync_user_on_login or not attempt.password or not is_usable(attempt.name):
+        if not self._settings.sync_user_on_login or not attempt.password or not is_user_name(attempt.name):
             return False
         return await self._directory.find(attempt.name) is not None
 
     async def login(self, attempt: Attempt) -> User:
         """Raises RequestError (401), Unavailable."""
         known = attempt.account
-        if not attempt.password or not is_usable(attempt.name):
+        if not attempt.password or not is_user_name(attempt.name):
             raise login_failed()
         reads_entry = known is None or self._settings.update_user_on_login
         is_right, person = await self._directory.check(attempt.name, attempt.password, reads_entry=reads_entry)
@@ -46,7 +46,7 @@ class LdapLogin:
         return account.user
 
     async def _added(self, person: Person | None) -> Account:
-        if person is None or not is_usable(person.uid):
+        if person is None or not is_user_name(person.uid):
             raise login_failed()
         # The name is the directory's, which does not tell cases apart: so the row may exist after all, even as another's.
         account = await self._users.sync_at_login(account_of(person), inserts=True, updates=False)
@@ -59,7 +59,7 @@ class LdapLogin:
         """A failure to write is no reason to refuse somebody whose password was right."""
         if not self._settings.update_user_on_login or person is None:
             return known
-        given = Account(known.name, AuthSource.LDAP, known.roles, known.projects, shown_name(person))
+        given = Account(known.name, AuthSource.LDAP, known.roles, known.projects, shown_text(person.name))
         try:
             return await self._users.sync_at_login(given, inserts=False, updates=True) or known
         except Unavailable as e:
@@ -67,15 +67,6 @@ class LdapLogin:
             return known
 
 
-def is_usable(name: str) -> bool:
-    """Whether it can be the name of a user here."""
-    return bool(name) and name == name.strip() and name.isprintable() and len(name.encode()) <= MAX_NAME_BYTES
-
-
-def shown_name(person: Person) -> str:
-    return "".join(c for c in person.name if c.isprintable())[:MAX_TEXT]
-
-
 def account_of(person: Person) -> Account:
     """As a new user: the role ``user``, nothing else; roles are not read from the directory."""
-    return Account(person.uid, AuthSource.LDAP, (USER,), (), shown_name(person))
+    return Account(person.uid, AuthSource.LDAP, (USER,), (), shown_text(person.name))

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 import structlog
 
 from services.gateway.auth.ldap.directory import Directory
-from services.gateway.auth.ldap.login import account_of, is_usable
+from services.gateway.auth.ldap.login import account_of
 from services.gateway.identity import AuthSource
 from services.gateway.users.model import Account
-from services.gateway.users.rules import Change
+from services.gateway.users.rules import Change, is_user_name
 from services.gateway.users.store import UserStore, UserUnknown
 from shared.backoff import sleep_unless
 from shared.errors import Unavailable
@@ -49,7 +49,7 @@ class DirectorySync:
         accounts: dict[str, Account] = {}
         skipped = list(people.skipped)
         for person in people.found:
-            if is_usable(person.uid):
+            if is_user_name(person.uid):
                 accounts.setdefault(person.uid, account_of(person))
             else:
                 skipped.append(person.dn[:200])

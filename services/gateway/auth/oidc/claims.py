@@ -6,10 +6,9 @@ from services.gateway.auth.oidc.http import Object
 from services.gateway.errors import bad_request
 from services.gateway.identity import API, MANAGER, ROLES, USER, AuthSource
 from services.gateway.users.model import Account
-from services.gateway.users.rules import MAX_NAME_BYTES, MAX_TEXT
+from services.gateway.users.rules import is_user_name, shown_text, usable_projects
 
 EVERY_CLIENT = "*"
-MOST_PROJECTS = 1000
 
 
 def account_of(claims: Object, info: Object, client_id: str, roles_clients: Collection[str]) -> Account:
@@ -18,12 +17,12 @@ def account_of(claims: Object, info: Object, client_id: str, roles_clients: Coll
     Raises RequestError (400) without a usable name.
     """
     name = info.get("preferred_username", claims.get("preferred_username"))
-    if not isinstance(name, str) or not _is_usable(name):
+    if not isinstance(name, str) or not is_user_name(name):
         raise bad_request("the sign-in provider gave no user name that can be used here (preferred_username)")
     shown = info.get("name", claims.get("name"))
-    real_name = "".join(c for c in shown if c.isprintable())[:MAX_TEXT] if isinstance(shown, str) else ""
+    real_name = shown_text(shown) if isinstance(shown, str) else ""
     roles = roles_of(claims, frozenset(roles_clients) or frozenset({client_id}))
-    projects = _projects(claims.get("projects")) if MANAGER in roles else ()
+    projects = usable_projects(_texts(claims.get("projects"))) if MANAGER in roles else ()
     return Account(name, AuthSource.OIDC, roles, projects, real_name)
 
 
@@ -35,15 +34,6 @@ def roles_of(claims: Object, clients: Collection[str]) -> tuple[str, ...]:
         if EVERY_CLIENT in clients or client in clients:
             named.update(_texts(_inside(granted, "roles")))
     return tuple(role for role in ROLES if role in named and role != API) or (USER,)
-
-
-def _projects(value: object) -> tuple[str, ...]:
-    usable = [text for text in _texts(value) if text.strip() == text and text and text.isprintable() and len(text) <= MAX_TEXT]
-    return tuple(dict.fromkeys(usable))[:MOST_PROJECTS]
-
-
-def _is_usable(name: str) -> bool:
-    return bool(name) and name == name.strip() and name.isprintable() and len(name.encode()) <= MAX_NAME_BYTES
 
 
 def _inside(value: object, name: str) -> object:

@@ -1,5 +1,6 @@
 """Subscriptions: the changes of jobs and nodes, in the form of the selection."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import fields
 from typing import Any, cast
@@ -79,6 +80,7 @@ async def _batches(
             continue
         pause.reset()
         left = ()
+        await asyncio.sleep(0)  # many chunks may be there at once: others have their turn in between
         yield found
 
 
