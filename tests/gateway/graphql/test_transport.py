@@ -139,6 +139,14 @@ async def test_kept_documents_are_bounded_by_their_size() -> None:
     assert sum(map(len, documents._kept)) == documents._kept_characters <= 1_000_000
 
 
+async def test_operations_of_one_document_do_not_share_what_they_merge_with_a_fragment(open_site: People) -> None:
+    document = "query A { ...F jobs { hasNextPage } } query B { ...F } fragment F on Query { jobs { count } }"
+    found = [
+        (await open_site.client.post("/query", {"query": document, "operationName": name}, auth=ADMIN))[1]["data"]["jobs"] for name in "AB"
+    ]
+    assert found == [{"count": 60, "hasNextPage": True}, {"count": 60}]
+
+
 async def test_fragments_cost_wherever_they_are_used(strict: People) -> None:
     """Each doubles the one before: the document is small, what it asks for is not."""
     chain = " ".join(f"fragment F{n} on Query {{ ...F{n + 1} b{n}: __typename ...F{n + 1} }}" for n in range(12))
