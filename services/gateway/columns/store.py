@@ -45,13 +45,15 @@ class ColumnStore:
                 "autoload_known_extensions": False,
             },
         )
+        self._readers = self._connection.cursor()  # makes those of readers; the other one may be at work
         self._keys: list[str] = []  # of footprints, in the order of their columns
         self._replaced = 0
         self._make_tables()
         self.source = self._make_source()
 
     def close(self) -> None:
-        """Readers that are at work end first: they hold the data."""
+        """By the writer. Readers that are at work end first: they hold the data."""
+        self._readers.close()
         self._connection.close()
 
     def _make_tables(self) -> None:
@@ -83,7 +85,7 @@ class ColumnStore:
 
     @property
     def rows(self) -> int:
-        found = self._connection.cursor().execute("SELECT count(*) FROM job").fetchone()
+        found = self._readers.cursor().execute("SELECT count(*) FROM job").fetchone()
         return int(found[0]) if found else 0
 
     # writing
@@ -113,7 +115,7 @@ class ColumnStore:
     # reading
 
     def reader(self) -> "Reader":
-        return Reader(self._connection.cursor(), self.source)
+        return Reader(self._readers.cursor(), self.source)
 
 
 class Change:

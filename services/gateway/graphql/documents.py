@@ -81,7 +81,8 @@ class Documents:
                 self._keep(text, self._read(text))
             else:
                 async with self._reading:
-                    document = self._kept.get(text) or await asyncio.to_thread(self._read, text)
+                    known = self._kept.get(text)
+                    document = known if known is not None else await asyncio.to_thread(self._read, text)
                 if len(text) > _MOST_KEPT_CHARACTERS:
                     return document
                 self._keep(text, document)
