@@ -11,11 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.gateway.columns.lines import Place, changed_job_lines, changed_jobtag_lines, job_lines, jobtag_lines, tag_lines
 from services.gateway.columns.store import Change, ColumnStore
-from services.gateway.queries.filters import INT32_MAX
 from shared.database.engine import transaction
 from shared.database.progress import Progress, progress
 from shared.database.tables import tables
-from shared.domain.values import INT64_MAX
+from shared.domain.values import INT32_MAX, INT64_MAX
 
 CHUNK_ROWS = 20_000
 Work = Callable[[Change], None]

@@ -12,8 +12,8 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 
-from services.gateway.queries.filters import INT32_MAX
 from shared.database.tables import tables
+from shared.domain.values import INT32_MAX
 
 NULL = "\\N"  # where no quotes are around it
 

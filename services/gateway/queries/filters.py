@@ -12,7 +12,7 @@ from services.gateway.errors import bad_request, forbidden
 from services.gateway.identity import MANAGER, USER, User
 from services.gateway.queries.model import JobFilter, MetricRange, Order, Range, Slice, TextMatch
 from services.gateway.queries.source import DATABASE, FOOTPRINT_KEY, Source, begins, bytewise, decimal_text, ends, has_word, holds
-from shared.domain.values import INT64_MAX, JOB_STATES, JobState
+from shared.domain.values import INT32_MAX, INT64_MAX, JOB_STATES, JobState
 
 Condition = ColumnElement[bool]
 
@@ -23,7 +23,6 @@ MOST_VALUES = 10_000  # of one list in a filter
 MOST_VALUES_TOGETHER = 20_000  # of all lists of a request: PostgreSQL takes 32,767 in a statement
 MOST_FILTERS = 100
 FEW_NAMES = 50  # that are looked for one after the other
-INT32_MAX = 2**31 - 1
 
 _TEXTS = {
     "user": "hpc_user",

@@ -12,6 +12,7 @@ from services.gateway.queries.filters import conditions, cut, footprint, is_runn
 from services.gateway.queries.model import JobFilter, Slice
 from services.gateway.queries.questions import Steps
 from services.gateway.queries.source import Source, bytewise, whole
+from shared.domain.values import INT32_MAX
 
 GroupBy = Literal["user", "project", "cluster", "subcluster"]
 _GROUP_COLUMNS = {"user": "hpc_user", "project": "project", "cluster": "cluster", "subcluster": "subcluster"}
@@ -86,10 +87,14 @@ _IN_HOURS = frozenset({"total_walltime", "total_node_hours", "total_core_hours",
 
 
 def live_duration(source: Source, now: int) -> ColumnElement[int]:
-    """Seconds, until ``now`` for a job that runs; never below 0."""
+    """Seconds, until ``now`` for a job that runs; never below 0, and never more than 68 years.
+
+    A time in wrong units must not make the sums of all jobs impossible: multiplied by nodes or threads it still has 64 bits.
+    """
     job = source.job.c
     until_now = and_(is_running(source), job.start_time < now)
-    return case((until_now, literal(now, BigInteger) - job.start_time), else_=job.duration)
+    is_absurd = job.duration > INT32_MAX
+    return case((until_now, literal(now, BigInteger) - job.start_time), (is_absurd, literal(INT32_MAX, BigInteger)), else_=job.duration)
 
 
 def sums(source: Source, wanted: StatisticsWanted, now: int) -> dict[str, ColumnElement[Any]]:
