@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import os
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
+from services.gateway.errors import bad_request
 from shared.errors import JobtideError
 
 MOST_LINES = 1000
@@ -30,7 +32,7 @@ class LogUnreadable(JobtideError):
 
 
 async def journal(unit: str, wanted: Wanted, program: str = "journalctl") -> list[dict[str, Any]]:
-    """The newest entries, oldest of them first. Raises LogUnreadable."""
+    """The newest entries, oldest of them first. Raises LogUnreadable, RequestError (400)."""
     # Each with its value in one word: no value is taken for an option.
     options = ["--no-pager", "--output=json", f"--unit={unit}", f"--since={wanted.since}", f"--lines={wanted.lines}"]
     if wanted.level is not None:
@@ -39,7 +41,12 @@ async def journal(unit: str, wanted: Wanted, program: str = "journalctl") -> lis
         options.append(f"--grep={wanted.search}")
     try:
         process = await asyncio.create_subprocess_exec(
-            program, *options, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+            program,
+            *options,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={"LC_ALL": "C", "PATH": os.defpath},
         )
     except OSError as e:
         raise LogUnreadable(f"{program} cannot be started on this machine") from e
@@ -54,6 +61,8 @@ async def journal(unit: str, wanted: Wanted, program: str = "journalctl") -> lis
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
+    if code and said.startswith(b"Failed to parse timestamp"):
+        raise bad_request("since: not a time that journalctl reads")
     if code and said.strip():  # without a word it found nothing
         raise LogUnreadable(f"{program} failed: {said.decode(errors='replace').strip().splitlines()[0][:200]}")
     entries = [_entry(line, unit) for line in output.splitlines()]

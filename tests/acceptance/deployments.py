@@ -82,7 +82,7 @@ class Services:
         return token(*roles, user=user)
 
     async def jobtide(self, *arguments: str, text: bytes = b"") -> str:
-        variables: dict[str, Any] = environment([self.stack.nats, self.stack.database, self.stack.archive])  # type: ignore[assignment]
+        variables: dict[str, Any] = environment([self.stack.nats, self.stack.database, self.stack.archive])
         done = await asyncio.to_thread(lambda: jobtide(*arguments, text=text, **variables))
         assert done.returncode == 0, done
         return done.stdout

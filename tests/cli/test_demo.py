@@ -3,6 +3,10 @@
 import json
 import random
 import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -14,6 +18,8 @@ from shared.domain.payloads import NodeStatePayload, StartPayload, StopPayload
 from shared.domain.wire import read_object
 from shared.lineprotocol import Point, parse_lines
 from tests.cli.conftest import Up
+from tests.cli.sites import UpProcess, clean_environment
+from tests.support.processes import REPOSITORY
 from tests.support.waiting import until_blocking
 
 NOW = 1_700_000_000
@@ -83,6 +89,56 @@ def test_a_scheduler_that_goes_on_knows_what_is_taken() -> None:
     assert {job.job_id for job in first.running.values()} == {job.job_id for job in second_run.running.values()}
 
 
+def shell_blocks(page: str, section: str = "") -> list[str]:
+    text = (REPOSITORY / page).read_text()
+    part = text.partition(f"## {section}\n")[2].partition("\n## ")[0] if section else text
+    return re.findall(r"```sh\n(.*?)```", part, re.DOTALL)
+
+
+def questions() -> tuple[str, list[str]]:
+    """The README's section about asking the demo: what is typed first, and the questions."""
+    first, *others = shell_blocks("README.md", "Ask")
+    return first, [line for block in others for line in block.splitlines()]
+
+
+def answer_of(site: UpProcess, typed: str) -> str:
+    """Of a shell, on the ports and in the folder of this site."""
+    preparation, _ = questions()
+    script = f"{preparation}{typed}".replace("--data var", f"--data {site.data}").replace("http://127.0.0.1:8080", site.run_json["http"])
+    script = script.replace(". .venv/bin/activate\n", f'jobtide() {{ "{sys.executable}" -m cli.main "$@"; }}\n')
+    environment = clean_environment(PYTHONPATH=str(REPOSITORY))
+    done = subprocess.run(["bash", "-ec", script], capture_output=True, text=True, timeout=40, cwd=REPOSITORY, env=environment, check=False)
+    assert done.returncode == 0, (typed, done)
+    return done.stdout
+
+
+def values(answer: Any) -> Iterator[Any]:
+    """What is in it, at any depth."""
+    if isinstance(answer, dict | list):
+        for part in answer.values() if isinstance(answer, dict) else answer:
+            yield from values(part)
+    else:
+        yield answer
+
+
+def assert_the_questions_of_the_readme_are_answered(site: UpProcess) -> None:
+    _, typed = questions()
+    asked = [line for line in typed if line.startswith("ask ")]
+    (followed,) = [line for line in typed if line not in asked]
+    assert len(asked) >= 4
+    answers = answer_of(site, "\n".join(asked)).splitlines()
+    assert len(answers) == len(asked)
+    for line, text in zip(asked, answers, strict=True):
+        answer = json.loads(text)
+        assert "errors" not in answer, (line, answer)
+        for name, data in answer["data"].items():
+            assert any(value not in (0, None) for value in values(data)), (line, name)
+    asked_with_curl = next(block for block in shell_blocks("docs/gateway.md") if "/query" in block)
+    assert "errors" not in json.loads(answer_of(site, asked_with_curl))
+    event = answer_of(site, f"( timeout 20 {followed} || true ) | grep -m 1 '^data: '")
+    assert json.loads(event.removeprefix("data: "))["cluster"] == "fritz"
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(150)
 def test_the_demo_runs_hundreds_of_jobs_and_goes_on_where_it_was_killed(new_up: Up) -> None:
@@ -94,6 +150,7 @@ def test_the_demo_runs_hundreds_of_jobs_and_goes_on_where_it_was_killed(new_up: 
 
     until_blocking(lambda: shown().get("running", 0) > 100 and shown()["archived"] > 5, 60, "a busy site")
     assert re.search(r"^curl -H 'X-Auth-Token: \S+' 'http://127.0.0.1:\d+/api/jobs/", site.log_text, re.MULTILINE)
+    assert_the_questions_of_the_readme_are_answered(site)
     site.kill9()
     state = json.loads((site.data / "demo.json").read_bytes())
     left_running = {entry[0] for cluster in state.values() for entry in cluster["running"]}

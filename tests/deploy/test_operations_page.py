@@ -10,7 +10,7 @@ import yaml
 
 from cli.main import app
 from cli.settings_page import groups
-from services.gateway.numbers import REQUEST_SECONDS, REQUESTS
+from services.gateway import loop_lag, numbers
 from shared import metrics
 from shared.metrics import MetricName
 from tests.deploy.conftest import ROOT
@@ -46,7 +46,7 @@ def test_every_command_of_the_page_exists(words: list[str]) -> None:
 
 
 def test_metrics_of_the_page_are_those_of_the_services() -> None:
-    known = {metric.name for metric in vars(metrics).values() if isinstance(metric, MetricName)} | {REQUESTS.name, REQUEST_SECONDS.name}
+    known = {metric.name for module in (metrics, numbers, loop_lag) for metric in vars(module).values() if isinstance(metric, MetricName)}
     assert set(re.findall(r"\bjobtide_[a-z_]+", PAGE)) == known
 
 
@@ -63,6 +63,8 @@ def test_settings_of_the_page_exist() -> None:
     mentioned = {
         *("trusted_proxies", "allowed_ips", "rejection_retention_days", "intake_max_age_days"),
         *("parked_stop_ttl_s", "retry_first_s", "tries", "replicas"),
+        *("session_key", "session_cookie_secure", "jwt_private_key", "cors_origins", "columns_memory_mb", "cache_mb", "live_keepalive_s"),
+        *("sync_interval_s", "sync_del_old_users"),
     }
     assert all(f"`{name}`" in PAGE for name in mentioned)
     assert mentioned <= known

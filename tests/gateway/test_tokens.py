@@ -156,7 +156,7 @@ async def test_a_bad_link_is_401_and_counts_as_an_attempt(given: Given) -> None:
 
 async def test_a_link_without_expiry_is_refused_where_tokens_need_one(given: Given) -> None:
     async with given(**shared(jwt_require_expiry=True)) as site:
-        assert [(await link(site, portal_token(**claims))).status for claims in ({}, {"exp": NOW + 60})] == [401, 302]
+        assert [(await link(site, text)).status for text in (portal_token(), portal_token(exp=NOW + 60))] == [401, 302]
 
 
 async def test_without_a_secret_no_link_signs_in(given: Given) -> None:
@@ -209,7 +209,7 @@ async def test_a_token_in_a_cookie_signs_in_and_goes(given: Given) -> None:
             assert response.status == 302
             assert response.cookies["portal"]["max-age"] == "0"
             assert (await site.ask("GET", "/frontend/jwt/?username=guest", cookie_of(response)))[0] == 404  # signed in, without a row
-        bad: list[dict[str, Any]] = [
+        bad = [
             jwt.encode({"sub": "guest", "iss": "https://portal.example"}, KEY, algorithm="EdDSA"),  # our key, their name
             jwt.encode({"sub": "guest"}, OTHER_KEY, algorithm="EdDSA"),  # their key, no name
             jwt.encode({"sub": "guest", "iss": "https://other.example"}, OTHER_KEY, algorithm="EdDSA"),

@@ -12,6 +12,7 @@ import pytest_asyncio
 from sqlalchemy import insert, text
 
 from services.gateway.auth.passwords import MOST_WAITING, Passwords, hash_password, password_fits
+from services.gateway.errors import RequestError
 from services.gateway.identity import AuthSource
 from services.gateway.systemlog import LogUnreadable, Wanted, journal
 from services.gateway.users.model import Account
@@ -256,6 +257,16 @@ async def test_forms_are_bounded_and_must_be_forms(site: People, admin: str) -> 
             b'--x\r\nContent-Disposition: form-data; name="new-content"; filename="f"\r\n\r\na\r\n--x--\r\n',
         ),
         ("multipart/form-data; boundary=x", b"--x\r\nno header\r\n\r\na\r\n--x--\r\n"),
+        ("multipart/form-data; boundary=x", b"--x\r\n\r\na\r\n--x--\r\n"),
+        (
+            "multipart/form-data; boundary=x",
+            b"--x\r\nContent-Disposition: form-data; name=a\r\nContent-Transfer-Encoding: no\r\n\r\na\r\n--x--\r\n",
+        ),
+        (
+            "multipart/form-data; boundary=x",
+            b"--x\r\nContent-Disposition: form-data; name=a\r\nContent-Encoding: deflate\r\n\r\nnone\r\n--x--\r\n",
+        ),
+        ("multipart/form-data; boundary=" + "x" * 100, b"--x"),
         (
             "multipart/form-data; boundary=x",
             b'--x\r\nContent-Disposition: form-data; name="new-content"\r\nContent-Transfer-Encoding: none\r\n\r\na\r\n--x--\r\n',
@@ -328,6 +339,8 @@ async def test_a_journal_that_cannot_be_read_is_an_error(tmp_path: Path, monkeyp
         await journal("u", wanted, str(tmp_path / "missing"))
     with pytest.raises(LogUnreadable, match="no permission"):
         await journal("u", wanted, program(tmp_path, "echo no permission >&2; exit 1"))
+    with pytest.raises(RequestError, match="since"):
+        await journal("u", wanted, program(tmp_path, "echo Failed to parse timestamp: now >&2; exit 1"))
     assert await journal("u", wanted, program(tmp_path, "exit 1")) == []  # nothing matches
     monkeypatch.setattr("services.gateway.systemlog.DEADLINE_S", 0.2)
     with pytest.raises(LogUnreadable, match="longer"):

@@ -45,13 +45,15 @@ class ColumnStore:
                 "autoload_known_extensions": False,
             },
         )
+        self._readers = self._connection.cursor()  # makes those of readers; the other one may be at work
         self._keys: list[str] = []  # of footprints, in the order of their columns
         self._replaced = 0
         self._make_tables()
         self.source = self._make_source()
 
     def close(self) -> None:
-        """Readers that are at work end first: they hold the data."""
+        """By the writer. Readers that are at work end first: they hold the data."""
+        self._readers.close()
         self._connection.close()
 
     def _make_tables(self) -> None:
@@ -83,7 +85,7 @@ class ColumnStore:
 
     @property
     def rows(self) -> int:
-        found = self._connection.cursor().execute("SELECT count(*) FROM job").fetchone()
+        found = self._readers.cursor().execute("SELECT count(*) FROM job").fetchone()
         return int(found[0]) if found else 0
 
     # writing
@@ -113,7 +115,7 @@ class ColumnStore:
     # reading
 
     def reader(self) -> "Reader":
-        return Reader(self._connection.cursor(), self.source)
+        return Reader(self._readers.cursor(), self.source)
 
 
 class Change:
@@ -145,10 +147,11 @@ class Change:
         self._connection.execute("INSERT INTO jobtag SELECT job_id, tag_id FROM incoming")
 
     def add_tags(self, text: str) -> None:
+        """Those that are there already are passed over."""
         if not text:
             return
         self._stage(text, TAG_FIELDS)
-        self._connection.execute("INSERT INTO tag SELECT id, tag_type, tag_scope FROM incoming")
+        self._connection.execute("INSERT INTO tag SELECT id, tag_type, tag_scope FROM incoming WHERE id NOT IN (SELECT id FROM tag)")
 
     def delete_jobs(self, keys: Sequence[int]) -> None:
         for first in range(0, len(keys), ROWS_AT_ONCE):
@@ -215,7 +218,8 @@ class Reader:
 
     def stop(self) -> None:
         """From any thread: the statement at work ends with an error."""
-        self._cursor.interrupt()
+        with suppress(duckdb.Error):  # there is none any more
+            self._cursor.interrupt()
 
 
 def _number_column(place: int) -> str:

@@ -20,6 +20,7 @@ AUTOMATIC_TAG_TYPES = ("app", "jobClass")
 INTERACTIVE = "interactive"  # name of a job
 MOST_VALUES = 10_000  # of one list in a filter
 MOST_FILTERS = 100
+FEW_NAMES = 50  # that are looked for one after the other
 INT32_MAX = 2**31 - 1
 
 _TEXTS = {
@@ -203,9 +204,9 @@ def _node(match: TextMatch, source: Source) -> Condition:
     if match.operator == "neq":
         return not_(holds(hosts, f" {names[0]} ")) if names else true()
     if match.operator in {"eq", "in"}:
-        if len(names) > 1:
+        if len(names) > FEW_NAMES:
             return has_word(hosts, orjson.dumps(names).decode())
-        return holds(hosts, f" {names[0]} ") if names else false()
+        return or_(false(), *(holds(hosts, f" {name} ") for name in names))
     if match.values[0] == "":
         return hosts != " "
     if not names:

@@ -66,7 +66,7 @@ class ends(GenericFunction[bool]):  # noqa: N801
 
 
 class has_word(GenericFunction[bool]):  # noqa: N801
-    """A text of words between blanks has one of those in a JSON list of texts, none of which is empty."""
+    """A text of words between blanks has one of those in a JSON list of texts, none of which is empty. For long lists."""
 
     type = Boolean()
     inherit_cache = True
