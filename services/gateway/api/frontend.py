@@ -4,7 +4,7 @@ from http import HTTPStatus
 from typing import Annotated
 
 import orjson
-from aiohttp import web
+from aiohttp import hdrs, web
 from pydantic import AfterValidator, Field
 
 from services.gateway.auth.guards import Guard
@@ -38,7 +38,7 @@ async def issue_token(call: Call) -> web.StreamResponse:
     account = found if call.user.is_admin else of_source(call.user.source, found)
     if account is None:
         raise not_found(f"there is no user {name!r} in the database")
-    return web.Response(text=call.site.auth.tokens.issue(account))
+    return web.Response(text=call.site.auth.tokens.issue(account), headers={hdrs.CACHE_CONTROL: "no-store"})
 
 
 def _json(text: str) -> str:
