@@ -17,7 +17,7 @@ from shared.database.tables import tables
 from shared.errors import Unavailable, UserError
 from shared.settings import DatabaseSettings
 
-_DRIVERS = {"sqlite": sqlite_driver.DRIVER, "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
+_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 _CACHE_KIB = 32 * 1024
 
 
@@ -64,6 +64,8 @@ def create_engine(
         )
     if url.database and url.database != ":memory:":
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    if read_only:  # the writer of the projection stays with the driver as it is published
+        url = url.set(drivername=sqlite_driver.DRIVER)
     engine = create_async_engine(
         url, pool_size=pool_size, max_overflow=0, pool_timeout=settings.timeout_s, connect_args={"timeout": settings.timeout_s}
     )

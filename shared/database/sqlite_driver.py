@@ -1,5 +1,7 @@
 """SQLite through aiosqlite, in fewer steps: each one hands over to the connection's thread and back, which costs more than most
 statements. Its own cursor takes four of them for a statement, and two more for the beginning and the end of a transaction.
+
+For readers (the gateway reads many small things per request); it builds on what aiosqlite keeps inside, so its version is pinned.
 """
 
 from collections import deque

@@ -16,6 +16,7 @@ from services.gateway.http.routes import Routes
 from services.gateway.models import LogEntry
 from services.gateway.site import Call
 from services.gateway.systemlog import MOST_LINES, LogUnreadable, Wanted, journal
+from services.gateway.users.rules import RuleBroken
 from services.gateway.users.store import of_source
 
 routes = Routes("frontend", guard=Guard.FRONTEND)
@@ -54,11 +55,14 @@ class SettingForm(Query):
     value: Annotated[str, Field(max_length=MOST_VALUE), AfterValidator(_json)] = Field(description="JSON text.")
 
 
-@routes("POST", "/frontend/configuration/", form=SettingForm, answers={200: str}, failures=(400, 413, 503))
+@routes("POST", "/frontend/configuration/", form=SettingForm, answers={200: str}, failures=(400, 413, 422, 503))
 async def set_setting(call: Call) -> web.StreamResponse:
     """Store one personal setting."""
     form = await read_form(SettingForm, call.request)
-    await call.site.users.set_setting(call.user.name, form.key, form.value)
+    try:
+        await call.site.users.set_setting(call.user.name, form.key, form.value)
+    except RuleBroken as e:
+        raise RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, str(e)) from e
     return web.Response(text="success")
 
 

@@ -82,7 +82,7 @@ class Documents:
             else:
                 async with self._reading:
                     known = self._kept.get(text)
-                    document = await asyncio.to_thread(self._read, text) if known is None else known
+                    document = known if known is not None else await asyncio.to_thread(self._read, text)
                 if len(text) > _MOST_KEPT_CHARACTERS:
                     return document
                 self._keep(text, document)
