@@ -11,7 +11,7 @@ from graphql import GraphQLResolveInfo
 
 from services.gateway.graphql.documents import Document
 from services.gateway.graphql.settings import GraphqlSettings
-from services.gateway.graphql.shape import Compiler, Shape, Shaped, shaped
+from services.gateway.graphql.shape import MANY, Compiler, Shape, Shaped, shaped
 from services.gateway.identity import User
 from services.gateway.site import Site
 
@@ -21,7 +21,7 @@ Json = dict[str, Any]
 
 @dataclass(slots=True)
 class GraphqlRequest:
-    """``turns`` bounds how many root fields are computed at once."""
+    """``turns`` bounds how many root fields are computed at once; ``has_much`` says that one of them found a long list."""
 
     settings: GraphqlSettings
     site: Site
@@ -29,6 +29,7 @@ class GraphqlRequest:
     document: Document
     compiler: Compiler
     turns: asyncio.Semaphore
+    has_much: bool = False
     _known: dict[Any, Any] = field(default_factory=dict)
     _locks: defaultdict[Any, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
@@ -66,7 +67,6 @@ class Ask:
         return self.shape is not None and self.shape.selects(path)
 
 
-MANY = 1000  # objects; more are written beside the event loop
 Resolver = Callable[[Ask], Awaitable[Any]]
 
 
@@ -79,9 +79,10 @@ def answers(root: ObjectType, name: str) -> Callable[[Resolver], Resolver]:
             shape = request.document.shape(info, request.compiler)
             async with request.turns:
                 found = await resolver(Ask(request, arguments, shape))
-                if _is_long(found):
-                    return await asyncio.to_thread(shaped, shape, found, info.path.as_list())
-            return shaped(shape, found, info.path.as_list())
+                if _items(found) <= MANY:
+                    return shaped(shape, found, info.path.as_list())
+                request.has_much = True
+                return await asyncio.to_thread(shaped, shape, found, info.path.as_list())  # others go on meanwhile
 
         root.set_field(name, resolve)
         return resolver
@@ -89,7 +90,7 @@ def answers(root: ObjectType, name: str) -> Callable[[Resolver], Resolver]:
     return bind
 
 
-def _is_long(found: Any) -> bool:
-    """Of a list, or a page of one."""
+def _items(found: Any) -> int:
+    """How long a list is, or that of a page."""
     items = getattr(found, "items", found)
-    return isinstance(items, list | tuple) and len(items) > MANY
+    return len(items) if isinstance(items, list | tuple) else 1

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
 
+import orjson
 from graphql import GraphQLError, GraphQLObjectType, GraphQLOutputType, GraphQLResolveInfo, GraphQLSchema, get_named_type
 from graphql.execution.collect_fields import FieldDetails, FragmentDetails, collect_subfields
 from graphql.execution.values import VariableValues
@@ -17,6 +18,7 @@ from graphql.language import FieldNode, OperationDefinitionNode
 from graphql.type import is_list_type, is_non_null_type, is_object_type
 
 Json = dict[str, Any]
+MANY = 200  # longer lists become text part by part: the dictionaries of all of them at once are slow to make and to collect
 _ATTRIBUTES = re.compile(r"[a-z_]+(\.[a-z_]+)*", re.ASCII)
 Getter = Callable[[Any], Any]  # from an object to a value of the answer, or to the object or objects below
 Tables = Mapping[str, Mapping[str, Getter]]  # by type and field
@@ -48,6 +50,13 @@ class Shape:
     @property
     def may_fail(self) -> bool:
         return bool(self.failing)
+
+    def write_all(self, items: Sequence[Any]) -> list[Any]:
+        """Texts of several items each when there are many: they stand in a list of the answer as the items themselves would."""
+        if len(items) <= MANY or self.may_fail:
+            return [self.write(item) for item in items]
+        parts = (items[first : first + MANY] for first in range(0, len(items), MANY))
+        return [orjson.Fragment(orjson.dumps([self.write(item) for item in part])[1:-1]) for part in parts]
 
     def selects(self, path: str) -> bool:
         """Whether a field is selected; ``items.tags`` is the field ``tags`` below any selection of ``items``."""
@@ -96,7 +105,7 @@ def shaped(shape: Shape | None, found: Any, path: list[str | int]) -> Shaped | N
         return None
     if shape is None:
         return Shaped(found)
-    value = [shape.write(item) for item in found] if isinstance(found, list | tuple) else shape.write(found)
+    value = shape.write_all(found) if isinstance(found, list | tuple) else shape.write(found)
     return Shaped(value, tuple(shape.take_failures(value, path)) if shape.may_fail else ())
 
 
@@ -146,7 +155,7 @@ class _Selections:
             below = None
             if isinstance(below_kind, GraphQLObjectType):
                 below = self.shape(below_kind, [detail.node for detail in details])
-                getter = _nested(getter, below.write, is_list=_is_list(output))
+                getter = _nested(getter, below.write_all if _is_list(output) else below.write)
             entries[key] = _Entry(node, below)
             writers.append((key, getter))
         names = frozenset(entry.node.name.value for entry in entries.values())
@@ -166,16 +175,12 @@ def _is_list(output: GraphQLOutputType) -> bool:
     return is_list_type(output.of_type if is_non_null_type(output) else output)
 
 
-def _nested(getter: Getter, write: Getter, *, is_list: bool) -> Getter:
-    def write_one(value: Any) -> Any:
+def _nested(getter: Getter, write: Getter) -> Getter:
+    def write_below(value: Any) -> Any:
         found = getter(value)
         return found if found is None or type(found) is Failure else write(found)
 
-    def write_all(value: Any) -> Any:
-        found = getter(value)
-        return found if found is None or type(found) is Failure else [write(item) for item in found]
-
-    return write_all if is_list else write_one
+    return write_below
 
 
 def _writer(writers: list[tuple[str, Getter]]) -> Callable[[Any], Json]:

@@ -54,6 +54,17 @@ class Asked:
     variables: Mapping[str, Any] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """``has_much``: making text of it would hold up others."""
+
+    object: Json
+    has_much: bool = False
+
+    async def text(self) -> bytes:
+        return await asyncio.to_thread(encode, self.object) if self.has_much else encode(self.object)
+
+
 class GraphqlEndpoint:
     """Executes queries and mutations; one for the whole process."""
 
@@ -64,7 +75,7 @@ class GraphqlEndpoint:
         self.documents = Documents(self.schema, settings)
         self._executor = ShapedExecutor if settings.introspection else WithoutIntrospection
 
-    async def execute(self, site: Site, user: User, asked: Asked, *, only_queries: bool = False) -> ExecutionResult:
+    async def execute(self, site: Site, user: User, asked: Asked, *, only_queries: bool = False) -> Answer:
         """Raises RequestFailure when the operation cannot be executed at all."""
         document = await self.documents.get(asked.query)
         operation = document.operation(asked.operation)
@@ -78,7 +89,7 @@ class GraphqlEndpoint:
         if executor.is_awaitable(result):
             result = await result
         assert isinstance(result, ExecutionResult)
-        return result
+        return Answer(answer_object(result), request.has_much)
 
     async def payloads(self, site: Site, user: User, asked: Asked) -> AsyncGenerator[Json, None]:
         """Of any operation: the one answer of a query or a mutation, or what a subscription pushes. Raises as ``execute``."""
@@ -87,10 +98,10 @@ class GraphqlEndpoint:
         if operation.operation != OperationType.SUBSCRIPTION:
             try:
                 async with asyncio.timeout(site.settings.request_timeout_s):
-                    result = await self.execute(site, user, asked)
+                    answer = await self.execute(site, user, asked)
             except TimeoutError as e:
                 raise Unavailable(f"the operation took longer than {site.settings.request_timeout_s:g} s") from e
-            yield answer_object(result)
+            yield answer.object
             return
         request = self._request(site, user, document)
         stream = create_source_event_stream(self._built(document.node, operation, request, asked))
@@ -159,13 +170,13 @@ def add_to(app: web.Application, settings: GraphqlSettings) -> GraphqlEndpoint:
             user = await admit(Guard.PAGE, request, request.app[SITE])
             is_get = request.method == hdrs.METH_GET
             asked = _of_query_string(request) if is_get else _of_body(await _body(request, settings.max_body_bytes))
-            result = await endpoint.execute(request.app[SITE], user, asked, only_queries=is_get)
+            answer = await endpoint.execute(request.app[SITE], user, asked, only_queries=is_get)
         except RequestError as e:
             return _failed(e.status, [{"message": str(e)}], kind)
         except RequestFailure as e:
             wrong = HTTPStatus.BAD_REQUEST if kind == GRAPHQL_JSON else HTTPStatus.UNPROCESSABLE_ENTITY
             return _failed(wrong if e.is_document_wrong else HTTPStatus.OK, [error_object(error) for error in e.errors], kind)
-        return web.Response(body=encode(answer_object(result)), content_type=kind, zlib_executor_size=LARGE_BYTES)
+        return web.Response(body=await answer.text(), content_type=kind, zlib_executor_size=LARGE_BYTES)
 
     resource = app.router.add_resource(PATH)
     resource.add_route(hdrs.METH_POST, post)

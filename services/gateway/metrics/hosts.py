@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, and_, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.gateway.queries.filters import lower_ascii
 from services.gateway.queries.model import Slice
 from services.gateway.queries.source import ascii_lower, holds
 from shared.database.engine import transaction
@@ -66,6 +67,8 @@ class Hosts:
         if wanted.state == NOT_IN_DATABASE:
             known = await self._names(wanted.cluster.name)
             return _cut([host for host in configured(wanted) if host not in known], piece)
+        if "\0" in wanted.state + wanted.name:  # PostgreSQL refuses what it could not hold
+            return HostPage((), 0)
         condition = _condition(wanted)
         statement = select(node.hostname).where(condition).order_by(node.hostname).offset(piece.first)
         async with transaction(self._engine) as connection:
@@ -87,20 +90,20 @@ def _condition(wanted: HostFilter) -> ColumnElement[bool]:
     if wanted.state != ALL:
         parts.append(node.node_state == wanted.state)
     if wanted.name:
-        parts.append(holds(ascii_lower(node.hostname), literal(wanted.name.lower())))
+        parts.append(holds(ascii_lower(node.hostname), literal(lower_ascii(wanted.name))))
     return and_(*parts)
 
 
 def configured(wanted: HostFilter) -> list[str]:
     """The hosts in the node lists of the cluster, sorted."""
-    part = wanted.name.lower()
+    part = lower_ascii(wanted.name)
     return sorted(
         {
             host
             for subcluster in wanted.cluster.sub_clusters
             if wanted.subcluster in ("", subcluster.name)
             for host in subcluster.hosts
-            if part in host.lower()
+            if part in lower_ascii(host)
         }
     )
 

@@ -100,7 +100,7 @@ class JobStatistics:
 
     async def _of_archived(self, jobs: Sequence[StoredJob]) -> dict[int, ByMetric]:
         """What is stored: in the archive, else in the database; a job without any of it is absent."""
-        found = {job.id: orjson.loads(job.statistics) for job in jobs if job.statistics}
+        found = {job.id: orjson.loads(job.statistics) for job in jobs if job.statistics and job.monitoring_status != ARCHIVED}
         found |= await self._jobs.archive.statistics(jobs)
         return {key: {name: _read(one) for name, one in statistics.items()} for key, statistics in found.items() if statistics is not None}
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 import orjson
@@ -9,7 +10,7 @@ from sqlalchemy import ColumnElement, Select, and_, exists, false, literal_colum
 
 from services.gateway.errors import bad_request, forbidden
 from services.gateway.identity import MANAGER, USER, User
-from services.gateway.queries.model import JobFilter, Order, Range, Slice, TextMatch
+from services.gateway.queries.model import JobFilter, MetricRange, Order, Range, Slice, TextMatch
 from services.gateway.queries.source import DATABASE, FOOTPRINT_KEY, Source, begins, bytewise, decimal_text, ends, has_word, holds
 from shared.domain.values import INT64_MAX, JOB_STATES, JobState
 
@@ -19,6 +20,7 @@ Condition = ColumnElement[bool]
 AUTOMATIC_TAG_TYPES = ("app", "jobClass")
 INTERACTIVE = "interactive"  # name of a job
 MOST_VALUES = 10_000  # of one list in a filter
+MOST_VALUES_TOGETHER = 20_000  # of all lists of a request: PostgreSQL takes 32,767 in a statement
 MOST_FILTERS = 100
 FEW_NAMES = 50  # that are looked for one after the other
 INT32_MAX = 2**31 - 1
@@ -48,8 +50,7 @@ _TEXT_ORDERS = frozenset("cluster subcluster hpc_user project cluster_partition 
 
 def conditions(user: User, where: Sequence[JobFilter], source: Source = DATABASE) -> Condition:
     """Jobs that meet every filter and that the user may see. Raises RequestError: 403, or 400 when a list is too long."""
-    if len(where) > MOST_FILTERS:
-        raise bad_request(f"filter: more than {MOST_FILTERS} items")
+    require_few(where)
     parts = [part for wanted in where for part in _parts(user, wanted, source)]
     return and_(visible_to(user, source), *parts)
 
@@ -102,6 +103,20 @@ def _tags(user: User, wanted: JobFilter, source: Source) -> list[Condition]:
         any_tag = exists(of_people.where(jobtag.job_id == key, tag.tag_type.not_in(AUTOMATIC_TAG_TYPES)))
         parts.append(any_tag if wanted.has_tags_of_people else ~any_tag)
     return parts
+
+
+def require_few(where: Sequence[Any]) -> None:
+    """Of filters of any kind. Raises RequestError (400)."""
+    if len(where) > MOST_FILTERS:
+        raise bad_request(f"filter: more than {MOST_FILTERS} items")
+    if sum(_values(getattr(wanted, field.name)) for wanted in where for field in fields(wanted)) > MOST_VALUES_TOGETHER:
+        raise bad_request(f"filter: more than {MOST_VALUES_TOGETHER} values in all lists together")
+
+
+def _values(criterion: Any) -> int:
+    """As many as a statement has of them: a range of a metric is a key and two ends."""
+    values = criterion.values if isinstance(criterion, TextMatch) else criterion
+    return sum(3 if isinstance(value, MetricRange) else 1 for value in values) if isinstance(values, tuple) else 0
 
 
 def _bounded(name: str, values: Sequence[Any]) -> Sequence[Any]:

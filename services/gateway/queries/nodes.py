@@ -7,7 +7,7 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Row, and_, false, func, select, true
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.gateway.queries.filters import lower_ascii
+from services.gateway.queries.filters import lower_ascii, require_few
 from services.gateway.queries.model import TextMatch
 from services.gateway.queries.source import ascii_lower, begins, ends, holds
 from shared.database.engine import transaction
@@ -64,6 +64,7 @@ def _identity(wanted: NodeFilter) -> ColumnElement[bool]:
 
 def _latest(where: Sequence[NodeFilter]) -> ColumnElement[bool]:
     """By the states as last reported."""
+    require_few(where)
     parts = [true(), *map(_identity, where)]
     parts += [_is(node.node_state, wanted.scheduler_state) for wanted in where]
     parts += [_is(node.health_state, wanted.health_state) for wanted in where]
@@ -71,7 +72,7 @@ def _latest(where: Sequence[NodeFilter]) -> ColumnElement[bool]:
 
 
 class NodeQueries:
-    """Every method raises Unavailable when the database is away."""
+    """Every method raises Unavailable when the database is away, RequestError (400) when filters are too many or too long."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
@@ -98,6 +99,7 @@ class NodeQueries:
         table = tables.node_state if kind == "node" else tables.node_health
         state = node_state.node_state if kind == "node" else node_health.health_state
         time = table.c.time_stamp
+        require_few(where)
         parts = [true(), *map(_identity, where)]
         for wanted in where:
             state_wanted, other = wanted.scheduler_state, wanted.health_state

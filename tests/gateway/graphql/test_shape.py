@@ -3,10 +3,11 @@
 from operator import itemgetter
 from typing import Any
 
+import orjson
 import pytest
 from graphql import GraphQLResolveInfo, build_schema, execute_sync, parse
 
-from services.gateway.graphql.shape import Compiler, Failure, shaped
+from services.gateway.graphql.shape import MANY, Compiler, Failure, shaped
 
 SCHEMA = build_schema("""
 type Query { books(n: Int): [Book!]! one: Book plain: Int }
@@ -62,6 +63,16 @@ def test_answers_are_those_of_the_executor(query: str) -> None:
     assert _shaped(query) == expected
 
 
+def test_long_lists_are_texts_of_the_same_items() -> None:
+    query = "{ books { title author { name } tags { name } } one { tags { name } } }"
+    books = [{**BOOKS[number % 2], "title": f"{number}"} for number in range(2 * MANY + 1)]
+    books[0] = {**BOOKS[0], "tags": [{"name": f"{number}"} for number in range(MANY + 1)]}
+    found = _shaped(query, books)
+    assert len(found["books"]) == 3
+    assert len(found["one"]["tags"]) == 2
+    assert orjson.loads(orjson.dumps(found)) == execute_sync(SCHEMA, parse(query), {"books": books, "one": books[0]}).data
+
+
 def test_conditions_are_those_of_the_request() -> None:
     query = "query($a: Boolean!) { books { title @skip(if: $a) pages } }"
     assert list(_shaped(query, a=True)["books"][0]) == ["pages"]
@@ -98,3 +109,12 @@ def test_failures_become_null_with_the_path_of_each() -> None:
     assert [(error.message, error.path, error.extensions) for error in found.failures] == [
         ("not for you", ["books", 1, "who"], {"code": "FORBIDDEN"})
     ]
+
+
+def test_failures_in_long_lists_too() -> None:
+    info = _info_of("{ books { author { name } } }")
+    books: list[Any] = [*([BOOKS[0]] * MANY), {**BOOKS[0], "author": Failure("not for you", "FORBIDDEN")}]
+    found = shaped(Compiler(TABLES, frozenset({"Book.author"})).shape_of(info), books, ["books"])
+    assert found is not None
+    assert found.value[MANY] == {"author": None}
+    assert [error.path for error in found.failures] == [["books", MANY, "author"]]

@@ -16,6 +16,7 @@ from services.gateway.graphql.schema_files import executable_schema
 from services.gateway.graphql.settings import GraphqlSettings
 from services.gateway.graphql.shape import shaped
 from services.gateway.graphql.transport import response_type
+from services.gateway.http.answers import encode
 from tests.gateway.people import People, people
 from tests.gateway.rows import job_row, write
 from tests.gateway.stack import token
@@ -141,7 +142,7 @@ async def test_kept_documents_are_bounded_by_their_size() -> None:
     assert sum(map(len, documents._kept)) == documents._kept_characters <= 1_000_000
 
 
-async def test_long_answers_are_written_beside_the_event_loop(open_site: People, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_long_lists_are_shaped_beside_the_event_loop(open_site: People, monkeypatch: pytest.MonkeyPatch) -> None:
     query = "{ jobs { items { id who: userData { username } } } }"
     threads: list[int] = []
 
@@ -181,6 +182,24 @@ async def test_one_answer_has_a_bounded_number_of_jobs(strict: People, open_site
         assert code((await ask(strict, query, n=items))[1]) == "BAD_USER_INPUT"
     _, answer = await ask(strict, query, n=20)
     assert answer["data"]["jobs"]["hasNextPage"] is True
+
+
+async def test_long_answers_are_written_beside_the_event_loop(open_site: People, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And say the same."""
+    query = "{ jobs(page: {itemsPerPage: -1, page: 1}) { count items { id state resources { hostname } tags { name } } } }"
+    at_once = await ask(open_site, query)
+    for module in ("request", "shape"):
+        monkeypatch.setattr(f"services.gateway.graphql.{module}.MANY", 7)
+    threads = set()
+
+    def noted(answer: Any) -> bytes:
+        threads.add(threading.current_thread())
+        return encode(answer)
+
+    monkeypatch.setattr("services.gateway.graphql.transport.encode", noted)
+    assert await ask(open_site, query) == at_once
+    assert threading.main_thread() not in threads
+    assert len(at_once[1]["data"]["jobs"]["items"]) == 60
 
 
 async def test_only_what_is_selected_is_computed(open_site: People) -> None:

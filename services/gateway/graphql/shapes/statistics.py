@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
-from typing import Any
+from operator import attrgetter, itemgetter
 
 from services.gateway.graphql.shape import Tables
 from services.gateway.queries.statistics import DurationBins, MetricHistogram, StatisticsGroup
@@ -65,10 +64,6 @@ def _bins(item: tuple[AskedMetric, list[int]]) -> list[tuple[int, int, int, int]
     return [(number, jobs, *edge) for number, (jobs, edge) in enumerate(zip(counts, edges, strict=True), start=1)]
 
 
-def _place(number: int) -> Callable[[Any], Any]:
-    return lambda item: item[number]
-
-
 TABLES: Tables = {
     "JobsStatistics": {
         "id": attrgetter("group.key"),
@@ -78,12 +73,12 @@ TABLES: Tables = {
         "histDuration": _durations,
         "histMetrics": _metrics,
     },
-    "HistoPoint": {"value": _place(0), "count": _place(1)},
+    "HistoPoint": {"value": itemgetter(0), "count": itemgetter(1)},
     "MetricHistoPoints": {
         "metric": lambda item: item[0].histogram.metric,
         "unit": lambda item: item[0].unit,
         "stat": lambda item: item[0].stat,
         "data": _bins,
     },
-    "MetricHistoPoint": {"bin": _place(0), "count": _place(1), "min": _place(2), "max": _place(3)},
+    "MetricHistoPoint": {"bin": itemgetter(0), "count": itemgetter(1), "min": itemgetter(2), "max": itemgetter(3)},
 }
