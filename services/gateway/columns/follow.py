@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Select, func, select
@@ -92,6 +92,8 @@ class Follower:
             jobtags, _ = await _chunk(connection, changed_jobtag_lines(since, CHUNK_ROWS))
             await self._write(copy.store, [*work, _changed_jobs(jobs), _jobtags(jobtags)])
             work = []
+            if place is not None:  # what is done is done, should this be cancelled
+                copy.at = replace(copy.at, events=max(copy.at.events, place[0] - 1))
 
     async def _new_tags(self, connection: AsyncConnection, copy: Copy) -> Work:
         """Tags never change, and a new one has a larger id."""

@@ -11,7 +11,7 @@ from sqlalchemy import Executable, delete, event, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
 
-from services.gateway.columns import Columns
+from services.gateway.columns import Columns, ColumnsAway
 from services.gateway.columns import store as store_module
 from services.gateway.columns.store import ColumnStore
 from services.gateway.identity import User
@@ -141,6 +141,18 @@ async def test_questions_at_the_same_time_share_the_catching_up(site: Site) -> N
 
     await asyncio.gather(*(site.columns_ids() for _ in range(30)))
     assert 1 <= asked <= 3
+
+
+async def test_while_there_is_much_to_catch_up_with_the_database_answers(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the columns go on in the background."""
+    monkeypatch.setattr("services.gateway.columns.columns.CATCH_UP_S", 0.0)
+    rows = [job_row(key, duration=key, changed_seq=101) for key in range(10, 20)]
+    await site.change(insert(tables.job).values(rows))
+    assert len(await site.ids()) == 13
+    with pytest.raises(ColumnsAway):
+        await site.columns_ids()
+    monkeypatch.undo()
+    assert len(await site.columns_ids()) == 13
 
 
 async def test_a_question_that_takes_too_long_is_stopped(sqlite_database: DatabaseSettings) -> None:
