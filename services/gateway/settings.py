@@ -47,7 +47,8 @@ class GatewaySettings(SettingsGroup):
     chunk_rows: int = Field(1000, ge=1, le=10_000, description="Rows read at once; longer pages are sent in chunks of this many.")
     allowed_ips: list[str] = Field(
         [],
-        description="Addresses or networks that may use `/api` (JSON list); empty, or `*` first, allows all.",
+        description="Addresses or networks that may use `/api` (JSON list), except `/api/events/`, which pages of people follow too;"
+        " empty, or `*` first, allows all.",
     )
     machine_state_dir: Path | None = Field(
         None, description="Folder of `/api/machine_state/…`, one JSON file per host; unset: these paths do not exist."

@@ -12,6 +12,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, Operationa
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from shared.database import sqlite_driver
 from shared.database.tables import tables
 from shared.errors import Unavailable, UserError
 from shared.settings import DatabaseSettings
@@ -63,6 +64,8 @@ def create_engine(
         )
     if url.database and url.database != ":memory:":
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    if read_only:  # the writer of the projection stays with the driver as it is published
+        url = url.set(drivername=sqlite_driver.DRIVER)
     engine = create_async_engine(
         url, pool_size=pool_size, max_overflow=0, pool_timeout=settings.timeout_s, connect_args={"timeout": settings.timeout_s}
     )

@@ -129,6 +129,16 @@ async def test_attempts_are_counted_per_address_behind_a_trusted_proxy(sqlite_te
         assert (await site.login({"X-Forwarded-For": "10.0.0.2, 10.0.0.1"}, **wrong)).status == 429  # what a client adds is not believed
 
 
+async def test_attempts_are_counted_per_address_for_all_names_together(sqlite_template: SqliteTemplate, tmp_path: Any) -> None:
+    auth = auth_settings(login_attempts=2, login_attempts_per_address=3, login_pause_s=60)
+    async with people(sqlite_template.fresh(tmp_path), tmp_path, auth=auth) as site:
+        assert [(await site.login(username=name, password=PASSWORD)).status for name in ("ulla", "udo")] == [302, 302]  # right ones
+        assert [(await site.login(username=f"name{n}", password="wrong")).status for n in range(4)] == [401, 401, 401, 429]
+        assert (await site.login(username="ulla", password=PASSWORD)).status == 429
+        site.clock.now += 40.1  # in which one of the two of a name is not back yet, but one of the three of the address
+        assert (await site.login(username="ulla", password=PASSWORD)).status == 302
+
+
 async def test_a_forwarded_address_of_a_stranger_does_not_reset_the_count(site: People) -> None:
     assert [(await site.login({"X-Forwarded-For": f"10.0.0.{n}"}, username="mgr", password="wrong")).status for n in range(4)] == [
         401,

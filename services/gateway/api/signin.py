@@ -101,8 +101,8 @@ class _TooMany(RequestError):
 
 async def _signed_in(call: Call, form: TokenForm) -> User:
     auth, request = call.site.auth, call.request
-    bucket = (form.username, call.site.allow_list.address(request))
-    wait_s = auth.attempts.take(bucket)
+    bucket = form.username, call.site.allow_list.address(request)
+    wait_s = auth.attempts.take(*bucket)
     if wait_s:
         log.warning("too_many_sign_ins", user=form.username[:100], address=str(bucket[1]))
         raise _TooMany(wait_s)
@@ -116,9 +116,9 @@ async def _signed_in(call: Call, form: TokenForm) -> User:
     try:
         user = await auth.login.login(attempt)
     except Unavailable:
-        auth.attempts.give_back(bucket)  # nobody was asked for the password
+        auth.attempts.give_back(*bucket)  # nobody was asked for the password
         raise
-    auth.attempts.give_back(bucket)
+    auth.attempts.give_back(*bucket)
     return user
 
 

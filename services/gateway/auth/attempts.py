@@ -1,4 +1,4 @@
-"""How often somebody may try to sign in: a bucket of attempts per user name and source address."""
+"""How often somebody may try to sign in: buckets of attempts per user name and source address, and per source address alone."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -46,3 +46,26 @@ class Attempts:
         while len(self._buckets) > MOST_BUCKETS:
             self._buckets.popitem(last=False)
         return bucket
+
+
+class SignInAttempts:
+    """Who tries one password with many names, or makes up names until others are forgotten, meets the bound of the address."""
+
+    def __init__(self, of_name: Attempts, of_address: Attempts) -> None:
+        self._of_name = of_name
+        self._of_address = of_address
+
+    def take(self, name: str, address: Hashable) -> float:
+        """Use one attempt; 0, or the seconds to wait for one."""
+        wait_s = self._of_address.take(address)
+        if wait_s:
+            return wait_s
+        wait_s = self._of_name.take((name, address))
+        if wait_s:
+            self._of_address.give_back(address)
+        return wait_s
+
+    def give_back(self, name: str, address: Hashable) -> None:
+        """The attempt was right: it does not count."""
+        self._of_name.give_back((name, address))
+        self._of_address.give_back(address)

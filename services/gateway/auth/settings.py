@@ -33,6 +33,12 @@ class AuthSettings(SettingsGroup):
     )
     login_attempts: int = Field(5, ge=1, le=1000, description="Failed sign-ins at once, per user name and source address; then 429.")
     login_pause_s: float = Field(180.0, gt=0, le=86_400, description="One more attempt is allowed every this many seconds.")
+    login_attempts_per_address: int = Field(
+        500,
+        ge=1,
+        le=1_000_000,
+        description="The same for all user names together, never fewer than for one; they come back in the same time.",
+    )
     jwt_issuer: str = Field("", description="Tokens must have this issuer (`iss`); empty: any. Issued tokens carry it.")
     jwt_audience: str = Field("", description="Tokens must be for this audience (`aud`); empty: any. Issued tokens carry it.")
     jwt_require_expiry: bool = Field(False, description="Refuse tokens that never expire.")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from services.gateway.auth.attempts import Attempts
+from services.gateway.auth.attempts import Attempts, SignInAttempts
 from services.gateway.auth.cookie import SessionCookie, is_loopback, session_key
 from services.gateway.auth.crosslogin import Claimed, CookieTokenLogin, SharedSecretLogin
 from services.gateway.auth.ldap.directory import Directory
@@ -33,7 +33,7 @@ class Auth:
     cookie: SessionCookie
     passwords: Passwords
     login: LoginChain
-    attempts: Attempts
+    attempts: SignInAttempts
     oidc: OidcSignIn | None
     directory_sync: DirectorySync | None
 
@@ -72,7 +72,7 @@ def make_auth(
         cookie=SessionCookie(settings.session_cookie_secure, on_loopback=is_loopback(gateway.http)),
         passwords=passwords,
         login=LoginChain(methods),
-        attempts=Attempts(settings.login_attempts, settings.login_pause_s, clock),
+        attempts=_attempts(settings, clock),
         oidc=_provider(stack, oidc, key, users, clock),
         directory_sync=DirectorySync(directory, users) if directory and ldap.sync_interval_s else None,
     )
@@ -92,3 +92,11 @@ def _provider(stack: AsyncExitStack, settings: OidcSettings, key: bytes, users: 
     provider = OidcSignIn(settings, key, users, clock)
     stack.push_async_callback(provider.close)
     return provider
+
+
+def _attempts(settings: AuthSettings, clock: Callable[[], float]) -> SignInAttempts:
+    of_address = max(settings.login_attempts, settings.login_attempts_per_address)
+    return SignInAttempts(
+        Attempts(settings.login_attempts, settings.login_pause_s, clock),
+        Attempts(of_address, settings.login_pause_s * settings.login_attempts / of_address, clock),
+    )

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import duckdb
 import structlog
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.gateway.columns.follow import Copy, Follower, Moved
@@ -119,11 +120,12 @@ class Columns:
         try:
             while not stop.is_set():
                 try:
-                    await self._load()
+                    if self._copy is None:  # else the database was away for a moment, and the copy is as good as before
+                        await self._load()
                     pause.reset()
                     await self._keep_up(stop)
-                except (Unavailable, ColumnsAway) as e:
-                    log.info("columns_wait", why=str(e))
+                except (Unavailable, ColumnsAway, DBAPIError) as e:  # the last: there are no tables yet
+                    log.info("columns_wait", why=f"{type(e).__name__}: {str(e)[:300]}")
                     await pause.wait(stop)
                 except duckdb.Error as e:
                     self._drop()
@@ -144,10 +146,10 @@ class Columns:
             await self._follower.load(copy)
             await self._follower.catch_up(copy)
         except Moved:
-            self._close(copy.store)
+            self._close(copy)
             return
         except BaseException:
-            self._close(copy.store)
+            self._close(copy)
             raise
         self._copy = copy
         self._is_gone.clear()
@@ -171,8 +173,8 @@ class Columns:
         self._is_gone.set()
         self._numbers.rows.set(0)
         if copy is not None:
-            self._close(copy.store)
+            self._close(copy)
 
-    def _close(self, store: ColumnStore) -> None:
-        """Behind what is being written."""
-        self._writer.submit(store.close)
+    def _close(self, copy: Copy) -> None:
+        """Behind what is still being written for somebody who does not wait any more: a busy connection refuses to be closed."""
+        self._writer.submit(copy.store.close)

@@ -47,9 +47,11 @@ class Follower:
 
     async def load(self, copy: Copy) -> None:
         """All rows, in short transactions: what changes meanwhile has a change after ``copy.at``. Raises Unavailable."""
-        async with transaction(self._engine) as connection:
+        async with transaction(self._snapshots) as connection:
             copy.at = await progress(connection)
-            await self._write(copy.store, [await self._new_tags(connection, copy)])
+            tags, last_tag = await _new_tags(connection, copy)
+            await self._write(copy.store, [tags])
+            copy.last_tag = last_tag
         await self._load_table(copy.store, _new_jobs, lambda place: job_lines(place[0], CHUNK_ROWS), (-INT64_MAX,))
         await self._load_table(copy.store, _jobtags, lambda place: jobtag_lines((place[0], place[1]), CHUNK_ROWS), (-INT64_MAX, -INT64_MAX))
 
@@ -84,26 +86,28 @@ class Follower:
         """In one step, unless there is much to do."""
         deletion = tables.job_deletion.c
         gone = (await connection.scalars(select(deletion.job).where(deletion.seq > copy.at.events))).all()
-        work = [_without(gone), await self._new_tags(connection, copy)]
+        tags, last_tag = await _new_tags(connection, copy)
+        work = [_without(gone), tags]
         place: tuple[int, ...] | None = (copy.at.events, INT64_MAX)
         while place is not None:
             since = Place(place[0], place[1])
             jobs, place = await _chunk(connection, changed_job_lines(since, CHUNK_ROWS))
             jobtags, _ = await _chunk(connection, changed_jobtag_lines(since, CHUNK_ROWS))
             await self._write(copy.store, [*work, _changed_jobs(jobs), _jobtags(jobtags)])
+            copy.last_tag = last_tag  # only now: whoever asks may have gone away before
             work = []
             if place is not None:  # what is done is done, should this be cancelled
                 copy.at = replace(copy.at, events=max(copy.at.events, place[0] - 1))
 
-    async def _new_tags(self, connection: AsyncConnection, copy: Copy) -> Work:
-        """Tags never change, and a new one has a larger id."""
-        text, _ = await _chunk(connection, tag_lines(copy.last_tag, INT32_MAX))
-        if text:
-            copy.last_tag = await connection.scalar(select(func.max(tables.tag.c.id))) or copy.last_tag
-        return lambda change: change.add_tags(text)
-
     def _write(self, store: ColumnStore, work: Sequence[Work]) -> "asyncio.Future[None]":
         return asyncio.get_running_loop().run_in_executor(self._writer, store.write, work)
+
+
+async def _new_tags(connection: AsyncConnection, copy: Copy) -> tuple[Work, int]:
+    """Those that the copy lacks, and the last of them. Tags never change, and a new one has a larger id."""
+    text, _ = await _chunk(connection, tag_lines(copy.last_tag, INT32_MAX))
+    last = await connection.scalar(select(func.max(tables.tag.c.id))) if text else None
+    return lambda change: change.add_tags(text), copy.last_tag if last is None else last
 
 
 def _without(keys: Sequence[int]) -> Work:

@@ -147,10 +147,11 @@ class Change:
         self._connection.execute("INSERT INTO jobtag SELECT job_id, tag_id FROM incoming")
 
     def add_tags(self, text: str) -> None:
+        """Those that are there already are passed over."""
         if not text:
             return
         self._stage(text, TAG_FIELDS)
-        self._connection.execute("INSERT INTO tag SELECT id, tag_type, tag_scope FROM incoming")
+        self._connection.execute("INSERT INTO tag SELECT id, tag_type, tag_scope FROM incoming WHERE id NOT IN (SELECT id FROM tag)")
 
     def delete_jobs(self, keys: Sequence[int]) -> None:
         for first in range(0, len(keys), ROWS_AT_ONCE):
@@ -217,7 +218,8 @@ class Reader:
 
     def stop(self) -> None:
         """From any thread: the statement at work ends with an error."""
-        self._cursor.interrupt()
+        with suppress(duckdb.Error):  # there is none any more
+            self._cursor.interrupt()
 
 
 def _number_column(place: int) -> str:

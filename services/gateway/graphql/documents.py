@@ -55,7 +55,8 @@ class Document:
     def shape(self, info: GraphQLResolveInfo[Any], compiler: Compiler) -> Shape | None:
         """Of the field that is being resolved."""
         values = info.variable_values.coerced
-        key = (id(info.field_nodes[0]), *(values.get(name) for name in self.conditions))
+        # All of them: a fragment may be used by several operations, and each may merge other fields with it.
+        key = (*map(id, info.field_nodes), *(values.get(name) for name in self.conditions))
         if key not in self._shapes:
             if len(self._shapes) >= _MOST_SHAPES * len(self.operations):
                 self._shapes.clear()
@@ -81,7 +82,7 @@ class Documents:
             else:
                 async with self._reading:
                     known = self._kept.get(text)
-                    document = await asyncio.to_thread(self._read, text) if known is None else known
+                    document = known if known is not None else await asyncio.to_thread(self._read, text)
                 if len(text) > _MOST_KEPT_CHARACTERS:
                     return document
                 self._keep(text, document)

@@ -66,6 +66,7 @@ class Ask:
         return self.shape is not None and self.shape.selects(path)
 
 
+MANY = 1000  # objects; more are written beside the event loop
 Resolver = Callable[[Ask], Awaitable[Any]]
 
 
@@ -78,9 +79,17 @@ def answers(root: ObjectType, name: str) -> Callable[[Resolver], Resolver]:
             shape = request.document.shape(info, request.compiler)
             async with request.turns:
                 found = await resolver(Ask(request, arguments, shape))
+                if _is_long(found):
+                    return await asyncio.to_thread(shaped, shape, found, info.path.as_list())
             return shaped(shape, found, info.path.as_list())
 
         root.set_field(name, resolve)
         return resolver
 
     return bind
+
+
+def _is_long(found: Any) -> bool:
+    """Of a list, or a page of one."""
+    items = getattr(found, "items", found)
+    return isinstance(items, list | tuple) and len(items) > MANY

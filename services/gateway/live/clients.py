@@ -27,20 +27,20 @@ class LiveClients:
         self._by_user: Counter[str] = Counter()
 
     @contextmanager
-    def admitted(self, user: User, kind: Literal["events", "websocket"]) -> Iterator[None]:
-        """Raises Unavailable when there is no place left."""
+    def admitted(self, who: str, kind: Literal["events", "websocket"]) -> Iterator[None]:
+        """``who`` is the name of a user, or what tells apart those who did not say it yet. Raises Unavailable without a place left."""
         if self._by_user.total() >= self._most:
             raise Unavailable(f"no more than {self._most} clients may follow changes at once")
-        if self._by_user[user.name] >= self._most_of_one:
+        if self._by_user[who] >= self._most_of_one:
             raise Unavailable(f"no more than {self._most_of_one} clients of one user may follow changes at once")
-        self._by_user[user.name] += 1
+        self._by_user[who] += 1
         self.numbers.clients.labels(kind).inc()
         try:
             yield
         finally:
-            self._by_user[user.name] -= 1
-            if not self._by_user[user.name]:
-                del self._by_user[user.name]
+            self._by_user[who] -= 1
+            if not self._by_user[who]:
+                del self._by_user[who]
             self.numbers.clients.labels(kind).dec()
 
 

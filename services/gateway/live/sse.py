@@ -57,7 +57,7 @@ async def events(call: Call) -> web.StreamResponse:
     eyes = viewer(call.user, frozenset(query.kinds), query.cluster)
     after = call.request.headers.get(LAST_EVENT_ID) or query.last_event_id or None
     site = call.site
-    with site.live.clients.admitted(call.user, "events"):
+    with site.live.clients.admitted(call.user.name, "events"):
         follower = await site.live.feed.open(after)
         with follower:
             response = web.StreamResponse(

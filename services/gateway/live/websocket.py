@@ -16,7 +16,7 @@ from services.gateway.errors import RequestError, told
 from services.gateway.graphql.failures import UNAVAILABLE, RequestFailure, error_object
 from services.gateway.http.answers import encode
 from services.gateway.http.layers import lift_deadline
-from services.gateway.identity import NOBODY, User
+from services.gateway.identity import User
 from services.gateway.live.protocol import SUBPROTOCOL, Close, Closed, Message, Operation, read_message, read_operation
 from services.gateway.site import SITE, Site
 from shared.errors import Unavailable
@@ -37,9 +37,11 @@ MOST_MESSAGE_BYTES = 1024 * 1024
 async def serve(request: web.Request, operate: Operate) -> web.StreamResponse:
     """Answer an upgrade until either side ends the connection. Raises RequestError for a bad token in its head, Unavailable."""
     site = request.app[SITE]
-    user = await admit(Guard.PAGE, request, site) if token_of(request.headers) else None
+    is_known = bool(token_of(request.headers))
+    # Whoever keeps silent takes places of its own address only; no name of a user begins like this.
+    who = (await admit(Guard.PAGE, request, site)).name if is_known else f"\0{site.allow_list.address(request)}"
     with ExitStack() as place:
-        place.enter_context(site.live.clients.admitted(user or NOBODY, "websocket"))
+        place.enter_context(site.live.clients.admitted(who, "websocket"))
         socket = web.WebSocketResponse(
             protocols=(SUBPROTOCOL,),
             timeout=CLOSE_S,
@@ -54,8 +56,8 @@ async def serve(request: web.Request, operate: Operate) -> web.StreamResponse:
             await connection.run()
         except Closed as e:
             await socket.close(code=e.code, message=e.reason)
-        except ConnectionResetError:
-            pass  # the client went away
+        except (ConnectionResetError, TimeoutError):
+            pass  # the client went away, or was cut off
         return socket
 
 
@@ -116,7 +118,7 @@ class Connection:
         try:
             user = await who.user()
             self._place.close()
-            self._place.enter_context(self._site.live.clients.admitted(user, "websocket"))
+            self._place.enter_context(self._site.live.clients.admitted(user.name, "websocket"))
         except RequestError as e:
             raise Closed(Close.FORBIDDEN, str(e)) from e
         except Unavailable as e:

@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
+import duckdb
 import pytest
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Executable, delete, event, func, insert, select, update
@@ -13,6 +15,7 @@ from structlog.testing import capture_logs
 
 from services.gateway.columns import Columns, ColumnsAway
 from services.gateway.columns import store as store_module
+from services.gateway.columns.follow import Copy, Follower
 from services.gateway.columns.store import ColumnStore
 from services.gateway.identity import User
 from services.gateway.numbers import ColumnNumbers
@@ -26,6 +29,7 @@ from shared.errors import Unavailable
 from shared.settings import DatabaseSettings
 from tests.gateway.columns.places import loaded, until_loaded
 from tests.gateway.rows import job_row, write
+from tests.support.databases import PostgresTemplate, settings_of
 from tests.support.waiting import until
 
 ROOT = User("root", frozenset({"admin"}))
@@ -129,6 +133,86 @@ async def test_more_changes_than_are_read_at_once_are_all_seen(site: Site, monke
     await site.change(insert(tables.job).values(rows), insert(tables.jobtag).values(tags), sequence=103)
     assert len(await site.queries.select(ROOT, [JobFilter(tags=(1,))], Order("duration"), Slice(None))) == 100
     assert len(await site.columns_ids()) == 103
+
+
+async def test_a_change_that_was_not_written_is_written_for_the_next_question(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its new tags too."""
+    with monkeypatch.context() as patch:
+
+        def no_room(*_: Any) -> None:
+            raise duckdb.OutOfMemoryException("no room")
+
+        patch.setattr(ColumnStore, "write", no_room)
+        new_tag = insert(tables.tag).values(id=50, tag_type="t", tag_name="m", tag_scope="global")
+        tagged = insert(tables.jobtag).values(job_id=2, tag_id=50), update(tables.job).where(job.id == 2).values(changed_seq=101)
+        await site.change(new_tag, *tagged)
+        with pytest.raises(ColumnsAway):
+            await site.columns_ids()
+    assert await site.columns_ids() == {1, 2, 3}
+    assert await site.ids(tags=(50,)) == [2]
+
+
+async def test_a_copy_is_given_up_while_it_is_written(sqlite_database: DatabaseSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asked has gone away, but the thread is still at work."""
+    is_at_work, may_end, really_write = threading.Event(), threading.Event(), ColumnStore.write
+
+    def wait(number: int) -> int:
+        is_at_work.set()
+        may_end.wait(20)
+        return number
+
+    def slowly(store: ColumnStore, work: Any) -> None:
+        store._connection.create_function("wait", wait, ["BIGINT"], "BIGINT")
+        store._connection.execute("SELECT wait(1)")
+        really_write(store, work)
+
+    monkeypatch.setattr(ColumnStore, "write", slowly)
+    async with opened(sqlite_database, read_only=True) as reading:
+        columns = Columns(reading, ColumnNumbers(CollectorRegistry()), memory_mb=256, threads=1, timeout_s=5.0)
+        running = asyncio.ensure_future(columns.run(asyncio.Event()))
+        try:
+            await asyncio.to_thread(is_at_work.wait, 20)
+            running.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asyncio.wait_for(running, 10)
+        finally:
+            may_end.set()
+
+
+async def test_a_copy_outlives_a_database_that_is_away_for_a_moment(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.gateway.columns.columns.KEEP_UP_S", 0.01)
+    failures = 0
+
+    async def fails(follower: Follower, copy: Copy) -> None:
+        nonlocal failures
+        failures += 1
+        if failures < 3:
+            raise Unavailable("database: away")
+        await catch_up(follower, copy)
+
+    async def has_failed() -> bool:
+        return failures > 2
+
+    catch_up, copy = Follower.catch_up, site.columns._copy
+    monkeypatch.setattr(Follower, "catch_up", fails)
+    await until(has_failed, 20)
+    assert await site.columns_ids() == {1, 2, 3}
+    assert site.columns._copy is copy
+
+
+async def test_tables_that_do_not_exist_yet_are_waited_for(postgres_template: PostgresTemplate) -> None:
+    async with opened(settings_of(postgres_template.url_of("postgres")), read_only=True) as reading:
+        stop = asyncio.Event()
+        columns = Columns(reading, ColumnNumbers(CollectorRegistry()), memory_mb=64, threads=1, timeout_s=5.0)
+        with capture_logs() as logged:
+            running = asyncio.ensure_future(columns.run(stop))
+
+            async def waits() -> bool:
+                return any(line["event"] == "columns_wait" for line in logged)
+
+            await until(waits, 20)
+        stop.set()
+        await running
 
 
 async def test_questions_at_the_same_time_share_the_catching_up(site: Site) -> None:

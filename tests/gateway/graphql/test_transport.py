@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import quote
@@ -13,6 +14,7 @@ import pytest_asyncio
 from services.gateway.graphql.documents import Documents
 from services.gateway.graphql.schema_files import executable_schema
 from services.gateway.graphql.settings import GraphqlSettings
+from services.gateway.graphql.shape import shaped
 from services.gateway.graphql.transport import response_type
 from tests.gateway.people import People, people
 from tests.gateway.rows import job_row, write
@@ -137,6 +139,29 @@ async def test_kept_documents_are_bounded_by_their_size() -> None:
         await documents.get(text)
     assert await documents.get(texts[-1]) is await documents.get(texts[-1])
     assert sum(map(len, documents._kept)) == documents._kept_characters <= 1_000_000
+
+
+async def test_long_answers_are_written_beside_the_event_loop(open_site: People, monkeypatch: pytest.MonkeyPatch) -> None:
+    query = "{ jobs { items { id who: userData { username } } } }"
+    threads: list[int] = []
+
+    def noting(*arguments: Any) -> Any:
+        threads.append(threading.get_ident())
+        return shaped(*arguments)
+
+    monkeypatch.setattr("services.gateway.graphql.request.shaped", noting)
+    at_once = await ask(open_site, query, token("user", user="ulla"))
+    monkeypatch.setattr("services.gateway.graphql.request.MANY", 10)
+    assert await ask(open_site, query, token("user", user="ulla")) == at_once
+    assert [thread == threading.get_ident() for thread in threads] == [True, False]
+
+
+async def test_operations_of_one_document_do_not_share_what_they_merge_with_a_fragment(open_site: People) -> None:
+    document = "query A { ...F jobs { hasNextPage } } query B { ...F } fragment F on Query { jobs { count } }"
+    found = [
+        (await open_site.client.post("/query", {"query": document, "operationName": name}, auth=ADMIN))[1]["data"]["jobs"] for name in "AB"
+    ]
+    assert found == [{"count": 60, "hasNextPage": True}, {"count": 60}]
 
 
 async def test_fragments_cost_wherever_they_are_used(strict: People) -> None:

@@ -281,6 +281,16 @@ async def test_connections_are_bounded_and_given_back(grounds: Grounds) -> None:
     await until(all_gone)
 
 
+async def test_who_keeps_silent_takes_no_place_of_other_addresses(grounds: Grounds) -> None:
+    ground = await grounds.up(live_clients=4, trusted_proxies=["127.0.0.1"])
+    async with connected(ground.api, headers={"X-Forwarded-For": "10.0.0.1"}):
+        with pytest.raises(aiohttp.WSServerHandshakeError):
+            async with connected(ground.api, headers={"X-Forwarded-For": "10.0.0.1"}):
+                pass
+        async with connected(ground.api, headers={"X-Forwarded-For": "10.0.0.2"}) as socket:
+            await socket.initialise()
+
+
 async def test_sockets_end_with_the_gateway(
     nats_settings: NatsSettings, sqlite_database: DatabaseSettings, archive_settings: ArchiveSettings
 ) -> None:

@@ -41,7 +41,7 @@ async def job(ask: Ask) -> JobView:
     assert ask.shape is not None
     found = await views(ask.request, [key], ask.shape.names)
     if not found:
-        raise _no_job(key)
+        raise no_job(key)
     return found[0]
 
 
@@ -49,11 +49,11 @@ async def visible_job(ask: Ask, text: str, name: str = "id") -> int:
     """The database id of a job. Raises RequestError: 400, or 404 when there is none for this user."""
     key = numeric_id(text, name)
     if not await ask.site.jobs.select(ask.user, [JobFilter(ids=(key,))], Order(), Slice(1)):
-        raise _no_job(key)
+        raise no_job(key)
     return key
 
 
-def _no_job(key: int) -> RequestError:
+def no_job(key: int) -> RequestError:
     return not_found(f"no job with the database id {key}")
 
 

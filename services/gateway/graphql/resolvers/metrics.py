@@ -7,7 +7,7 @@ from typing import Any
 from services.gateway.errors import bad_request
 from services.gateway.graphql.arguments import job_filters
 from services.gateway.graphql.request import Ask, answers
-from services.gateway.graphql.resolvers.jobs import visible_job
+from services.gateway.graphql.resolvers.jobs import no_job, visible_job
 from services.gateway.graphql.resolvers.roots import QUERY
 from services.gateway.graphql.shapes.metrics import JobStatisticsView
 from services.gateway.metrics.analysis import Footprints, Grid
@@ -82,7 +82,10 @@ def scopes(given: Sequence[str] | None) -> tuple[str, ...] | None:
 async def _job(ask: Ask) -> StoredJob:
     """Raises RequestError: 400, or 404 when there is none for this user."""
     key = await visible_job(ask, ask["id"])
-    return (await _stored(ask, [key]))[0]
+    jobs = await _stored(ask, [key])
+    if not jobs:
+        raise no_job(key)  # deleted meanwhile
+    return jobs[0]
 
 
 async def _jobs(ask: Ask, most: int) -> list[StoredJob]:

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, and_, select
 from services.gateway.errors import bad_request, not_found
 from services.gateway.graphql.arguments import numeric_id
 from services.gateway.graphql.request import Ask, answers
-from services.gateway.graphql.resolvers.jobs import visible_job
+from services.gateway.graphql.resolvers.jobs import no_job, visible_job
 from services.gateway.graphql.resolvers.roots import MUTATION, QUERY
 from services.gateway.queries.filters import readable_tags
 from services.gateway.queries.jobs import StoredTag
@@ -66,8 +66,10 @@ async def _change(ask: Ask, change: JobChange) -> Sequence[StoredTag]:
     for one in chosen:
         require_person_may_write(ask.user, one.scope)
     key = await visible_job(ask, ask["job"], "job")
-    (row,) = await ask.site.jobs.rows([key], ["cluster"])
-    await change_job(ask.site, ask.user, change, key, row.cluster, [as_event(one) for one in chosen])
+    rows = await ask.site.jobs.rows([key], ["cluster"])
+    if not rows:
+        raise no_job(key)  # deleted meanwhile
+    await change_job(ask.site, ask.user, change, key, rows[0].cluster, [as_event(one) for one in chosen])
     return (await ask.site.jobs.tags_of(ask.user, [key])).get(key, [])
 
 
