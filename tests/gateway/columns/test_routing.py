@@ -51,8 +51,9 @@ def test_who_is_asked(user: User, where: list[JobFilter], pages: bool, counts: b
     assert database_counts(user, where) is counts
 
 
-def test_other_orders_and_deep_pages_have_no_index() -> None:
+def test_other_orders_and_deep_or_endless_pages_have_no_index() -> None:
     assert not database_pages(ROOT, [], Order("duration"), Slice())
     assert not database_pages(ROOT, [], Order("start_time", is_footprint=True), Slice())
     assert not database_pages(ROOT, [], NEWEST, Slice(50, DEEP + 1))
+    assert not database_pages(ROOT, [], NEWEST, Slice(None))
     assert database_pages(ROOT, [BY_ID], Order("duration"), Slice(50, DEEP + 1))
