@@ -3,8 +3,6 @@
 ``python -m services.gateway.swagger`` writes the committed description anew.
 """
 
-import importlib.util
-import mimetypes
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -13,8 +11,9 @@ import orjson
 from aiohttp import web
 
 from services.gateway.api import GROUPS
-from services.gateway.http.answers import JSON, encode, unknown_path
+from services.gateway.http.answers import JSON, encode
 from services.gateway.http.openapi import Json, describe
+from services.gateway.http.static import package_files
 
 _FILES = frozenset({"swagger-ui.css", "swagger-ui-bundle.js", "swagger-ui-standalone-preset.js", "favicon-32x32.png"})
 COMMITTED = Path(__file__).parent / "openapi.json"
@@ -47,15 +46,6 @@ def document_text() -> bytes:
 
 
 @cache
-def _folder() -> Path:
-    """Where the package keeps its static files; found without importing it."""
-    spec = importlib.util.find_spec("swagger_ui")
-    assert spec is not None
-    assert spec.origin is not None
-    return Path(spec.origin).parent / "static"
-
-
-@cache
 def _description() -> bytes:
     return encode(document()) + b"\n"
 
@@ -73,18 +63,12 @@ def add_to(app: web.Application) -> None:
     async def start(_: web.Request) -> web.StreamResponse:
         return web.Response(text=_START, content_type="text/javascript")
 
-    async def file(request: web.Request) -> web.StreamResponse:
-        name = request.match_info["name"]
-        if name not in _FILES:
-            return unknown_path()
-        return web.FileResponse(_folder() / name, headers={"Content-Type": mimetypes.guess_type(name)[0] or "application/octet-stream"})
-
     app.router.add_get("/swagger", to_page)
     app.router.add_get("/swagger/", page)
     app.router.add_get("/swagger/index.html", page)
     app.router.add_get("/swagger/doc.json", doc)
     app.router.add_get("/swagger/start.js", start)
-    app.router.add_get("/swagger/{name}", file)
+    app.router.add_get("/swagger/{name}", package_files("swagger_ui", "static", _FILES))
 
 
 if __name__ == "__main__":

@@ -122,7 +122,7 @@ class CcMetricStore:
         if hosts is None:
             text = await self._post(url, hosts_body(request))
             if text.strip():
-                read_all_hosts(text, request, loaded)
+                await asyncio.to_thread(read_all_hosts, text, request, loaded)
                 return loaded
             hosts = known_hosts(await self._post(url, hosts_body(request, only_names=True)))
         pairs = [(host, metric) for host in hosts for metric in request.metrics]
@@ -138,7 +138,7 @@ class CcMetricStore:
     async def _load_pairs(self, url: str, request: HostsRequest, pairs: Sequence[tuple[str, Metric]], loaded: HostsLoaded) -> None:
         text = await self._post(url, hosts_body(request, pairs))
         if text.strip():
-            read_hosts(text, request, pairs, loaded)
+            await asyncio.to_thread(read_hosts, text, request, pairs, loaded)
         elif len(pairs) == 1:
             loaded.problem(*pairs[0], "a value that is too large for JSON")
         else:
@@ -214,7 +214,7 @@ class CcMetricStore:
                 return ["a value that is too large for JSON"]
             half = len(queries) // 2
             return [*await self._ask(window, queries[:half]), *await self._ask(window, queries[half:])]
-        return _read(text, window, queries)
+        return await asyncio.to_thread(_read, text, window, queries)
 
     async def _post(self, url: str, body: bytes, path: str = "query") -> bytes:
         """One request with its retries; it is a GET with a body, as the store wants it."""

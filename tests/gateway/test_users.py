@@ -85,6 +85,15 @@ async def test_what_others_say_of_a_name_of_another_source_changes_and_gives_not
     assert await store.find("root") == admin
 
 
+async def test_the_settings_of_one_user_are_bounded(store: UserStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.gateway.users.store.MOST_SETTINGS", 2)
+    for key in ("a", "b", "a"):
+        await store.set_setting("erika", key, "1")
+    with pytest.raises(RuleBroken, match="settings"):
+        await store.set_setting("erika", "c", "1")
+    await store.set_setting("bo", "c", "1")
+
+
 async def test_ended_sessions_are_kept_until_their_cookie_is_too_old(store: UserStore) -> None:
     await store.end_session("a", 100, now=50)
     await store.end_session("a", 100, now=50)

@@ -88,9 +88,7 @@ async def test_rows_may_be_streamed_inside_a_transaction(engine: AsyncEngine, re
 
 
 async def test_a_cancelled_statement_leaves_no_transaction_open(engine: AsyncEngine) -> None:
-    slow = (
-        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 300000) INSERT INTO thing (name) SELECT 'x' || i FROM n"
-    )
+    slow = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 300000) INSERT INTO thing (name) SELECT 'x' || i FROM n"
 
     async def write() -> None:
         async with transaction(engine) as connection:

@@ -4,7 +4,7 @@ from http import HTTPStatus
 from typing import Annotated
 
 import orjson
-from aiohttp import web
+from aiohttp import hdrs, web
 from pydantic import AfterValidator, Field
 
 from services.gateway.auth.guards import Guard
@@ -16,6 +16,7 @@ from services.gateway.http.routes import Routes
 from services.gateway.models import LogEntry
 from services.gateway.site import Call
 from services.gateway.systemlog import MOST_LINES, LogUnreadable, Wanted, journal
+from services.gateway.users.rules import RuleBroken
 from services.gateway.users.store import of_source
 
 routes = Routes("frontend", guard=Guard.FRONTEND)
@@ -38,7 +39,7 @@ async def issue_token(call: Call) -> web.StreamResponse:
     account = found if call.user.is_admin else of_source(call.user.source, found)
     if account is None:
         raise not_found(f"there is no user {name!r} in the database")
-    return web.Response(text=call.site.auth.tokens.issue(account))
+    return web.Response(text=call.site.auth.tokens.issue(account), headers={hdrs.CACHE_CONTROL: "no-store"})
 
 
 def _json(text: str) -> str:
@@ -54,11 +55,14 @@ class SettingForm(Query):
     value: Annotated[str, Field(max_length=MOST_VALUE), AfterValidator(_json)] = Field(description="JSON text.")
 
 
-@routes("POST", "/frontend/configuration/", form=SettingForm, answers={200: str}, failures=(400, 413, 503))
+@routes("POST", "/frontend/configuration/", form=SettingForm, answers={200: str}, failures=(400, 413, 422, 503))
 async def set_setting(call: Call) -> web.StreamResponse:
     """Store one personal setting."""
     form = await read_form(SettingForm, call.request)
-    await call.site.users.set_setting(call.user.name, form.key, form.value)
+    try:
+        await call.site.users.set_setting(call.user.name, form.key, form.value)
+    except RuleBroken as e:
+        raise RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, str(e)) from e
     return web.Response(text="success")
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 
 import duckdb
@@ -20,6 +21,7 @@ from shared.errors import Unavailable
 log = structlog.get_logger()
 T = TypeVar("T")
 
+CATCH_UP_S = 2.0  # a question waits for this; when there is so much to catch up with, the database is faster
 KEEP_UP_S = 5.0  # so that the first question after a quiet time has little to catch up with
 UNFIT_PAUSE_S = 600.0  # before jobs that did not fit into memory are tried again
 
@@ -29,7 +31,7 @@ class ColumnsAway(Exception):
 
 
 class Columns:
-    """``timeout_s`` is the deadline of a question, and of catching up before it."""
+    """``timeout_s`` is the deadline of a question."""
 
     def __init__(self, engine: AsyncEngine, numbers: ColumnNumbers, *, memory_mb: int, threads: int, timeout_s: float) -> None:
         self._numbers = numbers
@@ -41,9 +43,8 @@ class Columns:
         self._follower = Follower(engine, self._writer)
         self._copy: Copy | None = None
         self._is_gone = asyncio.Event()  # the copy: it is to be loaded again
-        self._catching_up = asyncio.Lock()
-        self._begun = 0  # how often it was begun to catch up
-        self._done = 0  # the last of these that succeeded
+        self._turn: asyncio.Task[None] | None = None  # the last turn of catching up
+        self._next: asyncio.Task[None] | None = None  # the same, until it begins to read
 
     @property
     def is_loaded(self) -> bool:
@@ -79,22 +80,37 @@ class Columns:
         return answer
 
     async def _fresh(self) -> ColumnStore:
-        """The store, with all that the database had when this was called. Those who come while one catches up share the next turn."""
-        needed = self._begun + 1
-        async with self._catching_up:
-            copy = self._copy
-            if copy is None:
-                raise ColumnsAway
-            if self._done < needed:
-                self._begun += 1
-                turn = self._begun
-                try:
-                    await self._follower.catch_up(copy)
-                except Moved as e:
-                    self._drop()
-                    raise ColumnsAway from e
-                self._done = turn
-            return copy.store
+        """The store, with all that the database had when this was called. Raises ColumnsAway, also when that takes too long."""
+        if self._copy is None:
+            raise ColumnsAway
+        turn = self._join()
+        await asyncio.wait([turn], timeout=CATCH_UP_S)
+        if not turn.done():
+            raise ColumnsAway
+        turn.result()
+        if self._copy is None:
+            raise ColumnsAway
+        return self._copy.store
+
+    def _join(self) -> "asyncio.Task[None]":
+        """A turn of catching up that has not begun: those who come while another one is at work share the next."""
+        if self._next is None:
+            self._turn = self._next = asyncio.create_task(self._catch_up_after(self._turn), name="columns catch up")
+            self._turn.add_done_callback(lambda turn: turn.cancelled() or turn.exception())  # nobody may be waiting any more
+        return self._next
+
+    async def _catch_up_after(self, turn: "asyncio.Task[None] | None") -> None:
+        if turn is not None:
+            await asyncio.wait([turn])
+        self._next = None
+        copy = self._copy
+        if copy is None:
+            raise ColumnsAway
+        try:
+            await self._follower.catch_up(copy)
+        except Moved as e:
+            self._drop()
+            raise ColumnsAway from e
 
     # in the background
 
@@ -116,6 +132,9 @@ class Columns:
                     log.warning("columns_not_loaded", why=f"{type(e).__name__}: {str(e)[:300]}", then="the database answers, slower")
                     await sleep_unless(stop, UNFIT_PAUSE_S)
         finally:
+            if self._turn is not None:
+                self._turn.cancel()
+                await asyncio.wait([self._turn])
             self._drop()
             self._readers.shutdown(wait=False, cancel_futures=True)
             self._writer.shutdown(wait=False)
@@ -140,14 +159,13 @@ class Columns:
         log.info("columns_loaded", jobs=copy.store.rows, seconds=round(took_s, 2))
 
     async def _keep_up(self, stop: asyncio.Event) -> None:
+        """Until the copy is gone."""
         while self._copy is not None and not stop.is_set():
-            try:
+            with suppress(TimeoutError):
                 await asyncio.wait_for(first_of(stop, self._is_gone), KEEP_UP_S)
-            except TimeoutError:
-                try:
-                    store = await self._fresh()
-                except ColumnsAway:
-                    return
+                continue
+            with suppress(ColumnsAway):
+                store = await self._fresh()
                 self._numbers.rows.set(store.rows)
 
     def _drop(self) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Select, func, select
@@ -95,6 +95,8 @@ class Follower:
             await self._write(copy.store, [*work, _changed_jobs(jobs), _jobtags(jobtags)])
             copy.last_tag = last_tag  # only now: whoever asks may have gone away before
             work = []
+            if place is not None:  # what is done is done, should this be cancelled
+                copy.at = replace(copy.at, events=max(copy.at.events, place[0] - 1))
 
     def _write(self, store: ColumnStore, work: Sequence[Work]) -> "asyncio.Future[None]":
         return asyncio.get_running_loop().run_in_executor(self._writer, store.write, work)

@@ -16,7 +16,7 @@ from services.gateway.queries.source import FOOTPRINT_KEY, Source, lower_copy
 
 T = TypeVar("T")
 
-ROWS_AT_ONCE = 5000  # turned into Python values before another thread may run
+ROWS_AT_ONCE = 1000  # turned into Python values before another thread may run
 MOST_FOOTPRINT_KEYS = 500
 CHECKPOINT_ROWS = 100_000  # replaced or deleted; then the room that they took is given back
 LOWER_TEXTS = ("hpc_user", "job_name")

@@ -1,13 +1,8 @@
 """GraphiQL, a page to write queries, which loads nothing from elsewhere."""
 
-import importlib.util
-import mimetypes
-from functools import cache
-from pathlib import Path
-
 from aiohttp import web
 
-from services.gateway.http.answers import unknown_path
+from services.gateway.http.static import package_files
 
 _PACKAGE = "graphene_django_graphiql_static"
 _FILES = frozenset({"graphiql.min.css", "graphiql.min.js", "react.production.min.js", "react-dom.production.min.js", "graphql-ws.min.js"})
@@ -50,15 +45,6 @@ ReactDOM.createRoot(document.getElementById("graphiql")).render(
 """
 
 
-@cache
-def _folder() -> Path:
-    """Where the package keeps its static files; found without importing it."""
-    spec = importlib.util.find_spec(_PACKAGE)
-    assert spec is not None
-    assert spec.origin is not None
-    return Path(spec.origin).parent / "static" / _PACKAGE
-
-
 def add_to(app: web.Application) -> None:
     def text(body: str, content_type: str) -> web.Response:
         return web.Response(text=body, content_type=content_type)
@@ -69,16 +55,14 @@ def add_to(app: web.Application) -> None:
     async def to_page(_: web.Request) -> web.StreamResponse:
         raise web.HTTPMovedPermanently("/playground/")
 
-    async def file(request: web.Request) -> web.StreamResponse:
-        name = request.match_info["name"]
-        if name == "start.js":
-            return text(_START, "text/javascript")
-        if name == "page.css":
-            return text(_STYLE, "text/css")
-        if name not in _FILES:
-            return unknown_path()
-        return web.FileResponse(_folder() / name, headers={"Content-Type": mimetypes.guess_type(name)[0] or "application/octet-stream"})
+    async def start(_: web.Request) -> web.StreamResponse:
+        return text(_START, "text/javascript")
+
+    async def style(_: web.Request) -> web.StreamResponse:
+        return text(_STYLE, "text/css")
 
     app.router.add_get("/playground", to_page)
     app.router.add_get("/playground/", page)
-    app.router.add_get("/playground/{name}", file)
+    app.router.add_get("/playground/start.js", start)
+    app.router.add_get("/playground/page.css", style)
+    app.router.add_get("/playground/{name}", package_files(_PACKAGE, f"static/{_PACKAGE}", _FILES))

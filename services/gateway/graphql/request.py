@@ -79,10 +79,10 @@ def answers(root: ObjectType, name: str) -> Callable[[Resolver], Resolver]:
             shape = request.document.shape(info, request.compiler)
             async with request.turns:
                 found = await resolver(Ask(request, arguments, shape))
-            if _items(found) <= MANY:
-                return shaped(shape, found, info.path.as_list())
-            request.has_much = True
-            return await asyncio.to_thread(shaped, shape, found, info.path.as_list())  # others go on meanwhile
+                if _items(found) <= MANY:
+                    return shaped(shape, found, info.path.as_list())
+                request.has_much = True
+                return await asyncio.to_thread(shaped, shape, found, info.path.as_list())  # others go on meanwhile
 
         root.set_field(name, resolve)
         return resolver

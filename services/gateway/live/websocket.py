@@ -56,8 +56,8 @@ async def serve(request: web.Request, operate: Operate) -> web.StreamResponse:
             await connection.run()
         except Closed as e:
             await socket.close(code=e.code, message=e.reason)
-        except ConnectionResetError:
-            pass  # the client went away
+        except (ConnectionResetError, TimeoutError):
+            pass  # the client went away, or was cut off
         return socket
 
 

@@ -85,13 +85,12 @@ def overlapping(user: User, periods: Sequence[Period], source: Source = DATABASE
     other = source.job.c
     parts = []
     for cluster in sorted({period.cluster for period in periods}):
-        windows = _merged([(period.start, period.end) for period in periods if period.cluster == cluster])
-        parts += [
-            (other.cluster == cluster)
-            & (other.start_time < end - LEAST_OVERLAP_S)
+        windows = [
+            (other.start_time < end - LEAST_OVERLAP_S)
             & ((other.start_time + other.duration > start + LEAST_OVERLAP_S) | is_running(source))
-            for start, end in windows
+            for start, end in _merged([(period.start, period.end) for period in periods if period.cluster == cluster])
         ]
+        parts.append((other.cluster == cluster) & or_(false(), *windows))
     columns = [other[name] for name in CONCURRENT_COLUMNS]
     return select(*columns).where(or_(false(), *parts), visible_to(user, source)).order_by(other.start_time, other.id)
 

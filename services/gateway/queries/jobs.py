@@ -16,7 +16,7 @@ from services.gateway.queries.concurrent import PERIODS_AT_ONCE, Period, note_ov
 from services.gateway.queries.filters import conditions, is_running, readable_tags, selection, visible_to
 from services.gateway.queries.model import JobFilter, Order, Range, Slice
 from services.gateway.queries.questions import Question, Steps, ask_database
-from services.gateway.queries.routing import database_counts, database_pages
+from services.gateway.queries.routing import DEEP, DEEP_SQLITE, database_counts, database_pages
 from services.gateway.queries.source import Source
 from services.gateway.queries.statistics import Statistics, StatisticsGroup, StatisticsWanted
 from shared.database.engine import transaction
@@ -97,6 +97,7 @@ class JobQueries:
         self._chunk_rows = chunk_rows
         self._clock = clock
         self._columns = columns
+        self._deep = DEEP_SQLITE if engine.dialect.name == "sqlite" else DEEP
 
     async def _ask(self, question: Question[T], *, database: bool = False) -> T:
         """``database`` says that it has an index for this."""
@@ -114,7 +115,7 @@ class JobQueries:
             found = yield selection(user, where, order, piece, source)
             return [key for (key,) in found]
 
-        return await self._ask(question, database=database_pages(user, where, order, piece))
+        return await self._ask(question, database=database_pages(user, where, order, piece, self._deep))
 
     async def rows(self, keys: Sequence[int], columns: Collection[str]) -> list[Row[Any]]:
         """Rows of ``job`` in the order of ``keys``, with attributes named as the columns; jobs that are gone are left out."""
@@ -128,7 +129,7 @@ class JobQueries:
 
     async def page(self, user: User, where: Sequence[JobFilter], order: Order, piece: Slice, columns: Collection[str]) -> list[Row[Any]]:
         """``select`` and ``rows`` at once."""
-        if piece.most is None or piece.most > self._chunk_rows or not database_pages(user, where, order, piece):
+        if piece.most is None or piece.most > self._chunk_rows or not database_pages(user, where, order, piece, self._deep):
             return await self.rows(await self.select(user, where, order, piece), columns)
         async with transaction(self._engine) as connection:
             return list(await connection.execute(selection(user, where, order, piece).with_only_columns(*_columns(columns))))

@@ -8,16 +8,20 @@ from services.gateway.queries.model import JobFilter, Order, Slice
 from shared.domain.values import JobState
 
 _FEW = 1000  # ids or job numbers that are looked up one by one
-_DEEP = 20_000  # jobs that are passed over before the first of a page
+_MANY = 10_000  # rows that a driver turns into values in the event loop
+DEEP = 20_000  # jobs that are passed over before the first of a page
+DEEP_SQLITE = 200_000  # whose indexes have the id in them
 _UNSET = JobFilter()
 _WITH_INDEX = frozenset({"user", "project", "cluster"})  # each together with start_time
 
 
-def database_pages(user: User, where: Sequence[JobFilter], order: Order, piece: Slice) -> bool:
+def database_pages(user: User, where: Sequence[JobFilter], order: Order, piece: Slice, deep: int = DEEP) -> bool:
     """Whether an index of the database gives a page: jobs by their ids, or in the order of their start without reading others."""
     if _are_few(where):
         return True
-    if order.is_footprint or order.column != "start_time" or piece.first > _DEEP:
+    if piece.most is None or piece.most > _MANY:
+        return False
+    if order.is_footprint or order.column != "start_time" or piece.first > deep:
         return False
     criteria = _criteria(user, where)
     if criteria is None:

@@ -84,6 +84,13 @@ class whole(GenericFunction[int]):  # noqa: N801
     inherit_cache = True
 
 
+class total(GenericFunction[int]):  # noqa: N801
+    """The sum of integers."""
+
+    type = BigInteger()
+    inherit_cache = True
+
+
 class bytewise(GenericFunction[str]):  # noqa: N801
     """A text, for ordering: by its bytes."""
 
@@ -100,6 +107,7 @@ _FORMS = {
         ends: "(substr({0}, -length({1})) = {1})",
         has_word: "EXISTS (SELECT 1 FROM json_each({1}) AS word WHERE instr({0}, ' ' || word.value || ' ') > 0)",
         footprint_value: "json_extract({0}, '$.\"' || {1} || '\"')",
+        total: "sum({0})",
         whole: "CAST({0} AS INTEGER)",
         bytewise: "{0}",
     },
@@ -110,6 +118,7 @@ _FORMS = {
         ends: "(right({0}, length({1})) = {1})",
         has_word: "(string_to_array({0}, ' ') && ARRAY(SELECT jsonb_array_elements_text(CAST({1} AS jsonb))))",
         footprint_value: "CAST(CAST({0} AS json) ->> {1} AS double precision)",
+        total: "sum({0})",
         whole: "CAST(floor({0}) AS bigint)",
         bytewise: '({0} COLLATE "C")',
     },
@@ -120,6 +129,7 @@ _FORMS = {
         begins: "starts_with({0}, {1})",
         ends: "ends_with({0}, {1})",
         has_word: "list_has_any(string_split({0}, ' '), CAST(CAST({1} AS JSON) AS VARCHAR[]))",
+        total: "CAST(sum({0}) AS BIGINT)",  # the sum has 128 bits, which take ten times as long to become Python values
         whole: "CAST(floor({0}) AS BIGINT)",
         bytewise: "{0}",
     },

@@ -11,7 +11,7 @@ from services.gateway.identity import User
 from services.gateway.queries.filters import conditions, cut, footprint, is_running
 from services.gateway.queries.model import JobFilter, Slice
 from services.gateway.queries.questions import Steps
-from services.gateway.queries.source import Source, bytewise, whole
+from services.gateway.queries.source import Source, bytewise, total, whole
 from shared.domain.values import INT32_MAX
 
 GroupBy = Literal["user", "project", "cluster", "subcluster"]
@@ -106,13 +106,13 @@ def sums(source: Source, wanted: StatisticsWanted, now: int) -> dict[str, Column
         "total_users": func.count(job.hpc_user.distinct()),
         "running_jobs": func.count(case((is_running(source), 1))),
         "short_jobs": func.count(case((is_short, 1))),
-        "total_walltime": func.sum(duration),
-        "total_nodes": func.sum(job.num_nodes),
-        "total_node_hours": func.sum(duration * job.num_nodes),
-        "total_cores": func.sum(job.num_hwthreads),
-        "total_core_hours": func.sum(duration * job.num_hwthreads),
-        "total_accs": func.sum(job.num_acc),
-        "total_acc_hours": func.sum(duration * job.num_acc),
+        "total_walltime": total(duration),
+        "total_nodes": total(job.num_nodes),
+        "total_node_hours": total(duration * job.num_nodes),
+        "total_cores": total(job.num_hwthreads),
+        "total_core_hours": total(duration * job.num_hwthreads),
+        "total_accs": total(job.num_acc),
+        "total_acc_hours": total(duration * job.num_acc),
     }
 
 
@@ -185,7 +185,7 @@ class Statistics:
 
     def group(self, row: Sequence[Any]) -> StatisticsGroup:
         wanted = self._wanted
-        totals = {name: int(total or 0) // (HOUR_S if name in _IN_HOURS else 1) for name, total in zip(self._names, row[1:], strict=False)}
+        totals = {name: int(found or 0) // (HOUR_S if name in _IN_HOURS else 1) for name, found in zip(self._names, row[1:], strict=False)}
         return StatisticsGroup(
             key=row[0],
             totals=totals,

@@ -9,6 +9,7 @@ from shared.errors import JobtideError
 
 MAX_NAME_BYTES = 100
 MAX_TEXT = 255  # of a column of cc-backend
+MOST_SETTINGS = 1000  # personal ones of one user
 MAX_PASSWORD_BYTES = 72  # bcrypt looks at no more
 
 MOST_PROJECTS = 1000  # that others give a person

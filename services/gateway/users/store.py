@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import orjson
-from sqlalchemy import Row, delete, exists, insert, literal, select, text, update
+from sqlalchemy import Row, delete, exists, func, insert, literal, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.gateway.identity import ADMIN, AuthSource
 from services.gateway.users.model import Account
-from services.gateway.users.rules import Change, RuleBroken, require_another_admin, synced
+from services.gateway.users.rules import MOST_SETTINGS, Change, RuleBroken, require_another_admin, synced
 from shared.database.engine import transaction
 from shared.database.tables import configuration, ended_session, hpc_user, site_text
 from shared.errors import JobtideError
@@ -140,8 +140,12 @@ class UserStore:
         return {row.confkey: value for row in rows if (value := _json(row.value)) is not None}
 
     async def set_setting(self, name: str, key: str, value: str) -> None:
-        """``value`` is JSON text. Users without a row have settings too."""
-        await self._put(configuration, {"username": name, "confkey": key}, {"value": value})
+        """``value`` is JSON text. Users without a row have settings too. Raises RuleBroken when there are too many."""
+        async with transaction(self._writing) as connection:
+            others = select(func.count()).where(configuration.c.username == name, configuration.c.confkey != key)
+            if (await connection.scalar(others) or 0) >= MOST_SETTINGS:
+                raise RuleBroken(f"more than {MOST_SETTINGS} settings of one user")
+            await connection.execute(_upsert(connection, configuration, {"username": name, "confkey": key}, {"value": value}))
 
     async def end_session(self, session: str, expires: int, now: int) -> None:
         """``expires`` is when its cookie is too old anyway; rows past that are deleted."""
@@ -154,11 +158,8 @@ class UserStore:
             return str(await connection.scalar(select(site_text.c.value).where(site_text.c.name == name)) or "")
 
     async def set_site_text(self, name: str, value: str) -> None:
-        await self._put(site_text, {"name": name}, {"value": value})
-
-    async def _put(self, table: Any, key: dict[str, object], values: dict[str, object]) -> None:
         async with transaction(self._writing) as connection:
-            await connection.execute(_upsert(connection, table, key, values))
+            await connection.execute(_upsert(connection, site_text, {"name": name}, {"value": value}))
 
 
 def _upsert(connection: AsyncConnection, table: Any, key: dict[str, object], values: dict[str, object]) -> Any:

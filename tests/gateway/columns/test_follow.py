@@ -227,6 +227,18 @@ async def test_questions_at_the_same_time_share_the_catching_up(site: Site) -> N
     assert 1 <= asked <= 3
 
 
+async def test_while_there_is_much_to_catch_up_with_the_database_answers(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the columns go on in the background."""
+    monkeypatch.setattr("services.gateway.columns.columns.CATCH_UP_S", 0.0)
+    rows = [job_row(key, duration=key, changed_seq=101) for key in range(10, 20)]
+    await site.change(insert(tables.job).values(rows))
+    assert len(await site.ids()) == 13
+    with pytest.raises(ColumnsAway):
+        await site.columns_ids()
+    monkeypatch.undo()
+    assert len(await site.columns_ids()) == 13
+
+
 async def test_a_question_that_takes_too_long_is_stopped(sqlite_database: DatabaseSettings) -> None:
     await write(sqlite_database, "job", [job_row(key) for key in range(1, 3001)])
     async with opened(sqlite_database, read_only=True) as reading, loaded(reading, timeout_s=0.5, threads=1) as columns:

@@ -14,6 +14,7 @@ import pytest_asyncio
 from services.gateway.graphql.documents import Documents
 from services.gateway.graphql.schema_files import executable_schema
 from services.gateway.graphql.settings import GraphqlSettings
+from services.gateway.graphql.shape import shaped
 from services.gateway.graphql.transport import response_type
 from services.gateway.http.answers import encode
 from tests.gateway.people import People, people
@@ -139,6 +140,21 @@ async def test_kept_documents_are_bounded_by_their_size() -> None:
         await documents.get(text)
     assert await documents.get(texts[-1]) is await documents.get(texts[-1])
     assert sum(map(len, documents._kept)) == documents._kept_characters <= 1_000_000
+
+
+async def test_long_lists_are_shaped_beside_the_event_loop(open_site: People, monkeypatch: pytest.MonkeyPatch) -> None:
+    query = "{ jobs { items { id who: userData { username } } } }"
+    threads: list[int] = []
+
+    def noting(*arguments: Any) -> Any:
+        threads.append(threading.get_ident())
+        return shaped(*arguments)
+
+    monkeypatch.setattr("services.gateway.graphql.request.shaped", noting)
+    at_once = await ask(open_site, query, token("user", user="ulla"))
+    monkeypatch.setattr("services.gateway.graphql.request.MANY", 10)
+    assert await ask(open_site, query, token("user", user="ulla")) == at_once
+    assert [thread == threading.get_ident() for thread in threads] == [True, False]
 
 
 async def test_operations_of_one_document_do_not_share_what_they_merge_with_a_fragment(open_site: People) -> None:

@@ -5,6 +5,7 @@ import orjson
 from services.gateway.errors import bad_request
 from services.gateway.graphql.request import Ask, answers
 from services.gateway.graphql.resolvers.roots import MUTATION
+from services.gateway.users.rules import RuleBroken
 
 MAX_NAME = 255
 MAX_VALUE = 64 * 1024
@@ -22,4 +23,7 @@ async def update_configuration(ask: Ask) -> None:
         orjson.loads(value)
     except orjson.JSONDecodeError as e:
         raise bad_request(f"value: not JSON: {e}") from e
-    await ask.site.users.set_setting(ask.user.name, name, value)
+    try:
+        await ask.site.users.set_setting(ask.user.name, name, value)
+    except RuleBroken as e:
+        raise bad_request(str(e)) from e
