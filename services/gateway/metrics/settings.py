@@ -20,7 +20,6 @@ class SeriesSettings(SettingsGroup):
         " an empty list leaves them as they were measured.",
     )
     minimum_points: int = Field(DEFAULT_MINIMUM_POINTS, ge=3, le=1_000_000, description="Series with fewer samples are never reduced.")
-    trigger: int = Field(30, ge=1, le=100_000, description="Browsers ask for a finer resolution when so few samples are in view.")
     cache_mb: int = Field(128, ge=1, le=65_536, description="Memory for answers that may be asked for again, MiB.")
     readers: int = Field(2, ge=1, le=64, description="Threads that read the archive and prepare metric data.")
     loads: int = Field(8, ge=1, le=256, description="Jobs whose data one query loads at the same time.")
