@@ -70,7 +70,8 @@ class GatewaySettings(SettingsGroup):
         2048,
         ge=64,
         le=1_048_576,
-        description="Most memory for them, MB; a million jobs take about 100, questions some more. When jobs do not fit, the database answers.",
+        description="Most memory for them, MB; a million jobs take about 100, questions some more."
+        " When jobs do not fit, the database answers.",
     )
     columns_threads: int = Field(2, ge=1, le=64, description="Threads that one question to them may use, and questions at the same time.")
 
