@@ -67,10 +67,11 @@ class GatewaySettings(SettingsGroup):
         description="Keep the columns of all jobs that are filtered by in memory; without them the database answers everything, slower.",
     )
     columns_memory_mb: int = Field(
-        4096,
+        2048,
         ge=64,
         le=1_048_576,
-        description="Most memory for them, MB; a million jobs take about 700. Jobs that do not fit are left there.",
+        description="Most memory for them, MB; a million jobs take about 100, questions some more."
+        " When jobs do not fit, the database answers.",
     )
     columns_threads: int = Field(2, ge=1, le=64, description="Threads that one question to them may use, and questions at the same time.")
 
