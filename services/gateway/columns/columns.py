@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.gateway.columns.follow import Copy, Follower, Moved
 from services.gateway.columns.store import ColumnStore
 from services.gateway.numbers import ColumnNumbers
-from services.gateway.queries.questions import Question
+from services.gateway.queries.questions import ColumnsAway, Question
 from shared.backoff import Backoff, first_of, sleep_unless
 from shared.errors import Unavailable
 
@@ -24,10 +24,6 @@ T = TypeVar("T")
 CATCH_UP_S = 2.0  # a question waits for this; when there is so much to catch up with, the database is faster
 KEEP_UP_S = 5.0  # so that the first question after a quiet time has little to catch up with
 UNFIT_PAUSE_S = 600.0  # before jobs that did not fit into memory are tried again
-
-
-class ColumnsAway(Exception):
-    """Not loaded, or not able to answer: the database is to be asked."""
 
 
 class Columns:

@@ -62,15 +62,9 @@ class Grid:
 
 
 class Analysis:
-    def __init__(self, jobs: JobMetrics, statistics: JobStatistics, most_jobs: int) -> None:
+    def __init__(self, jobs: JobMetrics, statistics: JobStatistics) -> None:
         self._jobs = jobs
         self._statistics = statistics
-        self.most_jobs = most_jobs
-
-    def require_few(self, jobs: int) -> None:
-        """Raises RequestError (400)."""
-        if jobs > self.most_jobs:
-            raise bad_request(f"too many jobs matched (max: {self.most_jobs})")
 
     async def footprints(self, jobs: Sequence[StoredJob], metrics: Sequence[str]) -> Footprints:
         """In the order of the jobs; those without monitoring are left out, and those whose data cannot be read."""

@@ -40,8 +40,6 @@ async def metric_services(
         jobs = JobMetrics(archive, store, clusters, clock, settings.cache_mb)
         try:
             statistics = JobStatistics(jobs, loads=settings.loads, timeout_s=settings.analysis_timeout_s)
-            yield MetricServices(
-                settings, jobs, statistics, Analysis(jobs, statistics, settings.analysis_jobs), NodeMetrics(store, clusters, Hosts(engine))
-            )
+            yield MetricServices(settings, jobs, statistics, Analysis(jobs, statistics), NodeMetrics(store, clusters, Hosts(engine)))
         finally:
             await jobs.close()

@@ -10,12 +10,11 @@ import orjson
 from sqlalchemy import ColumnElement, Row, Select, func, literal, null, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.gateway.columns import Columns, ColumnsAway
 from services.gateway.identity import User
 from services.gateway.queries.concurrent import PERIODS_AT_ONCE, Period, note_overlaps, overlapping
 from services.gateway.queries.filters import conditions, is_running, readable_tags, selection, visible_to
 from services.gateway.queries.model import JobFilter, Order, Range, Slice
-from services.gateway.queries.questions import Question, Steps, ask_database
+from services.gateway.queries.questions import Columns, ColumnsAway, Question, Steps, ask_database
 from services.gateway.queries.routing import DEEP, DEEP_SQLITE, database_counts, database_pages
 from services.gateway.queries.source import Source
 from services.gateway.queries.statistics import Statistics, StatisticsGroup, StatisticsWanted

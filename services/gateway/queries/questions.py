@@ -1,7 +1,7 @@
 """Questions of one or more statements that the database and the columns answer alike."""
 
 from collections.abc import Callable, Generator, Iterable
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -13,6 +13,17 @@ T = TypeVar("T")
 Rows: TypeAlias = Iterable[Any]  # with attributes named as the columns only where the database answers
 Steps: TypeAlias = Generator[Select[Any], Rows, T]  # yields a statement, is sent its rows, returns the answer
 Question: TypeAlias = Callable[[Source], Steps[T]]
+
+
+class ColumnsAway(Exception):
+    """Not loaded, or not able to answer: the database is to be asked."""
+
+
+class Columns(Protocol):
+    """The copy of the narrow columns of all jobs, as those who ask know it."""
+
+    async def ask(self, question: Question[T]) -> T:
+        """Raises ColumnsAway; Unavailable when the database is away or time is up."""
 
 
 async def ask_database(engine: AsyncEngine, question: Question[T]) -> T:

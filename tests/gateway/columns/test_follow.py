@@ -13,7 +13,7 @@ from sqlalchemy import Executable, delete, event, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
 
-from services.gateway.columns import Columns, ColumnsAway
+from services.gateway.columns import Columns
 from services.gateway.columns import store as store_module
 from services.gateway.columns.follow import Copy, Follower
 from services.gateway.columns.store import ColumnStore
@@ -21,7 +21,7 @@ from services.gateway.identity import User
 from services.gateway.numbers import ColumnNumbers
 from services.gateway.queries.jobs import JobQueries
 from services.gateway.queries.model import JobFilter, MetricRange, Order, Range, Slice, TextMatch
-from services.gateway.queries.questions import Steps
+from services.gateway.queries.questions import ColumnsAway, Steps
 from services.gateway.queries.source import Source
 from shared.database.engine import opened, transaction
 from shared.database.tables import tables
