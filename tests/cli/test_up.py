@@ -159,14 +159,14 @@ def test_a_running_broker_is_used_when_its_url_is_given(new_up: Up, private_nats
     until_blocking(lambda: [job["jobId"] for job in site.jobs()] == [10])
 
 
-def test_a_site_is_ready_after_less_than_three_seconds_of_work(new_up: Up) -> None:
-    """Work, not time: other tests may use the processors, too."""
+def test_a_site_is_ready_after_little_work(new_up: Up) -> None:
+    """A bound against accidents, in processor time: `make bench` measures how long a start takes."""
     site = new_up()
     site.start().interrupt()
     site.start()
     processes = [psutil.Process(site.process.pid), *map(psutil.Process, site.children())]
     times = [process.cpu_times() for process in processes]
-    assert sum(each.user + each.system for each in times) < 3.0
+    assert sum(each.user + each.system for each in times) < 8.0
 
 
 def test_a_log_of_another_database_ends_it_with_one_line(new_up: Up) -> None:

@@ -71,7 +71,7 @@ async def _assert_rejections(plan: Workload, database: DatabaseSettings, copies:
 
 async def assert_rebuild_changes_nothing(settings: NatsSettings, database: DatabaseSettings) -> None:
     """Tables built anew from the log are, row for row, the tables that grew with it. No jobstore may be running."""
-    before = await dump(database)
+    before = _but_for_builds(await dump(database))
     client = await nats.connect(settings.url)
     try:
         async with opened(database) as engine:
@@ -79,9 +79,14 @@ async def assert_rebuild_changes_nothing(settings: NatsSettings, database: Datab
             await rebuild(client, engine, jobstore, [], lambda stream, done, total: None)
     finally:
         await client.close()
-    after = await dump(database)
+    after = _but_for_builds(await dump(database))
     for table, rows in before.items():
         assert after[table] == rows, f"{table}: only before {set(rows) - set(after[table])}, only after {set(after[table]) - set(rows)}"
+
+
+def _but_for_builds(tables: dict[str, list[tuple[Any, ...]]]) -> dict[str, list[tuple[Any, ...]]]:
+    """``position.build``, its last column, counts the rebuilds."""
+    return tables | {"position": [row[:-1] for row in tables["position"]]}
 
 
 async def archived(database: DatabaseSettings, deadline_s: float = 60.0) -> None:
