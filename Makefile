@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 .PHONY: demo test lint bench format clean
 
 $(VENV)/.installed: pyproject.toml
+	@echo "jobtide and what it needs are installed into $(VENV): a minute or two, once"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet -e .

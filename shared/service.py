@@ -44,6 +44,11 @@ def install_signal_handlers(stop: asyncio.Event) -> None:
         loop.add_signal_handler(number, stop.set)
 
 
+def warn_of_doubtful_variables() -> None:
+    for variable, section in doubtful_variables().items():
+        log.warning("variable_not_known", variable=variable, did_you_mean_section=section)
+
+
 def main(service: str, run: Run) -> None:
     """Run one service as a process until SIGTERM. Exits with 2 for a wrong setting or log, 1 for anything unexpected."""
 
@@ -56,8 +61,7 @@ def main(service: str, run: Run) -> None:
 
     try:
         configure(load(LogSettings))
-        for variable, section in doubtful_variables().items():
-            log.warning("variable_not_known", variable=variable, did_you_mean_section=section)
+        warn_of_doubtful_variables()
         asyncio.run(process())
     except Exception as e:
         known = next((leaf for leaf in leaves(e) if isinstance(leaf, JobtideError)), None)

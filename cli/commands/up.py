@@ -9,7 +9,7 @@ from cli.embedded.folder import DataFolder, Running, make_folder
 from cli.embedded.services import SiteSettings
 from cli.embedded.up import UpOptions, up
 from shared.log import configure
-from shared.service import collect_garbage_rarely
+from shared.service import collect_garbage_rarely, warn_of_doubtful_variables
 from shared.settings import LogSettings, load
 
 LOG_FILE = "demo.log"
@@ -25,6 +25,7 @@ def run_up(data: Path, http: str, nats: str, *, demo: bool) -> None:
             print(f"the log goes to {data / LOG_FILE}")
         else:
             configure(load(LogSettings))
+        warn_of_doubtful_variables()
 
         async def alongside(site: SiteSettings, running: Running, stop: asyncio.Event) -> None:
             from cli.demo.run import run_demo

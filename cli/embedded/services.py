@@ -29,10 +29,15 @@ class SiteSettings:
     session_key: str = ""
 
 
+def load_settings_of(name: str) -> Any:
+    """Of one service, from environment and file. Raises UserError."""
+    return importlib.import_module(f"services.{name}.settings").load_settings()
+
+
 def embedded_service(name: str, site: SiteSettings) -> Start:
     """A function that runs the service; its addresses stay the same over restarts."""
     app = importlib.import_module(f"services.{name}.app")
-    settings: Any = importlib.import_module(f"services.{name}.settings").load_settings()
+    settings = load_settings_of(name)
     shared: dict[str, Any] = {}
     for field in fields(settings):
         group = getattr(settings, field.name)

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from cli.embedded.broker import own_broker, require_free
 from cli.embedded.folder import DataFolder, Running, locked, write_running
-from cli.embedded.services import SERVICES, SiteSettings, embedded_service
+from cli.embedded.services import SERVICES, SiteSettings, embedded_service, load_settings_of
 from cli.embedded.supervisor import Addresses, Start, supervise_all
 from cli.keys import read_or_make_keys, read_or_make_session_key
 from shared.errors import UserError
@@ -46,6 +46,8 @@ async def up(options: UpOptions, *, on_ready: Callable[[Running], None], alongsi
     async with AsyncExitStack() as stack:
         stack.enter_context(locked(folder))
         require_free("--http", options.http)
+        for name in SERVICES:
+            load_settings_of(name)  # what is wrong in them is said before anything starts
         keys = read_or_make_keys(folder.keys_file)
         stack.callback(folder.run_file.unlink, missing_ok=True)
         database = load(DatabaseSettings, url=SecretStr(folder.database_url))

@@ -35,6 +35,7 @@ for user in ingest jobstore archiver gateway operator; do
     case $user in
       gateway)
         echo "JOBTIDE_GATEWAY_JWT_PUBLIC_KEY=$(value JWT_PUBLIC_KEY)"
+        echo "JOBTIDE_GATEWAY_JWT_PRIVATE_KEY=$(value JWT_PRIVATE_KEY)"
         echo "JOBTIDE_AUTH_SESSION_KEY=$(value SESSION_KEY)"
         ;;
       operator) echo "JOBTIDE_GATEWAY_JWT_PRIVATE_KEY=$(value JWT_PRIVATE_KEY)" ;;

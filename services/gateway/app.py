@@ -18,6 +18,7 @@ from services.gateway.graphql import transport
 from services.gateway.graphql.settings import GraphqlSettings
 from services.gateway.http.cors import Cors
 from services.gateway.http.layers import Layers
+from services.gateway.http.page import home_page
 from services.gateway.http.routes import add_routes
 from services.gateway.link import BrokerLink
 from services.gateway.live.wiring import Live, make_live
@@ -135,12 +136,16 @@ def make_site(
 
 
 def application(settings: GatewaySettings, graphql: GraphqlSettings, site: Site, health: Health) -> web.Application:
+    async def home(_: web.Request) -> web.StreamResponse:
+        return home_page(has_playground=graphql.playground)
+
     app = web.Application(client_max_size=settings.max_body_bytes)
     app[SITE] = site
     Layers(Cors(settings.cors_origins), GatewayNumbers(health.registry), settings.request_timeout_s).install(app)
     add_routes(app, GROUPS)
     transport.add_to(app, graphql)
     swagger.add_to(app)
+    app.router.add_get("/", home)
     app.router.add_get("/healthz", health.healthz)
     app.router.add_get("/readyz", health.readyz)
     app.router.add_get("/metrics", health.metrics)

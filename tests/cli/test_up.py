@@ -73,6 +73,13 @@ def test_a_busy_port_is_one_clear_line(tmp_path: Path, option: str) -> None:
     assert not (tmp_path / "run.json").exists()
 
 
+@pytest.mark.parametrize(("variable", "value"), [("JOBTIDE_GATEWAY_BOGUS", "1"), ("JOBTIDE_GRAPHQL_MAX_DEPTH", "deep")])
+def test_a_wrong_setting_of_a_service_ends_it_before_anything_starts(tmp_path: Path, variable: str, value: str) -> None:
+    done = jobtide("up", "--data", tmp_path, "--http", "127.0.0.1:0", "--nats", "127.0.0.1:0", **{variable: value})
+    assert_user_mistake(done, variable)
+    assert not (tmp_path / "nats").exists()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_everything_within_five_seconds(new_up: Up, number: signal.Signals) -> None:
     site = new_up().start()

@@ -1,6 +1,7 @@
 """What surrounds every request: limits, headers, spellings, errors."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 
 import pytest
@@ -124,3 +125,15 @@ async def test_numbers_of_requests_have_labels_of_the_routes_only(reads: Client)
     lines = [line for line in text.splitlines() if line.startswith("jobtide_gateway_requests_total")]
     assert 'jobtide_gateway_requests_total{method="GET",route="/api/jobs/{id}",status="404"} 2.0' in lines
     assert not [line for line in lines if "made" in line]
+
+
+async def test_redirects_are_counted_as_such(reads: Client) -> None:
+    assert (await reads.get("/playground", auth=""))[0] == 301
+    _, text = await reads.get("/metrics", auth="")
+    assert 'jobtide_gateway_requests_total{method="GET",route="/playground",status="301"} 1.0' in text
+
+
+async def test_the_home_page_leads_everywhere(reads: Client) -> None:
+    response = await reads.raw("GET", "/", auth="")
+    links = re.findall(r'href="([^"]+)"', await response.text())
+    assert [(await reads.raw("GET", link, auth="")).status for link in links] == [200] * 3

@@ -11,13 +11,13 @@ from sqlalchemy import Column, ColumnElement, MetaData, Select, Table, types
 
 from services.gateway.columns.dialect import compiled
 from services.gateway.columns.lines import JOB_FIELDS, JOBTAG_FIELDS, NULL, TAG_FIELDS, Field
-from services.gateway.queries.questions import Question, ask_blocking
+from services.gateway.queries.questions import ColumnsAway, Question, ask_blocking
 from services.gateway.queries.source import FOOTPRINT_KEY, Source, lower_copy
 
 T = TypeVar("T")
 
 ROWS_AT_ONCE = 1000  # turned into Python values before another thread may run
-MOST_FOOTPRINT_KEYS = 500
+MOST_FOOTPRINT_KEYS = 500  # with columns; a question for another one is left to the database
 CHECKPOINT_ROWS = 100_000  # replaced or deleted; then the room that they took is given back
 LOWER_TEXTS = ("hpc_user", "job_name")
 LONGEST_LINE = 8 * 1024 * 1024
@@ -79,6 +79,8 @@ class ColumnStore:
         )
 
         def footprint(key: str) -> ColumnElement[float] | None:
+            if key not in numbers and len(numbers) >= MOST_FOOTPRINT_KEYS:
+                raise ColumnsAway
             return numbers.get(key)
 
         return Source(job, jobtag, tag, footprint, frozenset(LOWER_TEXTS))

@@ -21,7 +21,7 @@ from graphql import (
 from graphql.validation.rules import overlapping_fields_can_be_merged
 
 from services.gateway.graphql.failures import PARSE_FAILED, VALIDATION_FAILED, RequestFailure, refused
-from services.gateway.graphql.limits import size_of
+from services.gateway.graphql.limits import root_fields, size_of
 from services.gateway.graphql.settings import GraphqlSettings
 from services.gateway.graphql.shape import Compiler, Shape
 
@@ -120,6 +120,9 @@ class Documents:
             cost, depth = size_of(operation, fragments)
             if cost > self._settings.max_cost:
                 text = f"operation has complexity {cost}, which exceeds the limit of {self._settings.max_cost}"
+                raise refused("COMPLEXITY_LIMIT_EXCEEDED", text)
+            if (asked := root_fields(operation, fragments)) > self._settings.max_root_fields:
+                text = f"operation has {asked} root fields, which exceeds the limit of {self._settings.max_root_fields}"
                 raise refused("COMPLEXITY_LIMIT_EXCEEDED", text)
             if depth > self._settings.max_depth:
                 raise refused("DEPTH_LIMIT_EXCEEDED", f"operation has depth {depth}, which exceeds the limit of {self._settings.max_depth}")

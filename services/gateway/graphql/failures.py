@@ -53,6 +53,11 @@ def _with_code(error: GraphQLError, code: str) -> GraphQLError:
     return GraphQLError(error.message, error.nodes, error.source, error.positions, error.path, extensions={"code": code})
 
 
+def request_error_object(error: RequestError) -> Json:
+    """The same for an error of the whole request."""
+    return {"message": str(error), "extensions": {"code": _CODES.get(error.status, INTERNAL)}}
+
+
 def error_object(error: GraphQLError) -> Json:
     """One entry of ``errors``. What nobody raised on purpose is logged and answered by a number."""
     message, code = _told(error)

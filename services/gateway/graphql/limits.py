@@ -1,11 +1,34 @@
-"""How much an operation asks for: every selected field costs one, at each place where its fragment is used."""
+"""How much an operation asks for. Every selected field costs one, at each place where its fragment is used."""
 
 from graphql import FieldNode, FragmentDefinitionNode, FragmentSpreadNode, InlineFragmentNode, OperationDefinitionNode, SelectionSetNode
 
 Size = tuple[int, int]  # cost and depth
+Fragments = dict[str, FragmentDefinitionNode]
 
 
-def size_of(operation: OperationDefinitionNode, fragments: dict[str, FragmentDefinitionNode]) -> Size:
+def root_fields(operation: OperationDefinitionNode, fragments: Fragments) -> int:
+    """How many fields stand at the top of a valid operation: each may be a question to the database, however little it selects."""
+    counted: dict[str, int] = {}
+
+    def count(selections: SelectionSetNode) -> int:
+        number = 0
+        for node in selections.selections:
+            if isinstance(node, FieldNode):
+                number += 1
+            elif isinstance(node, InlineFragmentNode):
+                number += count(node.selection_set)
+            else:
+                assert isinstance(node, FragmentSpreadNode)
+                name = node.name.value
+                if name not in counted:
+                    counted[name] = count(fragments[name].selection_set)
+                number += counted[name]
+        return number
+
+    return count(operation.selection_set)
+
+
+def size_of(operation: OperationDefinitionNode, fragments: Fragments) -> Size:
     """Of a valid operation. What is below ``__schema`` costs nothing: a rule of validation bounds it."""
     return _Measure(fragments).selection(operation.selection_set)
 
@@ -13,7 +36,7 @@ def size_of(operation: OperationDefinitionNode, fragments: dict[str, FragmentDef
 class _Measure:
     """Each fragment is measured once: spreads of spreads would grow without bound otherwise."""
 
-    def __init__(self, fragments: dict[str, FragmentDefinitionNode]) -> None:
+    def __init__(self, fragments: Fragments) -> None:
         self._fragments = fragments
         self._known: dict[str, Size] = {}
 

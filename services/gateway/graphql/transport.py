@@ -25,7 +25,7 @@ from services.gateway.errors import RequestError
 from services.gateway.graphql import playground
 from services.gateway.graphql.documents import Document, Documents
 from services.gateway.graphql.executor import ShapedExecutor, WithoutIntrospection
-from services.gateway.graphql.failures import VALIDATION_FAILED, RequestFailure, error_object, refused
+from services.gateway.graphql.failures import VALIDATION_FAILED, RequestFailure, error_object, refused, request_error_object
 from services.gateway.graphql.request import GraphqlRequest
 from services.gateway.graphql.schema_files import executable_schema
 from services.gateway.graphql.settings import GraphqlSettings
@@ -172,7 +172,7 @@ def add_to(app: web.Application, settings: GraphqlSettings) -> GraphqlEndpoint:
             asked = _of_query_string(request) if is_get else _of_body(await _body(request, settings.max_body_bytes))
             answer = await endpoint.execute(request.app[SITE], user, asked, only_queries=is_get)
         except RequestError as e:
-            return _failed(e.status, [{"message": str(e)}], kind)
+            return _failed(e.status, [request_error_object(e)], kind)
         except RequestFailure as e:
             wrong = HTTPStatus.BAD_REQUEST if kind == GRAPHQL_JSON else HTTPStatus.UNPROCESSABLE_ENTITY
             return _failed(wrong if e.is_document_wrong else HTTPStatus.OK, [error_object(error) for error in e.errors], kind)

@@ -51,13 +51,16 @@ class Layers:
     async def _observe(self, request: web.Request, handler: Next) -> web.StreamResponse:
         began = time.perf_counter()
         structlog.contextvars.bind_contextvars(request=uuid.uuid4().hex[:12])
-        response: web.StreamResponse | None = None
+        status = 0  # the client went away
         try:
             response = await handler(request)
+            status = response.status
             return response
+        except web.HTTPException as e:  # a redirect
+            status = e.status
+            raise
         finally:
             took_s = time.perf_counter() - began
-            status = response.status if response is not None else 0  # 0: the client went away
             self._numbers.request(request, status, took_s)
             log.debug("request", method=request.method, path=request.path[:200], status=status, took_ms=round(took_s * 1000, 1))
             structlog.contextvars.unbind_contextvars("request")

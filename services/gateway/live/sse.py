@@ -74,8 +74,10 @@ async def events(call: Call) -> web.StreamResponse:
                 pass  # the client went away
             except TimeoutError:
                 site.live.numbers.dropped.inc()
-                if call.request.transport is not None:
-                    call.request.transport.abort()
+                _cut_off(call.request)
+            except Exception:  # the head is sent: no other answer can follow, and a client must not take this for the end
+                log.exception("events_crashed", user=call.user.name)
+                _cut_off(call.request)
             return response
 
 
@@ -152,6 +154,11 @@ class _Stream:
     def _is_gone(self) -> bool:
         transport = self._call.request.transport
         return transport is None or transport.is_closing()
+
+
+def _cut_off(request: web.Request) -> None:
+    if request.transport is not None:
+        request.transport.abort()
 
 
 def _bound_buffers(request: web.Request) -> None:

@@ -1,10 +1,13 @@
 """A few absurd jobs do not take away the statistics of all."""
 
+import pytest
+
+from services.gateway.columns import store as store_module
 from services.gateway.identity import User
 from services.gateway.metrics.hosts import HostFilter, Hosts
 from services.gateway.queries.jobs import JobQueries
-from services.gateway.queries.model import Slice
-from services.gateway.queries.questions import Steps
+from services.gateway.queries.model import JobFilter, MetricRange, Range, Slice
+from services.gateway.queries.questions import ColumnsAway, Steps
 from services.gateway.queries.source import Source
 from services.gateway.queries.statistics import TOTALS, Statistics, StatisticsGroup, StatisticsWanted
 from shared.database.engine import opened
@@ -42,3 +45,21 @@ async def test_hosts_that_cannot_be_stored_are_no_error(database: DatabaseSettin
         assert (await Hosts(engine).page(HostFilter(cluster, state="id\0le"), Slice())).total == 0
         assert (await Hosts(engine).page(HostFilter(cluster, name="n\0"), Slice())).total == 0
         assert (await Hosts(engine).page(HostFilter(cluster, name="N"), Slice())).hosts == ["n1", "n2", "n3"]
+
+
+async def test_footprint_keys_beyond_those_with_columns_are_left_to_the_database(
+    database: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "MOST_FOOTPRINT_KEYS", 1)
+    await write(database, "job", [job_row(key, footprint=f'{{"a_avg": {key}, "b_avg": {key}}}') for key in (1, 2, 3)])
+    async with opened(database, read_only=True) as engine, loaded(engine) as columns:
+        queries = JobQueries(engine, 100, columns=columns)
+        counts = [await queries.count(ROOT, [JobFilter(metric_stats=(MetricRange(name, Range(2)),))]) for name in ("a_avg", "b_avg")]
+        assert counts == [2, 2]
+
+        def question(source: Source) -> Steps[bool]:
+            yield from ()
+            return source.footprint("b_avg") is None
+
+        with pytest.raises(ColumnsAway):
+            await columns.ask(question)

@@ -25,7 +25,7 @@ from tests.support.databases import SqliteTemplate
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ADMIN = token("admin", user="adm")
-LIMITS: dict[str, Any] = {"max_tokens": 200, "max_cost": 40, "max_depth": 5, "max_body_bytes": 4096, "max_items": 20}
+LIMITS: dict[str, Any] = {"max_tokens": 200, "max_cost": 40, "max_root_fields": 25, "max_depth": 5, "max_body_bytes": 4096, "max_items": 20}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -107,6 +107,15 @@ async def test_too_much_is_refused_with_its_limit(strict: People) -> None:
         assert answer["data"] is None
     assert (await ask(strict, "# " + "x" * 5000))[0] == 413
     assert code((await ask(strict, "{ jobs(page: {itemsPerPage: 0, page: 1}) { count } }"))[1]) == "BAD_USER_INPUT"
+
+
+async def test_root_fields_are_counted_wherever_they_come_from(strict: People) -> None:
+    fragment = "fragment F on Query { " + " ".join(f"b{n}: __typename" for n in range(12)) + " }"
+    inline = " ".join(f"... on Query {{ a{n}: __typename }}" for n in range(2))
+    status, answer = await ask(strict, f"{{ ...F ...F {inline} }} {fragment}")
+    assert (status, code(answer)) == (200, "COMPLEXITY_LIMIT_EXCEEDED")
+    assert "26 root fields" in answer["errors"][0]["message"]
+    assert "errors" not in (await ask(strict, f"{{ ...F ...F }} {fragment}"))[1]
 
 
 async def test_a_document_that_is_long_to_read_is_bounded_and_read_beside_the_event_loop(open_site: People) -> None:
