@@ -1,24 +1,28 @@
 """Connections to PostgreSQL and SQLite."""
 
+import math
+import sqlite3
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy import event, text
+from sqlalchemy import Engine, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import ArgumentError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from shared.database import sqlite_driver
+from shared.database.errors import away_as_unavailable
+from shared.database.reading import SqliteReaders
 from shared.database.tables import tables
-from shared.errors import Unavailable, UserError
+from shared.errors import UserError
 from shared.settings import DatabaseSettings
 
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 _CACHE_KIB = 32 * 1024
+_SURE_S = 1.0  # after its last use a connection is taken for good
 
 
 def async_url(settings: DatabaseSettings) -> sqlalchemy.URL:
@@ -50,30 +54,55 @@ def create_engine(
         elif not durable:
             # The log is the truth: a commit that a crash of PostgreSQL takes back is read from the log again.
             server_settings["synchronous_commit"] = "off"
-        return create_async_engine(
+        engine = create_async_engine(
             url,
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=settings.timeout_s,
-            pool_pre_ping=True,
             connect_args={
                 "timeout": min(10.0, settings.timeout_s),
                 "command_timeout": settings.timeout_s,
                 "server_settings": server_settings,
             },
         )
+        _try_out_idle_connections(engine.sync_engine)
+        return engine
     if url.database and url.database != ":memory:":
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    if read_only:  # the writer of the projection stays with the driver as it is published
-        url = url.set(drivername=sqlite_driver.DRIVER)
-    engine = create_async_engine(
-        url, pool_size=pool_size, max_overflow=0, pool_timeout=settings.timeout_s, connect_args={"timeout": settings.timeout_s}
-    )
-    _prepare_sqlite(engine, timeout_ms, read_only=read_only, durable=durable)
-    return engine
+    bounds: dict[str, Any] = {
+        "pool_size": pool_size,
+        "max_overflow": 0,
+        "pool_timeout": settings.timeout_s,
+        "connect_args": {"timeout": settings.timeout_s},
+    }
+    engine = create_async_engine(url, **bounds)
+    _prepare_sqlite(engine.sync_engine, timeout_ms, read_only=read_only, durable=durable)
+    if not read_only:
+        return engine
+    bounds["connect_args"] |= {"check_same_thread": False}  # one thread at a time, but not always the same
+    blocking = sqlalchemy.create_engine(url.set(drivername="sqlite"), **bounds)
+    _prepare_sqlite(blocking, timeout_ms, read_only=True, durable=False)
+    return SqliteReaders(engine, blocking, pool_size, settings.timeout_s)
 
 
-def _prepare_sqlite(engine: AsyncEngine, timeout_ms: int, *, read_only: bool, durable: bool) -> None:
+def _try_out_idle_connections(engine: Engine) -> None:
+    """One that was used a moment ago is good: to try out each of them costs as much as the statement itself."""
+
+    @event.listens_for(engine, "checkin")
+    def on_checkin(_: Any, record: Any) -> None:
+        record.info["idle_since"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def on_checkout(connection: Any, record: Any, _: Any) -> None:
+        if time.monotonic() - record.info.get("idle_since", math.inf) < _SURE_S:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except Exception as e:
+            raise DisconnectionError from e  # the pool makes another one
+
+
+def _prepare_sqlite(engine: Engine, timeout_ms: int, *, read_only: bool, durable: bool) -> None:
     pragmas = [
         f"busy_timeout={timeout_ms}",
         "journal_mode=WAL",
@@ -86,7 +115,7 @@ def _prepare_sqlite(engine: AsyncEngine, timeout_ms: int, *, read_only: bool, du
     if read_only:
         pragmas.append("query_only=ON")
 
-    @event.listens_for(engine.sync_engine, "connect")
+    @event.listens_for(engine, "connect")
     def on_connect(connection: Any, _: Any) -> None:
         connection.isolation_level = None  # the driver opens no transaction of its own
         cursor = connection.cursor()
@@ -94,16 +123,18 @@ def _prepare_sqlite(engine: AsyncEngine, timeout_ms: int, *, read_only: bool, du
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
-    @event.listens_for(engine.sync_engine, "invalidate")
+    @event.listens_for(engine, "invalidate")
     def on_invalidate(connection: Any, *_: Any) -> None:
         # A task cancelled inside a transaction leaves the rollback to the closing of its connection, and the file has been
         # seen to stay locked long after that, for one in a hundred. One step queues the rollback before the closing.
+        if isinstance(connection, sqlite3.Connection):
+            return
         rollback = connection.driver_connection.rollback()
         with suppress(ValueError):  # closed already
             rollback.send(None)
         rollback.close()
 
-    @event.listens_for(engine.sync_engine, "begin")
+    @event.listens_for(engine, "begin")
     def on_begin(connection: Any) -> None:
         # A writer takes the lock at once: a transaction that reads first could not upgrade beside another writer.
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
@@ -123,21 +154,9 @@ async def opened(
 @asynccontextmanager
 async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """One transaction. Raises Unavailable when the database is away, busy for too long, or has no room."""
-    try:
+    with away_as_unavailable():
         async with engine.begin() as connection:
             yield connection
-    except (OperationalError, InterfaceError, PoolTimeoutError, OSError, TimeoutError) as e:
-        raise Unavailable(f"database: {type(e).__name__}: {str(e).splitlines()[0][:300]}") from e
-    except DBAPIError as e:
-        if e.connection_invalidated or _is_temporary(e):
-            raise Unavailable(f"database: {type(e).__name__}: {str(e).splitlines()[0][:300]}") from e
-        raise
-
-
-def _is_temporary(error: DBAPIError) -> bool:
-    """Server shutting down, out of resources, or a transaction that lost a race: PostgreSQL classes 08, 40, 53, 55, 57."""
-    state = getattr(error.orig, "sqlstate", None) or getattr(getattr(error.orig, "__cause__", None), "sqlstate", None)
-    return isinstance(state, str) and state[:2] in {"08", "40", "53", "55", "57"}
 
 
 async def position_of(engine: AsyncEngine, stream: str) -> int:

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, select
 
 from shared.broker.streams import EVENTS, NODES
 from shared.database.tables import tables
@@ -29,10 +28,10 @@ class Progress:
         return is_same and self.events >= earlier.events and self.nodes >= earlier.nodes
 
 
-async def progress(connection: AsyncConnection) -> Progress:
+def progress(connection: Connection) -> Progress:
     """One query. Asked before the rows, it is never ahead of them: what comes between is only read twice."""
     position = tables.position.c
-    rows = (await connection.execute(select(position.stream, position.sequence, position.build, position.stream_created))).all()
+    rows = connection.execute(select(position.stream, position.sequence, position.build, position.stream_created)).all()
     found = {row.stream: row for row in rows}
     events, nodes = found.get(EVENTS), found.get(NODES)
     return Progress(

@@ -7,6 +7,7 @@ import stat
 import subprocess
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -73,10 +74,10 @@ def test_a_busy_port_is_one_clear_line(tmp_path: Path, option: str) -> None:
     assert not (tmp_path / "run.json").exists()
 
 
-@pytest.mark.parametrize(("variable", "value"), [("JOBTIDE_GATEWAY_BOGUS", "1"), ("JOBTIDE_GRAPHQL_MAX_DEPTH", "deep")])
-def test_a_wrong_setting_of_a_service_ends_it_before_anything_starts(tmp_path: Path, variable: str, value: str) -> None:
-    done = jobtide("up", "--data", tmp_path, "--http", "127.0.0.1:0", "--nats", "127.0.0.1:0", **{variable: value})
-    assert_user_mistake(done, variable)
+@pytest.mark.parametrize("wrong", [{"JOBTIDE_GATEWAY_BOGUS": "1"}, {"JOBTIDE_GRAPHQL_MAX_DEPTH": "deep"}])
+def test_a_wrong_setting_of_a_service_ends_it_before_anything_starts(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    done = jobtide("up", "--data", tmp_path, "--http", "127.0.0.1:0", "--nats", "127.0.0.1:0", **wrong)
+    assert_user_mistake(done, *wrong)
     assert not (tmp_path / "nats").exists()
 
 

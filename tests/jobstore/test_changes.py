@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.database.engine import opened, transaction
 from shared.database.progress import Progress, progress
+from shared.database.reading import read
 from shared.database.tables import tables
 from shared.domain.events import (
     Event,
@@ -134,8 +135,7 @@ def test_progress_follows_only_what_went_on() -> None:
 
 
 async def test_before_the_first_event_there_is_no_progress(engine: AsyncEngine) -> None:
-    async with transaction(engine) as connection:
-        assert await progress(connection) == Progress(0, 0, 0)
+    assert await read(engine, progress) == Progress(0, 0, 0)
 
 
 Seen = dict[int, tuple[int, tuple[Any, ...]]]

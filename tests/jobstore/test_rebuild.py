@@ -15,6 +15,7 @@ from services.jobstore.rebuild import ArchivedJob, Rebuild, rebuild
 from shared.broker.streams import EVENTS, NODES
 from shared.database.engine import opened, transaction
 from shared.database.progress import Progress, progress
+from shared.database.reading import read
 from shared.domain.events import (
     Event,
     HousekeepingDue,
@@ -117,8 +118,8 @@ async def rebuild_now(
 
 
 async def progress_of(database: DatabaseSettings) -> Progress:
-    async with opened(database, read_only=True) as engine, transaction(engine) as connection:
-        return await progress(connection)
+    async with opened(database, read_only=True) as engine:
+        return await read(engine, progress)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

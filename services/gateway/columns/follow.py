@@ -13,6 +13,7 @@ from services.gateway.columns.lines import Place, changed_job_lines, changed_job
 from services.gateway.columns.store import Change, ColumnStore
 from shared.database.engine import transaction
 from shared.database.progress import Progress, progress
+from shared.database.reading import read
 from shared.database.tables import tables
 from shared.domain.values import INT32_MAX, INT64_MAX
 
@@ -47,7 +48,7 @@ class Follower:
     async def load(self, copy: Copy) -> None:
         """All rows, in short transactions: what changes meanwhile has a change after ``copy.at``. Raises Unavailable."""
         async with transaction(self._snapshots) as connection:
-            copy.at = await progress(connection)
+            copy.at = await connection.run_sync(progress)
             tags, last_tag = await _new_tags(connection, copy)
             await self._write(copy.store, [tags])
             copy.last_tag = last_tag
@@ -71,10 +72,10 @@ class Follower:
 
     async def catch_up(self, copy: Copy) -> None:
         """One small query when nothing happened. Raises Moved, Unavailable."""
+        if await read(self._engine, progress) == copy.at:
+            return
         async with transaction(self._snapshots) as connection:
-            now = await progress(connection)
-            if now == copy.at:
-                return
+            now = await connection.run_sync(progress)
             if not now.follows(copy.at):
                 raise Moved
             if now.events > copy.at.events:

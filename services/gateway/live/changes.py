@@ -5,16 +5,16 @@ last state, and a row that changes while it is read is read again under its new 
 """
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, null, or_, select
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy import ColumnElement, Connection, Select, null, or_, select
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.gateway.queries.jobs import StoredJob, StoredTag
-from shared.database.engine import transaction
+from shared.database.reading import read
 from shared.database.tables import tables
 from shared.domain.values import INT64_MAX
 
@@ -158,10 +158,10 @@ class Span:
         return [sequence >= self.sequence, sequence <= self.until, or_(sequence > self.sequence, key > self.id)]
 
 
-_Read = Callable[[AsyncConnection, Span], Awaitable[list[_Row]]]
+_RowsOf = Callable[[Span, Connection], list[_Row]]
 
 
-async def _pages(engine: AsyncEngine, read: _Read, after: int, until: int, most: int) -> AsyncIterator[tuple[list[_Row], list[int]]]:
+async def _pages(engine: AsyncEngine, rows_of: _RowsOf, after: int, until: int, most: int) -> AsyncIterator[tuple[list[_Row], list[int]]]:
     """Rows by sequence and id, and for each the sequence up to which everything was read by then.
 
     Many rows may share a sequence, and a page may end among them: one row more is read, to see that.
@@ -169,8 +169,7 @@ async def _pages(engine: AsyncEngine, read: _Read, after: int, until: int, most:
     span = Span(after, WHOLE, until, most + 1)
     has_more = after < until
     while has_more:
-        async with transaction(engine) as connection:
-            found = await read(connection, span)
+        found = await read(engine, partial(rows_of, span))
         rows, following = found[:most], [row.sequence for row in found[1:]]
         if not rows:
             return
@@ -187,20 +186,20 @@ def jobs_statement(span: Span) -> Select[Any]:
     return statement.order_by(job.changed_seq, job.id).limit(span.most)
 
 
-async def _some_jobs(connection: AsyncConnection, span: Span) -> list[_Row]:
+def _some_jobs(span: Span, connection: Connection) -> list[_Row]:
     """Jobs with their tags, and deletions, merged; a deletion has its sequence for itself."""
     gone = tables.job_deletion.c
-    found = await connection.execute(jobs_statement(span))
+    found = connection.execute(jobs_statement(span))
     jobs = [(sequence, StoredJob(*row)) for sequence, *row in found]
-    tags = await _tags(connection, [stored.id for _, stored in jobs])
+    tags = _tags(connection, [stored.id for _, stored in jobs])
     rows = [_Row(sequence, stored.id, partial(JobChange, sequence, stored, tags.get(stored.id, ()))) for sequence, stored in jobs]
     deleted = select(gone.seq, gone.job, gone.cluster, gone.hpc_user, gone.project)
     deleted = deleted.where(gone.seq > span.sequence, gone.seq <= span.until).order_by(gone.seq).limit(span.most)
-    rows += [_Row(row[0], row[1], partial(JobDeletion, *row)) for row in await connection.execute(deleted)]
+    rows += [_Row(row[0], row[1], partial(JobDeletion, *row)) for row in connection.execute(deleted)]
     return sorted(rows, key=lambda row: (row.sequence, row.id))[: span.most]
 
 
-async def _tags(connection: AsyncConnection, jobs: Sequence[int]) -> dict[int, list[StoredTag]]:
+def _tags(connection: Connection, jobs: Sequence[int]) -> dict[int, list[StoredTag]]:
     tag, jobtag = tables.tag.c, tables.jobtag.c
     found: dict[int, list[StoredTag]] = {}
     if jobs:
@@ -210,13 +209,13 @@ async def _tags(connection: AsyncConnection, jobs: Sequence[int]) -> dict[int, l
             .where(jobtag.job_id.in_(jobs))
             .order_by(jobtag.job_id, tag.id)
         )
-        for key, *values in await connection.execute(statement):
+        for key, *values in connection.execute(statement):
             found.setdefault(key, []).append(StoredTag(*values))
     return found
 
 
-async def _some_nodes(connection: AsyncConnection, span: Span) -> list[_Row]:
+def _some_nodes(span: Span, connection: Connection) -> list[_Row]:
     node = tables.node.c
     statement = select(node.changed_seq, *_NODE_COLUMNS).where(*span.holds(node.changed_seq, node.id))
-    found = await connection.execute(statement.order_by(node.changed_seq, node.id).limit(span.most))
+    found = connection.execute(statement.order_by(node.changed_seq, node.id).limit(span.most))
     return [_Row(sequence, row[0], partial(NodeChange, sequence, StoredNode(*row))) for sequence, *row in found]

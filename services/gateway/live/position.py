@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.gateway.live.changes import Cursor
 from shared.broker.streams import EVENTS, NODES
-from shared.database.engine import transaction
+from shared.database.reading import read
 from shared.database.tables import tables
 
 
@@ -17,8 +17,8 @@ async def position(engine: AsyncEngine) -> Cursor:
     Raises Unavailable.
     """
     table = tables.position.c
-    async with transaction(engine) as connection:
-        rows = (await connection.execute(select(table.stream, table.sequence, table.stream_created, table.build))).all()
+    statement = select(table.stream, table.sequence, table.stream_created, table.build)
+    rows = await read(engine, lambda connection: connection.execute(statement).all())
     found = {row.stream: row for row in rows}
     events, nodes = found.get(EVENTS), found.get(NODES)
     build = hashlib.blake2b(repr(events and (events.stream_created, events.build)).encode(), digest_size=6).hexdigest()

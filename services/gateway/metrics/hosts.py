@@ -3,13 +3,13 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, func, literal, select
+from sqlalchemy import ColumnElement, Connection, and_, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.gateway.queries.filters import lower_ascii
 from services.gateway.queries.model import Slice
 from services.gateway.queries.source import ascii_lower, holds
-from shared.database.engine import transaction
+from shared.database.reading import read
 from shared.database.tables import tables
 from shared.domain.clusters import Cluster
 
@@ -52,15 +52,18 @@ class Hosts:
 
     async def states(self, cluster: str, hosts: Collection[str]) -> dict[str, HostState]:
         """Of those that the database knows."""
-        found: dict[str, HostState] = {}
         names = sorted(hosts)
-        async with transaction(self._engine) as connection:
+
+        def states_of(connection: Connection) -> dict[str, HostState]:
+            found: dict[str, HostState] = {}
             for first in range(0, len(names), NAMES_AT_ONCE):
                 part = names[first : first + NAMES_AT_ONCE]
                 statement = select(node.hostname, node.node_state, node.health_state)
                 statement = statement.where(node.cluster == cluster, node.hostname.in_(part))
-                found.update((name, HostState(state, health)) for name, state, health in await connection.execute(statement))
-        return found
+                found.update((name, HostState(state, health)) for name, state, health in connection.execute(statement))
+            return found
+
+        return await read(self._engine, states_of)
 
     async def page(self, wanted: HostFilter, piece: Slice) -> HostPage:
         """By name. When the database knows no host at all that matches, and no state is asked for, the configured ones."""
@@ -71,16 +74,19 @@ class Hosts:
             return HostPage((), 0)
         condition = _condition(wanted)
         statement = select(node.hostname).where(condition).order_by(node.hostname).offset(piece.first)
-        async with transaction(self._engine) as connection:
-            total = int(await connection.scalar(select(func.count()).select_from(tables.node).where(condition)) or 0)
-            hosts = list(await connection.scalars(statement if piece.most is None else statement.limit(piece.most)))
+
+        def page_of(connection: Connection) -> tuple[list[str], int]:
+            total = connection.scalar(select(func.count()).select_from(tables.node).where(condition))
+            return list(connection.scalars(statement if piece.most is None else statement.limit(piece.most))), int(total or 0)
+
+        hosts, total = await read(self._engine, page_of)
         if not total and wanted.state == ALL:
             return _cut(configured(wanted), piece)
         return HostPage(hosts, total)
 
     async def _names(self, cluster: str) -> set[str]:
-        async with transaction(self._engine) as connection:
-            return set(await connection.scalars(select(node.hostname).where(node.cluster == cluster)))
+        statement = select(node.hostname).where(node.cluster == cluster)
+        return await read(self._engine, lambda connection: set(connection.scalars(statement)))
 
 
 def _condition(wanted: HostFilter) -> ColumnElement[bool]:

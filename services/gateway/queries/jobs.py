@@ -7,18 +7,19 @@ from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import ColumnElement, Row, Select, func, literal, null, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, literal, null, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.gateway.identity import User
 from services.gateway.queries.concurrent import PERIODS_AT_ONCE, Period, note_overlaps, overlapping
 from services.gateway.queries.filters import conditions, is_running, readable_tags, selection, visible_to
 from services.gateway.queries.model import JobFilter, Order, Range, Slice
+from services.gateway.queries.people import Person, accounts
 from services.gateway.queries.questions import Columns, ColumnsAway, Question, Steps, ask_database
 from services.gateway.queries.routing import DEEP, DEEP_SQLITE, database_counts, database_pages
 from services.gateway.queries.source import Source
 from services.gateway.queries.statistics import Statistics, StatisticsGroup, StatisticsWanted
-from shared.database.engine import transaction
+from shared.database.reading import read
 from shared.database.tables import tables
 from shared.domain.values import INT64_MAX, JobState
 
@@ -81,6 +82,24 @@ class JobRows:
     tags: dict[int, list[StoredTag]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class JobsWanted:
+    """``columns`` of ``job``. ``owners`` says whose account is read beside."""
+
+    columns: Collection[str]
+    tags: bool = False
+    owners: Callable[[str], bool] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FoundJobs:
+    """``rows`` have attributes named as the columns, the id first. Tags by job, and accounts by name, where there are any."""
+
+    rows: Sequence[Row[Any]]
+    tags: dict[int, list[StoredTag]]
+    owners: dict[str, Person]
+
+
 _COLUMNS: list[Any] = [tables.job.c[f.name] for f in fields(StoredJob)]
 _COLUMNS_WITHOUT_METADATA: list[Any] = [null().label("meta_data") if c.name == "meta_data" else c for c in _COLUMNS]
 
@@ -116,22 +135,36 @@ class JobQueries:
 
         return await self._ask(question, database=database_pages(user, where, order, piece, self._deep))
 
-    async def rows(self, keys: Sequence[int], columns: Collection[str]) -> list[Row[Any]]:
-        """Rows of ``job`` in the order of ``keys``, with attributes named as the columns; jobs that are gone are left out."""
-        wanted = _columns(columns)
-        found: dict[int, Row[Any]] = {}
-        async with transaction(self._engine) as connection:
-            for first in range(0, len(keys), self._chunk_rows):
-                statement = select(*wanted).where(job.id.in_(keys[first : first + self._chunk_rows]))
-                found.update((row[0], row) for row in await connection.execute(statement))
-        return [found[key] for key in keys if key in found]
+    async def jobs(self, user: User, keys: Sequence[int], wanted: JobsWanted) -> FoundJobs:
+        """Jobs in the order of ``keys``; those that are gone are left out."""
 
-    async def page(self, user: User, where: Sequence[JobFilter], order: Order, piece: Slice, columns: Collection[str]) -> list[Row[Any]]:
-        """``select`` and ``rows`` at once."""
+        def found(connection: Connection) -> FoundJobs:
+            rows: dict[int, Row[Any]] = {}
+            for first in range(0, len(keys), self._chunk_rows):
+                statement = select(*_columns(wanted.columns)).where(job.id.in_(keys[first : first + self._chunk_rows]))
+                rows.update((row[0], row) for row in connection.execute(statement))
+            return self._with_surroundings(connection, user, [rows[key] for key in keys if key in rows], wanted)
+
+        return await read(self._engine, found)
+
+    async def page(self, user: User, where: Sequence[JobFilter], order: Order, piece: Slice, wanted: JobsWanted) -> FoundJobs:
+        """``select`` and ``jobs`` at once."""
         if piece.most is None or piece.most > self._chunk_rows or not database_pages(user, where, order, piece, self._deep):
-            return await self.rows(await self.select(user, where, order, piece), columns)
-        async with transaction(self._engine) as connection:
-            return list(await connection.execute(selection(user, where, order, piece).with_only_columns(*_columns(columns))))
+            return await self.jobs(user, await self.select(user, where, order, piece), wanted)
+        statement = selection(user, where, order, piece).with_only_columns(*_columns(wanted.columns))
+        return await read(
+            self._engine,
+            lambda connection: self._with_surroundings(connection, user, connection.execute(statement).all(), wanted),
+        )
+
+    def _with_surroundings(self, connection: Connection, user: User, rows: Sequence[Row[Any]], wanted: JobsWanted) -> FoundJobs:
+        """Tags and accounts of all of them, some at once."""
+        tags: dict[int, list[StoredTag]] = {}
+        if wanted.tags:
+            for first in range(0, len(rows), self._chunk_rows):
+                tags |= _tags_of(connection, user, [row[0] for row in rows[first : first + self._chunk_rows]])
+        owners = accounts(connection, {row.hpc_user for row in rows if wanted.owners(row.hpc_user)}) if wanted.owners else {}
+        return FoundJobs(rows, tags, owners)
 
     async def count(self, user: User, where: Sequence[JobFilter]) -> int:
         def question(source: Source) -> Steps[int]:
@@ -139,15 +172,6 @@ class JobQueries:
             return int(found)
 
         return await self._ask(question, database=database_counts(user, where))
-
-    async def tags_of(self, user: User, keys: Sequence[int]) -> dict[int, list[StoredTag]]:
-        """By job, those tags that the user may read; jobs without one are absent."""
-        tags: dict[int, list[StoredTag]] = {}
-        async with transaction(self._engine) as connection:
-            for first in range(0, len(keys), self._chunk_rows):
-                for key, *values in await connection.execute(tags_statement(user, keys[first : first + self._chunk_rows])):
-                    tags.setdefault(key, []).append(StoredTag(*values))
-        return tags
 
     async def concurrent(self, user: User, rows: Sequence[Row[Any]]) -> dict[int, list[tuple[int, int]]]:
         """By job, id and job_id of the jobs that shared a host with it for a while, oldest start first.
@@ -185,14 +209,17 @@ class JobQueries:
 
     async def allocated_nodes(self, cluster: str) -> dict[str, int]:
         """How many hosts have running jobs, by subcluster."""
-        hosts: dict[str, set[str]] = {}
         # Without a condition on the cluster, or its index would be taken for the one of running jobs.
         statement = select(job.cluster, job.subcluster, job.hosts).where(is_running())
-        async with transaction(self._engine) as connection:
-            for of_cluster, subcluster, names in await connection.execute(statement):
+
+        def allocated(connection: Connection) -> dict[str, int]:
+            hosts: dict[str, set[str]] = {}
+            for of_cluster, subcluster, names in connection.execute(statement):
                 if of_cluster == cluster:
                     hosts.setdefault(subcluster, set()).update(names.split())
-        return {subcluster: len(names) for subcluster, names in sorted(hosts.items())}
+            return {subcluster: len(names) for subcluster, names in sorted(hosts.items())}
+
+        return await read(self._engine, allocated)
 
     # of one job, and whole lists in the default order
 
@@ -231,23 +258,21 @@ class JobQueries:
         return rows if rows.jobs else None
 
     async def _rows(self, user: User, statement: Select[Any]) -> JobRows:
-        async with transaction(self._engine) as connection:
-            jobs = [StoredJob(*row) for row in await connection.execute(statement)]
-            if not jobs:
-                return JobRows(jobs)
-            found = await connection.execute(tags_statement(user, [stored.id for stored in jobs]))
-            tags: dict[int, list[StoredTag]] = {}
-            for key, *values in found:
-                tags.setdefault(key, []).append(StoredTag(*values))
-        return JobRows(jobs, tags)
+        def found(connection: Connection) -> JobRows:
+            jobs = [StoredJob(*row) for row in connection.execute(statement)]
+            return JobRows(jobs, _tags_of(connection, user, [stored.id for stored in jobs]))
+
+        return await read(self._engine, found)
+
+    async def _all(self, statement: Select[Any]) -> Sequence[Any]:
+        return await read(self._engine, lambda connection: connection.execute(statement).all())
 
     async def keys(self, user: User, wanted: JobFilter) -> AsyncIterator[list[tuple[int, str]]]:
         """Id and cluster of every job that matches, in chunks, by id."""
         last = 0
         while True:
             statement = select(job.id, job.cluster).where(conditions(user, [wanted]), job.id > last)
-            async with transaction(self._engine) as connection:
-                found = [(key, cluster) for key, cluster in await connection.execute(statement.order_by(job.id).limit(self._chunk_rows))]
+            found = [(key, cluster) for key, cluster in await self._all(statement.order_by(job.id).limit(self._chunk_rows))]
             if found:
                 yield found
                 last = found[-1][0]
@@ -257,10 +282,7 @@ class JobQueries:
     async def missing_tags(self, keys: Sequence[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
         """Those of (type, name, scope) that are no tags, in order."""
         identity = tuple_(tag.tag_type, tag.tag_name, tag.tag_scope)
-        async with transaction(self._engine) as connection:
-            found = {
-                tuple(row) for row in await connection.execute(select(tag.tag_type, tag.tag_name, tag.tag_scope).where(identity.in_(keys)))
-            }
+        found = {tuple(row) for row in await self._all(select(tag.tag_type, tag.tag_name, tag.tag_scope).where(identity.in_(keys)))}
         return [key for key in keys if key not in found]
 
     async def used_nodes(self, user: User, before: int) -> dict[str, list[str]]:
@@ -270,8 +292,7 @@ class JobQueries:
         last = 0
         while True:
             statement = select(job.id, job.cluster, job.resources).where(conditions(user, [running]), job.id > last)
-            async with transaction(self._engine) as connection:
-                found = (await connection.execute(statement.order_by(job.id).limit(self._chunk_rows))).all()
+            found = await self._all(statement.order_by(job.id).limit(self._chunk_rows))
             for _, cluster, resources in found:
                 used.setdefault(cluster, set()).update(resource["hostname"] for resource in orjson.loads(resources))
             if len(found) < self._chunk_rows:
@@ -287,6 +308,15 @@ def page_statement(user: User, wanted: JobFilter, *, with_metadata: bool) -> Sel
     """All jobs that match, newest start first; ties by id."""
     columns = _COLUMNS if with_metadata else _COLUMNS_WITHOUT_METADATA
     return select(*columns).where(conditions(user, [wanted])).order_by(job.start_time.desc(), job.id.desc())
+
+
+def _tags_of(connection: Connection, user: User, keys: Sequence[int]) -> dict[int, list[StoredTag]]:
+    """By job, those tags that the user may read; jobs without one are absent."""
+    tags: dict[int, list[StoredTag]] = {}
+    if keys:
+        for key, *values in connection.execute(tags_statement(user, keys)):
+            tags.setdefault(key, []).append(StoredTag(*values))
+    return tags
 
 
 def tags_statement(user: User, keys: Sequence[int]) -> Select[Any]:

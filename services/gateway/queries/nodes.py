@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.gateway.queries.filters import lower_ascii, require_few
 from services.gateway.queries.model import TextMatch
 from services.gateway.queries.source import ascii_lower, begins, ends, holds
-from shared.database.engine import transaction
+from shared.database.reading import read
 from shared.database.tables import tables
 
 node, node_state, node_health = tables.node.c, tables.node_state.c, tables.node_health.c
@@ -80,19 +80,17 @@ class NodeQueries:
     async def all(self, where: Sequence[NodeFilter]) -> Sequence[Row[Any]]:
         """Rows of ``node`` by host name."""
         statement = select(tables.node).where(_latest(where)).order_by(node.hostname, node.cluster)
-        async with transaction(self._engine) as connection:
-            return (await connection.execute(statement)).all()
+        return await read(self._engine, lambda connection: connection.execute(statement).all())
 
     async def by_id(self, key: int) -> Row[Any] | None:
-        async with transaction(self._engine) as connection:
-            return (await connection.execute(select(tables.node).where(node.id == key))).one_or_none()
+        statement = select(tables.node).where(node.id == key)
+        return await read(self._engine, lambda connection: connection.execute(statement).one_or_none())
 
     async def count(self, where: Sequence[NodeFilter], kind: StateKind) -> list[tuple[str, int]]:
         """How many nodes are in each state, by its name."""
         state = node.node_state if kind == "node" else node.health_state
         statement = select(state, func.count()).where(_latest(where)).group_by(state).order_by(state)
-        async with transaction(self._engine) as connection:
-            return [(name, nodes) for name, nodes in await connection.execute(statement)]
+        return await read(self._engine, lambda connection: [(name, nodes) for name, nodes in connection.execute(statement)])
 
     async def history(self, where: Sequence[NodeFilter], kind: StateKind) -> list[tuple[str, int, int]]:
         """State, time and number of nodes for which it was recorded then, by state and time."""
@@ -111,5 +109,4 @@ class NodeQueries:
                 parts.append(time > wanted.after)
         joined = table.join(tables.node, node.id == table.c.node_id)
         statement = select(state, time, func.count()).select_from(joined).where(and_(*parts)).group_by(state, time).order_by(state, time)
-        async with transaction(self._engine) as connection:
-            return [(name, at, nodes) for name, at, nodes in await connection.execute(statement)]
+        return await read(self._engine, lambda connection: [(name, at, nodes) for name, at, nodes in connection.execute(statement)])

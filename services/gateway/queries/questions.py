@@ -7,7 +7,7 @@ from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.gateway.queries.source import DATABASE, Source
-from shared.database.engine import transaction
+from shared.database.reading import read
 
 T = TypeVar("T")
 Rows: TypeAlias = Iterable[Any]  # with attributes named as the columns only where the database answers
@@ -28,15 +28,7 @@ class Columns(Protocol):
 
 async def ask_database(engine: AsyncEngine, question: Question[T]) -> T:
     """In one transaction. Raises Unavailable."""
-    async with transaction(engine) as connection:
-        steps = question(DATABASE)
-        try:
-            statement = next(steps)
-            while True:
-                statement = steps.send(await connection.execute(statement))
-        except StopIteration as e:
-            answer: T = e.value
-            return answer
+    return await read(engine, lambda connection: ask_blocking(DATABASE, connection.execute, question))
 
 
 def ask_blocking(source: Source, execute: Callable[[Select[Any]], Rows], question: Question[T]) -> T:

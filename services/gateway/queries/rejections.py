@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from shared.database.engine import transaction
+from shared.database.reading import read
 from shared.database.tables import tables
 
 rejection = tables.rejection.c
@@ -31,5 +31,4 @@ async def rejections(engine: AsyncEngine, wanted: RejectionFilter, *, most: int,
         statement = statement.where(rejection.time >= wanted.since)
     if wanted.after is not None:
         statement = statement.where(rejection.seq > wanted.after)
-    async with transaction(engine) as connection:
-        return [dict(row._mapping) for row in await connection.execute(statement)]
+    return await read(engine, lambda connection: [dict(row._mapping) for row in connection.execute(statement)])

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import orjson
-from sqlalchemy import Row, delete, exists, func, insert, literal, select, text, update
+from sqlalchemy import CursorResult, Row, Select, delete, exists, false, func, insert, literal, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -16,6 +16,7 @@ from services.gateway.identity import ADMIN, AuthSource
 from services.gateway.users.model import Account
 from services.gateway.users.rules import MOST_SETTINGS, Change, RuleBroken, require_another_admin, synced
 from shared.database.engine import transaction
+from shared.database.reading import read
 from shared.database.tables import configuration, ended_session, hpc_user, site_text
 from shared.errors import JobtideError
 
@@ -42,22 +43,19 @@ class UserStore:
         self._writing = writing
 
     async def find(self, name: str) -> Account | None:
-        async with transaction(self._reading) as connection:
-            return await _find(connection, name)
+        return await read(self._reading, lambda connection: _found(connection.execute(_one(name))))
 
     async def all(self) -> list[Account]:
         """By name."""
-        async with transaction(self._reading) as connection:
-            rows = await connection.execute(select(hpc_user).order_by(hpc_user.c.username))
-            return [_account(row) for row in rows]
+        statement = select(hpc_user).order_by(hpc_user.c.username)
+        return await read(self._reading, lambda connection: [_account(row) for row in connection.execute(statement)])
 
     async def in_session(self, name: str, session: str) -> tuple[Account | None, bool]:
         """The account, and whether the session was ended: one statement, for every request with a cookie."""
         one = select(literal(1).label("one")).subquery()
         ended = exists(select(ended_session.c.id).where(ended_session.c.id == session))
         statement = select(ended.label("ended"), hpc_user).select_from(one.outerjoin(hpc_user, hpc_user.c.username == name))
-        async with transaction(self._reading) as connection:
-            row = (await connection.execute(statement)).one()
+        row = await read(self._reading, lambda connection: connection.execute(statement).one())
         return (None if row.username is None else _account(row)), bool(row.ended)
 
     async def add(self, account: Account) -> None:
@@ -134,9 +132,8 @@ class UserStore:
 
     async def settings_of(self, name: str) -> dict[str, Json]:
         """Key to value; what is not JSON in the table is left out."""
-        async with transaction(self._reading) as connection:
-            statement = select(configuration.c.confkey, configuration.c.value).where(configuration.c.username == name)
-            rows = (await connection.execute(statement)).all()
+        statement = select(configuration.c.confkey, configuration.c.value).where(configuration.c.username == name)
+        rows = await read(self._reading, lambda connection: connection.execute(statement).all())
         return {row.confkey: value for row in rows if (value := _json(row.value)) is not None}
 
     async def set_setting(self, name: str, key: str, value: str) -> None:
@@ -154,8 +151,8 @@ class UserStore:
             await connection.execute(_upsert(connection, ended_session, {"id": session}, {"expires": expires}))
 
     async def site_text(self, name: str) -> str:
-        async with transaction(self._reading) as connection:
-            return str(await connection.scalar(select(site_text.c.value).where(site_text.c.name == name)) or "")
+        statement = select(site_text.c.value).where(site_text.c.name == name)
+        return str(await read(self._reading, lambda connection: connection.scalar(statement)) or "")
 
     async def set_site_text(self, name: str, value: str) -> None:
         async with transaction(self._writing) as connection:
@@ -173,11 +170,18 @@ async def _lock(connection: AsyncConnection) -> None:
         await connection.execute(text("LOCK TABLE hpc_user IN SHARE ROW EXCLUSIVE MODE"))
 
 
-async def _find(connection: AsyncConnection, name: str) -> Account | None:
-    if "\0" in name:
-        return None  # PostgreSQL refuses what it could not hold, even in a comparison
-    row = (await connection.execute(select(hpc_user).where(hpc_user.c.username == name))).one_or_none()
+def _one(name: str) -> Select[Any]:
+    # PostgreSQL refuses what it could not hold, even in a comparison.
+    return select(hpc_user).where(false() if "\0" in name else hpc_user.c.username == name)
+
+
+def _found(rows: CursorResult[Any]) -> Account | None:
+    row = rows.one_or_none()
     return None if row is None else _account(row)
+
+
+async def _find(connection: AsyncConnection, name: str) -> Account | None:
+    return _found(await connection.execute(_one(name)))
 
 
 async def _admins_beside(connection: AsyncConnection, name: str) -> int:

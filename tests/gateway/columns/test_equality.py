@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from services.gateway.identity import User
 from services.gateway.queries.filters import ORDER_COLUMNS
+from services.gateway.queries.jobs import JobsWanted
 from services.gateway.queries.model import JobFilter, MetricRange, Order, Range, Slice, TextMatch
 from services.gateway.queries.statistics import RESOURCES, TOTALS, DurationBins, MetricHistogram, StatisticsWanted
 from tests.gateway.columns import reference
@@ -159,8 +160,8 @@ def test_every_place_selects_the_same(
     ids = reference.ordered(found, order, piece)
     assert everywhere.ask("select", user, where, order, piece) == dict.fromkeys(everywhere.queries, ids)
     assert everywhere.ask("count", user, where) == dict.fromkeys(everywhere.queries, len(found))
-    pages = everywhere.ask("page", user, where, order, piece, ["hpc_user", "id"])
-    assert {name: [row.id for row in page] for name, page in pages.items()} == dict.fromkeys(everywhere.queries, ids)
+    pages = everywhere.ask("page", user, where, order, piece, JobsWanted(["hpc_user", "id"]))
+    assert {name: [row.id for row in page.rows] for name, page in pages.items()} == dict.fromkeys(everywhere.queries, ids)
 
 
 histograms = st.builds(

@@ -8,7 +8,7 @@ import pytest
 
 from services.gateway.identity import User
 from services.gateway.queries.concurrent import CONCURRENT_COLUMNS
-from services.gateway.queries.jobs import JobQueries
+from services.gateway.queries.jobs import JobQueries, JobsWanted
 from services.gateway.queries.model import JobFilter, Order, Slice
 from shared.database.engine import opened
 from shared.settings import DatabaseSettings
@@ -61,7 +61,7 @@ async def queries(request: pytest.FixtureRequest, database: DatabaseSettings) ->
 
 
 async def concurrent(queries: JobQueries, user: User = ROOT) -> dict[int, list[int]]:
-    rows = await queries.page(ROOT, [JobFilter()], Order("id", is_descending=False), Slice(), CONCURRENT_COLUMNS)
+    rows = (await queries.page(ROOT, [JobFilter()], Order("id", is_descending=False), Slice(), JobsWanted(CONCURRENT_COLUMNS))).rows
     found = await queries.concurrent(user, rows)
     assert all(job_id == 1000 + key for others in found.values() for key, job_id in others)
     return {key: [other for other, _ in others] for key, others in found.items()}

@@ -1,37 +1,47 @@
 """Jobs: one, a page of them, and what belongs to each. Only what is selected is read."""
 
+import asyncio
 from collections.abc import Collection, Sequence
-from typing import Any
+from dataclasses import replace
 
 from services.gateway.errors import RequestError, bad_request, not_found
 from services.gateway.graphql.arguments import job_filters, numeric_id, order_of, slice_of
 from services.gateway.graphql.request import Ask, GraphqlRequest, answers
-from services.gateway.graphql.resolvers.people import owners
+from services.gateway.graphql.resolvers.people import HIDDEN, visible_to
 from services.gateway.graphql.resolvers.roots import QUERY
+from services.gateway.graphql.shape import Failure
 from services.gateway.graphql.shapes.jobs import COLUMNS, JobLink, JobPage, JobView
+from services.gateway.identity import User
+from services.gateway.queries.jobs import FoundJobs, JobsWanted
 from services.gateway.queries.model import JobFilter, Order, Slice
+from services.gateway.queries.people import Person
 
 
 @answers(QUERY, "jobs")
 async def jobs(ask: Ask) -> JobPage:
-    """Whether there is a next page is known by one more id, never by a count."""
+    """Whether there is a next page is known by one more job, never by a count, which is made beside."""
     where = job_filters(ask["filter"], ask.site.clock())
+    if not ask.selects("count"):
+        return await _page(ask, where)
+    page, count = await asyncio.gather(_page(ask, where), ask.site.jobs.count(ask.user, where))
+    return replace(page, count=count)
+
+
+async def _page(ask: Ask, where: Sequence[JobFilter]) -> JobPage:
+    """Without count."""
     order, piece = order_of(ask["order"]), slice_of(ask["page"])
-    queries, user = ask.site.jobs, ask.user
-    items: Sequence[JobView] = ()
-    has_next_page = None
-    if ask.selects("items") or ask.selects("hasNextPage"):
-        most = piece.most
-        bound = ask.request.settings.max_items
-        keys = await queries.select(user, where, order, Slice(min(bound if most is None else most, bound) + 1, piece.first))
-        if len(keys) > bound and (most is None or most > bound):
-            raise bad_request(f"page: more than {bound} jobs match, ask for pages")
-        has_next_page = most is not None and len(keys) > most
-        if ask.selects("items"):
-            assert ask.shape is not None
-            items = await views(ask.request, keys[:most], ask.shape.at("items"))
-    count = await queries.count(user, where) if ask.selects("count") else None
-    return JobPage(items, count, has_next_page)
+    if not ask.selects("items") and not ask.selects("hasNextPage"):
+        return JobPage(())
+    most, bound = piece.most, ask.request.settings.max_items
+    names = ask.shape.at("items") if ask.shape is not None else frozenset()
+    if names and most is not None and most < bound:
+        found = await ask.site.jobs.page(ask.user, where, order, Slice(most + 1, piece.first), _wanted(ask.user, names))
+        items = await _views(ask.request, found, names)
+        return JobPage(items[:most], has_next_page=len(items) > most)
+    keys = await ask.site.jobs.select(ask.user, where, order, Slice(min(bound if most is None else most, bound) + 1, piece.first))
+    if len(keys) > bound and (most is None or most > bound):
+        raise bad_request(f"page: more than {bound} jobs match, ask for pages")
+    return JobPage(await views(ask.request, keys[:most], names) if names else (), has_next_page=most is not None and len(keys) > most)
 
 
 @answers(QUERY, "job")
@@ -59,12 +69,22 @@ def no_job(key: int) -> RequestError:
 
 async def views(request: GraphqlRequest, keys: Sequence[int], names: Collection[str]) -> list[JobView]:
     """Jobs in the order of ``keys`` with what the fields ``names`` of Job need; each kind is read once for all of them."""
-    site, user = request.site, request.user
+    return await _views(request, await request.site.jobs.jobs(request.user, keys, _wanted(request.user, names)), names)
+
+
+def _wanted(user: User, names: Collection[str]) -> JobsWanted:
     columns = {column for name in names for column in COLUMNS.get(name, ())}
-    rows: Sequence[Any] = await site.jobs.rows(keys, columns)
-    tags = await site.jobs.tags_of(user, keys) if "tags" in names else {}
-    concurrent = await site.jobs.concurrent(user, rows) if "concurrentJobs" in names else {}
-    people = await owners(request, {row.hpc_user for row in rows}) if "userData" in names else {}
+    return JobsWanted(columns, "tags" in names, visible_to(user) if "userData" in names else None)
+
+
+async def _views(request: GraphqlRequest, found: FoundJobs, names: Collection[str]) -> list[JobView]:
+    site, user, tags = request.site, request.user, found.tags
+    concurrent = await site.jobs.concurrent(user, found.rows) if "concurrentJobs" in names else {}
+    has_owners, may_see = "userData" in names, visible_to(user)
+
+    def owner(name: str) -> Person | Failure | None:
+        return found.owners.get(name) if may_see(name) else HIDDEN
+
     now = int(site.clock())
     return [
         JobView(
@@ -72,7 +92,7 @@ async def views(request: GraphqlRequest, keys: Sequence[int], names: Collection[
             now,
             tags.get(row.id, ()),
             [JobLink(*link) for link in concurrent[row.id]] if row.id in concurrent else None,
-            people.get(row.hpc_user) if people else None,
+            owner(row.hpc_user) if has_owners else None,
         )
-        for row in rows
+        for row in found.rows
     ]

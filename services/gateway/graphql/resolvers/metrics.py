@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import Any
 
 from services.gateway.errors import bad_request
 from services.gateway.graphql.arguments import job_filters
@@ -14,7 +13,7 @@ from services.gateway.metrics.analysis import Footprints, Grid
 from services.gateway.metrics.model import NamedMetric
 from services.gateway.metrics.selection import Wanted
 from services.gateway.metrics.statistics import NamedStatistics, named
-from services.gateway.queries.jobs import StoredJob
+from services.gateway.queries.jobs import JobsWanted, StoredJob
 from services.gateway.queries.model import Order, Slice
 from shared.metricdata.model import SCOPE_RANK
 
@@ -98,5 +97,5 @@ async def _jobs(ask: Ask, most: int) -> list[StoredJob]:
 
 
 async def _stored(ask: Ask, keys: Sequence[int]) -> list[StoredJob]:
-    rows: Sequence[Any] = await ask.site.jobs.rows(keys, _COLUMNS)
-    return [StoredJob(**{name: getattr(row, name) for name in _COLUMNS}, meta_data=None) for row in rows]
+    found = await ask.site.jobs.jobs(ask.user, keys, JobsWanted(_COLUMNS))
+    return [StoredJob(**{name: getattr(row, name) for name in _COLUMNS}, meta_data=None) for row in found.rows]

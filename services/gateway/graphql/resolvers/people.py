@@ -1,55 +1,35 @@
 """Accounts by name: for whom, and whose."""
 
-from collections.abc import Collection
-
-from sqlalchemy import select
+from collections.abc import Callable, Collection
 
 from services.gateway.errors import forbidden
 from services.gateway.graphql.failures import FORBIDDEN
 from services.gateway.graphql.request import Ask, GraphqlRequest, answers
 from services.gateway.graphql.resolvers.roots import QUERY
 from services.gateway.graphql.shape import Failure
-from services.gateway.graphql.shapes.jobs import Person
 from services.gateway.identity import ADMIN, MANAGER, SUPPORT, User
-from shared.database.engine import transaction
-from shared.database.tables import hpc_user
+from services.gateway.queries.people import Person, accounts
+from shared.database.reading import read
 
-_FORBIDDEN = "the account of another user is not shown to everybody"
-_NAMES_AT_ONCE = 500
-
-
-def _may_see(user: User, name: str) -> bool:
-    return name == user.name or bool(user.roles & {ADMIN, SUPPORT, MANAGER})
+HIDDEN = Failure("the account of another user is not shown to everybody", FORBIDDEN)
 
 
-async def owners(request: GraphqlRequest, names: Collection[str]) -> dict[str, Person | Failure]:
-    """By name; users without an account are absent."""
-    hidden: dict[str, Person | Failure] = {name: Failure(_FORBIDDEN, FORBIDDEN) for name in names if not _may_see(request.user, name)}
-    return hidden | await _people(request, [name for name in names if name not in hidden])
+def visible_to(user: User) -> Callable[[str], bool]:
+    """Whose accounts the user may see."""
+    sees_all = bool(user.roles & {ADMIN, SUPPORT, MANAGER})
+    return lambda name: sees_all or name == user.name
 
 
 async def names_of(request: GraphqlRequest, names: Collection[str]) -> dict[str, str]:
     """Real names, which everybody may see who sees the statistics of these users."""
-    return {person.username: person.name for person in (await _people(request, names)).values()}
-
-
-async def _people(request: GraphqlRequest, names: Collection[str]) -> dict[str, Person]:
-    columns = hpc_user.c
-    found = {}
-    wanted = sorted(name for name in names if "\0" not in name)
-    async with transaction(request.site.engine) as connection:
-        for first in range(0, len(wanted), _NAMES_AT_ONCE):
-            part = wanted[first : first + _NAMES_AT_ONCE]
-            statement = select(columns.username, columns.name, columns.email).where(columns.username.in_(part))
-            for username, name, email in await connection.execute(statement):
-                found[username] = Person(username, name or "", email or "")
-    return found
+    people = await read(request.site.engine, lambda connection: accounts(connection, names))
+    return {person.username: person.name for person in people.values()}
 
 
 @answers(QUERY, "user")
 async def user(ask: Ask) -> Person | None:
     """Raises RequestError (403)."""
-    found = (await owners(ask.request, [ask["username"]])).get(ask["username"])
-    if isinstance(found, Failure):
-        raise forbidden(found.text)
-    return found
+    name = ask["username"]
+    if not visible_to(ask.user)(name):
+        raise forbidden(HIDDEN.text)
+    return (await read(ask.site.engine, lambda connection: accounts(connection, [name]))).get(name)

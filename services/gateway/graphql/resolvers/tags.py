@@ -10,10 +10,10 @@ from services.gateway.graphql.request import Ask, answers
 from services.gateway.graphql.resolvers.jobs import no_job, visible_job
 from services.gateway.graphql.resolvers.roots import MUTATION, QUERY
 from services.gateway.queries.filters import readable_tags
-from services.gateway.queries.jobs import StoredTag
+from services.gateway.queries.jobs import JobsWanted, StoredTag
 from services.gateway.tagging import JobChange, as_event, change_job, create, remove, require_person_may_write, require_removable
 from shared.broker.outcome import NoOutcome
-from shared.database.engine import transaction
+from shared.database.reading import read
 from shared.database.tables import tables
 from shared.domain.events import JobTagged, JobUntagged, Tag
 from shared.domain.intake import MAX_NAME, MAX_TAGS
@@ -23,8 +23,7 @@ tag = tables.tag.c
 
 async def _read(ask: Ask, condition: ColumnElement[bool]) -> list[StoredTag]:
     statement = select(tag.id, tag.tag_type, tag.tag_name, tag.tag_scope).where(condition).order_by(tag.id)
-    async with transaction(ask.site.engine) as connection:
-        return [StoredTag(*row) for row in await connection.execute(statement)]
+    return await read(ask.site.engine, lambda connection: [StoredTag(*row) for row in connection.execute(statement)])
 
 
 @answers(QUERY, "tags")
@@ -66,11 +65,11 @@ async def _change(ask: Ask, change: JobChange) -> Sequence[StoredTag]:
     for one in chosen:
         require_person_may_write(ask.user, one.scope)
     key = await visible_job(ask, ask["job"], "job")
-    rows = await ask.site.jobs.rows([key], ["cluster"])
-    if not rows:
+    found = await ask.site.jobs.jobs(ask.user, [key], JobsWanted(["cluster"]))
+    if not found.rows:
         raise no_job(key)  # deleted meanwhile
-    await change_job(ask.site, ask.user, change, key, rows[0].cluster, [as_event(one) for one in chosen])
-    return (await ask.site.jobs.tags_of(ask.user, [key])).get(key, [])
+    await change_job(ask.site, ask.user, change, key, found.rows[0].cluster, [as_event(one) for one in chosen])
+    return (await ask.site.jobs.jobs(ask.user, [key], JobsWanted((), tags=True))).tags.get(key, [])
 
 
 @answers(MUTATION, "removeTagFromList")

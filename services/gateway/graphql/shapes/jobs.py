@@ -12,16 +12,10 @@ import orjson
 from services.gateway.graphql.shape import Failure, Tables
 from services.gateway.queries.concurrent import CONCURRENT_COLUMNS
 from services.gateway.queries.jobs import StoredTag
+from services.gateway.queries.people import Person
 from shared.domain.values import JobState
 
 Json = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    username: str
-    name: str
-    email: str
 
 
 @dataclass(frozen=True, slots=True)
