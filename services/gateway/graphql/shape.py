@@ -7,7 +7,7 @@ knows the selection's aliases, fragments and conditions beforehand, and only ask
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import orjson
@@ -167,6 +167,16 @@ class _Selections:
         return Shape(names, _writer(writers), entries, failing)
 
 
+@dataclass(frozen=True, slots=True)
+class absent_as_none:  # noqa: N801 - beside attrgetter and itemgetter
+    """A getter for dictionaries that may lack a key."""
+
+    key: str
+
+    def __call__(self, value: Mapping[str, Any]) -> Any:
+        return value.get(self.key)
+
+
 def _constant(value: Any) -> Getter:
     return lambda _: value
 
@@ -187,6 +197,7 @@ def _writer(writers: list[tuple[str, Getter]]) -> Callable[[Any], Json]:
     """One function whose body is the dictionary, half as expensive as a loop over getters that are called.
 
     Its text holds nothing of the request: keys and getters are given by number, and paths of attributes come from the tables.
+    What attrgetter, itemgetter and ``absent_as_none`` do stands in the text itself, without a call.
     """
     given: dict[str, Any] = {}
     parts = []
@@ -194,6 +205,12 @@ def _writer(writers: list[tuple[str, Getter]]) -> Callable[[Any], Json]:
         given[f"k{number}"] = key
         if isinstance(getter, attrgetter) and _ATTRIBUTES.fullmatch(path := getter.__reduce__()[1][0]):
             parts.append(f"k{number}: value.{path}")
+        elif isinstance(getter, itemgetter):
+            given[f"g{number}"] = getter.__reduce__()[1][0]
+            parts.append(f"k{number}: value[g{number}]")
+        elif isinstance(getter, absent_as_none):
+            given[f"g{number}"] = getter.key
+            parts.append(f"k{number}: value.get(g{number})")
         else:
             given[f"g{number}"] = getter
             parts.append(f"k{number}: g{number}(value)")
@@ -213,4 +230,4 @@ def unshaped_fields(schema: GraphQLSchema, tables: Tables) -> list[str]:
     )
 
 
-__all__ = ["Compiler", "Failure", "Getter", "Shape", "Shaped", "Tables", "unshaped_fields"]
+__all__ = ["Compiler", "Failure", "Getter", "Shape", "Shaped", "Tables", "absent_as_none", "unshaped_fields"]

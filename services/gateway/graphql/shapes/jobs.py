@@ -1,15 +1,15 @@
 """Jobs, their tags and what belongs to them."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import orjson
 
-from services.gateway.graphql.shape import Failure, Tables
+from services.gateway.graphql.shape import Failure, Tables, absent_as_none
 from services.gateway.queries.concurrent import CONCURRENT_COLUMNS
 from services.gateway.queries.jobs import StoredTag
 from services.gateway.queries.people import Person
@@ -64,16 +64,24 @@ def _resources(view: JobView) -> list[Json]:
     return found
 
 
-def _footprint(view: JobView) -> list[tuple[str, float]]:
-    return _items(view.row.footprint)
+def _footprint(view: JobView) -> list[tuple[str, str, float]]:
+    """Metric, statistic and value of each entry."""
+    return [(*metric_and_statistic(key), value) for key, value in _items(view.row.footprint)]
 
 
-def _energy_footprint(view: JobView) -> list[tuple[str, float]]:
-    return _items(view.row.energy_footprint)
+def _energy_footprint(view: JobView) -> list[tuple[str, str, float]]:
+    """Hardware, metric and value of each entry."""
+    return [(hardware_of(metric), metric, value) for metric, value in _items(view.row.energy_footprint)]
 
 
-def _items(text: str | None) -> list[tuple[str, float]]:
-    return list((orjson.loads(text) or {}).items()) if text else []
+def _items(text: str | None) -> Iterable[tuple[str, float]]:
+    return (orjson.loads(text) or {}).items() if text else ()
+
+
+@lru_cache(maxsize=1000)
+def metric_and_statistic(key: str) -> tuple[str, str]:
+    metric, _, statistic = key.rpartition("_")
+    return metric, statistic
 
 
 def _metadata(view: JobView) -> orjson.Fragment | None:
@@ -177,18 +185,18 @@ TABLES: Tables = {
         "hasNextPage": attrgetter("has_next_page"),
     },
     "FootprintValue": {
-        "name": lambda item: item[0].rpartition("_")[0],
-        "stat": lambda item: item[0].rpartition("_")[2],
-        "value": lambda item: item[1],
+        "name": itemgetter(0),
+        "stat": itemgetter(1),
+        "value": itemgetter(2),
     },
-    "EnergyFootprintValue": {"hardware": lambda item: hardware_of(item[0]), "metric": lambda item: item[0], "value": lambda item: item[1]},
+    "EnergyFootprintValue": {"hardware": itemgetter(0), "metric": itemgetter(1), "value": itemgetter(2)},
     "Tag": {"id": attrgetter("id"), "type": attrgetter("type"), "name": attrgetter("name"), "scope": attrgetter("scope")},
     "Resource": {
-        "hostname": lambda resource: resource["hostname"],
-        "hwthreads": lambda resource: resource.get("hwthreads"),
-        "accelerators": lambda resource: resource.get("accelerators"),
+        "hostname": itemgetter("hostname"),
+        "hwthreads": absent_as_none("hwthreads"),
+        "accelerators": absent_as_none("accelerators"),
         "configuration": lambda resource: resource.get("configuration") or "",
     },
     "User": {"username": attrgetter("username"), "name": attrgetter("name"), "email": attrgetter("email")},
-    "Count": {"name": lambda item: item[0], "count": lambda item: item[1]},
+    "Count": {"name": itemgetter(0), "count": itemgetter(1)},
 }
