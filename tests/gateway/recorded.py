@@ -39,6 +39,7 @@ ACTORS = {
     "user2": token("user", user="udo"),
 }
 NAMES = {"admin": "adm", "support": "sup", "user": "ulla"}
+WAITS_FOR_ARCHIVE = 1
 OTHER_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
 # Which jobs were deleted, and how many of those that only one side has, differs.
 _MESSAGE_ID = re.compile(r"deleted (?:job )?\d+")
@@ -85,6 +86,10 @@ class Recording:
         """Our ids of all jobs that are listed now; jobs that are gone keep theirs."""
         _, listed = await self.client.get("/api/jobs/?items-per-page=100000")
         self.ours |= {identity(job): job["id"] for job in listed["jobs"]}
+
+    async def all_archived(self) -> bool:
+        _, listed = await self.client.get("/api/jobs/?items-per-page=100000")
+        return all(job["jobState"] == "running" or job.get("monitoringStatus") != WAITS_FOR_ARCHIVE for job in listed["jobs"])
 
     def path(self, exchange: dict[str, Any]) -> str:
         """The path with our id instead of the recorded one; an id that stands for nothing here becomes an unknown one."""

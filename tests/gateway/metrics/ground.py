@@ -6,15 +6,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.archiver.app import run as run_archiver
-from services.archiver.settings import ArchiverSettings
-from services.archiver.settings import Settings as AllArchiverSettings
 from services.gateway.metrics.settings import SeriesSettings
 from shared.metricdata import MetricsSettings
 from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings
 from tests.gateway.conftest import until_ready
 from tests.gateway.recorded import ACTORS, exchanges, import_sample_jobs
-from tests.gateway.stack import Client, gateway, jobstore, running
+from tests.gateway.stack import Client, archiver, gateway, jobstore
 from tests.support.clusters import sample_clusters
 from tests.support.metric_store import MetricStore, serving
 from tests.support.waiting import until
@@ -76,12 +73,11 @@ async def fed_site(
     feed = [exchange for exchange in exchanges("graphql.jsonl") if exchange["config"] == config and "feed-" in exchange["name"]]
     async with serving(store) as url:
         metrics = MetricsSettings(kind="cc-metric-store", url=url, max_window_days=WINDOW_DAYS)
-        archiver = ArchiverSettings(health="127.0.0.1:0", node_health_s=0)
         ground: list[Ground] = []
         async with (
             jobstore(nats, database),
             gateway(nats, database, archive, metrics=metrics, series=series, clock=lambda: ground[0].now if ground else 0.0) as client,
-            running(lambda stop, report: run_archiver(AllArchiverSettings(nats, database, archive, metrics, archiver), stop, report)),
+            archiver(nats, database, archive, metrics, node_health_s=0),
         ):
             ground.append(Ground(client, store))
             await until_ready(client)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings
+from tests.gateway.metrics.alike import ROUNDING, comparable
 from tests.gateway.metrics.ground import fed_site
 from tests.gateway.recorded import differing, exchanges
 
@@ -40,32 +41,10 @@ DIFFERENCES = frozenset(
     # all hosts are summed up, loads stay what they are
     " nodes-cluster-metrics nodes-cluster-metrics-one-host".split()
 )
-ROUNDING = 0.0101  # the recorded store was built in: this one sends rounded numbers
 
 
 def asked(config: str) -> list[dict[str, Any]]:
     return [exchange for exchange in exchanges("graphql.jsonl") if exchange["config"] == config and exchange["name"].startswith(NAMES)]
-
-
-def comparable(value: Any) -> Any:
-    """Without what is chance there: order of metrics and parts, the id of a whole node's series; and the words of errors."""
-    if isinstance(value, list):
-        items = [comparable(item) for item in value]
-        keyed = all(isinstance(item, dict) and item.keys() & {"name", "hostname", "host", "metric"} for item in items)
-        return sorted(items, key=_key) if keyed else items
-    if not isinstance(value, dict):
-        return value
-    if "errors" in value:
-        return {"errors": True}
-    result = {name: comparable(item) for name, item in value.items() if name != "metricHealth"}
-    if result.get("scope") == "node":
-        for series in (result.get("metric") or {}).get("series") or result.get("stats") or ():
-            series.pop("id", None)
-    return result
-
-
-def _key(item: dict[str, Any]) -> tuple[str, ...]:
-    return tuple(str(item.get(name)) for name in ("name", "scope", "hostname", "host", "metric", "id"))
 
 
 @pytest.mark.timeout(180)
