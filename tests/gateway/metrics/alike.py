@@ -1,8 +1,22 @@
 """What is compared of recorded metric data."""
 
+import re
+from collections.abc import Iterator
 from typing import Any
 
 ROUNDING = 0.0101  # the recorded store was built in: this one sends rounded numbers
+
+_SAMPLE = re.compile(r"null|\d+(?:\.\d+)?")
+
+
+def differing_from_digest(digest: dict[str, Any], text: str) -> Iterator[str]:
+    """Of a long answer only the beginning and the end were kept: sample by sample."""
+    ours = _SAMPLE.findall(text)
+    first, last = _SAMPLE.findall(digest["start"])[:-1], _SAMPLE.findall(digest["end"])[1:]  # each may be cut
+    for theirs, found in ((first, ours[: len(first)]), (last, ours[-len(last) :])):
+        for number, (one, other) in enumerate(zip(theirs, found, strict=True)):
+            if one != other and ("null" in (one, other) or abs(float(one) - float(other)) > ROUNDING):
+                yield f"sample {number}: {one} there, {other} here"
 
 
 def comparable(value: Any) -> Any:
