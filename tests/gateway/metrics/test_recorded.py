@@ -28,7 +28,7 @@ DIFFERENCES = frozenset(
     # no metrics and all metrics are not taken for each other
     "metrics-metrics-null-after-empty"
     # the band over all series is made of the measured samples, and then reduced
-    " metrics-imported-resampled h-imported-14400"
+    " metrics-imported-resampled h-imported-14400 h-imported-default"
     # a metric whose timestep does not divide the resolution stays as it was measured
     " metrics-imported-bad-resolution metrics-few-points-bad-resolution metrics-running-bad-resolution"
     # memory domains from hardware threads
