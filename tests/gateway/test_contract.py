@@ -46,6 +46,7 @@ def _findings(exchange: dict[str, Any], reply: Reply) -> list[str]:
 
 
 def _differing(exchange: dict[str, Any], reply: Reply) -> Iterator[str]:
+    """Of pages, and of three answers that were kept as a digest of their bytes, only the headers."""
     recorded = exchange["response"]
     for name, values in _headers(recorded).items():
         if not values <= reply.headers.get(name.lower(), frozenset()) and name != "Access-Control-Allow-Headers":

@@ -35,7 +35,7 @@ def test_every_exchange_is_compared_once_or_named_with_a_reason() -> None:
 
 
 def test_every_message_and_every_query_of_the_metric_store_is_compared() -> None:
-    assert MESSAGES == [message["name"] for message in exchanges("nats.jsonl")]
+    assert [message["name"] for message in exchanges("nats.jsonl")] == MESSAGES
     assert set(metric_store_exchanges()) == {exchange["name"] for exchange in exchanges("metric-store.jsonl")}
 
 
