@@ -49,7 +49,8 @@ async def test_restricted_metrics_are_answered_alike(
 
 
 async def _asked_again(nats: NatsSettings, database: DatabaseSettings, archive: ArchiveSettings, recorded: list[Json]) -> None:
-    now, found = 0.0, {}
+    now = 0.0
+    found: dict[str, list[str]] = {}
     async with jobstore(nats, database), gateway(nats, database, archive, clock=lambda: now) as client:
         await until_ready(client)
         replay = Replay(client, {})
