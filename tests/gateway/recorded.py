@@ -202,6 +202,8 @@ def _normal(value: Any, is_archived: bool) -> Any:
             # When the archiver comes to a job is chance, here and there.
             for key in ("monitoringStatus", "footprint", "energy", "statistics"):
                 result.pop(key, None)
+        if is_archived:  # what was not measured is 0 there, and absent here
+            result["footprint"] = {key: number for key, number in (value["footprint"] or {}).items() if number}
         result.pop("energyFootprint", None)
     return result
 
