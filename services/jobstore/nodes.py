@@ -120,7 +120,9 @@ class NodesApplier:
         if is_news:
             row = {"id": record.sequence * NODES_PER_EVENT + index, "node_id": id_, "time_stamp": now, "health_state": checked.health}
             history.append(row)
-        findings = {"degraded": checked.degraded, "missing": checked.missing} if checked.degraded or checked.missing else {}
+        # A node that is down is not asked for metrics.
+        was_measured = checked.degraded or checked.missing or (checked.health == "full" and before["node_state"] != "down")
+        findings = {"degraded": checked.degraded, "missing": checked.missing} if was_measured else {}
         nodes[id_] = {
             **before,
             "health_state": checked.health,

@@ -39,6 +39,7 @@ ACTORS = {
     "user2": token("user", user="udo"),
 }
 NAMES = {"admin": "adm", "support": "sup", "user": "ulla"}
+WAITS_FOR_ARCHIVE = 1
 OTHER_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
 # Which jobs were deleted, and how many of those that only one side has, differs.
 _MESSAGE_ID = re.compile(r"deleted (?:job )?\d+")
@@ -85,6 +86,10 @@ class Recording:
         """Our ids of all jobs that are listed now; jobs that are gone keep theirs."""
         _, listed = await self.client.get("/api/jobs/?items-per-page=100000")
         self.ours |= {identity(job): job["id"] for job in listed["jobs"]}
+
+    async def all_archived(self) -> bool:
+        _, listed = await self.client.get("/api/jobs/?items-per-page=100000")
+        return all(job["jobState"] == "running" or job.get("monitoringStatus") != WAITS_FOR_ARCHIVE for job in listed["jobs"])
 
     def path(self, exchange: dict[str, Any]) -> str:
         """The path with our id instead of the recorded one; an id that stands for nothing here becomes an unknown one."""
@@ -160,8 +165,8 @@ def token_as_recorded(recorded: str, text: str) -> str:
     return "<jwt>" if recorded == "<jwt>" else f"claims {json.dumps(sorted(claims))}"
 
 
-def comparable(text: str, *, but: frozenset[str] = frozenset()) -> Any:
-    """An answer without what differs by nature: ids, order of tags, what archiving adds, words of errors.
+def comparable(text: str, *, but: frozenset[str] = frozenset(), is_archived: bool = False) -> Any:
+    """An answer without what differs by nature: ids, order of tags, words of errors, what archiving adds unless that ``is_archived``.
 
     Jobs in ``but`` (as ``cluster/jobId/startTime``) are left out of lists, which are sorted: their order among equal starts is chance.
     """
@@ -171,32 +176,34 @@ def comparable(text: str, *, but: frozenset[str] = frozenset()) -> Any:
     if isinstance(value, dict) and isinstance(value.get("jobs"), list):
         kept = {identity(job): job for job in value["jobs"] if identity(job) not in but}
         value["jobs"] = [kept[key] for key in sorted(kept, key=lambda key: (-kept[key]["startTime"], key))]
-    return _normal(value)
+    return _normal(value, is_archived)
 
 
 def identity(job: dict[str, Any]) -> str:
     return f"{job['cluster']}/{job['jobId']}/{job['startTime']}"
 
 
-def _normal(value: Any) -> Any:
+def _normal(value: Any, is_archived: bool) -> Any:
     if isinstance(value, list):
-        items = [_normal(item) for item in value]
+        items = [_normal(item, is_archived) for item in value]
         # People come in any order.
         return sorted(items, key=lambda item: str(item["username"])) if items and all("username" in str(item) for item in items) else items
     if not isinstance(value, dict):
         return _MESSAGE_ID.sub("deleted N", value) if isinstance(value, str) else value
     if set(value) == {"status", "error"}:
         return {"status": value["status"]}
-    result = {key: _normal(item) for key, item in value.items()}
+    result = {key: _normal(item, is_archived) for key, item in value.items()}
     if "authSource" in value:  # an empty list there is written in three ways
         result |= {key: [name for name in value[key] or [] if name] for key in ("roles", "projects")}
     if "concurrentJobs" in value:
         result.pop("id", None)
         result["tags"] = sorted((t["type"], t["name"], t["scope"]) for t in value.get("tags", []))
-        if value["jobState"] != "running" and identity(value) not in IMPORTED_IDENTITIES:
-            # Neither archiver nor metric store run here: what they would have added is not compared.
+        if not is_archived and value["jobState"] != "running" and identity(value) not in IMPORTED_IDENTITIES:
+            # When the archiver comes to a job is chance, here and there.
             for key in ("monitoringStatus", "footprint", "energy", "statistics"):
                 result.pop(key, None)
+        if is_archived:  # what was not measured is 0 there, and absent here
+            result["footprint"] = {key: number for key, number in (value["footprint"] or {}).items() if number}
         result.pop("energyFootprint", None)
     return result
 

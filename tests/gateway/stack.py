@@ -1,4 +1,4 @@
-"""A gateway, and on request a jobstore, inside the test's event loop."""
+"""A gateway, and on request a jobstore and an archiver, inside the test's event loop."""
 
 import asyncio
 import base64
@@ -12,6 +12,9 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from yarl import URL
 
+from services.archiver.app import run as run_archiver
+from services.archiver.settings import ArchiverSettings
+from services.archiver.settings import Settings as AllArchiverSettings
 from services.gateway.app import run as run_gateway
 from services.gateway.auth.ldap.settings import LdapSettings
 from services.gateway.auth.oidc.settings import OidcSettings
@@ -160,4 +163,13 @@ async def gateway(
 async def jobstore(nats: NatsSettings, database: DatabaseSettings, **settings: Any) -> AsyncIterator[None]:
     everything = AllJobstoreSettings(nats, database, JobstoreSettings(health="127.0.0.1:0", **settings))
     async with running(lambda stop, report: run_jobstore(everything, stop, report)):
+        yield
+
+
+@asynccontextmanager
+async def archiver(
+    nats: NatsSettings, database: DatabaseSettings, archive: ArchiveSettings, metrics: MetricsSettings, **settings: Any
+) -> AsyncIterator[None]:
+    everything = AllArchiverSettings(nats, database, archive, metrics, ArchiverSettings(health="127.0.0.1:0", **settings))
+    async with running(lambda stop, report: run_archiver(everything, stop, report)):
         yield

@@ -1,6 +1,8 @@
 """The sample clusters."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 from shared.broker.clusters import add_cluster
 from shared.domain.clusters import Cluster, read_cluster
@@ -17,6 +19,18 @@ FIRST_NODE = {"alex": "a0121", "emmy": "w1127", "fritz": "f0101", "slurmlab": "n
 def cluster_text(name: str) -> bytes:
     """The cluster.json of a sample cluster."""
     return (DATA / "clusters" / f"{name}.json").read_bytes()
+
+
+def restricted_fritz() -> bytes:
+    """As in the recordings of restricted metrics: one is restricted on the whole cluster, another on one subcluster."""
+    fritz: dict[str, Any] = json.loads(cluster_text("fritz"))
+    for metric in fritz["metricConfig"]:
+        if metric["name"] == "ib_recv":
+            metric["restrict"] = True
+        if metric["name"] == "flops_dp":
+            numbers = dict.fromkeys(("peak", "normal", "caution", "alert"), 1)
+            metric["subClusters"] = [{"name": "spr1tb", **numbers, "restrict": True}]
+    return json.dumps(fritz).encode()
 
 
 def sample_clusters() -> dict[str, Cluster]:

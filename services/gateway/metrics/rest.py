@@ -35,7 +35,12 @@ def _series(series: SeriesText) -> Json:
 
 
 def _band(band: BandText) -> Json:
-    return {"mean": _text(band.mean), "median": _text(band.median), "min": _text(band.min), "max": _text(band.max)}
+    return {"mean": _list(band.mean), "median": _list(band.median), "min": _list(band.min), "max": _list(band.max)}
+
+
+def _list(numbers: Numbers | None) -> orjson.Fragment | list[float]:
+    """What is not there is empty: clients count on a list."""
+    return [] if numbers is None else numbers.fragment
 
 
 def _text(numbers: Numbers | None) -> orjson.Fragment | None:

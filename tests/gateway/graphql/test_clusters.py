@@ -1,7 +1,6 @@
 """The list of metrics: restricted ones are for those who see all jobs. Compared with what was recorded."""
 
 import json
-from typing import Any
 
 import pytest
 
@@ -9,7 +8,7 @@ from services.gateway.graphql.resolvers.clusters import metrics_of
 from services.gateway.identity import User
 from shared.domain.clusters import Cluster, read_cluster
 from tests.gateway.recorded import exchanges
-from tests.support.clusters import cluster_text
+from tests.support.clusters import cluster_text, restricted_fritz
 
 RECORDED = {e["name"]: json.loads(e["response"]["body"]) for e in exchanges("graphql.jsonl") if e["name"].startswith("r-global-metrics")}
 ROLES = {
@@ -26,14 +25,7 @@ ROLES = {
 def clusters() -> dict[str, Cluster]:
     """As in the recording: one metric is restricted on a whole cluster, another on one subcluster."""
     found = {name: read_cluster(cluster_text(name)) for name in ("alex", "emmy")}
-    fritz: dict[str, Any] = json.loads(cluster_text("fritz"))
-    for metric in fritz["metricConfig"]:
-        if metric["name"] == "ib_recv":
-            metric["restrict"] = True
-        if metric["name"] == "flops_dp":
-            numbers = dict.fromkeys(("peak", "normal", "caution", "alert"), 1)
-            metric["subClusters"] = [{"name": "spr1tb", **numbers, "restrict": True}]
-    return found | {"fritz": read_cluster(json.dumps(fritz).encode())}
+    return found | {"fritz": read_cluster(restricted_fritz())}
 
 
 @pytest.mark.parametrize("role", ROLES)

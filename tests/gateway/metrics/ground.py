@@ -1,20 +1,19 @@
 """A whole site in one event loop, fed with the recorded jobs and samples: jobstore, archiver, gateway, and the tests' metric store."""
 
-import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.archiver.app import run as run_archiver
-from services.archiver.settings import ArchiverSettings
-from services.archiver.settings import Settings as AllArchiverSettings
+from services.gateway.graphql.settings import GraphqlSettings
 from services.gateway.metrics.settings import SeriesSettings
 from shared.metricdata import MetricsSettings
 from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings
 from tests.gateway.conftest import until_ready
+from tests.gateway.people import add_people, auth_settings, store_of
 from tests.gateway.recorded import ACTORS, exchanges, import_sample_jobs
-from tests.gateway.stack import Client, gateway, jobstore, running
+from tests.gateway.stack import Client, archiver, gateway, jobstore
 from tests.support.clusters import sample_clusters
 from tests.support.metric_store import MetricStore, serving
 from tests.support.waiting import until
@@ -40,15 +39,6 @@ class Ground:
         assert "errors" not in answer, answer["errors"]
         return answer["data"]
 
-    async def again(self, exchange: dict[str, Any]) -> dict[str, Any]:
-        """Ask a recorded query, with our ids."""
-        body = json.loads(exchange["request"]["body"])
-        known = {key.partition(":")[2]: identity for key, identity in (exchange.get("ids") or {}).items() if key.startswith("job:")}
-        variables = body.get("variables") or {}
-        if variables.get("i") in known:
-            variables["i"] = self.ids[known[variables["i"]]]
-        return await self.query(body, exchange["actor"])
-
     async def jobs(self) -> list[dict[str, Any]]:
         _, listed = await self.client.get("/api/jobs/?items-per-page=1000")
         found: list[dict[str, Any]] = listed["jobs"]
@@ -68,36 +58,57 @@ def configured_store() -> MetricStore:
 
 @asynccontextmanager
 async def fed_site(
-    nats: NatsSettings, database: DatabaseSettings, archive: ArchiveSettings, config: str = "A", series: SeriesSettings | None = None
+    nats: NatsSettings,
+    database: DatabaseSettings,
+    archive: ArchiveSettings,
+    config: str = "A",
+    *,
+    series: SeriesSettings | None = None,
+    graphql: GraphqlSettings | None = None,
 ) -> AsyncIterator[Ground]:
     """Everything that the recording was fed with before its first query, archived."""
     await import_sample_jobs(nats, archive)
     store = configured_store()
-    feed = [exchange for exchange in exchanges("graphql.jsonl") if exchange["config"] == config and "feed-" in exchange["name"]]
+    async with store_of(database) as people:
+        await add_people(people)
     async with serving(store) as url:
         metrics = MetricsSettings(kind="cc-metric-store", url=url, max_window_days=WINDOW_DAYS)
-        archiver = ArchiverSettings(health="127.0.0.1:0", node_health_s=0)
         ground: list[Ground] = []
         async with (
             jobstore(nats, database),
-            gateway(nats, database, archive, metrics=metrics, series=series, clock=lambda: ground[0].now if ground else 0.0) as client,
-            running(lambda stop, report: run_archiver(AllArchiverSettings(nats, database, archive, metrics, archiver), stop, report)),
+            gateway(
+                nats,
+                database,
+                archive,
+                metrics=metrics,
+                series=series,
+                graphql=graphql,
+                auth=auth_settings(),
+                clock=lambda: ground[0].now if ground else time.time(),
+            ) as client,
+            archiver(nats, database, archive, metrics, node_health_s=0),
         ):
             ground.append(Ground(client, store))
             await until_ready(client)
-            await _feed(ground[0], feed)
+            await _feed(ground[0], feed(config))
             yield ground[0]
 
 
-async def _feed(ground: Ground, feed: list[dict[str, Any]]) -> None:
-    for exchange in feed:
+def feed(config: str) -> list[dict[str, Any]]:
+    return [exchange for exchange in exchanges("graphql.jsonl") if exchange["config"] == config and "feed-" in exchange["name"]]
+
+
+async def _feed(ground: Ground, recorded: list[dict[str, Any]]) -> None:
+    for exchange in recorded:
         request = exchange["request"]
         ground.now = exchange["at"]
         if request["path"] == "/api/write":
             ground.store.now = exchange["at"]
             ground.store.write(request["body"])
-        elif request["path"] in ("/api/jobs/start_job/", "/api/jobs/stop_job/", "/api/nodestate/"):
-            status, answer = await ground.client.call("POST", request["path"], data=request["body"].encode())
+        elif request["path"] in ("/api/jobs/start_job/", "/api/jobs/stop_job/", "/api/nodestate/", "/api/user/mgr"):
+            status, answer = await ground.client.call(
+                "POST", request["path"], data=request["body"].encode(), auth=ACTORS[exchange["actor"]]
+            )
             assert status == exchange["response"]["status"], (exchange["name"], answer)
 
     async def archived() -> bool:
