@@ -56,7 +56,8 @@ async def up(options: UpOptions, *, on_ready: Callable[[Running], None], alongsi
             nats, database, load(ArchiveSettings, path=folder.archive), options.http, keys, read_or_make_session_key(folder.keys_file)
         )
         services = _imported(site)
-        await asyncio.gather(_provision(nats, stop), migrating)
+        await migrating  # before anything holds a connection to the broker, which a failure takes away
+        await _provision(nats, stop)
         if stop.is_set():
             return
         addresses = Addresses()
@@ -147,10 +148,14 @@ async def _migrate(database: DatabaseSettings) -> None:
     from sqlalchemy.exc import DBAPIError
 
     from shared.database.engine import opened
-    from shared.database.migrate import migrate
+    from shared.database.schema import REVISION, revision
 
     async with opened(database) as engine:
         try:
+            if await revision(engine) == REVISION:
+                return
+            from shared.database.migrate import migrate
+
             before, after = await migrate(engine)
         except DBAPIError as e:
             raise UserError(f"{database.url.get_secret_value().removeprefix('sqlite:///')}: {e.orig}") from e
