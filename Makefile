@@ -22,7 +22,7 @@ demo: $(VENV)/.installed
 # The directory server of the sign-in tests is fetched before their time limits begin; without it only they fail.
 test: $(VENV)/.ready
 	-@$(BIN)/python -m tests.support.slapd
-	JOBTIDE_TEST_DOCKER=$(DOCKER) $(BIN)/pytest -n 2 $(ARGS)
+	JOBTIDE_TEST_DOCKER=$(DOCKER) $(BIN)/pytest -n 2 --dist worksteal $(ARGS)
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .

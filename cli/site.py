@@ -92,7 +92,7 @@ async def broker_of(site: Site, name: str) -> AsyncIterator[tuple["Client", Nats
 async def database_of(site: Site) -> AsyncIterator["AsyncEngine"]:
     """The database for one command that only reads. Raises UserError when its schema is not this version's, Unavailable."""
     from shared.database.engine import opened
-    from shared.database.migrate import require_schema
+    from shared.database.schema import require_schema
 
     async with opened(site.database, read_only=True) as engine:
         await require_schema(engine)

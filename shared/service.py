@@ -4,7 +4,8 @@ import asyncio
 import gc
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 import structlog
@@ -27,6 +28,17 @@ Run = Callable[[asyncio.Event, Report], Awaitable[None]]
 
 def report_to_log(service: str, **addresses: str) -> None:
     log.info("service_up", service=service, **addresses)
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """A service's code makes nothing but long-lived objects: looking for garbage among them costs up to a quarter of the time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def collect_garbage_rarely() -> None:

@@ -37,7 +37,7 @@ async def _sync(database: "DatabaseSettings", settings: "LdapSettings") -> "Sync
     from services.gateway.auth.ldap.sync import DirectorySync
     from services.gateway.users.store import UserStore
     from shared.database.engine import opened
-    from shared.database.migrate import require_schema
+    from shared.database.schema import require_schema
 
     with closing(Directory(settings)) as directory:
         async with opened(database, durable=True, connections=1) as engine:

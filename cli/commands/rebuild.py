@@ -20,7 +20,7 @@ from shared.broker.clusters import ClusterDirectory
 from shared.broker.cursor import log_state
 from shared.broker.streams import EVENTS
 from shared.database.engine import opened, transaction
-from shared.database.migrate import require_schema
+from shared.database.schema import require_schema
 from shared.database.tables import tables
 from shared.domain.values import ARCHIVED
 from shared.service import collect_garbage_rarely

@@ -32,7 +32,7 @@ def run_provision(data: Path | None, *, continue_log: bool) -> None:
 async def _continue(site: Site, client: Client, nats: NatsSettings) -> list[str]:
     from services.jobstore.continue_log import continue_log
     from shared.database.engine import opened
-    from shared.database.migrate import require_schema
+    from shared.database.schema import require_schema
 
     async with opened(site.database) as engine:
         await require_schema(engine)

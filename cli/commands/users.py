@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 async def _store(data: Path | None) -> AsyncIterator["UserStore"]:
     from services.gateway.users.store import UserStore
     from shared.database.engine import opened
-    from shared.database.migrate import require_schema
+    from shared.database.schema import require_schema
 
     async with opened(find_site(data).database, durable=True, connections=1) as engine:
         await require_schema(engine)

@@ -1,7 +1,6 @@
 """`jobtide up`: a whole site in one process and one broker beside it."""
 
 import asyncio
-import gc
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,7 +16,7 @@ from cli.embedded.services import SERVICES, SiteSettings, embedded_service, load
 from cli.embedded.supervisor import Addresses, Start, supervise_all
 from cli.keys import read_or_make_keys, read_or_make_session_key
 from shared.errors import UserError
-from shared.service import install_signal_handlers
+from shared.service import importing, install_signal_handlers
 from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings, load
 
 log = structlog.get_logger()
@@ -58,7 +57,8 @@ async def up(options: UpOptions, *, on_ready: Callable[[Running], None], alongsi
             nats, database, load(ArchiveSettings, path=folder.archive), options.http, keys, read_or_make_session_key(folder.keys_file)
         )
         services = _imported(site)
-        await asyncio.gather(_provision(nats, stop), migrating)
+        await migrating  # before anything holds a connection to the broker, which a failure takes away
+        await _provision(nats, stop)
         if stop.is_set():
             return
         addresses = Addresses()
@@ -80,13 +80,8 @@ async def up(options: UpOptions, *, on_ready: Callable[[Running], None], alongsi
 
 
 def _imported(site: SiteSettings) -> dict[str, Start]:
-    """The services' code makes nothing but long-lived objects: collecting garbage meanwhile costs a quarter of the time."""
-    gc.disable()
-    try:
+    with importing():
         return {name: embedded_service(name, site) for name in SERVICES}
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 def _running(addresses: Addresses, nats: NatsSettings) -> Running:
@@ -149,10 +144,14 @@ async def _migrate(database: DatabaseSettings) -> None:
     from sqlalchemy.exc import DBAPIError
 
     from shared.database.engine import opened
-    from shared.database.migrate import migrate
+    from shared.database.schema import REVISION, revision
 
     async with opened(database) as engine:
         try:
+            if await revision(engine) == REVISION:
+                return
+            from shared.database.migrate import migrate
+
             before, after = await migrate(engine)
         except DBAPIError as e:
             raise UserError(f"{database.url.get_secret_value().removeprefix('sqlite:///')}: {e.orig}") from e

@@ -1,9 +1,11 @@
 import asyncio
 import os
 
-from services.archiver.app import run
-from services.archiver.settings import load_settings
-from shared.service import Report, main
+from shared.service import Report, importing, main
+
+with importing():
+    from services.archiver.app import run
+    from services.archiver.settings import load_settings
 
 
 async def _run(stop: asyncio.Event, report: Report) -> None:

@@ -1,7 +1,9 @@
 """``python -m services.gateway``"""
 
-from services.gateway.app import run
-from services.gateway.settings import load_settings
-from shared.service import main
+from shared.service import importing, main
+
+with importing():
+    from services.gateway.app import run
+    from services.gateway.settings import load_settings
 
 main("gateway", lambda stop, report: run(load_settings(), stop, report))

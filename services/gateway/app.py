@@ -33,7 +33,7 @@ from services.gateway.users.store import UserStore
 from shared import metrics
 from shared.broker.streams import EVENTS
 from shared.database.engine import opened, ping
-from shared.database.migrate import require_schema
+from shared.database.schema import require_schema
 from shared.health import Health, listening
 from shared.service import Report
 from shared.settings import setting_name

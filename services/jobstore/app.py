@@ -19,7 +19,7 @@ from shared.broker.cursor import log_state
 from shared.broker.publisher import Publisher
 from shared.broker.streams import EVENTS, NODES
 from shared.database.engine import opened, ping
-from shared.database.migrate import require_schema
+from shared.database.schema import require_schema
 from shared.database.tables import ProjectionTables, tables
 from shared.errors import Unavailable
 from shared.health import Health, serve_health

@@ -77,7 +77,7 @@ class Projection:
             try:
                 position = await self._positions.begin(self._engine, lambda: log_state(self._client, self._stream), may_skip=self._may_skip)
                 # From the last applied one on: that it is still the same shows that the log is.
-                async with read_from(self._client, self._stream, position.sequence, applied=position.sequence) as cursor:
+                async with read_from(self._client, self._stream, position.sequence, applied=position.sequence, stop=stop) as cursor:
                     if reading is not None:
                         reading.set()
                     while not stop.is_set():

@@ -79,9 +79,9 @@ async def dial(
     options = connect_options(settings, name) | {"allow_reconnect": True}
     try:
         # The first connect must end: with endless reconnects nats-py would try here for ever without a word.
+        once = {"allow_reconnect": False, "max_reconnect_attempts": 1, "reconnect_time_wait": 0}  # 0 attempts would mean without end too
         async with asyncio.timeout(settings.connect_timeout_s + 1):
-            # 0 would mean without end too.
-            probe = await nats.connect(**(options | {"allow_reconnect": False, "max_reconnect_attempts": 1, "error_cb": _ignore}))
+            probe = await nats.connect(**(options | once | {"error_cb": _ignore}))
         await probe.close()
         async with asyncio.timeout(settings.connect_timeout_s + 1):
             await client.connect(**options, disconnected_cb=disconnected, reconnected_cb=reconnected, error_cb=error, closed_cb=closed)

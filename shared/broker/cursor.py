@@ -57,7 +57,7 @@ class Cursor:
         self._behind_since: int | None = None
 
     async def batch(self, most: int) -> list[Recorded | Unreadable]:
-        """The next events, in order and without a hole; empty after a quiet second.
+        """The next events, in order and without a hole; empty after a quiet second, and at the stop.
 
         Raises Unavailable when the reading must be started again from the position.
         """
@@ -67,7 +67,8 @@ class Cursor:
         """As ``batch``, the messages as they are."""
         messages = await self._puller.batch(most)
         if not messages:
-            await self._suspect()
+            if not self._puller.is_ending:
+                await self._suspect()
             return []
         self._behind_since = None
         for message in messages:
@@ -95,10 +96,13 @@ def _read(message: Msg) -> Recorded | Unreadable:
 
 
 @asynccontextmanager
-async def read_from(client: Client, stream: str, sequence: int, *, applied: int | None = None) -> AsyncIterator[Cursor]:
+async def read_from(
+    client: Client, stream: str, sequence: int, *, applied: int | None = None, stop: asyncio.Event | None = None
+) -> AsyncIterator[Cursor]:
     """Read ``stream`` from ``sequence`` on. Raises Unavailable.
 
-    ``applied`` tells that nothing need come up to there, as when the last applied event is read once more.
+    ``applied`` tells that nothing need come up to there, as when the last applied event is read once more. Once ``stop``
+    is set, no event is waited for.
     """
     js = client.jetstream(timeout=5)
     config = ConsumerConfig(
@@ -114,7 +118,7 @@ async def read_from(client: Client, stream: str, sequence: int, *, applied: int 
     except (NatsError, OSError, TimeoutError) as e:
         raise Unavailable(f"cannot read the stream {stream}: {e!r}") from e
     try:
-        async with pulling(client, stream, info.name) as puller:
+        async with pulling(client, stream, info.name, stop) as puller:
             yield Cursor(client, stream, puller, sequence - 1 if applied is None else applied)
     finally:
         try:

@@ -37,6 +37,7 @@ class Puller:
         self._asked_until = 0.0
         self._arrived = asyncio.Event()
         self._error: Unavailable | None = None
+        self.is_ending = False
 
     async def receive(self, message: Msg) -> None:
         """The subscription's callback: a message of the stream, or the broker's word on a request."""
@@ -59,15 +60,17 @@ class Puller:
         return self._inbox
 
     async def batch(self, most: int) -> list[Msg]:
-        """Up to ``most`` messages, as soon as there is one; empty after a quiet second.
+        """Up to ``most`` messages, as soon as there is one; empty after a quiet second, and when it is to end.
 
         Raises ConsumerLost when the consumer is gone, Unavailable when the broker cannot serve it now.
         """
         deadline = asyncio.get_running_loop().time() + EXPIRES_S + _ANSWER_S
         while not self._buffer:
             self._raise_error()
+            self._arrived.clear()  # before asking: what comes while the request is sent is seen
+            if self.is_ending:
+                return []
             await self._ask(most)
-            self._arrived.clear()
             left_s = deadline - asyncio.get_running_loop().time()
             if left_s <= 0:
                 return []
@@ -81,6 +84,11 @@ class Puller:
         if len(self._buffer) < most:
             await self._ask(most)
         return messages
+
+    def end(self) -> None:
+        """Wait for nothing any more, now or later."""
+        self.is_ending = True
+        self._arrived.set()
 
     def drop(self) -> list[Msg]:
         """Empty the buffer; what it held is the caller's."""
@@ -108,16 +116,24 @@ class Puller:
 
 
 @asynccontextmanager
-async def pulling(client: Client, stream: str, consumer: str) -> AsyncIterator[Puller]:
-    """Read from a consumer that exists. Raises Unavailable."""
+async def pulling(client: Client, stream: str, consumer: str, stop: asyncio.Event | None = None) -> AsyncIterator[Puller]:
+    """Read from a consumer that exists, not waiting any longer once ``stop`` is set. Raises Unavailable."""
     puller = Puller(client, stream, consumer)
     try:
         # The buffer is bounded by what is asked for, so nats-py must not drop messages of its own accord.
         subscription = await client.subscribe(puller.inbox, cb=puller.receive, pending_msgs_limit=-1, pending_bytes_limit=-1)
     except (NatsError, OSError) as e:
         raise Unavailable(f"cannot subscribe: {e!r}") from e
+    ending = asyncio.create_task(_end_with(stop, puller), name="end of reading") if stop is not None else None
     try:
         yield puller
     finally:
+        if ending is not None:
+            ending.cancel()
         with suppress(NatsError, OSError, TimeoutError):  # without the connection there is no subscription either
             await asyncio.wait_for(subscription.unsubscribe(), 2)
+
+
+async def _end_with(stop: asyncio.Event, puller: Puller) -> None:
+    await stop.wait()
+    puller.end()

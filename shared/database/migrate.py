@@ -11,7 +11,6 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.database.engine import transaction
-from shared.errors import UserError
 from shared.settings import DatabaseSettings
 
 _LOCK = 7_230_411_905  # any number that other programs on the same PostgreSQL do not lock
@@ -45,14 +44,6 @@ async def migrate(engine: AsyncEngine) -> tuple[str | None, str]:
     async with transaction(engine) as connection:
         before = await connection.run_sync(upgrade)
     return before, head()
-
-
-async def require_schema(engine: AsyncEngine) -> None:
-    """Raises UserError when the schema is not the one this version works with."""
-    async with transaction(engine) as connection:
-        found = await connection.run_sync(lambda c: MigrationContext.configure(c).get_current_revision())
-    if found != head():
-        raise UserError(f"the database schema is at {found or 'nothing'}, this version needs {head()}; run `jobtide migrate`")
 
 
 def migrate_blocking(settings: DatabaseSettings) -> tuple[str | None, str]:

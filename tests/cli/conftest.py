@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from tests.cli.sites import UpProcess
-from tests.support.clusters import cluster_text
 from tests.support.nats import NatsServer
 
 Up = Callable[..., UpProcess]
@@ -19,9 +18,7 @@ def shared_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UpProcess]:
     site = UpProcess(folder / "data")
     try:
         site.start()
-        definition = folder / "cluster.json"
-        definition.write_bytes(cluster_text("fritz"))
-        site.run("cluster", "add", definition)
+        site.add_fritz()
         yield site
     finally:
         site.end()

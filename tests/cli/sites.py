@@ -13,9 +13,12 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from shared.settings import PREFIX
+from cli.keys import read_keys, sign_token
+from shared.settings import PREFIX, NatsSettings
+from tests.support.clusters import add_clusters_blocking
+from tests.support.nats import publish
 from tests.support.processes import REPOSITORY
-from tests.support.programs import end
+from tests.support.programs import end, run_blocking
 from tests.support.waiting import until_blocking
 
 START_S = 30.0
@@ -91,7 +94,6 @@ class UpProcess:
         self._arguments = ["--data", str(data), "--http", "127.0.0.1:0", "--nats", "127.0.0.1:0", *more]
         self._process: subprocess.Popen[bytes] | None = None
         self.log_file = data.with_name(f"{data.name}.log")
-        self._token: str | None = None
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
@@ -150,11 +152,23 @@ class UpProcess:
         assert done.returncode == 0, done
         return done
 
-    def get(self, path: str, *, with_token: bool = True) -> tuple[int, Any]:
-        """GET on the API: status and JSON."""
-        if with_token and self._token is None:
-            self._token = self.run("token", "tester", "--role", "api").stdout.split()[-1]
-        headers = {"X-Auth-Token": self._token} if with_token and self._token else {}
+    # What is only on the way to something else is done here and not by a command, which takes a second.
+
+    @property
+    def nats(self) -> NatsSettings:
+        return NatsSettings(url=self.run_json["nats"])
+
+    def add_fritz(self) -> None:
+        add_clusters_blocking(self.nats, ["fritz"])
+
+    def publish(self, *lines: bytes) -> None:
+        run_blocking(publish(self.nats, *lines))
+
+    def get(self, path: str, *, with_token: bool = True, token: str | None = None) -> tuple[int, Any]:
+        """GET on the API: status and JSON. The token is one of the role api unless it is given."""
+        if with_token and token is None:
+            token = sign_token(read_keys(self.data / "keys.json").private, "tester", ["api"], 3600)
+        headers = {"X-Auth-Token": token} if token else {}
         request = urllib.request.Request(self.run_json["http"] + path, headers=headers)
         try:
             with urllib.request.urlopen(request, timeout=10) as answer:

@@ -144,7 +144,7 @@ def test_provision_and_migrate_change_nothing_the_second_time(shared_up: UpProce
 
 
 def test_a_stopped_job_is_archived_and_the_archive_verifies(shared_up: UpProcess) -> None:
-    shared_up.run("publish", "-", text=start_line(640, "fritz") + stop_line(640, "fritz"))
+    shared_up.publish(start_line(640, "fritz") + stop_line(640, "fritz"))
 
     def is_archived() -> bool:
         return any((shared_up.data / "archive" / "fritz" / "0" / "640").glob("*/meta.json"))
@@ -188,7 +188,7 @@ def test_verify_names_what_is_broken(tmp_path: Path) -> None:
 
 def test_archive_retry_asks_again_only_for_what_can_be_archived(shared_up: UpProcess) -> None:
     assert shared_up.run("archive", "retry", "--failed").stdout == "no job failed to be archived\n"
-    shared_up.run("publish", "-", text=start_line(650, "fritz") + start_line(651, "fritz") + stop_line(651, "fritz"))
+    shared_up.publish(start_line(650, "fritz") + start_line(651, "fritz") + stop_line(651, "fritz"))
     until_blocking(lambda: {650, 651} <= {job["jobId"] for job in shared_up.jobs()})
     ids = {job["jobId"]: job["id"] for job in shared_up.jobs()}
     assert_user_mistake(jobtide("archive", "retry", "--job", str(ids[650]), "--data", shared_up.data), "running")
@@ -199,11 +199,10 @@ def test_archive_retry_asks_again_only_for_what_can_be_archived(shared_up: UpPro
 # rebuild and a lost log
 
 
-def test_rebuild_beside_a_running_site_changes_nothing(new_up: Up, tmp_path: Path) -> None:
+def test_rebuild_beside_a_running_site_changes_nothing(new_up: Up) -> None:
     site = new_up().start()
-    (tmp_path / "fritz.json").write_bytes(cluster_text("fritz"))
-    site.run("cluster", "add", tmp_path / "fritz.json")
-    site.run("publish", "-", text=b"".join(start_line(number, "fritz") for number in range(1, 30)))
+    site.add_fritz()
+    site.publish(b"".join(start_line(number, "fritz") for number in range(1, 30)))
     until_blocking(lambda: len(site.jobs("?items-per-page=100")) == 29)
     before = site.jobs("?items-per-page=100")
     assert "rebuilt" in site.run("rebuild").stdout
@@ -211,11 +210,10 @@ def test_rebuild_beside_a_running_site_changes_nothing(new_up: Up, tmp_path: Pat
     assert [(job["id"], job["jobId"]) for job in after] == [(job["id"], job["jobId"]) for job in before]
 
 
-def test_a_site_whose_log_was_lost_goes_on_after_continue_log(new_up: Up, tmp_path: Path) -> None:
+def test_a_site_whose_log_was_lost_goes_on_after_continue_log(new_up: Up) -> None:
     site = new_up().start()
-    (tmp_path / "fritz.json").write_bytes(cluster_text("fritz"))
-    site.run("cluster", "add", tmp_path / "fritz.json")
-    site.run("publish", "-", text=start_line(71, "fritz"))
+    site.add_fritz()
+    site.publish(start_line(71, "fritz"))
     (old,) = until_blocking(site.jobs)
     assert_user_mistake(jobtide("provision", "--continue-log", "--data", site.data), "stop it first")
     site.interrupt()
@@ -224,8 +222,8 @@ def test_a_site_whose_log_was_lost_goes_on_after_continue_log(new_up: Up, tmp_pa
     assert site.process.wait(20) == 2
     assert "EVENTS goes on after" in site.run("provision", "--continue-log").stdout
     site.start()
-    site.run("cluster", "add", tmp_path / "fritz.json")
-    site.run("publish", "-", text=start_line(72, "fritz"))
+    site.add_fritz()
+    site.publish(start_line(72, "fritz"))
     until_blocking(lambda: {job["jobId"] for job in site.jobs()} == {71, 72})
     ids = {job["jobId"]: job["id"] for job in site.jobs()}
     assert ids[71] == old["id"] < ids[72]
@@ -249,7 +247,13 @@ def test_keys_are_a_pair_that_signs_and_verifies() -> None:
 
 def test_a_token_without_an_end_has_no_exp(shared_up: UpProcess) -> None:
     token = shared_up.run("token", "ann", "--role", "user", "--ttl", "0").stdout.split()[-1]
+    assert shared_up.get("/api/jobs/", token=token)[0] == 403
     assert "exp" not in jwt.decode(token, options={"verify_signature": False})
+
+
+def test_a_token_opens_what_its_role_may(shared_up: UpProcess) -> None:
+    token = shared_up.run("token", "ann", "--role", "api").stdout.split()[-1]
+    assert shared_up.get("/api/jobs/", token=token)[0] == 200
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("30m", 1800), ("12h", 43_200), ("30d", 2_592_000), ("0", None)])

@@ -22,12 +22,6 @@ from tests.support.waiting import until_blocking
 SERVICES = {"ingest", "jobstore", "archiver", "gateway"}
 
 
-def add_fritz(site: UpProcess) -> None:
-    definition = site.data.parent / "fritz.json"
-    definition.write_bytes(cluster_text("fritz"))
-    site.run("cluster", "add", definition)
-
-
 def test_run_json_names_every_address_and_each_answers(shared_up: UpProcess) -> None:
     running = shared_up.run_json
     assert running["pid"] == shared_up.process.pid
@@ -109,8 +103,8 @@ def test_the_display_of_the_demo_has_the_terminal_to_itself(tmp_path: Path) -> N
 
 def test_a_restart_keeps_jobs_and_keys(new_up: Up) -> None:
     site = new_up().start()
-    add_fritz(site)
-    site.run("publish", "-", text=start_line(7, "fritz"))
+    site.add_fritz()
+    site.publish(start_line(7, "fritz"))
     (before,) = until_blocking(site.jobs)
     keys = (site.data / "keys.json").read_bytes()
     site.interrupt()
@@ -122,8 +116,8 @@ def test_a_restart_keeps_jobs_and_keys(new_up: Up) -> None:
 
 def test_after_a_kill_no_server_stays_and_the_next_start_works(new_up: Up) -> None:
     site = new_up().start()
-    add_fritz(site)
-    site.run("publish", "-", text=start_line(8, "fritz"))
+    site.add_fritz()
+    site.publish(start_line(8, "fritz"))
     until_blocking(site.jobs)
     children = site.children()
     site.kill9()
@@ -147,14 +141,14 @@ def test_a_server_that_an_earlier_run_left_behind_is_ended(new_up: Up) -> None:
 
 def test_a_broker_that_dies_is_started_again_at_the_same_address(new_up: Up) -> None:
     site = new_up().start()
-    add_fritz(site)
+    site.add_fritz()
     url = site.run_json["nats"]
     (server,) = site.children()
     os.kill(server, signal.SIGKILL)
     until_blocking(lambda: site.children() not in ([], [server]), what="a new server")
     until_blocking(lambda: jobtide("provision", "--data", site.data).returncode == 0)
     assert site.run_json["nats"] == url
-    site.run("publish", "-", text=start_line(9, "fritz"))
+    site.publish(start_line(9, "fritz"))
     until_blocking(lambda: [job["jobId"] for job in site.jobs()] == [9], 20)
 
 
@@ -162,7 +156,9 @@ def test_a_running_broker_is_used_when_its_url_is_given(new_up: Up, private_nats
     site = new_up("--nats", private_nats_url).start()
     assert site.run_json["nats"] == private_nats_url
     assert site.children() == []
-    add_fritz(site)
+    definition = site.data.parent / "fritz.json"
+    definition.write_bytes(cluster_text("fritz"))
+    site.run("cluster", "add", definition)
     site.run("publish", "-", text=start_line(10, "fritz"))
     until_blocking(lambda: [job["jobId"] for job in site.jobs()] == [10])
 
@@ -174,13 +170,13 @@ def test_a_site_is_ready_after_little_work(new_up: Up) -> None:
     site.start()
     processes = [psutil.Process(site.process.pid), *map(psutil.Process, site.children())]
     times = [process.cpu_times() for process in processes]
-    assert sum(each.user + each.system for each in times) < 8.0
+    assert sum(each.user + each.system for each in times) < 5.0  # about 2.3 on a quiet machine
 
 
 def test_a_log_of_another_database_ends_it_with_one_line(new_up: Up) -> None:
     site = new_up().start()
-    add_fritz(site)
-    site.run("publish", "-", text=start_line(11, "fritz"))
+    site.add_fritz()
+    site.publish(start_line(11, "fritz"))
     until_blocking(site.jobs)
     site.interrupt()
     store = site.data / "nats"

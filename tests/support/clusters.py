@@ -1,6 +1,7 @@
 """The sample clusters."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +38,10 @@ def sample_clusters() -> dict[str, Cluster]:
     return {name: read_cluster(cluster_text(name)) for name in NAMES}
 
 
-def add_clusters_blocking(settings: NatsSettings) -> None:
+def add_clusters_blocking(settings: NatsSettings, names: Sequence[str] = NAMES) -> None:
     async def work() -> None:
         async with client_of(settings) as client:
-            for name in NAMES:
+            for name in names:
                 await add_cluster(client, settings, cluster_text(name))
 
     run_blocking(work())

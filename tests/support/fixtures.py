@@ -185,10 +185,19 @@ class _DeadTasks(logging.Handler):
 def _dead_tasks() -> Iterator[_DeadTasks]:
     collector = _DeadTasks()
     logging.getLogger("asyncio").addHandler(collector)
-    gc.collect()
-    gc.freeze()  # what is here now is never garbage: the collection after each test stays cheap
     yield collector
     logging.getLogger("asyncio").removeHandler(collector)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _no_task_of_a_module_dies_unseen(_dead_tasks: _DeadTasks) -> Iterator[None]:
+    """As the next, for what lives as long as a module."""
+    gc.collect()
+    gc.freeze()  # what is here now is never garbage: the collection after each test of the module stays cheap
+    _dead_tasks.found.clear()
+    yield
+    gc.collect()
+    _fail_with(_dead_tasks)
 
 
 @pytest.fixture(autouse=True)
@@ -197,5 +206,9 @@ def _no_task_dies_unseen(_dead_tasks: _DeadTasks) -> Iterator[None]:
     _dead_tasks.found.clear()
     yield
     gc.collect()  # asyncio tells when the task is collected
-    if _dead_tasks.found:
-        pytest.fail("\n".join(_dead_tasks.found), pytrace=False)
+    _fail_with(_dead_tasks)
+
+
+def _fail_with(dead: _DeadTasks) -> None:
+    if dead.found:
+        pytest.fail("\n".join(dead.found), pytrace=False)

@@ -10,7 +10,8 @@ from pydantic import SecretStr
 from sqlalchemy import Connection, inspect, text
 
 from shared.database.engine import async_url, opened, ping, position_of, transaction
-from shared.database.migrate import head, migrate, require_schema
+from shared.database.migrate import head, migrate
+from shared.database.schema import REVISION, require_schema, revision
 from shared.database.tables import metadata
 from shared.errors import Unavailable, UserError
 from shared.settings import DatabaseSettings
@@ -39,6 +40,12 @@ async def test_every_declared_index_and_constraint_exists(database: DatabaseSett
         indexes, key = found[table.name]
         assert {index.name for index in table.indexes} <= indexes
         assert key == [column.name for column in table.primary_key.columns]
+
+
+async def test_the_revision_is_the_newest_migration(database: DatabaseSettings) -> None:
+    assert head() == REVISION
+    async with opened(database, read_only=True) as engine:
+        assert await revision(engine) == REVISION
 
 
 async def test_migrating_again_changes_nothing(database: DatabaseSettings) -> None:

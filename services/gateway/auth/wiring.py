@@ -3,14 +3,12 @@
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from services.gateway.auth.attempts import Attempts, SignInAttempts
 from services.gateway.auth.cookie import SessionCookie, is_loopback, session_key
 from services.gateway.auth.crosslogin import Claimed, CookieTokenLogin, SharedSecretLogin
-from services.gateway.auth.ldap.directory import Directory
-from services.gateway.auth.ldap.login import LdapLogin
 from services.gateway.auth.ldap.settings import LdapSettings
-from services.gateway.auth.ldap.sync import DirectorySync
 from services.gateway.auth.local import LocalLogin
 from services.gateway.auth.login import LoginChain, LoginMethod
 from services.gateway.auth.oidc.settings import OidcSettings
@@ -21,6 +19,9 @@ from services.gateway.auth.settings import AuthSettings
 from services.gateway.auth.tokens import Tokens
 from services.gateway.settings import GatewaySettings
 from services.gateway.users.store import UserStore
+
+if TYPE_CHECKING:
+    from services.gateway.auth.ldap.sync import DirectorySync
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Auth:
     login: LoginChain
     attempts: SignInAttempts
     oidc: OidcSignIn | None
-    directory_sync: DirectorySync | None
+    directory_sync: "DirectorySync | None"
 
 
 def _token_methods(settings: AuthSettings, tokens: Tokens, users: UserStore, clock: Callable[[], float]) -> Iterator[LoginMethod]:
@@ -61,8 +62,7 @@ def make_auth(
     tokens = Tokens(gateway.jwt_public_key, gateway.jwt_private_key.get_secret_value(), settings, users, clock)
     passwords = Passwords()
     stack.callback(passwords.close)
-    directory = _directory(stack, ldap)
-    by_directory = [LdapLogin(directory, users)] if directory else []
+    by_directory, directory_sync = _directory(stack, ldap, users)
     # In the order of LoginChain.
     methods: list[LoginMethod] = [*by_directory, *_token_methods(settings, tokens, users, clock), LocalLogin(passwords)]
     return Auth(
@@ -74,16 +74,21 @@ def make_auth(
         login=LoginChain(methods),
         attempts=_attempts(settings, clock),
         oidc=_provider(stack, oidc, key, users, clock),
-        directory_sync=DirectorySync(directory, users) if directory and ldap.sync_interval_s else None,
+        directory_sync=directory_sync,
     )
 
 
-def _directory(stack: AsyncExitStack, settings: LdapSettings) -> Directory | None:
+def _directory(stack: AsyncExitStack, settings: LdapSettings, users: UserStore) -> tuple[list[LoginMethod], "DirectorySync | None"]:
+    """How people of the directory sign in, and what takes them over. Where there is none, its library is not loaded."""
     if not settings.is_on:
-        return None
+        return [], None
+    from services.gateway.auth.ldap.directory import Directory
+    from services.gateway.auth.ldap.login import LdapLogin
+    from services.gateway.auth.ldap.sync import DirectorySync
+
     directory = Directory(settings)
     stack.callback(directory.close)
-    return directory
+    return [LdapLogin(directory, users)], DirectorySync(directory, users) if settings.sync_interval_s else None
 
 
 def _provider(stack: AsyncExitStack, settings: OidcSettings, key: bytes, users: UserStore, clock: Callable[[], float]) -> OidcSignIn | None:

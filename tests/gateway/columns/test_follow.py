@@ -180,8 +180,15 @@ async def test_a_copy_is_given_up_while_it_is_written(sqlite_database: DatabaseS
             may_end.set()
 
 
-async def test_a_copy_outlives_a_database_that_is_away_for_a_moment(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def keeps_up_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To be named before ``site``, whose columns wait from their first moment on."""
     monkeypatch.setattr("services.gateway.columns.columns.KEEP_UP_S", 0.01)
+
+
+async def test_a_copy_outlives_a_database_that_is_away_for_a_moment(
+    keeps_up_often: None, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     failures = 0
 
     async def fails(follower: Follower, copy: Copy) -> None:

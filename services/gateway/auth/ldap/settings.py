@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import ClassVar, Self
 from urllib.parse import SplitResult, urlsplit
 
-from ldap3.core.exceptions import LDAPExceptionError
-from ldap3.operation.search import parse_filter
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 
 from shared.addresses import is_loopback_host
@@ -95,6 +93,9 @@ class LdapSettings(SettingsGroup):
     @classmethod
     def _filter_is_one(cls, text: str) -> str:
         if text:
+            from ldap3.core.exceptions import LDAPExceptionError
+            from ldap3.operation.search import parse_filter
+
             try:
                 parse_filter(text, None, auto_escape=False, auto_encode=False, validator=None, check_names=False)
             except (LDAPExceptionError, IndexError, ValueError, AttributeError) as e:
