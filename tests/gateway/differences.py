@@ -5,7 +5,7 @@
 
 # There are no pages, but for those of the API.
 _PAGES = """
-page-home-none page-home home-after-empty-setting imprint imprint-post privacy favicon e-home
+home-after-empty-setting imprint imprint-post privacy favicon
 html-jobs html-job html-users html-tags html-status html-systems html-node html-logs html-config
 search-empty-user2 search-empty-support search-job-id-user2 search-job-id-support search-project-user2 search-project-support
 search-array-user2 search-array-support search-integer-user2 search-integer-support search-two-colons-user2 search-two-colons-support
@@ -89,6 +89,7 @@ machine-slash roles-no-slash logout-bad-cookie
 config-users-after config-users-special config-users-end taggers userapi-list-manager-api userapi-get-manager-api-5003
 jobmetrics-api-refused jobmetrics-no-data userapi-metrics-manager-api-5003 userapi-metrics-api-5001 userapi-metrics-api-5003
 api-metrics-foreign nodes-reduction swagger-off
+page-home-none e-home
 """
 _CREATED = "start-bad-smt-2 start-tag-private-foreign-again start-tag-conflicting-scope start-tag-twice start-dup-year-earlier f-start"
 _DUPLICATE = "start-minimal-repeated-staged start-minimal-one-second-later-staged"
