@@ -87,6 +87,7 @@ class RunningFootprints:
         self._numbers = numbers
         self._interval_s = interval_s
         self._from_s = from_s
+        self._reached: dict[str, int] = {}  # by cluster, the last job of a turn that came to no end: the next one begins behind it
         self.turns = ClusterTurns(
             clusters,
             source,
@@ -103,14 +104,17 @@ class RunningFootprints:
         turn = _Turn(cluster, int(number * self._interval_s) - SETTLING_S, metrics)
         ids = await self._reader.running(cluster.name, int(turn.at - self._from_s))
         size = max(1, min(JOBS_PER_EVENT, NUMBERS_PER_EVENT // (2 * len(cluster.metric_config))))
-        for first in range(0, len(ids), size):
-            part = ids[first : first + size]
+        parts = [ids[first : first + size] for first in range(0, len(ids), size)]
+        reached = self._reached.get(cluster.name, 0)
+        for part in sorted(parts, key=lambda part: part[0] <= reached):
+            self._reached[cluster.name] = part[-1]
             found = [one for row in await self._reader.still_running(part) if (one := await self._news(turn, row)) is not None]
             if found:
                 # Named by its jobs, not counted through: when one ends between two replicas' looks, no other is lost for it.
                 message_id = f"footprints:{cluster.name}:{self._interval_s:g}:{number}:{part[0]}-{part[-1]}"
                 event = JobsMeasured(cluster=cluster.name, jobs=found)
                 await self._publisher.publish([Envelope(event, message_id, "/archiver", datetime.now(UTC))])
+        self._reached.pop(cluster.name, None)
         turn.finish()
 
     async def _news(self, turn: _Turn, row: Mapping[str, Any]) -> JobMeasurement | None:
@@ -124,7 +128,6 @@ class RunningFootprints:
             if isinstance(e, Unavailable) and not isinstance(e, NothingButErrors):
                 turn.missed(e)
             return None
-        turn.answered()
         if results is None or not (results.footprint or results.energy_footprint):
             self._numbers.footprint("nothing")
             return None
@@ -141,6 +144,7 @@ class RunningFootprints:
         if not request.metrics:
             return None
         loaded = await self._source.load(request)
+        turn.answered()
         return await asyncio.to_thread(results_of, loaded.data, metrics, num_nodes=row["num_nodes"], duration_s=request.duration)
 
 

@@ -76,7 +76,7 @@ async def fed_site(
     feed = [exchange for exchange in exchanges("graphql.jsonl") if exchange["config"] == config and "feed-" in exchange["name"]]
     async with serving(store) as url:
         metrics = MetricsSettings(kind="cc-metric-store", url=url, max_window_days=WINDOW_DAYS)
-        archiver = ArchiverSettings(health="127.0.0.1:0", node_health_s=0)
+        archiver = ArchiverSettings(health="127.0.0.1:0", node_health_s=0, footprints_s=0)
         ground: list[Ground] = []
         async with (
             jobstore(nats, database),
