@@ -106,10 +106,11 @@ class JobReader:
     async def running(self, cluster: str, started_before: int) -> list[int]:
         """Ids of the jobs with monitoring that run since before then, in order."""
         job = tables.job.c
-        query = select(job.id).where(_IS_RUNNING, job.cluster == cluster, job.start_time < started_before)
+        # With the other conditions in it, SQLite would rather look through all jobs that the cluster ever had.
+        query = select(job.id, job.cluster, job.start_time, job.monitoring_status).where(_IS_RUNNING)
         async with transaction(self._engine) as connection:
-            found = await connection.scalars(query.where(job.monitoring_status != MONITORING_DISABLED).order_by(job.id))
-            return list(found)
+            rows = (await connection.execute(query)).all()
+        return sorted(id_ for id_, of, start, status in rows if of == cluster and start < started_before and status != MONITORING_DISABLED)
 
     async def still_running(self, ids: Sequence[int]) -> list[Mapping[str, Any]]:
         """Those of the jobs that run, in order, with what it takes to measure them."""
