@@ -1,7 +1,7 @@
 """Footprint and energy of running jobs: the store is asked in turns, events say what changed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -43,8 +43,8 @@ def metrics_of(url: str, **changes: Any) -> MetricsSettings:
     return MetricsSettings.model_validate({"kind": "cc-metric-store", "url": url, "timeout_s": 2, "tries": 1} | changes)
 
 
-def running_job(id_: int, **columns: Any) -> dict[str, Any]:
-    return job_row(id_, **{"job_id": id_, "start_time": T0, "job_state": "running", "duration": 0} | columns)
+def running_job(id_: int, hosts: Sequence[str] = ("f0101",), **columns: Any) -> dict[str, Any]:
+    return job_row(id_, job_id=id_, hosts=hosts) | {"start_time": T0, "job_state": "running", "duration": 0} | columns
 
 
 @asynccontextmanager

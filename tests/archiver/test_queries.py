@@ -17,7 +17,7 @@ async def test_each_look_up_has_its_index(database: DatabaseSettings) -> None:
     async with opened(database) as engine:
         async with engine.begin() as connection:
             await connection.execute(tables.job.insert(), [job_row(n, job_id=n, stop_seq=5000 + n) for n in range(1, 500)])
-            running = [{}, {"start_time": START_TIME + 1}, {"cluster": "alex"}, {"monitoring_status": 0}]
+            running: list[dict[str, Any]] = [{}, {"start_time": START_TIME + 1}, {"cluster": "alex"}, {"monitoring_status": 0}]
             rows = [job_row(n, job_id=n, job_state="running", **columns) for n, columns in enumerate(running, 500)]
             await connection.execute(tables.job.insert(), rows)
         statements: list[tuple[str, Any]] = []
@@ -44,8 +44,9 @@ async def test_each_look_up_has_its_index(database: DatabaseSettings) -> None:
                     plan = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
                 lines = "\n".join(str(row) for row in plan)
                 assert "Seq Scan" not in lines, lines
-                assert "SCAN" not in lines or "USING INDEX job_running" in lines, lines
-                assert "job_running" in lines or "running" not in statement or " IN (" in statement, lines
+                assert "SCAN" not in lines.replace("SCAN job USING INDEX job_running", ""), lines
+                if "running" in statement and " IN (" not in statement:
+                    assert "job_running" in lines, lines
 
 
 @pytest.mark.parametrize("count", [0, 3])

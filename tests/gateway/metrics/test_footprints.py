@@ -90,7 +90,7 @@ async def test_running_jobs_are_found_by_their_footprint_until_the_archive_knows
 
             async def is_archived() -> bool:
                 (job,) = await found(client, filter=loaded_from(25))
-                return job["energy"] == pytest.approx(0.3, abs=0.001)
+                return bool(job["energy"] == pytest.approx(0.3, abs=0.001))
 
             await until(is_archived, 20, "the energy of one hour")
         before = await dump(database, without=("position.build",))
