@@ -55,6 +55,16 @@ ARCHIVER_NODE_CHECKS = MetricName(
     "Turns of checking the nodes of one cluster: `done`, or `unanswered` by the metric store or the broker.",
     ["outcome"],
 )
+ARCHIVER_FOOTPRINT_TURNS = MetricName(
+    "jobtide_archiver_footprint_turns_total",
+    "Turns of measuring the running jobs of one cluster: `done`, or `unanswered` by the metric store, the database or the broker.",
+    ["outcome"],
+)
+ARCHIVER_FOOTPRINTS = MetricName(
+    "jobtide_archiver_footprints_total",
+    "Running jobs by what the metric store said of them: `measured`, `unchanged`, `nothing`, or `failed` for this job alone.",
+    ["outcome"],
+)
 ARCHIVER_QUEUE = MetricName(
     "jobtide_archiver_queue",
     "Messages of the archive queue: `pending` not yet offered, `waiting` offered and unfinished, `in_hand` here.",

@@ -4,8 +4,10 @@ import asyncio
 from contextlib import AsyncExitStack
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.archiver.folder import ArchiveFolder
+from services.archiver.footprints import RunningFootprints
 from services.archiver.intake import Intake
 from services.archiver.jobs import JobReader
 from services.archiver.node_health import NodeHealthChecks
@@ -13,7 +15,8 @@ from services.archiver.numbers import ArchiverNumbers
 from services.archiver.pipeline import Pipeline
 from services.archiver.position import PositionWatch
 from services.archiver.queue import WorkQueue, durable
-from services.archiver.settings import Settings
+from services.archiver.settings import ArchiverSettings, Settings
+from services.archiver.turns import ClusterTurns
 from shared import metrics
 from shared.broker.clusters import ClusterDirectory
 from shared.broker.connection import connected
@@ -21,7 +24,7 @@ from shared.broker.publisher import Publisher
 from shared.database.engine import opened, ping
 from shared.health import Health, serve_health
 from shared.loops import Loops, end
-from shared.metricdata import open_source
+from shared.metricdata import MetricSource, open_source
 from shared.service import Report
 
 log = structlog.get_logger()
@@ -59,11 +62,31 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
                 loops.create_task(position.keep_reading(stop), name="position"),
                 loops.create_task(clusters.keep_fresh(stop), name="clusters"),
             ]
-            if source is not None and settings.archiver.node_health_s:
-                checks = NodeHealthChecks(engine, clusters, source, publisher, numbers, interval_s=settings.archiver.node_health_s)
-                tick = health.loop("node_health", within_s=checks.longest_turn_s + SLACK_S)
-                background.append(loops.create_task(checks.run(stop, tick), name="node_health"))
+            for name, turns in _turns(settings.archiver, source, engine, reader, clusters, publisher, numbers).items():
+                tick = health.loop(name, within_s=turns.longest_s + SLACK_S)
+                background.append(loops.create_task(turns.run(stop, tick), name=name))
             await intake.run(stop, clusters, on_bound=lambda: report("archiver", health=address))
             await pipeline.drain(settings.archiver.grace_s)
             await end(background)
         await pipeline.hand_back()
+
+
+def _turns(
+    settings: ArchiverSettings,
+    source: MetricSource | None,
+    engine: AsyncEngine,
+    reader: JobReader,
+    clusters: ClusterDirectory,
+    publisher: Publisher,
+    numbers: ArchiverNumbers,
+) -> dict[str, ClusterTurns]:
+    """What the metric store is asked besides jobs that ended."""
+    turns: dict[str, ClusterTurns] = {}
+    if source is not None and settings.node_health_s:
+        turns["node_health"] = NodeHealthChecks(engine, clusters, source, publisher, numbers, interval_s=settings.node_health_s).turns
+    if source is not None and settings.footprints_s:
+        footprints = RunningFootprints(
+            reader, clusters, source, publisher, numbers, interval_s=settings.footprints_s, from_s=settings.footprints_from_s
+        )
+        turns["footprints"] = footprints.turns
+    return turns

@@ -4,15 +4,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import RowMapping, and_, select
+from sqlalchemy import RowMapping, and_, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.archive import JobPath
 from shared.database.engine import transaction
 from shared.database.tables import tables
 from shared.domain.events import JobStopped, Tag
-from shared.domain.values import JobState
+from shared.domain.values import MONITORING_DISABLED, JobState
 
+_IS_RUNNING = tables.job.c.job_state == literal_column(f"'{JobState.RUNNING.value}'")  # in the text, or no index of running jobs is used
+_MEASURED_COLUMNS = [
+    tables.job.c[name]
+    for name in ("id", "subcluster", "start_time", "resources", "num_nodes", "num_acc", "footprint", "energy", "energy_footprint")
+]
 _JOB_COLUMNS = [column for column in tables.job.c if column.name != "is_overdue"]
 
 
@@ -97,6 +102,22 @@ class JobReader:
             parked=frozenset(parked),
             by_id=records,
         )
+
+    async def running(self, cluster: str, started_before: int) -> list[int]:
+        """Ids of the jobs with monitoring that run since before then, in order."""
+        job = tables.job.c
+        # With the other conditions in it, SQLite would rather look through all jobs that the cluster ever had.
+        query = select(job.id, job.cluster, job.start_time, job.monitoring_status).where(_IS_RUNNING)
+        async with transaction(self._engine) as connection:
+            rows = (await connection.execute(query)).all()
+        return sorted(id_ for id_, of, start, status in rows if of == cluster and start < started_before and status != MONITORING_DISABLED)
+
+    async def still_running(self, ids: Sequence[int]) -> list[Mapping[str, Any]]:
+        """Those of the jobs that run, in order, with what it takes to measure them."""
+        job = tables.job.c
+        query = select(*_MEASURED_COLUMNS).where(job.id.in_(ids), _IS_RUNNING).order_by(job.id)
+        async with transaction(self._engine) as connection:
+            return [dict(row) for row in (await connection.execute(query)).mappings()]
 
     @staticmethod
     async def _tags(connection: Any, ids: set[int]) -> dict[int, list[tuple[int, Tag]]]:

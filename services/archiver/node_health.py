@@ -4,18 +4,15 @@ The archiver does it because it is the service that talks to the metric store; j
 on requests at the same time.
 """
 
-import asyncio
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import structlog
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.archiver.numbers import ArchiverNumbers
-from shared.backoff import Backoff, sleep_unless
+from services.archiver.turns import ClusterTurns
 from shared.broker.clusters import ClusterDirectory
 from shared.broker.envelope import Envelope
 from shared.broker.publisher import Publisher
@@ -23,15 +20,10 @@ from shared.database.engine import transaction
 from shared.database.tables import tables
 from shared.domain.clusters import Cluster
 from shared.domain.events import NodeHealth, NodesChecked
-from shared.errors import JobtideError
 from shared.metricdata import HostHealth, MetricSource
-
-log = structlog.get_logger()
 
 NODES_AT_ONCE = 200  # of one request and one event
 DEADLINE_S = 120.0  # of one cluster's turn
-LONGEST_REST_S = 900.0
-CLUSTERS_READ_EVERY_S = 0.2
 
 _DOWN = HostHealth("full")  # nothing is expected of it
 _NOT_FOUND = HostHealth("failed")
@@ -44,14 +36,6 @@ class _Part:
     hosts: Sequence[str]
     metrics: Sequence[str] | None
     otherwise: HostHealth
-
-
-@dataclass(slots=True)
-class _Rest:
-    """A cluster whose store did not answer is left alone until then, each time longer."""
-
-    pause: Backoff
-    until: float = field(default=0.0)
 
 
 class NodeHealthChecks:
@@ -68,54 +52,18 @@ class NodeHealthChecks:
         interval_s: float,
     ) -> None:
         self._engine = engine
-        self._clusters = clusters
         self._source = source
         self._publisher = publisher
-        self._numbers = numbers
         self._interval_s = interval_s
-        self._rests: dict[str, _Rest] = {}
-
-    @property
-    def longest_turn_s(self) -> float:
-        return self._interval_s + DEADLINE_S
-
-    async def run(self, stop: asyncio.Event, tick: Callable[[], None]) -> None:
-        while not self._clusters.is_read:
-            tick()
-            if await sleep_unless(stop, CLUSTERS_READ_EVERY_S):
-                return
-        while not stop.is_set():
-            tick()
-            number = int(time.time() // self._interval_s)
-            await self.check(number)
-            await sleep_unless(stop, max(0.0, (number + 1) * self._interval_s - time.time()))
-
-    async def check(self, number: int) -> None:
-        """Every cluster that has metric data, one beside the other. ``number`` is that of the interval."""
-        clusters = [cluster for cluster in self._clusters.values() if self._source.covers(cluster.name)]
-        self._rests = {cluster.name: self._rests.get(cluster.name) or self._rest() for cluster in clusters}
-        async with asyncio.TaskGroup() as group:
-            for cluster in clusters:
-                group.create_task(self._check_unless_it_rests(cluster, number))
-
-    def _rest(self) -> _Rest:
-        return _Rest(Backoff(first_s=self._interval_s, most_s=max(self._interval_s, LONGEST_REST_S)))
-
-    async def _check_unless_it_rests(self, cluster: Cluster, number: int) -> None:
-        rest, now = self._rests[cluster.name], time.monotonic()
-        if now < rest.until:
-            return
-        try:
-            async with asyncio.timeout(DEADLINE_S):
-                await self._check(cluster, number)
-        except (JobtideError, TimeoutError) as e:
-            pause_s = rest.pause.next_s()
-            rest.until = now + pause_s
-            self._numbers.node_checks("unanswered")
-            log.warning("node_health_unknown", cluster=cluster.name, why=str(e) or f"not done in {DEADLINE_S:g} s", rest_s=round(pause_s))
-        else:
-            rest.pause.reset()
-            self._numbers.node_checks("done")
+        self.turns = ClusterTurns(
+            clusters,
+            source,
+            self._check,
+            numbers.node_checks,
+            failure="node_health_unknown",
+            interval_s=interval_s,
+            deadline_s=DEADLINE_S,
+        )
 
     async def _check(self, cluster: Cluster, number: int) -> None:
         """Part by part: what one part found stands, whatever becomes of the next. Raises JobtideError."""

@@ -4,9 +4,11 @@ from typing import Literal
 
 from prometheus_client import CollectorRegistry
 
+from services.archiver.turns import TurnOutcome
 from shared import metrics
 
 Outcome = Literal["archived", "annotated", "failed", "retried", "later", "nothing"]
+FootprintOutcome = Literal["measured", "unchanged", "nothing", "failed"]
 Stage = Literal["load", "write", "publish"]
 _JOB_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
@@ -17,6 +19,8 @@ class ArchiverNumbers:
         self._job_seconds = metrics.ARCHIVER_JOB_SECONDS.histogram(registry, _JOB_BUCKETS_S)
         self._stage_seconds = metrics.ARCHIVER_STAGE_SECONDS.histogram(registry)
         self._node_checks = metrics.ARCHIVER_NODE_CHECKS.counter(registry)
+        self._footprint_turns = metrics.ARCHIVER_FOOTPRINT_TURNS.counter(registry)
+        self._footprints = metrics.ARCHIVER_FOOTPRINTS.counter(registry)
         self._queue = metrics.ARCHIVER_QUEUE.gauge(registry)
 
     def outcome(self, outcome: Outcome, count: int = 1) -> None:
@@ -29,8 +33,14 @@ class ArchiverNumbers:
     def stage(self, stage: Stage, seconds: float) -> None:
         self._stage_seconds.labels(stage=stage).observe(seconds)
 
-    def node_checks(self, outcome: Literal["done", "unanswered"]) -> None:
+    def node_checks(self, outcome: TurnOutcome) -> None:
         self._node_checks.labels(outcome=outcome).inc()
+
+    def footprint_turns(self, outcome: TurnOutcome) -> None:
+        self._footprint_turns.labels(outcome=outcome).inc()
+
+    def footprint(self, outcome: FootprintOutcome) -> None:
+        self._footprints.labels(outcome=outcome).inc()
 
     def queue(self, *, pending: int, waiting: int, in_hand: int) -> None:
         for state, count in (("pending", pending), ("waiting", waiting), ("in_hand", in_hand)):

@@ -41,6 +41,10 @@ class ArchiverSettings(SettingsGroup):
     node_health_s: float = Field(
         60.0, ge=0, le=86_400, description="The metric store is asked this often whether nodes deliver their metrics, seconds; 0: never."
     )
+    footprints_s: float = Field(
+        600.0, ge=0, le=86_400, description="Footprint and energy of running jobs are computed this often, seconds; 0: at their end only."
+    )
+    footprints_from_s: float = Field(600.0, ge=0, description="Of jobs that have run for longer than this, seconds.")
     nice: int = Field(10, ge=0, le=19, description="Lowers the priority of an archiver that runs as its own process.")
 
     @model_validator(mode="after")

@@ -11,7 +11,7 @@ from services.jobstore.rules.world import JobHead, ParkedStop, Refusal, World
 from services.jobstore.sql import insert_or_ignore, is_running, one_of, write_rows
 from shared.broker.envelope import Recorded, Unreadable
 from shared.database.tables import ProjectionTables
-from shared.domain.events import Event, JobFacts, JobStopped, JobTagged, JobUntagged, Tag, TagCreated, TagRemoved
+from shared.domain.events import Event, JobFacts, JobsMeasured, JobStopped, JobTagged, JobUntagged, Tag, TagCreated, TagRemoved
 from shared.domain.values import ARCHIVING_FAILED, MONITORING_DISABLED, JobState
 
 JOBS_AT_ONCE = 20_000  # of one statement, so that it ends well within the database's time limit
@@ -44,6 +44,7 @@ class JobStore:
         events = [record.event for record in records if isinstance(record, Recorded)]
         job_ids = {event.job_id for event in events if isinstance(event, JobFacts | JobStopped)}
         ids = {id_ for event in events if (id_ := getattr(event, "id", None)) is not None}
+        ids |= {job.id for event in events if isinstance(event, JobsMeasured) for job in event.jobs}
         if job_ids:
             await self.load_runs(connection, world, job_ids)
             await self._load_parked(connection, world, job_ids)

@@ -181,6 +181,24 @@ class JobArchived(Event):
     energy_footprint: dict[str, float]
 
 
+class JobMeasurement(Part):
+    """Of one job, from its start until now. Energy in kWh."""
+
+    id: int
+    footprint: dict[str, float] = {}
+    energy: float = 0.0
+    energy_footprint: dict[str, float] = {}
+
+
+class JobsMeasured(Event):
+    """What the metric store says of running jobs. A job that has ended meanwhile keeps what it has."""
+
+    name: ClassVar[str] = "job.measured"
+
+    cluster: str
+    jobs: list[JobMeasurement]
+
+
 class JobArchivingFailed(Event):
     name: ClassVar[str] = "job.archiving_failed"
 
@@ -274,6 +292,7 @@ EVENT_TYPES: dict[str, type[Event]] = {
         JobArchiveRequested,
         JobArchived,
         JobArchivingFailed,
+        JobsMeasured,
         NodesReported,
         NodesChecked,
         IntakeRejected,

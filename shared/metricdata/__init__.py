@@ -3,10 +3,10 @@
 from shared.metricdata.health import HostHealth
 from shared.metricdata.model import JobData, MetricData, Series, Statistics, StatisticsSeries, Unit
 from shared.metricdata.opening import open_source
-from shared.metricdata.request import request_of
+from shared.metricdata.request import request_of, request_until
 from shared.metricdata.results import Results, results_of
 from shared.metricdata.settings import MetricsSettings
-from shared.metricdata.source import JobRequest, Loaded, MetricSource, SourceRefused, SourceUnavailable
+from shared.metricdata.source import JobRequest, Loaded, MetricSource, NothingButErrors, SourceRefused, SourceUnavailable
 
 __all__ = [
     "HostHealth",
@@ -16,6 +16,7 @@ __all__ = [
     "MetricData",
     "MetricSource",
     "MetricsSettings",
+    "NothingButErrors",
     "Results",
     "Series",
     "SourceRefused",
@@ -25,5 +26,6 @@ __all__ = [
     "Unit",
     "open_source",
     "request_of",
+    "request_until",
     "results_of",
 ]

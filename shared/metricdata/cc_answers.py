@@ -18,7 +18,13 @@ def placed(values: list[float | None], first: int, timestep: int, start: int, en
 
 def stated(found: dict[str, Any], data: FloatArray) -> Statistics | None:
     """The store's own, made of the unrounded samples; None when there is no sample."""
-    avg, least, greatest = found.get("avg"), found.get("min"), found.get("max")
-    if avg is None or least is None or greatest is None:
+    told = stated_alone(found)
+    if told is None:
         return statistics_of(data)
-    return Statistics(float(avg), float(least), float(greatest)) if not np.isnan(data).all() else None
+    return told if not np.isnan(data).all() else None
+
+
+def stated_alone(found: dict[str, Any]) -> Statistics | None:
+    """The store's own, of an element that has no samples with it."""
+    avg, least, greatest = found.get("avg"), found.get("min"), found.get("max")
+    return None if avg is None or least is None or greatest is None else Statistics(float(avg), float(least), float(greatest))

@@ -2,15 +2,16 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import aiohttp
+import numpy as np
 import orjson
 
 from shared.backoff import Backoff
 from shared.domain.clusters import Cluster, Metric
-from shared.metricdata.cc_answers import placed, stated
+from shared.metricdata.cc_answers import placed, stated, stated_alone
 from shared.metricdata.cc_health import read_health
 from shared.metricdata.cc_hosts import hosts_body, known_hosts, read_all_hosts, read_hosts
 from shared.metricdata.health import HostHealth
@@ -20,7 +21,7 @@ from shared.metricdata.numbers import statistics_of
 from shared.metricdata.postprocess import combine
 from shared.metricdata.scopes import HostElements, Wanted, effective_scopes
 from shared.metricdata.settings import MetricsSettings
-from shared.metricdata.source import JobRequest, Loaded, SourceRefused, SourceUnavailable
+from shared.metricdata.source import JobRequest, Loaded, NothingButErrors, SourceRefused, SourceUnavailable
 
 MIB = 1024 * 1024
 MOST_PROBLEMS = 100  # texts kept of one load
@@ -60,11 +61,12 @@ class _Answer:
 
 @dataclass(slots=True)
 class _Window:
-    """The time range of a job, and the problems met in it."""
+    """The time range of a job, what is wanted of it, and the problems met in it."""
 
     cluster: Cluster
     start: int
     end: int
+    with_samples: bool = True
     problems: list[str] = field(default_factory=list)
 
     def problem(self, query: _Query, text: str) -> None:
@@ -157,12 +159,12 @@ class CcMetricStore:
             raise SourceRefused(f"the job ran for {request.duration} s, longer than max_window_days allows to ask for")
         if not self._url(request.cluster.name):
             return Loaded({})  # only some clusters have a store
-        window = _Window(request.cluster, request.start, request.start + request.duration)
+        window = _Window(request.cluster, request.start, request.start + request.duration, request.with_samples)
         queries = list(_queries(request))
         answers = await self._ask_all(window, queries)
         data = _job_data(queries, await self._combine_doubtful(window, queries, answers))
         if not data and window.problems:
-            raise SourceUnavailable(f"the metric store has no data of the job, but errors: {window.problems[0]}")
+            raise NothingButErrors(f"the metric store has no data of the job, but errors: {window.problems[0]}")
         return Loaded(data, window.problems)
 
     async def _combine_doubtful(
@@ -179,7 +181,8 @@ class CcMetricStore:
                 window.problem(query, answer)
         if not doubtful:
             return result
-        found = iter(await self._ask_all(window, [part for _, parts in doubtful for part in parts]))
+        with_samples = replace(window, with_samples=True)  # which it takes to combine them
+        found = iter(await self._ask_all(with_samples, [part for _, parts in doubtful for part in parts]))
         for index, parts in doubtful:
             elements = [next(found) for _ in parts]
             result[index] = _combined(queries[index], [one for one in elements if isinstance(one, _Answer)]) or result[index]
@@ -205,6 +208,7 @@ class CcMetricStore:
                 "from": window.start,
                 "to": window.end,
                 "with-padding": False,  # done here: the store would pad up to any length
+                "with-data": window.with_samples,
                 "queries": [query.body() for query in queries],
             }
         )
@@ -295,10 +299,13 @@ def _element(elements: list[dict[str, Any]], window: _Window, query: _Query) -> 
     (found,) = elements
     if error := found.get("error"):
         return str(error)
-    if not found.get("data"):
-        return None
     timestep = int(found["resolution"]) or query.metric.timestep
     first = int(found["from"])
+    if not window.with_samples:
+        told = stated_alone(found)
+        return None if told is None else _Answer(np.empty(0), told, timestep, first, int(found["to"]))
+    if not found.get("data"):
+        return None
     data = placed(found["data"], first, timestep, window.start, window.end)
     statistics = stated(found, data)
     return None if statistics is None else _Answer(data, statistics, timestep, first, first + len(found["data"]) * timestep)

@@ -1,6 +1,7 @@
 """What to ask for about a job, from its database row."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -29,6 +30,13 @@ def request_of(row: Mapping[str, Any], cluster: Cluster, *, finest_scope_nodes: 
         num_acc=int(row["num_acc"] or 0),
         scopes=frozenset(scopes),
     )
+
+
+def request_until(at: int, row: Mapping[str, Any], cluster: Cluster, metrics: Sequence[Metric]) -> JobRequest:
+    """For footprint and energy of a job that still runs at ``at``: of ``metrics`` those that count in them, without samples."""
+    request = request_of({**row, "duration": at - int(row["start_time"])}, cluster, finest_scope_nodes=0)
+    counting = frozenset(metric.name for metric in metrics if metric.footprint or metric.energy)
+    return replace(request, metrics=counting, with_samples=False)
 
 
 def resources_of(text: str) -> list[Resource]:

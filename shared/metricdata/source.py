@@ -16,6 +16,10 @@ class SourceUnavailable(Unavailable):
     """The metric store is away, or gave nothing but errors: try again later."""
 
 
+class NothingButErrors(SourceUnavailable):
+    """The metric store answers, but with errors about everything that was asked."""
+
+
 class SourceRefused(JobtideError):
     """Asking again would not help: the request itself is at fault."""
 
@@ -25,7 +29,8 @@ class JobRequest:
     """The metric data wanted of one job: from ``start`` (Unix seconds), for ``duration`` seconds.
 
     ``metrics`` None means all of the subcluster. ``scopes`` are turned into each metric's effective scope:
-    the coarser one of its native and the wanted scope.
+    the coarser one of its native and the wanted scope. Without ``with_samples`` the series have statistics alone, as far as
+    the store can compute them: a fraction of the answer for a job that runs for days.
     """
 
     cluster: Cluster
@@ -36,6 +41,7 @@ class JobRequest:
     num_acc: int
     scopes: frozenset[str] = frozenset({"node"})
     metrics: frozenset[str] | None = None
+    with_samples: bool = True
 
 
 @dataclass(frozen=True, slots=True)

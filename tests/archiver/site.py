@@ -23,7 +23,7 @@ from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings
 from tests.support.builders import START_TIME, job_stopped
 from tests.support.nats import client_of
 
-QUICK = ArchiverSettings(health="127.0.0.1:0", retry_first_s=0.05, retry_most_s=0.2, tries=3, ack_wait_s=5, grace_s=2)
+QUICK = ArchiverSettings(health="127.0.0.1:0", retry_first_s=0.05, retry_most_s=0.2, tries=3, ack_wait_s=5, grace_s=2, footprints_s=0)
 
 
 def job_row(id_: int, *, job_id: int = 1, hosts: Sequence[str] = ("f0101",), **columns: Any) -> dict[str, Any]:

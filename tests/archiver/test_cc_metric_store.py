@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from shared.domain.payloads import Resource
-from shared.metricdata import JobRequest, MetricsSettings, SourceRefused, SourceUnavailable, request_of, results_of
+from shared.metricdata import JobRequest, MetricsSettings, SourceRefused, SourceUnavailable, request_of, request_until, results_of
 from shared.metricdata.cc_metric_store import CcMetricStore
 from tests.archiver.feed import T0, recorded_store, value
 from tests.archiver.recordings import exchanges
@@ -67,6 +67,44 @@ def _row(meta: dict[str, Any]) -> dict[str, Any]:
         "num_acc": meta.get("numAcc", 0),
         "resources": json.dumps(meta["resources"]),
     }
+
+
+@pytest.mark.parametrize(
+    ("cluster", "subcluster", "hosts", "num_acc"),
+    [("fritz", "main", ["f0101", "f0102", "f0103", "f0106", "f9999"], 0), ("alex", "a100", ["a0603"], 8), ("alex", "a40", ["a0121"], 8)],
+)
+async def test_footprint_and_energy_are_the_same_without_samples(
+    adapter: CcMetricStore, store: MetricStore, cluster: str, subcluster: str, hosts: list[str], num_acc: int
+) -> None:
+    """Some hosts begin late, some devices died: of these the store combines nothing, or what it cut to the shortest."""
+    topology = CLUSTERS[cluster].subcluster(subcluster)
+    assert topology is not None
+    accelerators = [one.id for one in topology.topology.accelerators][:num_acc] or None
+    resources = [{"hostname": host, "accelerators": accelerators} for host in hosts]
+    row = {
+        "subcluster": subcluster,
+        "start_time": T0,
+        "duration": 3000,
+        "num_nodes": len(hosts),
+        "num_acc": num_acc,
+        "resources": json.dumps(resources),
+    }
+    metrics = CLUSTERS[cluster].metrics_on(subcluster)
+    asked: list[bool] = []
+
+    async def listen(body: Any) -> None:
+        asked.append(body["with-data"])
+
+    whole = await adapter.load(request_of(row, CLUSTERS[cluster], finest_scope_nodes=8))
+    store.mood = listen
+    request = request_until(T0 + 3000, row, CLUSTERS[cluster], metrics)
+    bare = await adapter.load(request)
+    expected, found = (results_of(loaded.data, metrics, num_nodes=len(hosts), duration_s=3000) for loaded in (whole, bare))
+    assert (found.footprint, found.energy_footprint, found.energy) == (expected.footprint, expected.energy_footprint, expected.energy)
+    assert found.footprint
+    assert asked[0] is False
+    assert request.metrics is not None
+    assert set(bare.data) <= request.metrics < set(whole.data) | request.metrics
 
 
 async def test_samples_stand_at_their_place_on_the_jobs_axis(adapter: CcMetricStore) -> None:

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from services.archiver.node_health import NODES_AT_ONCE, NodeHealthChecks
 from services.archiver.numbers import ArchiverNumbers
+from services.archiver.turns import ClusterTurns
 from shared.broker.clusters import ClusterDirectory
 from shared.broker.cursor import log_state, read_from
 from shared.broker.envelope import Recorded
@@ -101,14 +102,14 @@ async def add_nodes(site: Site, cluster: str, subcluster: str, hosts: Sequence[s
 
 
 @asynccontextmanager
-async def checks_of(site: Site, **settings: Any) -> AsyncIterator[NodeHealthChecks]:
+async def checks_of(site: Site, **settings: Any) -> AsyncIterator[ClusterTurns]:
     """The loop of one replica, in the hands of the test."""
     numbers = ArchiverNumbers(CollectorRegistry())
     async with opened(site.database, read_only=True) as engine, client_of(site.nats) as client, CcMetricStore(site.metrics) as source:
         clusters = ClusterDirectory(client, site.nats)
         await clusters.refresh()
         publisher = Publisher(client, site.nats.prefix)
-        yield NodeHealthChecks(engine, clusters, source, publisher, numbers, **{"interval_s": 60.0} | settings)
+        yield NodeHealthChecks(engine, clusters, source, publisher, numbers, **{"interval_s": 60.0} | settings).turns
 
 
 async def published(site: Site) -> list[Recorded]:
@@ -142,7 +143,7 @@ async def test_every_node_is_checked_with_the_metrics_of_its_subcluster(archive_
     async with serving(store) as url:
         site = archive_site.with_settings(metrics=metrics_of("", cluster_urls={"fritz": url}))
         async with checks_of(site) as checks:
-            await checks.check(7)
+            await checks.turn(7)
     wanted = [metric.name for metric in sample_clusters()["fritz"].metrics_on("main")]
     assert asked == [{"cluster": "fritz", "nodes": ["f0101", "f0102", "f0999"], "metric-names": wanted}]
     found = await health_of(site)
@@ -161,7 +162,7 @@ async def test_replicas_tell_of_one_turn_once(archive_site: Site, store: MetricS
         site = archive_site.with_settings(metrics=metrics_of(url))
         async with checks_of(site) as one, checks_of(site) as other:
             for number in (1, 2):
-                await asyncio.gather(one.check(number), other.check(number))
+                await asyncio.gather(one.turn(number), other.turn(number))
     records = await published(site)
     assert sorted(record.message_id for record in records) == [f"node-health:fritz:60:{n}:{part}" for n in (1, 2) for part in (0, 1)]
     sizes = [len(record.event.nodes) for record in records if isinstance(record.event, NodesChecked)]
@@ -179,9 +180,9 @@ async def test_a_store_that_does_not_answer_is_left_alone_for_a_while(archive_si
         site = archive_site.with_settings(metrics=metrics_of(url))
         async with checks_of(site) as checks:
             with capture_logs() as logs:
-                await checks.check(1)
+                await checks.turn(1)
             assert [(entry["event"], entry["cluster"]) for entry in logs] == [("node_health_unknown", "fritz")]
-            await checks.check(2)
+            await checks.turn(2)
             assert store.requests == 1
             assert await published(site) == []  # what was known stays known
 
@@ -196,11 +197,11 @@ async def test_a_store_that_answers_again_is_asked_again(archive_site: Site, sto
     async with serving(store) as url:
         site = archive_site.with_settings(metrics=metrics_of(url))
         async with checks_of(site, interval_s=0.1) as checks:
-            await checks.check(1)
+            await checks.turn(1)
             store.mood = None
 
             async def answered() -> bool:
-                await checks.check(2)
+                await checks.turn(2)
                 return bool(await published(site))
 
             await until(answered, 10, "a check after the rest")

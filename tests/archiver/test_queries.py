@@ -10,13 +10,16 @@ from shared.database.engine import opened
 from shared.database.tables import tables
 from shared.settings import DatabaseSettings
 from tests.archiver.site import job_row
-from tests.support.builders import job_stopped
+from tests.support.builders import START_TIME, job_stopped
 
 
 async def test_each_look_up_has_its_index(database: DatabaseSettings) -> None:
     async with opened(database) as engine:
         async with engine.begin() as connection:
             await connection.execute(tables.job.insert(), [job_row(n, job_id=n, stop_seq=5000 + n) for n in range(1, 500)])
+            running: list[dict[str, Any]] = [{}, {"start_time": START_TIME + 1}, {"cluster": "alex"}, {"monitoring_status": 0}]
+            rows = [job_row(n, job_id=n, job_state="running", **columns) for n, columns in enumerate(running, 500)]
+            await connection.execute(tables.job.insert(), rows)
         statements: list[tuple[str, Any]] = []
 
         @event.listens_for(engine.sync_engine, "before_cursor_execute")
@@ -24,10 +27,13 @@ async def test_each_look_up_has_its_index(database: DatabaseSettings) -> None:
             if statement.startswith("SELECT"):
                 statements.append((statement, parameters))
 
-        found = await JobReader(engine).find({5007: job_stopped(7), 5008: job_stopped(9)}, [11])
+        reader = JobReader(engine)
+        found = await reader.find({5007: job_stopped(7), 5008: job_stopped(9)}, [11])
         assert {sequence: job.id for sequence, job in found.by_stop.items()} == {5007: 7, 5011: 11}
         assert found.by_id[11].path.job_id == 11
-        assert len(statements) == 4
+        assert await reader.running("fritz", START_TIME + 1) == [500]
+        assert [row["id"] for row in await reader.still_running([11, 500, 501])] == [500, 501]
+        assert len(statements) == 6
 
         async with engine.connect() as connection:
             for statement, parameters in statements:
@@ -38,11 +44,14 @@ async def test_each_look_up_has_its_index(database: DatabaseSettings) -> None:
                     plan = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
                 lines = "\n".join(str(row) for row in plan)
                 assert "Seq Scan" not in lines, lines
-                assert "SCAN" not in lines, lines
+                assert "SCAN" not in lines.replace("SCAN job USING INDEX job_running", ""), lines
+                if "running" in statement and " IN (" not in statement:
+                    assert "job_running" in lines, lines
 
 
 @pytest.mark.parametrize("count", [0, 3])
 async def test_nothing_asked_is_nothing_found(count: int, sqlite_database: DatabaseSettings) -> None:
     async with opened(sqlite_database) as engine:
-        found = await JobReader(engine).find({n: job_stopped(n) for n in range(1, count + 1)}, [])
+        reader = JobReader(engine)
+        found = await reader.find({n: job_stopped(n) for n in range(1, count + 1)}, [])
     assert (found.by_stop, found.parked, found.by_id) == ({}, frozenset(), {})

@@ -25,6 +25,7 @@ from shared.domain.events import (
     JobDeleted,
     JobImported,
     JobMetadataEdited,
+    JobsMeasured,
     JobStarted,
     JobStopped,
     JobTagged,
@@ -52,7 +53,7 @@ def events_of(user: str) -> Sequence[Event]:
     """One of each event that the service publishes, with the least that gives its subject."""
     kinds: dict[str, list[type[Event]]] = {
         "ingest": [JobStarted, JobStopped, NodesReported, IntakeRejected],
-        "archiver": [JobArchived, JobArchivingFailed, NodesChecked],
+        "archiver": [JobArchived, JobArchivingFailed, JobsMeasured, NodesChecked],
         "gateway": [
             *(JobStarted, JobStopped, JobTagged, JobUntagged, TagCreated, TagRemoved),
             *(JobMetadataEdited, JobDeleted, JobArchiveRequested, NodesReported),
@@ -245,6 +246,7 @@ async def test_an_adapter_cannot_have_the_broker_write_into_the_log_for_it(broke
         ("archiver", "$JS.API.CONSUMER.MSG.NEXT.INTAKE.ingest"),
         ("archiver", "$JS.API.STREAM.DELETE.EVENTS"),
         ("gateway", "jobtide.job.archived.fritz"),
+        ("gateway", "jobtide.job.measured.fritz"),
         ("gateway", "jobtide.intake.rejected"),
         ("gateway", "cc.job.event"),
         ("gateway", "$KV.clusters.fritz"),

@@ -109,7 +109,7 @@ async def test_recorded_exchanges_are_answered_alike(
         metrics = MetricsSettings(kind="cc-metric-store", url=url, max_window_days=WINDOW_DAYS)
         async with (
             jobstore(site, database),
-            archiver(site, database, archive_settings, metrics, node_health_s=0.2),
+            archiver(site, database, archive_settings, metrics, node_health_s=0.2, footprints_s=0),
             gateway(site, database, archive_settings, clock=lambda: now, auth=auth, metrics=metrics, **settings) as client,
         ):
             if config != "D":

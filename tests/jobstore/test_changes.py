@@ -19,7 +19,9 @@ from shared.domain.events import (
     JobArchiveRequested,
     JobArchivingFailed,
     JobDeleted,
+    JobMeasurement,
     JobMetadataEdited,
+    JobsMeasured,
     JobTagged,
     JobUntagged,
     Tag,
@@ -62,6 +64,7 @@ EVENTS: list[tuple[Event, set[int]]] = [
     (on_job(JobArchived, **ARCHIVED), {1}),
     (on_job(JobArchivingFailed, reason="x", attempts=1), {1}),
     (on_job(JobArchiveRequested), {1}),
+    (JobsMeasured(cluster="fritz", jobs=[JobMeasurement(id=1, energy=1.0)]), set()),
     (job_stopped(1), set()),
     (job_stopped(1, stop_time=T + 5), set()),
     (job_started(1), set()),
@@ -77,6 +80,24 @@ async def test_a_job_knows_the_last_event_that_changed_it(
     log = records([job_started(1, tags=[CFD]), job_started(2, tags=[CFD]), job_stopped(1), job_stopped(2), event])
     await apply(engine, *([log] if together else split(log, [4])))
     assert await changed(database) == {1: 3, 2: 4} | dict.fromkeys(touched, 5)
+
+
+@pytest.mark.parametrize("sizes", [[4, 1], [1] * 6, []])
+async def test_measured_jobs_share_the_sequence_of_the_measurement(
+    engine: AsyncEngine, database: DatabaseSettings, sizes: list[int]
+) -> None:
+    found = [
+        JobMeasurement(id=n, footprint={"b_avg": 1e-9, "a_max": float(n)}, energy=0.25, energy_footprint={"p": 0.25}) for n in (1, 2, 3)
+    ]
+    log = records([*(job_started(n) for n in (1, 2, 3)), job_stopped(2), JobsMeasured(cluster="fritz", jobs=found), job_started(4)])
+    await apply(engine, *split(log, sizes))
+    rows = await query(database, "SELECT job_id, changed_seq, footprint, energy, energy_footprint FROM job ORDER BY id")
+    assert rows == [
+        (1, 5, '{"a_max":1.0,"b_avg":1e-9}', 0.25, '{"p":0.25}'),
+        (2, 4, None, 0.0, None),
+        (3, 5, '{"a_max":3.0,"b_avg":1e-9}', 0.25, '{"p":0.25}'),
+        (4, 6, None, 0.0, None),
+    ]
 
 
 async def test_a_removed_tag_and_other_changes_of_one_batch_count_in_their_order(engine: AsyncEngine, database: DatabaseSettings) -> None:

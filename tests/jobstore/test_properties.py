@@ -16,7 +16,9 @@ from shared.domain.events import (
     HousekeepingDue,
     JobArchived,
     JobDeleted,
+    JobMeasurement,
     JobMetadataEdited,
+    JobsMeasured,
     JobTagged,
     JobUntagged,
     Tag,
@@ -107,6 +109,9 @@ def logs(draw: st.DrawFn) -> list[Record]:
         st.builds(JobMetadataEdited, id=ids, cluster=st.just("fritz"), key=st.sampled_from(["a", "jobName"]), value=st.sampled_from("xyé")),
         st.builds(JobDeleted, id=ids, cluster=st.just("fritz")),
         st.builds(JobArchived, id=ids, cluster=st.just("fritz"), footprint=st.just({}), energy=st.just(1.0), energy_footprint=st.just({})),
+        st.builds(
+            JobsMeasured, cluster=st.just("fritz"), jobs=st.lists(st.builds(JobMeasurement, id=ids, energy=st.just(0.5)), max_size=3)
+        ),
         st.builds(
             HousekeepingDue,
             parked_stop_ttl_s=st.sampled_from([1, 600]),

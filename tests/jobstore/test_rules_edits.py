@@ -15,7 +15,9 @@ from shared.domain.events import (
     JobArchiveRequested,
     JobArchivingFailed,
     JobDeleted,
+    JobMeasurement,
     JobMetadataEdited,
+    JobsMeasured,
     JobTagged,
     JobUntagged,
     LogContinued,
@@ -44,6 +46,11 @@ def edited(id_: int, key: str, value: str) -> JobMetadataEdited:
 
 def archived(id_: int, energy: float = 2.5) -> JobArchived:
     return JobArchived(id=id_, cluster="fritz", footprint={"load_avg": 1.0}, energy=energy, energy_footprint={"power": energy})
+
+
+def measured(*ids: int, energy: float = 0.5) -> JobsMeasured:
+    jobs = [JobMeasurement(id=id_, footprint={"load_avg": 1.0}, energy=energy, energy_footprint={"power": energy}) for id_ in ids]
+    return JobsMeasured(cluster="fritz", jobs=jobs)
 
 
 def failed(id_: int) -> JobArchivingFailed:
@@ -235,3 +242,21 @@ def test_an_event_that_is_buried_names_its_fault_in_bounds() -> None:
     assert of_event.excerpt.startswith('{"jobId":1')
     of_raw = buried(Unreadable(5, RECEIVED, Refused("c", "t"), "raw"), "why")
     assert (of_raw.sequence, of_raw.excerpt) == (5, "raw")
+
+
+def test_only_jobs_that_run_are_measured() -> None:
+    memory = Memory()
+    starts = [job_started(n) for n in range(1, 5)]
+    decisions = memory.apply(*starts, job_stopped(2), deleted(3), measured(1, 2, 3, 4, 404), job_stopped(4), measured(2, 4))
+    assert [decision.kind for decision in decisions[-3:]] == ["applied", "applied", "duplicate"]
+    found = {id_: (job.row["energy"], job.row["changed_seq"]) for id_, job in memory.world.jobs.items() if job.row is not None}
+    assert found == {1: (0.5, 7), 2: (0.0, 5), 4: (0.5, 8)}
+    assert not memory.codes()
+
+
+def test_the_archive_has_the_last_word() -> None:
+    memory = Memory()
+    memory.apply(START, measured(1), job_stopped(1), archived(1, 2.5), measured(1, energy=9.0))
+    row = memory.job(1).row
+    assert row is not None
+    assert (row["energy"], row["energy_footprint"], row["monitoring_status"]) == (2.5, '{"power":2.5}', 3)

@@ -1,4 +1,4 @@
-"""What people and the archiver do to jobs: tags, metadata, deletion, archiving."""
+"""What people and the archiver do to jobs: tags, metadata, deletion, archiving, footprints."""
 
 import orjson
 
@@ -12,6 +12,7 @@ from shared.domain.events import (
     JobArchivingFailed,
     JobDeleted,
     JobMetadataEdited,
+    JobsMeasured,
     JobTagged,
     JobUntagged,
     TagCreated,
@@ -54,6 +55,19 @@ def edit_job(world: World, record: Recorded, event: _JobEdit) -> Decision:
         case JobArchivingFailed():
             job.set(monitoring_status=ARCHIVING_FAILED)
     return Decision("applied", job.id)
+
+
+def measure(world: World, record: Recorded, event: JobsMeasured) -> Decision:
+    """Only jobs that still run are changed: of an ended one the archive has the last word."""
+    running = [(job, found) for found in event.jobs if (job := world.jobs.get(found.id)) is not None and job.job_state == JobState.RUNNING]
+    for job, found in running:
+        job.set(
+            footprint=_json(found.footprint),
+            energy=found.energy,
+            energy_footprint=_json(found.energy_footprint),
+            changed_seq=record.sequence,
+        )
+    return Decision("applied" if running else "duplicate")
 
 
 def _tag(world: World, record: Recorded, event: JobTagged, job: JobHead) -> Decision:

@@ -8,6 +8,7 @@ from shared.domain.events import (
     Event,
     IntakeRejected,
     JobImported,
+    JobsMeasured,
     JobStarted,
     JobStopped,
     LogContinued,
@@ -41,6 +42,8 @@ def fold(world: World, record: Recorded | Unreadable, limits: Limits) -> Decisio
             return Decision("applied")
         case LogContinued():
             return Decision("applied")
+        case JobsMeasured():
+            decision = edits.measure(world, record, event)
         case TagCreated():
             decision = edits.create_tag(world, record, event)
         case TagRemoved():

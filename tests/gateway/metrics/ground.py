@@ -86,7 +86,7 @@ async def fed_site(
                 auth=auth_settings(),
                 clock=lambda: ground[0].now if ground else time.time(),
             ) as client,
-            archiver(nats, database, archive, metrics, node_health_s=0),
+            archiver(nats, database, archive, metrics, node_health_s=0, footprints_s=0),
         ):
             ground.append(Ground(client, store))
             await until_ready(client)

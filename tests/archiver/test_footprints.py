@@ -1,0 +1,227 @@
+"""Footprint and energy of running jobs: the store is asked in turns, events say what changed."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
+
+from services.archiver.footprints import JOBS_PER_EVENT, SETTLING_S, RunningFootprints
+from services.archiver.jobs import JobReader
+from services.archiver.numbers import ArchiverNumbers
+from services.archiver.turns import ClusterTurns
+from shared.broker.clusters import ClusterDirectory
+from shared.broker.publisher import Publisher
+from shared.database.engine import opened
+from shared.domain.events import JobMeasurement
+from shared.metricdata import MetricsSettings, request_of, results_of
+from shared.metricdata.cc_metric_store import CcMetricStore
+from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings
+from tests.archiver.feed import T0, recorded_store
+from tests.archiver.site import QUICK, Site, job_row, running
+from tests.support.builders import job_stopped
+from tests.support.clusters import sample_clusters
+from tests.support.metric_store import MetricStore, serving
+from tests.support.nats import client_of
+from tests.support.waiting import until
+
+INTERVAL_S = 600
+FIRST = T0 // INTERVAL_S  # the interval at whose beginning the samples begin
+FRITZ = sample_clusters()["fritz"]
+
+
+@pytest.fixture
+def store() -> MetricStore:
+    return recorded_store()
+
+
+def metrics_of(url: str, **changes: Any) -> MetricsSettings:
+    return MetricsSettings.model_validate({"kind": "cc-metric-store", "url": url, "timeout_s": 2, "tries": 1} | changes)
+
+
+def running_job(id_: int, hosts: Sequence[str] = ("f0101",), **columns: Any) -> dict[str, Any]:
+    return job_row(id_, job_id=id_, hosts=hosts) | {"start_time": T0, "job_state": "running", "duration": 0} | columns
+
+
+@asynccontextmanager
+async def turns_of(site: Site, registry: CollectorRegistry | None = None, **settings: Any) -> AsyncIterator[ClusterTurns]:
+    """The loop of one replica, in the hands of the test."""
+    numbers = ArchiverNumbers(registry or CollectorRegistry())
+    async with opened(site.database, read_only=True) as engine, client_of(site.nats) as client, CcMetricStore(site.metrics) as source:
+        clusters = ClusterDirectory(client, site.nats)
+        await clusters.refresh()
+        chosen = {"interval_s": float(INTERVAL_S), "from_s": 600.0} | settings
+        publisher = Publisher(client, site.nats.prefix)
+        yield RunningFootprints(JobReader(engine), clusters, source, publisher, numbers, **chosen).turns
+
+
+async def measured(site: Site) -> list[list[JobMeasurement]]:
+    """By event."""
+    return [[JobMeasurement.model_validate(job) for job in event["jobs"]] for event in await site.events("job.measured")]
+
+
+async def measured_ids(site: Site) -> list[list[int]]:
+    return [[job.id for job in event] for event in await measured(site)]
+
+
+async def test_running_jobs_are_measured_as_they_would_be_archived(
+    archive_settings: ArchiveSettings, site: NatsSettings, database: DatabaseSettings, store: MetricStore
+) -> None:
+    place = Site(site, database, archive_settings)
+    old = running_job(1, hosts=["f0101", "f0102"])
+    await place.store(
+        old,
+        running_job(2, start_time=T0 + 1801 - SETTLING_S),  # young
+        running_job(3, monitoring_status=0),
+        running_job(4, job_state="completed", duration=1200),
+        running_job(5, hosts=["f9999"]),  # of which the store knows nothing
+        running_job(6, subcluster="gone"),
+        running_job(7, cluster="alex", subcluster="a100", hosts=["a0603"]),  # no store
+        running_job(8, start_time=T0 + 1800 - SETTLING_S - 1),
+        position=1,
+    )
+    at = T0 + 2400 - SETTLING_S
+    async with serving(store) as url:
+        place = place.with_settings(metrics=metrics_of("", cluster_urls={"fritz": url}))
+        async with turns_of(place) as turns, CcMetricStore(place.metrics) as source:
+            await turns.turn(FIRST + 4)
+            request = request_of(old | {"duration": at - T0}, FRITZ, finest_scope_nodes=8)
+            whole = (await source.load(request)).data
+    expected = results_of(whole, FRITZ.metrics_on("main"), num_nodes=2, duration_s=at - T0)
+    ((one, other),) = await measured(place)
+    assert one == JobMeasurement(id=1, footprint=expected.footprint, energy=expected.energy, energy_footprint=expected.energy_footprint)
+    assert set(one.footprint) == {"cpu_load_avg", "mem_used_max", "flops_any_avg", "mem_bw_avg"}
+    assert one.energy > 0
+    assert other.id == 8
+
+
+async def test_an_unchanged_job_is_not_told_again(archive_site: Site, store: MetricStore) -> None:
+    await archive_site.store(running_job(1, hosts=["f0105"]), position=1)  # its samples end after ten minutes
+    registry = CollectorRegistry()
+    async with serving(store) as url:
+        site = archive_site.with_settings(metrics=metrics_of(url))
+        async with turns_of(site, registry) as turns:
+            await turns.turn(FIRST + 3)
+            ((found,),) = await measured(site)
+            await site.change(1, footprint=f' {{"cpu_load_avg": {found.footprint["cpu_load_avg"]}}}')
+            await turns.turn(FIRST + 4)
+    assert await measured(site) == [[found]]
+    told = {
+        outcome: registry.get_sample_value("jobtide_archiver_footprints_total", {"outcome": outcome})
+        for outcome in ("measured", "unchanged")
+    }
+    assert told == {"measured": 1, "unchanged": 1}
+
+
+async def test_replicas_tell_of_one_turn_once(archive_site: Site, store: MetricStore) -> None:
+    count = JOBS_PER_EVENT + 1
+    await archive_site.store(*(running_job(n, hosts=["f0105"]) for n in range(1, count + 1)), position=1)
+    async with serving(store) as url:
+        site = archive_site.with_settings(metrics=metrics_of(url))
+        async with turns_of(site) as one, turns_of(site) as other:
+            await asyncio.gather(one.turn(FIRST + 3), other.turn(FIRST + 3))
+    found = await measured_ids(site)
+    assert sorted(found) == [list(range(1, JOBS_PER_EVENT + 1)), [count]]
+
+
+Mood = Callable[[Any], Awaitable[web.Response | None]]
+
+
+def broken_for(*hosts: str) -> Mood:
+    """An answer that cannot be, for requests about one of these hosts; for all without any."""
+
+    async def mood(body: Any) -> web.Response | None:
+        is_meant = not hosts or any(query["host"] in hosts for query in body["queries"])
+        return web.Response(status=500) if is_meant else None
+
+    return mood
+
+
+async def test_a_store_that_does_not_answer_is_left_alone_for_a_while(archive_site: Site, store: MetricStore) -> None:
+    await archive_site.store(*(running_job(n) for n in range(1, 6)), position=1)
+    store.mood = broken_for()
+    async with serving(store) as url:
+        site = archive_site.with_settings(metrics=metrics_of(url))
+        async with turns_of(site) as turns:
+            with capture_logs() as logs:
+                await turns.turn(FIRST + 3)
+            warnings = [(entry["event"], entry["cluster"]) for entry in logs if entry["log_level"] == "warning"]
+            assert warnings == [("footprints_unknown", "fritz")]
+            assert store.requests == 3  # enough to know that it is not the job
+            await turns.turn(FIRST + 4)
+            assert store.requests == 3
+    assert await measured(site) == []  # what was known stays known
+
+
+async def test_a_single_job_is_enough_to_see_that_the_store_is_away(archive_site: Site, store: MetricStore) -> None:
+    await archive_site.store(running_job(1), position=1)
+    store.mood = broken_for()
+    registry = CollectorRegistry()
+    async with serving(store) as url, turns_of(archive_site.with_settings(metrics=metrics_of(url)), registry) as turns:
+        await turns.turn(FIRST + 3)
+    assert registry.get_sample_value("jobtide_archiver_footprint_turns_total", {"outcome": "unanswered"}) == 1
+
+
+async def test_a_job_that_is_too_much_for_the_store_costs_no_other_its_footprint(archive_site: Site, store: MetricStore) -> None:
+    jobs = [running_job(1), running_job(2, hosts=["f0102"]), running_job(3, hosts=["f0107"]), running_job(4, resources="no JSON")]
+    await archive_site.store(*jobs, position=1)
+    store.mood = broken_for("f0102")
+    async with serving(store) as url:
+        site = archive_site.with_settings(metrics=metrics_of(url))
+        async with turns_of(site) as turns:
+            await turns.turn(FIRST + 3)
+    assert await measured_ids(site) == [[1, 3]]
+
+
+async def test_jobs_that_never_have_an_answer_do_not_keep_the_others_from_their_turn(archive_site: Site, store: MetricStore) -> None:
+    bad = [running_job(n, hosts=["f0102"]) for n in range(1, JOBS_PER_EVENT + 1)]
+    await archive_site.store(*bad, running_job(500), position=1)
+    store.mood = broken_for("f0102")
+    async with serving(store) as url:
+        site = archive_site.with_settings(metrics=metrics_of(url))
+        async with turns_of(site, interval_s=0.1, from_s=0.0) as turns:
+
+            async def found() -> bool:
+                await turns.turn((T0 + 1800) * 10)
+                return bool(await measured(site))
+
+            await until(found, 10, "a turn that begins behind them")
+    assert await measured_ids(site) == [[500]]
+
+
+async def test_archiving_goes_on_while_the_store_has_no_footprints(archive_site: Site, store: MetricStore) -> None:
+    (sequence,) = await archive_site.publish(job_stopped(99))
+    stopped = job_row(99, job_id=99, start_time=T0, duration=1200, stop_seq=sequence)
+    await archive_site.store(running_job(1), stopped, position=sequence)
+    is_asked = asyncio.Event()
+
+    async def hangs(body: Any) -> None:
+        if not body["with-data"]:
+            is_asked.set()
+            await asyncio.Event().wait()
+
+    store.mood = hangs
+    async with serving(store) as url:
+        archiver = QUICK.model_copy(update={"footprints_s": 600.0})
+        site = archive_site.with_settings(metrics=metrics_of(url, max_window_days=3650, timeout_s=600, requests=2), archiver=archiver)
+        async with running(site):
+            await asyncio.wait_for(is_asked.wait(), 10)
+
+            async def is_archived() -> bool:
+                return len(await site.events("job.archived")) == 1
+
+            await until(is_archived, 10)
+
+
+async def test_the_archiver_measures_running_jobs_by_itself(archive_site: Site, store: MetricStore) -> None:
+    await archive_site.store(running_job(1), position=1)
+    async with serving(store) as url:
+        archiver = QUICK.model_copy(update={"footprints_s": 0.5})
+        site = archive_site.with_settings(metrics=metrics_of(url, max_window_days=3650), archiver=archiver)
+        async with running(site):
+            await until(lambda: measured(site), 15, "an event")
+    assert {id_ for event in await measured_ids(site) for id_ in event} == {1}
