@@ -1,8 +1,9 @@
 """A client of ``POST /query``."""
 
+import gc
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +60,17 @@ class Client:
             text = await response.text()
         samples = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#") and "{" not in line)
         return {name: float(value) for name, value in samples}
+
+
+@contextmanager
+def without_garbage_collection() -> Iterator[None]:
+    """The oracle beside is millions of objects: looking through them takes longer than a request."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from bench.dashboard import checks
-from bench.dashboard.client import Client, QueryFailed
+from bench.dashboard.client import Client, QueryFailed, without_garbage_collection
 from bench.dashboard.documents import LIST
 from bench.dashboard.oracle import Oracle
 from bench.dashboard.queries import Query
@@ -52,10 +52,11 @@ async def measure(
 ) -> Times:
     """One client, one request after the other, each with its own parameters. Raises what ``Client.ask`` does."""
     times = Times()
-    for variables in itertools.islice(query.variables(seed, history), requests):
-        answer = await client.ask(document or query.document, variables, encoding)
-        times.seconds.append(answer.seconds)
-        times.sizes.append(answer.size)
+    with without_garbage_collection():
+        for variables in itertools.islice(query.variables(seed, history), requests):
+            answer = await client.ask(document or query.document, variables, encoding)
+            times.seconds.append(answer.seconds)
+            times.sizes.append(answer.size)
     return times
 
 

@@ -10,7 +10,7 @@ import aiohttp
 import orjson
 
 from bench.context import Bench
-from bench.dashboard.client import Client, QueryFailed
+from bench.dashboard.client import Client, QueryFailed, without_garbage_collection
 from bench.dashboard.gateway import Gateway, gateway_over
 from bench.dashboard.measure import Times
 from bench.dashboard.queries import LISTS, Query
@@ -45,7 +45,8 @@ class Crowd:
         """Requests per second."""
         self.times, self.errors = Times(), []
         began = time.monotonic()
-        await asyncio.gather(*(self._one(number, began + seconds) for number in range(clients)))
+        with without_garbage_collection():
+            await asyncio.gather(*(self._one(number, began + seconds) for number in range(clients)))
         return len(self.times.seconds) / (time.monotonic() - began)
 
     async def _one(self, number: int, until: float) -> None:
