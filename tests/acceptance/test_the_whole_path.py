@@ -66,8 +66,9 @@ def _payloads(function: str) -> list[dict[str, Any]]:
 
 
 async def test_the_recording_of_a_real_adapter_goes_through_completely(stack: Stack) -> None:
-    await publish(stack.nats, *(message["data"].encode() for message in _recorded()))
-    await settled(stack.nats, stack.database)
+    messages = [message["data"].encode() for message in _recorded()]
+    await publish(stack.nats, *messages)
+    await settled(stack.nats, stack.database, published=len(messages))
     await archived(stack.database)
 
     stops = {stop["jobId"]: stop for stop in _payloads("stop_job")}

@@ -22,7 +22,7 @@ def test_settings_of_the_page_exist() -> None:
 
 def test_limits_of_the_page_are_the_defaults() -> None:
     limits = dict(re.findall(r"^\| .* \| `(\w+)` \| ([\d,]+) \|$", PAGE, re.MULTILINE))
-    assert len(limits) == 5
+    assert len(limits) == 6
     assert {name: int(value.replace(",", "")) for name, value in limits.items()} == GraphqlSettings().model_dump(include=set(limits))
 
 

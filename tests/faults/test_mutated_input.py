@@ -105,7 +105,7 @@ async def test_mutated_messages_come_to_the_same_in_both_databases(
     for part in (messages[at : at + 500] for at in range(0, len(messages), 500)):
         await publish(site, *part)
     for database in (sqlite_database, postgres_database):
-        await settled(site, database)
+        await settled(site, database, published=len(messages))
 
     expected = {number for number, data in enumerate(messages, start=1) if not _is_blank(data)}
     assert expected - await _origins(site) == set()

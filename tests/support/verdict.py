@@ -22,15 +22,18 @@ from tests.support.waiting import until
 from tests.support.workload import Workload
 
 
-async def settled(settings: NatsSettings, database: DatabaseSettings, deadline_s: float = 60.0) -> None:
-    """Wait until ingest has nothing left and jobstore stands at the end of both streams."""
+async def settled(settings: NatsSettings, database: DatabaseSettings, deadline_s: float = 60.0, *, published: int = 0) -> None:
+    """Wait until ingest has nothing left and jobstore stands at the end of both streams.
+
+    ``published`` messages at least were put into INTAKE: a plain publish returns a moment before the stream has it.
+    """
     client = await nats.connect(settings.url, max_reconnect_attempts=-1, reconnect_time_wait=0.1)
     js = client.jetstream(timeout=3)
 
     async def is_settled() -> bool:
         try:
             queue = await js.consumer_info(settings.stream(INTAKE), "ingest")
-            if queue.num_pending or queue.num_ack_pending:
+            if queue.num_pending or queue.num_ack_pending or queue.delivered is None or queue.delivered.stream_seq < published:
                 return False
             for name in (EVENTS, NODES):
                 last = (await js.stream_info(settings.stream(name))).state.last_seq
