@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, Select, false, or_, select
+from sqlalchemy import Select, false, or_, select
 
 from services.gateway.identity import User
 from services.gateway.queries.filters import is_running, visible_to
@@ -45,7 +45,7 @@ class Period:
     hosts: frozenset[str]
 
     @classmethod
-    def of(cls, row: "Row[Any] | OtherJob", now: int) -> "Period":
+    def of(cls, row: Any, now: int) -> "Period":
         is_running = row.job_state == JobState.RUNNING
         end = now if is_running else row.start_time + row.duration
         return cls(row.id, row.cluster, row.start_time, end, is_running, row.shared == "none", frozenset(row.hosts.split()))

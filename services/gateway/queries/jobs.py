@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Row, Select, func, literal, null, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, func, literal, null, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.gateway.identity import User
@@ -17,6 +17,7 @@ from services.gateway.queries.model import JobFilter, Order, Range, Slice
 from services.gateway.queries.people import Person, accounts
 from services.gateway.queries.questions import Columns, ColumnsAway, Question, Steps, ask_database
 from services.gateway.queries.routing import DEEP, DEEP_SQLITE, database_counts, database_pages
+from services.gateway.queries.rows import rows
 from services.gateway.queries.source import Source
 from services.gateway.queries.statistics import Statistics, StatisticsGroup, StatisticsWanted
 from shared.database.reading import read
@@ -93,9 +94,9 @@ class JobsWanted:
 
 @dataclass(frozen=True, slots=True)
 class FoundJobs:
-    """``rows`` have attributes named as the columns, the id first. Tags by job, and accounts by name, where there are any."""
+    """``rows`` have attributes named as the columns, with the id. Tags by job, and accounts by name, where there are any."""
 
-    rows: Sequence[Row[Any]]
+    rows: Sequence[Any]
     tags: dict[int, list[StoredTag]]
     owners: dict[str, Person]
 
@@ -139,11 +140,11 @@ class JobQueries:
         """Jobs in the order of ``keys``; those that are gone are left out."""
 
         def found(connection: Connection) -> FoundJobs:
-            rows: dict[int, Row[Any]] = {}
+            by_key: dict[int, Any] = {}
             for first in range(0, len(keys), self._chunk_rows):
                 statement = select(*_columns(wanted.columns)).where(job.id.in_(keys[first : first + self._chunk_rows]))
-                rows.update((row[0], row) for row in connection.execute(statement))
-            return self._with_surroundings(connection, user, [rows[key] for key in keys if key in rows], wanted)
+                by_key.update((row.id, row) for row in rows(connection, statement))
+            return self._with_surroundings(connection, user, [by_key[key] for key in keys if key in by_key], wanted)
 
         return await read(self._engine, found)
 
@@ -154,17 +155,17 @@ class JobQueries:
         statement = selection(user, where, order, piece).with_only_columns(*_columns(wanted.columns))
         return await read(
             self._engine,
-            lambda connection: self._with_surroundings(connection, user, connection.execute(statement).all(), wanted),
+            lambda connection: self._with_surroundings(connection, user, rows(connection, statement), wanted),
         )
 
-    def _with_surroundings(self, connection: Connection, user: User, rows: Sequence[Row[Any]], wanted: JobsWanted) -> FoundJobs:
+    def _with_surroundings(self, connection: Connection, user: User, jobs: Sequence[Any], wanted: JobsWanted) -> FoundJobs:
         """Tags and accounts of all of them, some at once."""
         tags: dict[int, list[StoredTag]] = {}
         if wanted.tags:
-            for first in range(0, len(rows), self._chunk_rows):
-                tags |= _tags_of(connection, user, [row[0] for row in rows[first : first + self._chunk_rows]])
-        owners = accounts(connection, {row.hpc_user for row in rows if wanted.owners(row.hpc_user)}) if wanted.owners else {}
-        return FoundJobs(rows, tags, owners)
+            for first in range(0, len(jobs), self._chunk_rows):
+                tags |= _tags_of(connection, user, [row.id for row in jobs[first : first + self._chunk_rows]])
+        owners = accounts(connection, {row.hpc_user for row in jobs if wanted.owners(row.hpc_user)}) if wanted.owners else {}
+        return FoundJobs(jobs, tags, owners)
 
     async def count(self, user: User, where: Sequence[JobFilter]) -> int:
         def question(source: Source) -> Steps[int]:
@@ -173,13 +174,13 @@ class JobQueries:
 
         return await self._ask(question, database=database_counts(user, where))
 
-    async def concurrent(self, user: User, rows: Sequence[Row[Any]]) -> dict[int, list[tuple[int, int]]]:
+    async def concurrent(self, user: User, jobs: Sequence[Any]) -> dict[int, list[tuple[int, int]]]:
         """By job, id and job_id of the jobs that shared a host with it for a while, oldest start first.
 
-        A job that had its nodes alone, or took less than ten minutes, has no entry. ``rows`` have the columns ``CONCURRENT_COLUMNS``.
+        A job that had its nodes alone, or took less than ten minutes, has no entry. ``jobs`` have the columns ``CONCURRENT_COLUMNS``.
         """
         now = int(self._clock())
-        looked_at = [period for row in rows if (period := Period.of(row, now)).may_share]
+        looked_at = [period for row in jobs if (period := Period.of(row, now)).may_share]
 
         def question(source: Source) -> Steps[dict[int, list[tuple[int, int]]]]:
             found: dict[int, list[tuple[int, int]]] = {period.id: [] for period in looked_at}
@@ -259,7 +260,7 @@ class JobQueries:
 
     async def _rows(self, user: User, statement: Select[Any]) -> JobRows:
         def found(connection: Connection) -> JobRows:
-            jobs = [StoredJob(*row) for row in connection.execute(statement)]
+            jobs = [StoredJob(*row) for row in rows(connection, statement)]
             return JobRows(jobs, _tags_of(connection, user, [stored.id for stored in jobs]))
 
         return await read(self._engine, found)
@@ -314,7 +315,7 @@ def _tags_of(connection: Connection, user: User, keys: Sequence[int]) -> dict[in
     """By job, those tags that the user may read; jobs without one are absent."""
     tags: dict[int, list[StoredTag]] = {}
     if keys:
-        for key, *values in connection.execute(tags_statement(user, keys)):
+        for key, *values in rows(connection, tags_statement(user, keys)):
             tags.setdefault(key, []).append(StoredTag(*values))
     return tags
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
 
+from services.gateway.queries.rows import rows
 from shared.database.tables import hpc_user
 
 _NAMES_AT_ONCE = 500
@@ -25,6 +26,6 @@ def accounts(connection: Connection, names: Collection[str]) -> dict[str, Person
     for first in range(0, len(wanted), _NAMES_AT_ONCE):
         part = wanted[first : first + _NAMES_AT_ONCE]
         statement = select(columns.username, columns.name, columns.email).where(columns.username.in_(part))
-        for username, name, email in connection.execute(statement):
+        for username, name, email in rows(connection, statement):
             found[username] = Person(username, name or "", email or "")
     return found
