@@ -10,7 +10,7 @@ from services.gateway.columns.lines import Place, changed_job_lines, changed_job
 from services.gateway.identity import User
 from services.gateway.live.changes import WHOLE, Span, jobs_statement
 from services.gateway.queries.filters import conditions, selection
-from services.gateway.queries.jobs import page_statement, tags_statement
+from services.gateway.queries.jobs import TAGS, page_statement
 from services.gateway.queries.model import JobFilter, Order, Range, Slice, TextMatch
 from services.gateway.queries.routing import database_counts, database_pages
 from shared.database.engine import opened, transaction
@@ -68,7 +68,7 @@ STATEMENTS = {
     "count of running jobs": (count(states=("running",)), "job_running"),
     "changes for the columns": (changed_job_lines(Place(ROWS, 0), 100), "job_changed_seq"),
     "tags of changes for the columns": (changed_jobtag_lines(Place(ROWS, 0), 100), "job_changed_seq"),
-    "tags of a page": (tags_statement(API, [1, 2, 3]), "jobtag"),
+    "tags of a page": (TAGS.statement.params(jobs="[1, 2, 3]", scopes='["global"]'), "SEARCH jobtag|Scan using jobtag|Scan on jobtag_pkey"),
 }
 
 

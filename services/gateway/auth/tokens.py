@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
@@ -23,6 +24,7 @@ TOKEN_HEADER = "X-Auth-Token"  # noqa: S105 - a header's name
 EDDSA = ("EdDSA",)
 _BEARER = "Bearer "
 _NUMERIC_CLAIMS = ("exp", "nbf")
+_MOST_KNOWN = 1000  # good tokens, each at most as long as a header may be
 
 Claims = Mapping[str, object]
 Key = Ed25519PublicKey | bytes
@@ -39,9 +41,10 @@ class Expected:
 
 def read_token(token: str, keys: Sequence[Key], algorithms: Sequence[str], now: float, expected: Expected) -> Claims:
     """The claims of a good token. ``exp`` and ``nbf`` are honoured without leeway. Raises RequestError (401)."""
-    if not keys:
-        raise unauthorized("no key is configured to verify tokens")
-    claims = _signed(token, keys, algorithms)
+    return _in_force(_signed(token, keys, algorithms), now, expected)
+
+
+def _in_force(claims: Claims, now: float, expected: Expected) -> Claims:
     if any(not _is_number(claims[claim]) for claim in _NUMERIC_CLAIMS if claim in claims):
         raise unauthorized("a time in the token is not a number")
     if "exp" in claims and float(str(claims["exp"])) <= now:
@@ -61,7 +64,9 @@ def read_token(token: str, keys: Sequence[Key], algorithms: Sequence[str], now: 
     return claims
 
 
-def _signed(token: str, keys: Sequence[Key], algorithms: Sequence[str]) -> dict[str, object]:
+def _signed(token: str, keys: Sequence[Key], algorithms: Sequence[str]) -> Claims:
+    if not keys:
+        raise unauthorized("no key is configured to verify tokens")
     for key in keys:
         try:
             claims: dict[str, object] = jwt.decode(
@@ -101,7 +106,9 @@ class Tokens:
     """The tokens of requests, and those that the gateway issues."""
 
     def __init__(self, public: str, private: str, settings: AuthSettings, users: UserStore, clock: Callable[[], float]) -> None:
-        self._keys = [Ed25519PublicKey.from_public_bytes(key) for key in public_keys(public)]
+        keys = [Ed25519PublicKey.from_public_bytes(key) for key in public_keys(public)]
+        # A program sends the same token again and again. Only the signature is taken as seen; times are looked at each time.
+        self._signed = lru_cache(_MOST_KNOWN)(lambda token: _signed(token, keys, EDDSA))
         self._private = private_key(private) if private else None
         self._settings = settings
         self._expected = Expected(settings.jwt_issuer, settings.jwt_audience, settings.jwt_require_expiry)
@@ -110,7 +117,7 @@ class Tokens:
 
     def claims(self, token: str) -> Claims:
         """Of a token signed with our own key. Raises RequestError (401)."""
-        return read_token(token, self._keys, EDDSA, self._clock(), self._expected)
+        return _in_force(self._signed(token), self._clock(), self._expected)
 
     async def user(self, token: str) -> User:
         """Raises RequestError (401), Unavailable."""

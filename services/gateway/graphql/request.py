@@ -12,6 +12,7 @@ from graphql import GraphQLResolveInfo
 from services.gateway.graphql.documents import Document
 from services.gateway.graphql.settings import GraphqlSettings
 from services.gateway.graphql.shape import MANY, Compiler, Shape, Shaped, shaped
+from services.gateway.http.turns import Turns
 from services.gateway.identity import User
 from services.gateway.site import Site
 
@@ -21,14 +22,15 @@ Json = dict[str, Any]
 
 @dataclass(slots=True)
 class GraphqlRequest:
-    """``turns`` bounds how many root fields are computed at once; ``has_much`` says that one of them found a long list."""
+    """``parallel`` bounds how many root fields are computed at once; ``has_much`` says that one of them found a long list."""
 
     settings: GraphqlSettings
     site: Site
     user: User
     document: Document
     compiler: Compiler
-    turns: asyncio.Semaphore
+    parallel: asyncio.Semaphore
+    turns: Turns
     has_much: bool = False
     _known: dict[Any, Any] = field(default_factory=dict)
     _locks: defaultdict[Any, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
@@ -77,9 +79,10 @@ def answers(root: ObjectType, name: str) -> Callable[[Resolver], Resolver]:
         async def resolve(_: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Shaped | None:
             request: GraphqlRequest = info.context
             shape = request.document.shape(info, request.compiler)
-            async with request.turns:
+            async with request.parallel:
                 found = await resolver(Ask(request, arguments, shape))
                 if _items(found) <= MANY:
+                    await request.turns.next()
                     return shaped(shape, found, info.path.as_list())
                 request.has_much = True
                 return await asyncio.to_thread(shaped, shape, found, info.path.as_list())  # others go on meanwhile

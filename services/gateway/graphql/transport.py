@@ -33,6 +33,7 @@ from services.gateway.graphql.shape import Compiler
 from services.gateway.graphql.shapes import FAILING, TABLES
 from services.gateway.graphql.variables import lenient
 from services.gateway.http.answers import JSON, LARGE_BYTES, encode
+from services.gateway.http.turns import Turns
 from services.gateway.identity import User
 from services.gateway.live import websocket
 from services.gateway.live.protocol import Operation
@@ -74,6 +75,7 @@ class GraphqlEndpoint:
         self.compiler = Compiler(TABLES, FAILING)
         self.documents = Documents(self.schema, settings)
         self._executor = ShapedExecutor if settings.introspection else WithoutIntrospection
+        self._turns = Turns()
 
     async def execute(self, site: Site, user: User, asked: Asked, *, only_queries: bool = False) -> Answer:
         """Raises RequestFailure when the operation cannot be executed at all."""
@@ -84,6 +86,7 @@ class GraphqlEndpoint:
         if operation.operation == OperationType.SUBSCRIPTION:
             raise refused(VALIDATION_FAILED, "subscriptions are not answered over plain HTTP")
         request = self._request(site, user, document)
+        await self._turns.next()
         executor = self._built(document.node, operation, request, asked)
         result = executor.execute_operation()
         if executor.is_awaitable(result):
@@ -115,7 +118,9 @@ class GraphqlEndpoint:
                 yield payload
 
     def _request(self, site: Site, user: User, document: Document) -> GraphqlRequest:
-        return GraphqlRequest(self.settings, site, user, document, self.compiler, asyncio.Semaphore(self.settings.parallel_fields))
+        return GraphqlRequest(
+            self.settings, site, user, document, self.compiler, asyncio.Semaphore(self.settings.parallel_fields), self._turns
+        )
 
     def _built(self, document: Any, operation: OperationDefinitionNode, request: GraphqlRequest, asked: Asked) -> ShapedExecutor:
         executor = self._executor.build(

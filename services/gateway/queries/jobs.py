@@ -7,14 +7,15 @@ from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Select, func, literal, null, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, Text, bindparam, func, literal, null, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.gateway.identity import User
 from services.gateway.queries.concurrent import PERIODS_AT_ONCE, Period, note_overlaps, overlapping
-from services.gateway.queries.filters import conditions, is_running, readable_tags, selection, visible_to
+from services.gateway.queries.filters import conditions, is_running, selection, visible_to
 from services.gateway.queries.model import JobFilter, Order, Range, Slice
 from services.gateway.queries.people import Person, accounts
+from services.gateway.queries.prepared import Prepared, is_one_of
 from services.gateway.queries.questions import Columns, ColumnsAway, Question, Steps, ask_database
 from services.gateway.queries.routing import DEEP, DEEP_SQLITE, database_counts, database_pages
 from services.gateway.queries.rows import rows
@@ -314,16 +315,16 @@ def page_statement(user: User, wanted: JobFilter, *, with_metadata: bool) -> Sel
 def _tags_of(connection: Connection, user: User, keys: Sequence[int]) -> dict[int, list[StoredTag]]:
     """By job, those tags that the user may read; jobs without one are absent."""
     tags: dict[int, list[StoredTag]] = {}
+    scopes = [scope for scope in user.readable_scopes if "\0" not in scope]  # PostgreSQL refuses what it could not hold
     if keys:
-        for key, *values in rows(connection, tags_statement(user, keys)):
+        for key, *values in TAGS.rows(connection, jobs=list(keys), scopes=scopes):
             tags.setdefault(key, []).append(StoredTag(*values))
     return tags
 
 
-def tags_statement(user: User, keys: Sequence[int]) -> Select[Any]:
-    return (
-        select(jobtag.job_id, tag.id, tag.tag_type, tag.tag_name, tag.tag_scope)
-        .join(tables.tag, tag.id == jobtag.tag_id)
-        .where(jobtag.job_id.in_(keys), readable_tags(user))
-        .order_by(jobtag.job_id, tag.id)
-    )
+TAGS = Prepared(
+    select(jobtag.job_id, tag.id, tag.tag_type, tag.tag_name, tag.tag_scope)
+    .join(tables.tag, tag.id == jobtag.tag_id)
+    .where(is_one_of(jobtag.job_id, bindparam("jobs", type_=Text())), is_one_of(tag.tag_scope, bindparam("scopes", type_=Text())))
+    .order_by(jobtag.job_id, tag.id)
+)

@@ -3,12 +3,14 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Text, bindparam, select
 
-from services.gateway.queries.rows import rows
+from services.gateway.queries.prepared import Prepared, is_one_of
 from shared.database.tables import hpc_user
 
-_NAMES_AT_ONCE = 500
+_PEOPLE = Prepared(
+    select(hpc_user.c.username, hpc_user.c.name, hpc_user.c.email).where(is_one_of(hpc_user.c.username, bindparam("names", type_=Text())))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +22,6 @@ class Person:
 
 def accounts(connection: Connection, names: Collection[str]) -> dict[str, Person]:
     """By name; users without an account are absent."""
-    columns = hpc_user.c
-    found = {}
-    wanted = sorted(name for name in names if "\0" not in name)
-    for first in range(0, len(wanted), _NAMES_AT_ONCE):
-        part = wanted[first : first + _NAMES_AT_ONCE]
-        statement = select(columns.username, columns.name, columns.email).where(columns.username.in_(part))
-        for username, name, email in rows(connection, statement):
-            found[username] = Person(username, name or "", email or "")
-    return found
+    wanted = [name for name in names if "\0" not in name]
+    found = _PEOPLE.rows(connection, names=wanted) if wanted else ()
+    return {username: Person(username, name or "", email or "") for username, name, email in found}

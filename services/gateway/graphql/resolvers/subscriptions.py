@@ -140,4 +140,4 @@ async def nodes(ask: Ask, changes: Sequence[Change]) -> list[ChangeView]:
 def _afresh(ask: Ask) -> GraphqlRequest:
     """What a request keeps is kept for as long as it takes, and a subscription takes long."""
     request = ask.request
-    return GraphqlRequest(request.settings, request.site, request.user, request.document, request.compiler, request.turns)
+    return GraphqlRequest(request.settings, request.site, request.user, request.document, request.compiler, request.parallel, request.turns)
