@@ -63,7 +63,7 @@ class Answer:
     has_much: bool = False
 
     async def text(self) -> bytes:
-        return await asyncio.to_thread(encode, self.object) if self.has_much else encode(self.object)
+        return await asyncio.to_thread(orjson.dumps, self.object) if self.has_much else orjson.dumps(self.object)
 
 
 class GraphqlEndpoint:

@@ -16,6 +16,6 @@ def rows(connection: Connection, statement: Select[Any]) -> list[Any]:
 
 @lru_cache(maxsize=1000)
 def _maker(names: Sequence[str]) -> Callable[[Sequence[Any]], Any]:
-    kind: Any = namedtuple("Row", list(names))  # type: ignore[misc]  # noqa: PYI024 - of no known columns
+    kind: Any = namedtuple("Row", list(names))  # type: ignore[misc]
     make: Callable[[Sequence[Any]], Any] = kind._make
     return make

@@ -1,7 +1,9 @@
 """Scalars, variables and filters as clients write them."""
 
 import time
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from graphql import OperationDefinitionNode, build_schema, parse, validate
@@ -117,6 +119,10 @@ def test_times_are_written_in_the_zone_of_the_server(monkeypatch: pytest.MonkeyP
             monkeypatch.setenv("TZ", zone)
             time.tzset()
             assert time_text(int(NOW)) == text
+            for day in range(0, 400, 7):  # over both changes of the year
+                local = datetime.fromtimestamp(NOW + day * 86_401, ZoneInfo(zone))
+                assert datetime.fromisoformat(time_text(int(NOW) + day * 86_401)) == local
+                assert datetime.fromisoformat(time_text(int(NOW) + day * 86_401)).utcoffset() == local.utcoffset()
     finally:
         monkeypatch.undo()
         time.tzset()

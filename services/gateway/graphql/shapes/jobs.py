@@ -44,14 +44,31 @@ class JobPage:
     has_next_page: bool | None = None
 
 
+_QUARTER_S = 900
+
+
 def time_text(seconds: int) -> str:
     """RFC 3339 in the local zone of the server."""
-    local = time.localtime(seconds)
-    text = f"{local.tm_year:04d}-{local.tm_mon:02d}-{local.tm_mday:02d}T{local.tm_hour:02d}:{local.tm_min:02d}:{local.tm_sec:02d}"
-    if not local.tm_gmtoff:
-        return text + "Z"
-    minutes = abs(local.tm_gmtoff) // 60
-    return f"{text}{'+' if local.tm_gmtoff > 0 else '-'}{minutes // 60:02d}:{minutes % 60:02d}"
+    offset, zone = _zone(time.tzname, seconds // _QUARTER_S)
+    day, second = divmod(seconds + offset, 86_400)
+    minute, second = divmod(second, 60)
+    hour, minute = divmod(minute, 60)
+    return f"{_date(day)}T{hour:02d}:{minute:02d}:{second:02d}{zone}"
+
+
+@lru_cache(maxsize=10_000)
+def _zone(_: tuple[str, str], quarter: int) -> tuple[int, str]:
+    """What is added to UTC, in seconds and as text, in a quarter of an hour: zones change at the beginning of one."""
+    offset = time.localtime(quarter * _QUARTER_S).tm_gmtoff
+    hours, minutes = divmod(abs(offset) // 60, 60)
+    return offset, f"{'+' if offset > 0 else '-'}{hours:02d}:{minutes:02d}" if offset else "Z"
+
+
+@lru_cache(maxsize=10_000)
+def _date(day: int) -> str:
+    """``day`` is counted from 1970-01-01."""
+    date = time.gmtime(day * 86_400)
+    return f"{date.tm_year:04d}-{date.tm_mon:02d}-{date.tm_mday:02d}"
 
 
 def _duration(view: JobView) -> int:
