@@ -17,7 +17,7 @@ from services.gateway.queries.model import JobFilter, Order, Range, Slice
 from services.gateway.queries.people import Person, accounts
 from services.gateway.queries.prepared import Prepared, is_one_of
 from services.gateway.queries.questions import Columns, ColumnsAway, Question, Steps, ask_database
-from services.gateway.queries.routing import DEEP, DEEP_SQLITE, database_counts, database_pages
+from services.gateway.queries.routing import DEEP, DEEP_WITH_ID, database_counts, database_pages
 from services.gateway.queries.rows import rows
 from services.gateway.queries.source import Source
 from services.gateway.queries.statistics import Statistics, StatisticsGroup, StatisticsWanted
@@ -26,6 +26,7 @@ from shared.database.tables import tables
 from shared.domain.values import INT64_MAX, JobState
 
 T = TypeVar("T")
+FAR = 1000  # behind so many jobs a page is found by ids alone, which an index has
 job, tag, jobtag = tables.job.c, tables.tag.c, tables.jobtag.c
 
 
@@ -117,7 +118,7 @@ class JobQueries:
         self._chunk_rows = chunk_rows
         self._clock = clock
         self._columns = columns
-        self._deep = DEEP_SQLITE if engine.dialect.name == "sqlite" else DEEP
+        self._deep = DEEP_WITH_ID if engine.dialect.name == "sqlite" else DEEP
 
     async def _ask(self, question: Question[T], *, database: bool = False) -> T:
         """``database`` says that it has an index for this."""
@@ -151,7 +152,8 @@ class JobQueries:
 
     async def page(self, user: User, where: Sequence[JobFilter], order: Order, piece: Slice, wanted: JobsWanted) -> FoundJobs:
         """``select`` and ``jobs`` at once."""
-        if piece.most is None or piece.most > self._chunk_rows or not database_pages(user, where, order, piece, self._deep):
+        is_near = piece.most is not None and piece.most <= self._chunk_rows and piece.first <= FAR
+        if not is_near or not database_pages(user, where, order, piece, self._deep):
             return await self.jobs(user, await self.select(user, where, order, piece), wanted)
         statement = selection(user, where, order, piece).with_only_columns(*_columns(wanted.columns))
         return await read(

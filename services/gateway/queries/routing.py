@@ -10,7 +10,7 @@ from shared.domain.values import JobState
 _FEW = 1000  # ids or job numbers that are looked up one by one
 _MANY = 10_000  # rows that a driver turns into values in the event loop
 DEEP = 20_000  # jobs that are passed over before the first of a page
-DEEP_SQLITE = 200_000  # whose indexes have the id in them
+DEEP_WITH_ID = 200_000  # the same where the index has the id in it: that of start_time, on SQLite every one
 _UNSET = JobFilter()
 _WITH_INDEX = frozenset({"user", "project", "cluster"})  # each together with start_time
 
@@ -21,12 +21,14 @@ def database_pages(user: User, where: Sequence[JobFilter], order: Order, piece: 
         return True
     if piece.most is None or piece.most > _MANY:
         return False
-    if order.is_footprint or order.column != "start_time" or piece.first > deep:
+    if order.is_footprint or order.column != "start_time":
         return False
     criteria = _criteria(user, where)
     if criteria is None:
         return False
     rest = criteria - {"start_time"}
+    if piece.first > (deep if rest else DEEP_WITH_ID):
+        return False
     return len(rest) <= 1 or rest == {"running", "cluster"}
 
 

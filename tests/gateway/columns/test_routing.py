@@ -4,7 +4,7 @@ import pytest
 
 from services.gateway.identity import User
 from services.gateway.queries.model import JobFilter, Order, Range, Slice, TextMatch
-from services.gateway.queries.routing import DEEP, database_counts, database_pages
+from services.gateway.queries.routing import DEEP, DEEP_WITH_ID, database_counts, database_pages
 
 ROOT = User("root", frozenset({"admin"}))
 ULLA = User("ulla", frozenset({"user"}))
@@ -54,6 +54,8 @@ def test_who_is_asked(user: User, where: list[JobFilter], pages: bool, counts: b
 def test_other_orders_and_deep_or_endless_pages_have_no_index() -> None:
     assert not database_pages(ROOT, [], Order("duration"), Slice())
     assert not database_pages(ROOT, [], Order("start_time", is_footprint=True), Slice())
-    assert not database_pages(ROOT, [], NEWEST, Slice(50, DEEP + 1))
+    assert not database_pages(ROOT, [], NEWEST, Slice(50, DEEP_WITH_ID + 1))
+    assert database_pages(ROOT, [], NEWEST, Slice(50, DEEP + 1))
+    assert not database_pages(ROOT, [BY_USER], NEWEST, Slice(50, DEEP + 1))
     assert not database_pages(ROOT, [], NEWEST, Slice(None))
     assert database_pages(ROOT, [BY_ID], Order("duration"), Slice(50, DEEP + 1))
