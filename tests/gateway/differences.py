@@ -14,7 +14,7 @@ search-text-user2 search-text-support
 """
 # Metric data go into a metric store, not through the gateway.
 _METRIC_STORE = """
-write-data write-health feed-write d-write nodestate-healthcheck nodestate-healthcheck-slash nodestate-healthcheck-get
+write-data write-health feed-write d-write
 write-empty write-one write-types write-cluster-parameter write-host-tag write-unknown-metric write-comment write-socket write-syntax
 write-garbage write-garbage-metric write-no-fields write-other-field write-string write-bool write-nan write-bad-time
 write-nanoseconds write-second-bad write-older write-traversal write-slash write-as-user-api write-as-admin-api
@@ -34,6 +34,7 @@ page-garbage page-expired page-bad-cookie page-bad-token-good-cookie c-unknown-u
 # Refused for its role or address: 403, since the token itself is good.
 _FORBIDDEN = """
 list-refused-admin list-refused-user list-refused-user-api list-refused-manager-api list-refused-support-api
+nodestate-healthcheck
 start-refused-user start-refused-admin start-refused-user-api stop-refused-user nodestate-refused
 auth-no-roles auth-empty-roles auth-roles-string auth-roles-unknown auth-roles-case auth-role-admin auth-role-support auth-role-manager
 auth-role-user auth-role-user-api auth-role-manager-api auth-role-support-api

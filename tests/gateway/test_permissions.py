@@ -56,6 +56,7 @@ EXPECTED: dict[str, Any] = {
     "GET /api/clusters/": API,
     "POST /api/nodestate/": API,
     "PUT /api/nodestate/": API,
+    "POST /api/healthcheck/": API,
     "GET /api/rejections/": API,
     "GET /api/status/": API,
     "PUT /api/machine_state/{cluster}/{host}": API,

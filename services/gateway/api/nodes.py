@@ -32,3 +32,9 @@ async def node_states(call: Call) -> web.StreamResponse:
         log.warning("nodes_refused", cluster=payload.cluster, nodes=len(refusals), first=str(refusals[0])[:200])
         response.headers[REFUSED_NODES] = str(len(refusals))
     return response
+
+
+@routes("POST", "/api/healthcheck/", body=NodeStatePayload, answers={200: None}, failures=(400, 413, 503))
+async def healthcheck(call: Call) -> web.StreamResponse:
+    """The same under the name that agents of a metric store use."""
+    return await node_states(call)
