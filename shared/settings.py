@@ -228,8 +228,10 @@ class DatabaseSettings(SettingsGroup):
         SecretStr("sqlite:///var/jobtide.db"),
         description="`sqlite:///PATH` or `postgresql://USER:PASSWORD@HOST:PORT/NAME`; never logged.",
     )
-    pool_size: int = Field(5, ge=1, le=100, description="Connections per service.")
-    timeout_s: float = Field(30.0, gt=0, le=600, description="One statement, or the wait for a connection or a lock, seconds.")
+    pool_size: int = Field(5, ge=1, le=100, description="Connections per service; over SQLite the gateway opens as many again for reading.")
+    timeout_s: float = Field(
+        30.0, gt=0, le=600, description="One statement, or the wait for a connection or a lock, seconds; over SQLite all of a read."
+    )
 
 
 class ArchiveSettings(SettingsGroup):

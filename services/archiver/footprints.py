@@ -5,6 +5,7 @@ are asked for one after the other, so that jobs to be archived find the store's 
 """
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -66,8 +67,8 @@ class _Turn:
 class RunningFootprints:
     """Publishes JobsMeasured once in ``interval_s``, about jobs that have run for more than ``from_s`` and differ from their rows.
 
-    Replicas agree on the message ids, so the first one's are kept. A turn ends before the next begins, or the events of a
-    slow replica would put back what a fast one has found since.
+    Replicas agree on the message ids, so the first one's are kept. A turn begins nothing more when the next interval begins,
+    or a slow replica would put back what a fast one has found since; the next turn goes on where it stopped.
     """
 
     def __init__(
@@ -106,7 +107,11 @@ class RunningFootprints:
         size = max(1, min(JOBS_PER_EVENT, NUMBERS_PER_EVENT // (2 * len(cluster.metric_config))))
         parts = [ids[first : first + size] for first in range(0, len(ids), size)]
         reached = self._reached.get(cluster.name, 0)
+        ends_at = time.monotonic() + self._left_s(number)
         for part in sorted(parts, key=lambda part: part[0] <= reached):
+            if turn.is_answered and time.monotonic() >= ends_at:
+                log.info("footprints_unfinished", cluster=cluster.name, jobs=len(ids))
+                return
             self._reached[cluster.name] = part[-1]
             found = [one for row in await self._reader.still_running(part) if (one := await self._news(turn, row)) is not None]
             if found:
@@ -116,6 +121,11 @@ class RunningFootprints:
                 await self._publisher.publish([Envelope(event, message_id, "/archiver", datetime.now(UTC))])
         self._reached.pop(cluster.name, None)
         turn.finish()
+
+    def _left_s(self, number: int) -> float:
+        """Of the interval ``number``; the whole of it when it is not now."""
+        left_s = (number + 1) * self._interval_s - time.time()
+        return left_s if 0 < left_s <= self._interval_s else self._interval_s
 
     async def _news(self, turn: _Turn, row: Mapping[str, Any]) -> JobMeasurement | None:
         """None when there is nothing new of this job, or nothing to be had; raises Unavailable when the store is away."""

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy import Engine, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DisconnectionError
+from sqlalchemy.exc import ArgumentError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from shared.database.errors import away_as_unavailable
@@ -99,7 +99,7 @@ def _try_out_idle_connections(engine: Engine) -> None:
         try:
             engine.dialect.do_ping(connection)
         except Exception as e:
-            raise DisconnectionError from e  # the pool makes another one
+            raise InvalidatePoolError from e  # all others of that time go with it
 
 
 def _prepare_sqlite(engine: Engine, timeout_ms: int, *, read_only: bool, durable: bool) -> None:

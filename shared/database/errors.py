@@ -15,11 +15,17 @@ def away_as_unavailable() -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError, PoolTimeoutError, OSError, TimeoutError) as e:
-        raise Unavailable(f"database: {type(e).__name__}: {str(e).splitlines()[0][:300]}") from e
+        raise Unavailable(_told(e)) from e
     except DBAPIError as e:
         if e.connection_invalidated or _is_temporary(e):
-            raise Unavailable(f"database: {type(e).__name__}: {str(e).splitlines()[0][:300]}") from e
+            raise Unavailable(_told(e)) from e
         raise
+
+
+def _told(error: Exception) -> str:
+    """Its first line; a deadline that passed has none."""
+    text = str(error).strip().partition("\n")[0][:300]
+    return f"database: {type(error).__name__}" + (f": {text}" if text else "")
 
 
 def _is_temporary(error: DBAPIError) -> bool:

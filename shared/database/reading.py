@@ -5,7 +5,6 @@ to each other, so there the whole function runs in a thread, over a connection w
 """
 
 import asyncio
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic, TypeVar
@@ -17,13 +16,13 @@ from shared.database.errors import away_as_unavailable
 from shared.errors import Unavailable
 
 T = TypeVar("T")
-_STEPS = 1000  # of SQLite's machine, after which it looks whether it shall stop
+_STEPS = 100_000  # of SQLite's machine, some milliseconds: then it looks whether anybody still waits
 
 
 class SqliteReaders(AsyncEngine):
     """An engine that also has connections of its own for ``read``, one for each of some threads."""
 
-    __slots__ = ("_blocking", "_threads", "_timeout_s")
+    __slots__ = ("_blocking", "_open", "_threads", "_timeout_s")
 
     def __init__(self, engine: AsyncEngine, blocking: Engine, connections: int, timeout_s: float) -> None:
         """``blocking`` is an engine over the same file."""
@@ -31,57 +30,52 @@ class SqliteReaders(AsyncEngine):
         self._blocking = blocking
         self._threads = ThreadPoolExecutor(connections, thread_name_prefix="sqlite-read")
         self._timeout_s = timeout_s
+        self._open: set[_Reading[Any]] = set()
 
     async def read(self, work: Callable[[Connection], T]) -> T:
+        """Raises Unavailable when time is up or the engine is disposed of, and what ``work`` and the database raise."""
         reading = _Reading(self._blocking, work)
-        answer = asyncio.get_running_loop().run_in_executor(self._threads, reading.run)
+        try:
+            answer = asyncio.get_running_loop().run_in_executor(self._threads, reading.run)
+        except RuntimeError as e:  # the threads take nothing more
+            raise Unavailable("database: closed") from e
+        self._open.add(reading)
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await answer
         except TimeoutError as e:
             raise Unavailable(f"database: no answer within {self._timeout_s:g} s") from e
         finally:
-            if not answer.done() or answer.cancelled():
-                reading.stop()
+            self._open.discard(reading)
+            reading.is_wanted = False
 
     async def dispose(self, close: bool = True) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for reading in self._open:
+            reading.is_wanted = False
+        self._threads.shutdown(wait=False)
         self._blocking.dispose(close)
         await super().dispose(close)
 
 
 class _Reading(Generic[T]):
-    """One function at work in a thread, which another thread may stop."""
+    """One function at work in a thread. When nobody wants the answer any more, its statement ends with an error."""
 
     def __init__(self, engine: Engine, work: Callable[[Connection], T]) -> None:
         self._engine = engine
         self._work = work
-        self._lock = threading.Lock()
-        self._driver: Any = None
-        self._is_stopped = False
+        self.is_wanted = True
 
     def run(self) -> T:
+        if not self.is_wanted:
+            raise Unavailable("database: nobody waits for the answer any more")
         with self._engine.connect() as connection:
-            with self._lock:
-                if self._is_stopped:
-                    raise Unavailable("database: nobody waits for the answer any more")
-                self._driver = connection.connection.driver_connection
+            driver: Any = connection.connection.driver_connection
+            driver.set_progress_handler(lambda: not self.is_wanted, _STEPS)
             try:
                 with connection.begin():
                     return self._work(connection)
             finally:
-                with self._lock:
-                    self._driver = None
-                if self._is_stopped:
-                    connection.invalidate()  # every statement over it would be stopped
-
-    def stop(self) -> None:
-        """The statement at work ends with an error, and so does the next one."""
-        with self._lock:
-            self._is_stopped = True
-            if self._driver is not None:
-                self._driver.set_progress_handler(lambda: 1, _STEPS)
-                self._driver.interrupt()
+                driver.set_progress_handler(None, 0)
 
 
 async def read(engine: AsyncEngine, work: Callable[[Connection], T]) -> T:

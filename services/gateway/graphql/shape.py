@@ -205,7 +205,7 @@ def _writer(writers: list[tuple[str, Getter]]) -> Callable[[Any], Json]:
         given[f"k{number}"] = key
         if isinstance(getter, attrgetter) and _ATTRIBUTES.fullmatch(path := getter.__reduce__()[1][0]):
             parts.append(f"k{number}: value.{path}")
-        elif isinstance(getter, itemgetter):
+        elif isinstance(getter, itemgetter) and len(getter.__reduce__()[1]) == 1:
             given[f"g{number}"] = getter.__reduce__()[1][0]
             parts.append(f"k{number}: value[g{number}]")
         elif isinstance(getter, absent_as_none):

@@ -3,7 +3,7 @@
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
 import orjson
@@ -96,11 +96,15 @@ class JobsWanted:
 
 @dataclass(frozen=True, slots=True)
 class FoundJobs:
-    """``rows`` have attributes named as the columns, with the id. Tags by job, and accounts by name, where there are any."""
+    """``rows`` have attributes named as the columns, with the id. Tags by job, and accounts by name, where there are any.
+
+    ``has_more``: there are jobs behind those of a page.
+    """
 
     rows: Sequence[Any]
     tags: dict[int, list[StoredTag]]
     owners: dict[str, Person]
+    has_more: bool = False
 
 
 _COLUMNS: list[Any] = [tables.job.c[f.name] for f in fields(StoredJob)]
@@ -151,15 +155,21 @@ class JobQueries:
         return await read(self._engine, found)
 
     async def page(self, user: User, where: Sequence[JobFilter], order: Order, piece: Slice, wanted: JobsWanted) -> FoundJobs:
-        """``select`` and ``jobs`` at once."""
-        is_near = piece.most is not None and piece.most <= self._chunk_rows and piece.first <= FAR
+        """``select`` and ``jobs`` at once; one job more is looked for, to know whether there is another page."""
+        most = piece.most
+        wider = piece if most is None else replace(piece, most=most + 1)
+        is_near = most is not None and most < self._chunk_rows and piece.first <= FAR
         if not is_near or not database_pages(user, where, order, piece, self._deep):
-            return await self.jobs(user, await self.select(user, where, order, piece), wanted)
-        statement = selection(user, where, order, piece).with_only_columns(*_columns(wanted.columns))
-        return await read(
-            self._engine,
-            lambda connection: self._with_surroundings(connection, user, rows(connection, statement), wanted),
-        )
+            keys = await self.select(user, where, order, wider)
+            return replace(await self.jobs(user, keys[:most], wanted), has_more=most is not None and len(keys) > most)
+        statement = selection(user, where, order, wider).with_only_columns(*_columns(wanted.columns))
+
+        def found(connection: Connection) -> FoundJobs:
+            several = rows(connection, statement)
+            page = self._with_surroundings(connection, user, several[:most], wanted)
+            return replace(page, has_more=most is not None and len(several) > most)
+
+        return await read(self._engine, found)
 
     def _with_surroundings(self, connection: Connection, user: User, jobs: Sequence[Any], wanted: JobsWanted) -> FoundJobs:
         """Tags and accounts of all of them, some at once."""

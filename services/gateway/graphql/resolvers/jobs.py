@@ -23,8 +23,14 @@ async def jobs(ask: Ask) -> JobPage:
     where = job_filters(ask["filter"], ask.site.clock())
     if not ask.selects("count"):
         return await _page(ask, where)
-    page, count = await asyncio.gather(_page(ask, where), ask.site.jobs.count(ask.user, where))
-    return replace(page, count=count)
+    page = asyncio.create_task(_page(ask, where))
+    count = asyncio.create_task(ask.site.jobs.count(ask.user, where))
+    try:
+        return replace(await page, count=await count)
+    finally:  # one of them may have failed, or nobody waits any more
+        page.cancel()
+        count.cancel()
+        await asyncio.gather(page, count, return_exceptions=True)
 
 
 async def _page(ask: Ask, where: Sequence[JobFilter]) -> JobPage:
@@ -33,15 +39,19 @@ async def _page(ask: Ask, where: Sequence[JobFilter]) -> JobPage:
     if not ask.selects("items") and not ask.selects("hasNextPage"):
         return JobPage(())
     most, bound = piece.most, ask.request.settings.max_items
-    names = ask.shape.at("items") if ask.shape is not None else frozenset()
-    if names and most is not None and most < bound:
-        found = await ask.site.jobs.page(ask.user, where, order, Slice(most + 1, piece.first), _wanted(ask.user, names))
-        items = await _views(ask.request, found, names)
-        return JobPage(items[:most], has_next_page=len(items) > most)
+    if ask.selects("items") and most is not None and most <= bound:
+        assert ask.shape is not None
+        names = ask.shape.at("items")
+        found = await ask.site.jobs.page(ask.user, where, order, piece, _wanted(ask.user, names))
+        return JobPage(await _views(ask.request, found, names), has_next_page=found.has_more)
     keys = await ask.site.jobs.select(ask.user, where, order, Slice(min(bound if most is None else most, bound) + 1, piece.first))
     if len(keys) > bound and (most is None or most > bound):
         raise bad_request(f"page: more than {bound} jobs match, ask for pages")
-    return JobPage(await views(ask.request, keys[:most], names) if names else (), has_next_page=most is not None and len(keys) > most)
+    items: Sequence[JobView] = ()
+    if ask.selects("items"):
+        assert ask.shape is not None
+        items = await views(ask.request, keys[:most], ask.shape.at("items"))
+    return JobPage(items, has_next_page=most is not None and len(keys) > most)
 
 
 @answers(QUERY, "job")

@@ -70,8 +70,6 @@ def upgrade() -> None:
     )
     _fill_jobs()
     op.create_index("job_changed_seq", "job", ["changed_seq"])
-    op.drop_index("job_start_time", "job")
-    op.create_index("job_start_time", "job", ["start_time"], postgresql_include=["id"])
     for column in (
         sa.Column("health_state", sa.Text(), nullable=False, server_default="failed", comment="full, partial or failed, as last checked"),
         sa.Column(
