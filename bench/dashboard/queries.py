@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +18,8 @@ ITEMS = 50
 _DAY_S = 86_400
 _STATES = (["completed"], ["failed"], ["failed", "timeout"], ["out_of_memory", "node_fail"], ["preempted"], ["running", "completed"])
 _USER_SHARES = np.cumsum(PEOPLE.share).tolist()
+
+_BUSY = [PEOPLE.names[number] for number in np.argsort(-np.asarray(PEOPLE.share))[:50].tolist()]
 
 Variables = dict[str, Any]
 Dice = random.Random
@@ -41,6 +43,11 @@ class Query:
     has_index: bool = False
     with_count: str | None = None
     requests: float = 1.0  # of the usual number
+    draw_full: Draw | None = None
+
+    def with_full_pages(self) -> "Query":
+        """As large an answer over few jobs as over many, so that the two can be compared."""
+        return self if self.draw_full is None else replace(self, draw=self.draw_full)
 
     def variables(self, seed: int, history: History) -> Iterator[Variables]:
         """Without end; the same for the same seed."""
@@ -84,6 +91,10 @@ def _cluster(dice: Dice) -> dict[str, Any]:
 
 def _filter_of_users(dice: Dice, _: History) -> list[Any]:
     return [{"user": {"eq": _user(dice)}}]
+
+
+def _filter_of_busy_users(dice: Dice, _: History) -> list[Any]:
+    return [{"user": {"eq": dice.choice(_BUSY)}}]
 
 
 def _filter_of_projects(dice: Dice, _: History) -> list[Any]:
@@ -161,14 +172,23 @@ def _page(filter_: Filter, *, number: int = 1, by_footprint: bool = False) -> Dr
     return draw
 
 
-def _list(name: str, draw: Draw, target_ms: float, compared: str = "", *, has_index: bool = False, document: str = documents.LIST) -> Query:
+def _list(
+    name: str,
+    draw: Draw,
+    target_ms: float,
+    compared: str = "",
+    *,
+    has_index: bool = False,
+    document: str = documents.LIST,
+    draw_full: Draw | None = None,
+) -> Query:
     with_count = None if document == documents.LIST_AND_COUNT else documents.LIST_AND_COUNT
-    return Query(name, document, draw, checks.check_page, target_ms, compared, has_index, with_count)
+    return Query(name, document, draw, checks.check_page, target_ms, compared, has_index, with_count, draw_full=draw_full)
 
 
 LISTS: Sequence[Query] = (
     _list("first page by start time, with count", _page(_nothing), 25, "38 / 52", has_index=True, document=documents.LIST_AND_COUNT),
-    _list("by user", _page(_filter_of_users), 20, "12 / 20", has_index=True),
+    _list("by user", _page(_filter_of_users), 20, "12 / 20", has_index=True, draw_full=_page(_filter_of_busy_users)),
     _list("by project", _page(_filter_of_projects), 20, "10 / 16", has_index=True),
     _list("by start range", _page(_filter_of_start), 20, "11 / 13", has_index=True),
     _list("running jobs", _page(_filter_of_running), 20, "10 / 13", has_index=True),

@@ -89,7 +89,7 @@ def _of_process(gateway: Gateway, started: Memory) -> list[Result]:
 
 async def growth(bench: Bench) -> AsyncGenerator[Result, None]:
     """Of the queries that an index serves; the histories are of the same two years."""
-    indexed = [query for query in QUERIES if query.has_index]
+    indexed = [query.with_full_pages() for query in QUERIES if query.has_index]
     for engine in ENGINES:
         p50: list[dict[str, float]] = []
         for finished in (bench.scale.small_history, bench.scale.history):
