@@ -58,6 +58,7 @@ def create_engine(
             url,
             pool_size=pool_size,
             max_overflow=0,
+            pool_use_lifo=True,  # the last one used has the statements prepared, and the pages at hand
             pool_timeout=settings.timeout_s,
             connect_args={
                 "timeout": min(10.0, settings.timeout_s),
@@ -72,6 +73,7 @@ def create_engine(
     bounds: dict[str, Any] = {
         "pool_size": pool_size,
         "max_overflow": 0,
+        "pool_use_lifo": True,
         "pool_timeout": settings.timeout_s,
         "connect_args": {"timeout": settings.timeout_s},
     }
