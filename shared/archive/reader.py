@@ -1,7 +1,7 @@
 """Reading entries, also those of other writers: any key order, any indentation, unknown keys."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -68,10 +68,10 @@ def data_of(document: dict[str, Any], file: Path) -> JobData:
         raise ArchiveError(f"{file}: not metric data: {e!r}") from e
 
 
-def read_data_document(file: Path, metrics: Collection[str] | None = None) -> dict[str, Any]:
-    """The JSON object of a data file, packed or not; ``null`` is an empty one. Raises ArchiveError.
+def read_data_texts(file: Path, metrics: Collection[str] | None = None) -> dict[str, bytes]:
+    """By metric, the undecoded JSON of a data file, packed or not; a file of ``null`` has none. Raises ArchiveError.
 
-    With ``metrics`` the other members are left out, and not looked into.
+    With ``metrics`` the others are left out, and not looked into.
     """
     content = _bytes(file)
     if file.suffix == ".gz":
@@ -79,19 +79,24 @@ def read_data_document(file: Path, metrics: Collection[str] | None = None) -> di
             content = isal_zlib.decompress(content, wbits=_GZIP, bufsize=_unpacked_bytes(content))
         except _IsalError as e:
             raise ArchiveError(f"{file}: not gzip: {e}") from e
-    return _document(content, file, metrics)
-
-
-def _document(content: bytes, file: Path, metrics: Collection[str] | None) -> dict[str, Any]:
-    """Member by member: decoding a large file at once would hold up every other thread."""
     if content.strip() == b"null":
         return {}
     try:
         found = members(content, None if metrics is None else {orjson.dumps(name)[1:-1] for name in metrics})
-        return {orjson.loads(b'"%b"' % name): orjson.loads(value) for name, value in found}
+        return {orjson.loads(b'"%b"' % name): value for name, value in found}
     except ValueError as e:
         _json(content, file)  # for what is wrong, and where
         raise ArchiveError(f"{file}: {e}") from e
+
+
+def decoded(texts: Mapping[str, bytes], file: Path) -> dict[str, Any]:
+    """Metric by metric: decoding a large file at once would hold up every other thread. Raises ArchiveError."""
+    return {name: _json(text, file) for name, text in texts.items()}
+
+
+def read_data_document(file: Path, metrics: Collection[str] | None = None) -> dict[str, Any]:
+    """``read_data_texts``, decoded. Raises ArchiveError."""
+    return decoded(read_data_texts(file, metrics), file)
 
 
 def _unpacked_bytes(packed: bytes) -> int:

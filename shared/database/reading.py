@@ -5,8 +5,10 @@ to each other, so there the whole function runs in a thread, over a connection w
 """
 
 import asyncio
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -17,12 +19,13 @@ from shared.errors import Unavailable
 
 T = TypeVar("T")
 _STEPS = 100_000  # of SQLite's machine, some milliseconds: then it looks whether anybody still waits
+_QUICK_S = 0.1  # who reads longer no longer keeps others waiting
 
 
 class SqliteReaders(AsyncEngine):
     """An engine that also has connections of its own for ``read``, one for each of some threads."""
 
-    __slots__ = ("_blocking", "_open", "_threads", "_timeout_s")
+    __slots__ = ("_blocking", "_open", "_threads", "_timeout_s", "_turns")
 
     def __init__(self, engine: AsyncEngine, blocking: Engine, connections: int, timeout_s: float) -> None:
         """``blocking`` is an engine over the same file."""
@@ -31,10 +34,11 @@ class SqliteReaders(AsyncEngine):
         self._threads = ThreadPoolExecutor(connections, thread_name_prefix="sqlite-read")
         self._timeout_s = timeout_s
         self._open: set[_Reading[Any]] = set()
+        self._turns = _Turns()
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Raises Unavailable when time is up or the engine is disposed of, and what ``work`` and the database raise."""
-        reading = _Reading(self._blocking, work)
+        reading = _Reading(self._blocking, self._turns, work)
         try:
             answer = asyncio.get_running_loop().run_in_executor(self._threads, reading.run)
         except RuntimeError as e:  # the threads take nothing more
@@ -60,22 +64,49 @@ class SqliteReaders(AsyncEngine):
 class _Reading(Generic[T]):
     """One function at work in a thread. When nobody wants the answer any more, its statement ends with an error."""
 
-    def __init__(self, engine: Engine, work: Callable[[Connection], T]) -> None:
+    def __init__(self, engine: Engine, turns: "_Turns", work: Callable[[Connection], T]) -> None:
         self._engine = engine
+        self._turns = turns
         self._work = work
         self.is_wanted = True
 
     def run(self) -> T:
-        if not self.is_wanted:
-            raise Unavailable("database: nobody waits for the answer any more")
-        with self._engine.connect() as connection:
-            driver: Any = connection.connection.driver_connection
-            driver.set_progress_handler(lambda: not self.is_wanted, _STEPS)
-            try:
-                with connection.begin():
-                    return self._work(connection)
-            finally:
-                driver.set_progress_handler(None, 0)
+        with self._turns.next():
+            if not self.is_wanted:
+                raise Unavailable("database: nobody waits for the answer any more")
+            with self._engine.connect() as connection:
+                driver: Any = connection.connection.driver_connection
+                driver.set_progress_handler(lambda: not self.is_wanted, _STEPS)
+                try:
+                    with connection.begin():
+                        return self._work(connection)
+                finally:
+                    driver.set_progress_handler(None, 0)
+
+
+class _Turns:
+    """Quick reads one after the other: each row wants the interpreter's lock, and threads that hand it round are slower than one.
+
+    A slow read loses its turn to the next one that waits, and goes on beside it.
+    """
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._taken_by: object | None = None
+
+    @contextmanager
+    def next(self) -> Iterator[None]:
+        me = object()
+        with self._condition:
+            self._condition.wait_for(lambda: self._taken_by is None, _QUICK_S)
+            self._taken_by = me
+        try:
+            yield
+        finally:
+            with self._condition:
+                if self._taken_by is me:
+                    self._taken_by = None
+                    self._condition.notify()
 
 
 async def read(engine: AsyncEngine, work: Callable[[Connection], T]) -> T:

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from shared.database import reading as reading_module
 from shared.database.engine import opened, transaction
 from shared.database.errors import away_as_unavailable
 from shared.database.reading import read
@@ -87,6 +88,40 @@ async def test_a_statement_that_nobody_wants_any_more_ends_and_holds_up_nothing(
         await waiting
     assert await asyncio.wait_for(read(reading, names), 20) == []  # over the only connection
     assert longest_s < 1.0
+
+
+@pytest.fixture
+async def readers(engine: AsyncEngine, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+    settings = DatabaseSettings.model_validate({"url": f"sqlite:///{tmp_path}/some.db", "pool_size": 3})
+    async with opened(settings, read_only=True) as engine:
+        yield engine
+
+
+async def test_quick_reads_come_one_after_the_other(readers: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading_module, "_QUICK_S", 60.0)
+    inside: list[int] = []
+    most = 0
+
+    def work(connection: Connection) -> None:
+        nonlocal most
+        inside.append(1)
+        most = max(most, len(inside))
+        connection.execute(text("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 1000) SELECT i FROM n")).all()
+        inside.pop()
+
+    await asyncio.wait_for(asyncio.gather(*(read(readers, work) for _ in range(20))), 20)
+    assert most == 1
+
+
+async def test_a_slow_read_keeps_quick_ones_waiting_for_a_moment_only(readers: AsyncEngine) -> None:
+    slow = [asyncio.create_task(read(readers, endless)) for _ in range(2)]
+    for _ in range(3):
+        assert await asyncio.wait_for(read(readers, names), 20) == []
+    assert not any(task.done() for task in slow)
+    for task in slow:
+        task.cancel()
+    await asyncio.gather(*slow, return_exceptions=True)
+    assert await asyncio.wait_for(read(readers, names), 20) == []
 
 
 async def test_a_read_has_a_deadline(tmp_path: Path, engine: AsyncEngine) -> None:

@@ -1,7 +1,7 @@
 """What the archive knows of finished jobs: statistics and time series. Files are read in worker threads, a few at a time."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -11,7 +11,7 @@ import structlog
 
 from services.gateway.errors import RequestError
 from services.gateway.queries.jobs import StoredJob
-from shared.archive import ArchiveError, JobPath, data_file, data_of, read_data_document, read_meta
+from shared.archive import ArchiveError, JobPath, data_file, data_of, decoded, read_data_texts, read_meta
 from shared.domain.values import ARCHIVED
 from shared.metricdata import JobData
 
@@ -22,6 +22,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 JOBS_PER_THREAD = 64
 Version = tuple[int, int, int]
+Texts = Mapping[str, bytes]
 
 
 class ArchiveReader:
@@ -55,19 +56,18 @@ class ArchiveReader:
 
         def read() -> T:
             file = self._file(job)
-            return then(data_of(_document(file, metrics), file))
+            return then(data_of(decoded(_texts(file, metrics), file), file))
 
         return await self._answered(job, read)
 
-    async def document(self, job: StoredJob, metrics: Sequence[str] | None, then: Callable[[Json, Callable[[Json], JobData]], T]) -> T:
-        """As ``data``, but ``then`` gets the decoded file, and the function that makes data of it or of a part of it."""
+    async def texts(self, job: StoredJob, metrics: Sequence[str] | None, then: Callable[[Texts, Callable[[Texts], JobData]], T]) -> T:
+        """As ``data``, but ``then`` gets the undecoded JSON by metric, and the function that makes data of it or of a part of it."""
 
         def read() -> T:
             file = self._file(job)
-            document = _document(file, metrics)
             try:
-                return then(document, lambda part: data_of(part, file))
-            except (TypeError, ValueError, KeyError, AttributeError) as e:
+                return then(_texts(file, metrics), lambda part: data_of(decoded(part, file), file))
+            except (TypeError, ValueError) as e:
                 raise ArchiveError(f"{file}: not metric data: {e!r}") from e
 
         return await self._answered(job, read)
@@ -106,9 +106,9 @@ class ArchiveReader:
         return found.st_ino, found.st_mtime_ns, found.st_size
 
 
-def _document(file: Path, metrics: Sequence[str] | None) -> Json:
-    document = read_data_document(file, metrics)
-    return document if metrics is None else {name: document[name] for name in dict.fromkeys(metrics) if name in document}
+def _texts(file: Path, metrics: Sequence[str] | None) -> Texts:
+    texts = read_data_texts(file, metrics)
+    return texts if metrics is None else {name: texts[name] for name in dict.fromkeys(metrics) if name in texts}
 
 
 def _path(job: StoredJob) -> JobPath:

@@ -6,11 +6,11 @@ from http import HTTPStatus
 import structlog
 
 from services.gateway.errors import RequestError, bad_request
-from services.gateway.metrics.archived import ArchiveReader
+from services.gateway.metrics.archived import ArchiveReader, Texts
 from services.gateway.metrics.cache import Cache
 from services.gateway.metrics.model import NamedMetric, named_metrics
 from services.gateway.metrics.selection import Wanted, chosen_scopes, completed
-from services.gateway.metrics.stored import Json, is_as_stored, stored_metric
+from services.gateway.metrics.stored import is_as_stored, stored_metric, stored_scopes
 from services.gateway.queries.jobs import StoredJob
 from shared.domain.clusters import Cluster
 from shared.domain.values import ARCHIVED, MONITORING_OPEN, JobState
@@ -66,7 +66,7 @@ class JobMetrics:
 
     async def _load(self, job: StoredJob, wanted: Wanted, from_store: bool) -> Sequence[NamedMetric]:
         if not from_store:
-            return await self.archive.document(job, wanted.metrics, lambda document, data_of: _archived(document, data_of, wanted))
+            return await self.archive.texts(job, wanted.metrics, lambda texts, data_of: _archived(texts, data_of, wanted))
         data = await self.stored(job, wanted)
         return await self.archive.in_thread(_prepared, data, wanted)
 
@@ -106,17 +106,16 @@ def is_running(job: StoredJob) -> bool:
     return job.job_state == JobState.RUNNING
 
 
-def _archived(document: Json, data_of: Callable[[Json], JobData], wanted: Wanted) -> Sequence[NamedMetric]:
+def _archived(texts: Texts, data_of: Callable[[Texts], JobData], wanted: Wanted) -> Sequence[NamedMetric]:
     """Metrics that are to be given just as they are stored need no arithmetic; their order stays."""
     found: list[NamedMetric] = []
-    for name, scopes in document.items():
-        if not isinstance(scopes, dict):
-            continue  # the schema allows a list for ``filesystems``, which holds no series
-        chosen = {scope: metric for scope, metric in scopes.items() if scope in (wanted.scopes or ())} or scopes
-        if is_as_stored(name, chosen, wanted):
-            found += [stored_metric(name, scope, metric, wanted) for scope, metric in chosen.items() if metric.get("series")]
+    for name, text in texts.items():
+        stored = stored_scopes(text)
+        chosen = stored and ({scope: metric for scope, metric in stored.items() if scope in (wanted.scopes or ())} or stored)
+        if chosen and is_as_stored(name, chosen, wanted):
+            found += [stored_metric(name, scope, metric, wanted) for scope, metric in chosen.items() if metric.series]
         else:
-            found += _prepared(chosen_scopes(data_of({name: scopes}), wanted), wanted)
+            found += _prepared(chosen_scopes(data_of({name: text}), wanted), wanted)
     return found
 
 

@@ -1,9 +1,11 @@
-"""The short way from the archive to an answer: metrics that are given just as they are stored, without arithmetic."""
+"""The short way from the archive to an answer: metrics that are given just as they are stored, without arithmetic.
+
+Samples are checked, but never become numbers.
+"""
 
 from collections.abc import Mapping
-from typing import Any
 
-import orjson
+import msgspec
 
 from services.gateway.metrics.model import BandText, MetricText, NamedMetric, Numbers, SeriesText
 from services.gateway.metrics.selection import NODE, Wanted
@@ -11,52 +13,103 @@ from shared.metricdata.model import Statistics, Unit
 from shared.metricdata.numbers import round2
 from shared.metricdata.postprocess import SERIES_FOR_STATISTICS, SUMMED_METRICS
 
-Json = dict[str, Any]
-_SAMPLE_TYPES = frozenset({float, int, type(None)})
+_NULL = msgspec.Raw(b"null")
+_IN_NUMBERS = b"0123456789.,-+eE null\t\r\n"
 
 
-def is_as_stored(name: str, scopes: Mapping[str, Json], wanted: Wanted) -> bool:
+class StoredUnit(msgspec.Struct):
+    base: str | None = None
+    prefix: str | None = None
+
+
+class StoredStatistics(msgspec.Struct):
+    avg: float | None = None
+    min: float | None = None
+    max: float | None = None
+
+
+class StoredSeries(msgspec.Struct):
+    hostname: str
+    id: str | int | None = None
+    statistics: StoredStatistics | None = None
+    data: msgspec.Raw = _NULL
+
+
+class StoredBand(msgspec.Struct):
+    mean: msgspec.Raw = _NULL
+    median: msgspec.Raw = _NULL
+    min: msgspec.Raw = _NULL
+    max: msgspec.Raw = _NULL
+
+
+class StoredMetric(msgspec.Struct):
+    timestep: int
+    unit: StoredUnit | None = None
+    series: list[StoredSeries] | None = None
+    statistics_series: StoredBand | None = msgspec.field(default=None, name="statisticsSeries")
+
+
+_DECODER = msgspec.json.Decoder(dict[str, StoredMetric])
+
+
+def stored_scopes(text: bytes) -> dict[str, StoredMetric] | None:
+    """One metric of a data file by scope; None when it is not in the usual form. Samples are JSON, but maybe no numbers yet."""
+    try:
+        return _DECODER.decode(text)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+def is_as_stored(name: str, scopes: Mapping[str, StoredMetric], wanted: Wanted) -> bool:
     """Nothing is to be summed, reduced, or computed over the series."""
     if name in SUMMED_METRICS and wanted.wants_node and NODE not in scopes:
         return False
     return all(_is_complete(metric, wanted) for metric in scopes.values())
 
 
-def _is_complete(metric: Json, wanted: Wanted) -> bool:
-    series = metric.get("series") or []
-    if wanted.with_band and len(series) >= SERIES_FOR_STATISTICS and not metric.get("statisticsSeries"):
+def _is_complete(metric: StoredMetric, wanted: Wanted) -> bool:
+    series = metric.series or []
+    if wanted.with_band and len(series) >= SERIES_FOR_STATISTICS and not metric.statistics_series:
         return False
-    longest = max((len(one.get("data") or ()) for one in series), default=0)
-    return wanted.resolution.points(int(metric["timestep"]), longest) is None
+    if wanted.resolution.seconds <= metric.timestep:
+        return True
+    longest = max((_most_samples(one.data) for one in series), default=0)
+    return wanted.resolution.points(metric.timestep, longest) is None
 
 
-def stored_metric(name: str, scope: str, metric: Json, wanted: Wanted) -> NamedMetric:
-    """Raises TypeError, ValueError, KeyError or AttributeError when the metric is none."""
-    unit = metric.get("unit") or {}
-    series = [_series(one, with_samples=wanted.with_samples) for one in metric["series"]]
-    band = metric.get("statisticsSeries") if wanted.with_band else None
-    text = MetricText(
-        Unit(str(unit.get("base") or ""), str(unit.get("prefix") or "")), int(metric["timestep"]), series, None if not band else _band(band)
-    )
+def stored_metric(name: str, scope: str, metric: StoredMetric, wanted: Wanted) -> NamedMetric:
+    """Raises TypeError when a sample is no number."""
+    unit = metric.unit or StoredUnit()
+    series = [_series(one, with_samples=wanted.with_samples) for one in metric.series or ()]
+    band = metric.statistics_series if wanted.with_band else None
+    text = MetricText(Unit(unit.base or "", unit.prefix or ""), metric.timestep, series, None if not band else _band(band))
     return NamedMetric(name, scope, text)
 
 
-def _series(found: Json, *, with_samples: bool) -> SeriesText:
-    statistics = found.get("statistics") or {}
+def _series(found: StoredSeries, *, with_samples: bool) -> SeriesText:
+    statistics = found.statistics or StoredStatistics()
     return SeriesText(
-        str(found["hostname"]),
-        None if found.get("id") is None else str(found["id"]),
-        Statistics(*(round2(float(statistics.get(key) or 0.0)) for key in ("avg", "min", "max"))),
-        _samples(found.get("data")) if with_samples else None,
+        found.hostname,
+        None if found.id is None else str(found.id),
+        Statistics(*(round2(value or 0.0) for value in (statistics.avg, statistics.min, statistics.max))),
+        _samples(found.data) if with_samples else None,
     )
 
 
-def _band(found: Json) -> BandText:
-    mean, median = (None if found.get(key) is None else _samples(found[key]) for key in ("mean", "median"))
-    return BandText(mean=mean, median=median, min=_samples(found.get("min")), max=_samples(found.get("max")))
+def _band(found: StoredBand) -> BandText:
+    mean, median = (None if bytes(text) == b"null" else _samples(text) for text in (found.mean, found.median))
+    return BandText(mean=mean, median=median, min=_samples(found.min), max=_samples(found.max))
 
 
-def _samples(values: list[Any] | None) -> Numbers:
-    if values and not _SAMPLE_TYPES.issuperset(map(type, values)):
+def _most_samples(text: msgspec.Raw) -> int:
+    return bytes(text).count(b",") + 1
+
+
+def _samples(raw: msgspec.Raw) -> Numbers:
+    """The text is JSON already: a flat list is of numbers and nulls when it has no other characters than they have."""
+    text = bytes(raw)
+    if text == b"null":
+        return Numbers(b"[]")
+    if text.translate(None, _IN_NUMBERS) != b"[]":
         raise TypeError("a sample is no number")
-    return Numbers(orjson.dumps(values or []))
+    return Numbers(text)

@@ -162,10 +162,9 @@ class JobQueries:
         if not is_near or not database_pages(user, where, order, piece, self._deep):
             keys = await self.select(user, where, order, wider)
             return replace(await self.jobs(user, keys[:most], wanted), has_more=most is not None and len(keys) > most)
-        statement = selection(user, where, order, wider).with_only_columns(*_columns(wanted.columns))
 
         def found(connection: Connection) -> FoundJobs:
-            several = rows(connection, statement)
+            several = rows(connection, selection(user, where, order, wider).with_only_columns(*_columns(wanted.columns)))
             page = self._with_surroundings(connection, user, several[:most], wanted)
             return replace(page, has_more=most is not None and len(several) > most)
 
