@@ -41,13 +41,14 @@ def importing() -> Iterator[None]:
         gc.enable()
 
 
-def collect_garbage_rarely() -> None:
+def collect_garbage_rarely(new_objects: int = 50_000) -> None:
     """Batches make many objects that live just as long as the batch: the collector need not look at them so often.
 
     Measured: a tenth less processor time per event, and a rebuild faster by a quarter. Called once everything is imported.
+    Each look stops the process for about a millisecond per 1,000 ``new_objects``.
     """
     gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+    gc.set_threshold(new_objects, 20, 50)
 
 
 def install_signal_handlers(stop: asyncio.Event) -> None:
@@ -61,14 +62,17 @@ def warn_of_doubtful_variables() -> None:
         log.warning("variable_not_known", variable=variable, did_you_mean_section=section)
 
 
-def main(service: str, run: Run) -> None:
-    """Run one service as a process until SIGTERM. Exits with 2 for a wrong setting or log, 1 for anything unexpected."""
+def main(service: str, run: Run, *, new_objects: int = 50_000) -> None:
+    """Run one service as a process until SIGTERM; ``new_objects`` as of ``collect_garbage_rarely``.
+
+    Exits with 2 for a wrong setting or log, 1 for anything unexpected.
+    """
 
     stop = asyncio.Event()
 
     async def process() -> None:
         install_signal_handlers(stop)
-        collect_garbage_rarely()
+        collect_garbage_rarely(new_objects)
         await run(stop, report_to_log)
 
     try:
