@@ -39,7 +39,7 @@ def job_object(
         "resources": [_resource(resource) for resource in orjson.loads(job.resources)],
         "numNodes": job.num_nodes,
         "startTime": job.start_time,
-        "duration": int(now) - job.start_time if job.job_state == JobState.RUNNING else job.duration,
+        "duration": max(int(now) - job.start_time, 0) if job.job_state == JobState.RUNNING else job.duration,
         "energy": _number(job.energy),
         "energyFootprint": _numbers(job.energy_footprint),
         "footprint": _numbers(job.footprint),

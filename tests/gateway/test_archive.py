@@ -3,9 +3,13 @@
 import shutil
 from collections.abc import AsyncIterator
 
+import numpy as np
 import pytest
 
+from shared.archive import Entry, pack, read_meta, render_data, render_meta, write_entries
+from shared.metricdata import MetricData, Series, Statistics, Unit
 from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings
+from tests.gateway.conftest import until_ready
 from tests.gateway.recorded import IMPORTED, import_sample_jobs
 from tests.gateway.stack import Client, gateway, jobstore
 from tests.support.builders import START_TIME, start_payload
@@ -37,6 +41,19 @@ async def test_all_metrics_come_in_node_scope_with_statistics_over_the_nodes(imp
     steps = {len(load["statisticsSeries"][name]) for name in ("min", "median", "max")}
     assert steps == {max(len(series["data"]) for series in load["series"])}
     assert answer["Meta"]["statistics"] is None
+
+
+async def test_long_series_come_in_the_coarsest_timestep_of_the_cluster(imported: Client, archive_settings: ArchiveSettings) -> None:
+    await until_ready(imported)
+    samples = np.arange(2000.0)
+    fine = MetricData(Unit(), 30, (Series("e0101", None, Statistics(1, 0, 2), samples),))
+    coarse = MetricData(Unit(), 60, (Series("e0101", None, Statistics(1, 0, 2), samples[:1000]),))
+    data = render_data({"cpu_load": {"node": coarse}, "mem_bw": {"node": fine}})
+    meta = render_meta(read_meta(archive_settings.path, IMPORTED[0]))
+    assert write_entries(archive_settings.path, [Entry(IMPORTED[0], meta, *pack(data))]) == [None]
+    _, answer = await imported.get("/api/jobs/1?all-metrics=true")
+    found = {name: (one["node"]["timestep"], len(one["node"]["series"][0]["data"])) for name, one in answer["Data"].items()}
+    assert found == {"cpu_load": (60, 1000), "mem_bw": (60, 1000)}
 
 
 async def test_chosen_metrics_come_as_a_list_each_once_and_unknown_ones_are_left_out(imported: Client) -> None:

@@ -162,6 +162,13 @@ async def test_roles_are_read_at_each_request(site: People) -> None:
     assert (await site.ask("GET", "/config/roles/", cookie))[0] == 403
 
 
+async def test_who_loses_every_role_has_no_session_and_begins_none(site: People) -> None:
+    cookie = await site.sign_in("udo")
+    await site.store.change("udo", lambda account, _: changed(account, roles=()))
+    assert (await site.ask("GET", MINE, cookie))[0] == 401
+    assert (await site.login(username="udo", password=PASSWORD)).status == 403
+
+
 async def test_a_session_ends_with_its_time(site: People) -> None:
     cookie = await site.sign_in("ulla")
     site.clock.now += 7 * 24 * 3600 - 1

@@ -32,8 +32,8 @@ def test_the_table_of_attempts_is_bounded() -> None:
         "/\t/evil.example",
         "/\n/evil.example",
         "javascript:alert(1)",
-        "evil.example",
-        "/a b",
+        "https:evil.example",
+        "https:/a",
         "/é",
         "/a\r\nSet-Cookie: x=y",
         "",
@@ -43,6 +43,20 @@ def test_the_table_of_attempts_is_bounded() -> None:
 )
 def test_a_redirect_leads_to_this_server_only(target: str) -> None:
     assert local_target(target) == "/"
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        ("/a?b=c#d", "/a?b=c#d"),
+        ("monitoring/jobs/", "/monitoring/jobs/"),
+        ("/a?b=c d", "/a?b=c%20d"),
+        (" //x", "/"),
+        ("evil.example", "/evil.example"),
+    ],
+)
+def test_a_redirect_to_a_path_is_followed_from_the_root(target: str, path: str) -> None:
+    assert local_target(target) == path
 
 
 @pytest.mark.parametrize(

@@ -148,10 +148,20 @@ async def job_with_metrics(call: Call) -> web.StreamResponse:
 
 
 async def _metrics(call: Call, rows: JobRows, names: list[str] | None) -> Sequence[NamedMetric]:
-    """As they were measured; of a job on one node its cores, else the nodes."""
+    """Of a job on one node its cores, else the nodes; long series of all metrics in the coarsest timestep of the cluster."""
     (job,) = rows.jobs
     scope = "core" if job.num_nodes == 1 else "node"
-    return await call.site.metrics.jobs.of(job, Wanted(None if names is None else tuple(dict.fromkeys(names)), (scope,)))
+    resolution = call.site.metrics.settings.resolution(_coarsest_timestep(call, job.cluster))
+    return await call.site.metrics.jobs.of(job, Wanted(None if names is None else tuple(dict.fromkeys(names)), (scope,), resolution))
+
+
+def _coarsest_timestep(call: Call, cluster: str) -> int:
+    """0, which leaves data as they are, for a cluster that is not known, or not yet: the archive can be read without the broker."""
+    try:
+        known = call.site.link.clusters.get(cluster)
+    except Unavailable:
+        return 0
+    return max((metric.timestep for metric in known.metric_config), default=0) if known is not None else 0
 
 
 def metric_names(body: bytes) -> list[str] | None:

@@ -10,7 +10,7 @@ from http import HTTPStatus
 import jwt
 
 from services.gateway.auth.tokens import real_name, texts
-from services.gateway.errors import RequestError
+from services.gateway.errors import RequestError, forbidden
 from services.gateway.identity import AuthSource, User
 from services.gateway.users.model import Account
 from services.gateway.users.store import UserStore, of_source
@@ -44,7 +44,9 @@ class Sessions:
         self._clock = clock
 
     async def begin(self, user: User) -> str:
-        """The cookie's value. Raises Unavailable, RequestError (422) when the user does not fit into a cookie."""
+        """The cookie's value. Raises Unavailable, RequestError: 403 for a user without a role, 422 for one that does not fit in."""
+        if not user.roles:
+            raise forbidden(f"the user {user.name} has no role")
         account = of_source(user.source, await self._users.find(user.name))
         now = int(self._clock())
         claims: dict[str, object] = {
@@ -65,7 +67,10 @@ class Sessions:
         return value
 
     async def read(self, cookie: str) -> Session | None:
-        """None for one that is forged, damaged, expired or ended, or whose user is gone or has another password. Raises Unavailable."""
+        """None for one that is forged, damaged, expired or ended, or whose user is gone, has another password, or no role.
+
+        Raises Unavailable.
+        """
         claims = self._claims(cookie)
         if claims is None:
             return None
@@ -86,7 +91,7 @@ class Sessions:
             return None
         else:
             user = account.user
-        return Session(number, expires, user, account)
+        return Session(number, expires, user, account) if user.roles else None
 
     async def end(self, session: Session) -> None:
         await self._users.end_session(session.id, session.expires, int(self._clock()))

@@ -1,13 +1,14 @@
 """Arguments of GraphQL fields as values of queries. Everything raises RequestError (400) that names the argument."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from services.gateway.errors import bad_request
 from services.gateway.http.query import integer
 from services.gateway.queries.model import JobFilter, MetricRange, Operator, Order, Range, Slice, TextMatch
+from services.gateway.queries.source import FOOTPRINT_KEY
 from shared.domain.values import INT64_MAX, JOB_STATES
 
 Json = Mapping[str, Any]
@@ -134,23 +135,32 @@ def _job_filter(given: Json, now: float) -> JobFilter:
         is_interactive={"interactive": True, "batch": False}.get(given.get("schedule") or ""),
         start_time=_start_time(given.get("startTime"), now),
         duration=numbers("duration"),
+        duration_at=int(now) if given.get("duration") else None,
         energy=numbers("energy"),
         num_nodes=numbers("numNodes"),
         num_hwthreads=numbers("numHWThreads"),
         num_acc=numbers("numAccelerators"),
-        metric_stats=tuple(MetricRange(m["metricName"], limits) for m in given.get("metricStats") or () if (limits := _range(m["range"]))),
+        metric_stats=tuple(_metric_ranges(given.get("metricStats") or ())),
         tags=_ids(given.get("tags")),
     )
 
 
-def order_of(given: Json | None) -> Order:
+def _metric_ranges(given: Sequence[Json]) -> Iterator[MetricRange]:
+    """An open range restricts nothing; that of a name that can be no key matches nothing."""
+    for item in given:
+        name, limits = item["metricName"], _range(item["range"])
+        if limits is not None or not FOOTPRINT_KEY.fullmatch(name):
+            yield MetricRange(name, limits or Range())
+
+
+def order_of(given: Json | None, now: float) -> Order:
     """Newest start first when nothing is given."""
     if given is None:
         return Order()
     name, is_descending = given["field"], given["order"] == "DESC"
     if given["type"] != "col":
         return Order(name, is_descending, is_footprint=True)
-    return Order(_ORDER_NAMES.get(name) or _snake_case(name), is_descending)
+    return Order(_ORDER_NAMES.get(name) or _snake_case(name), is_descending, duration_at=int(now) if name == "duration" else None)
 
 
 def _snake_case(name: str) -> str:

@@ -169,12 +169,12 @@ class _Selections:
 
 @dataclass(frozen=True, slots=True)
 class absent_as_none:  # noqa: N801 - beside attrgetter and itemgetter
-    """A getter for dictionaries that may lack a key."""
+    """A getter for dictionaries that may lack a key, or have nothing under it."""
 
     key: str
 
     def __call__(self, value: Mapping[str, Any]) -> Any:
-        return value.get(self.key)
+        return value.get(self.key) or None
 
 
 def _constant(value: Any) -> Getter:
@@ -210,7 +210,7 @@ def _writer(writers: list[tuple[str, Getter]]) -> Callable[[Any], Json]:
             parts.append(f"k{number}: value[g{number}]")
         elif isinstance(getter, absent_as_none):
             given[f"g{number}"] = getter.key
-            parts.append(f"k{number}: value.get(g{number})")
+            parts.append(f"k{number}: value.get(g{number}) or None")
         else:
             given[f"g{number}"] = getter
             parts.append(f"k{number}: g{number}(value)")

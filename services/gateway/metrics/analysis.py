@@ -85,7 +85,7 @@ class Analysis:
             ),
             [
                 MetricFootprint(name, numbers(np.array([found[job.id][name].avg if name in found[job.id] else math.nan for job in kept])))
-                for name in dict.fromkeys(metrics)
+                for name in metrics
             ],
         )
 

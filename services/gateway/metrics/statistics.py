@@ -42,7 +42,7 @@ class JobStatistics:
         self._timeout_s = timeout_s
 
     async def of(self, job: StoredJob, metrics: Sequence[str]) -> list[NamedStatistics]:
-        """One for each of ``metrics``, once, in order; zeros for a metric without data.
+        """One for each of ``metrics``, in order; zeros for a metric without data.
 
         Raises RequestError when the archive cannot be read, Unavailable when the store is away.
         """
@@ -110,7 +110,7 @@ class JobStatistics:
 
 
 def named(found: ByMetric, metrics: Sequence[str]) -> list[NamedStatistics]:
-    return [NamedStatistics(name, found.get(name, NOTHING)) for name in dict.fromkeys(metrics)]
+    return [NamedStatistics(name, found.get(name, NOTHING)) for name in metrics]
 
 
 def _read(stored: Json) -> Statistics:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, false, or_, select
+from sqlalchemy import Select, case, false, or_, select
 
 from services.gateway.identity import User
 from services.gateway.queries.filters import is_running, visible_to
@@ -81,7 +81,10 @@ def note_overlaps(found: dict[int, list[tuple[int, int]]], periods: Sequence[Per
 
 
 def overlapping(user: User, periods: Sequence[Period], source: Source = DATABASE) -> Select[Any]:
-    """Jobs that ran on the cluster of one of some while it did, on whatever hosts: these are compared faster afterwards."""
+    """Jobs that ran on the cluster of one of some while it did, on whatever hosts: these are compared faster afterwards.
+
+    Those that ended come first, then those that run; each the oldest start first.
+    """
     other = source.job.c
     parts = []
     for cluster in sorted({period.cluster for period in periods}):
@@ -92,7 +95,8 @@ def overlapping(user: User, periods: Sequence[Period], source: Source = DATABASE
         ]
         parts.append((other.cluster == cluster) & or_(false(), *windows))
     columns = [other[name] for name in CONCURRENT_COLUMNS]
-    return select(*columns).where(or_(false(), *parts), visible_to(user, source)).order_by(other.start_time, other.id)
+    ended_first = case((is_running(source), 1), else_=0)
+    return select(*columns).where(or_(false(), *parts), visible_to(user, source)).order_by(ended_first, other.start_time, other.id)
 
 
 def _merged(windows: list[tuple[int, int]]) -> list[tuple[int, int]]:

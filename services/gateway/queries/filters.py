@@ -6,7 +6,7 @@ from dataclasses import fields
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Select, and_, exists, false, literal_column, not_, or_, select, true
+from sqlalchemy import BigInteger, ColumnElement, Select, and_, case, exists, false, literal, literal_column, not_, or_, select, true
 
 from services.gateway.errors import bad_request, forbidden
 from services.gateway.identity import MANAGER, USER, User
@@ -78,7 +78,7 @@ def _parts(user: User, wanted: JobFilter, source: Source) -> list[Condition]:
     for name, largest in _RANGES.items():
         limits: Range | None = getattr(wanted, name)
         if limits is not None:
-            parts += _whole_numbers(job[name], limits, largest)
+            parts += _whole_numbers(_column(name, wanted.duration_at, source), limits, largest)
     if wanted.energy is not None:
         parts += _numbers(job.energy, wanted.energy)
     for item in wanted.metric_stats:
@@ -244,6 +244,16 @@ def _whole_numbers(column: ColumnElement[int], limits: Range, largest: int) -> l
     return parts
 
 
+def _column(name: str, duration_at: int | None, source: Source) -> ColumnElement[Any]:
+    return source.job.c[name] if name != "duration" or duration_at is None else live_duration(source, duration_at)
+
+
+def live_duration(source: Source, now: int) -> ColumnElement[int]:
+    """Seconds, until ``now`` for a job that runs; never below 0."""
+    job = source.job.c
+    return case((and_(is_running(source), job.start_time < now), literal(now, BigInteger) - job.start_time), else_=job.duration)
+
+
 def _numbers(column: ColumnElement[float], limits: Range) -> list[Condition]:
     if _is_nan(limits):
         return [false()]
@@ -280,7 +290,7 @@ def ordering(order: Order, source: Source = DATABASE) -> list[ColumnElement[Any]
     elif order.column not in ORDER_COLUMNS:
         raise bad_request(f"order: jobs are not ordered by {order.column!r}")
     else:
-        column = source.job.c[order.column]
+        column = _column(order.column, order.duration_at, source)
         if order.column in _TEXT_ORDERS:
             column = bytewise(column)
     key = source.job.c.id

@@ -187,7 +187,7 @@ class JobQueries:
         return await self._ask(question, database=database_counts(user, where))
 
     async def concurrent(self, user: User, jobs: Sequence[Any]) -> dict[int, list[tuple[int, int]]]:
-        """By job, id and job_id of the jobs that shared a host with it for a while, oldest start first.
+        """By job, id and job_id of the jobs that shared a host with it for a while, in the order of ``overlapping``.
 
         A job that had its nodes alone, or took less than ten minutes, has no entry. ``jobs`` have the columns ``CONCURRENT_COLUMNS``.
         """

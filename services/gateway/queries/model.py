@@ -42,7 +42,8 @@ class MetricRange:
 class JobFilter:
     """Jobs that meet everything that is given; None restricts nothing, an empty tuple matches nothing.
 
-    Times in Unix seconds, duration in seconds as stored (0 while a job runs), energy in kWh.
+    Times in Unix seconds, duration in seconds, energy in kWh. ``duration_at`` is the time at which the duration of running jobs
+    is taken; without it they have the stored one, 0.
     """
 
     ids: tuple[int, ...] | None = None
@@ -60,6 +61,7 @@ class JobFilter:
     is_interactive: bool | None = None
     start_time: Range | None = None
     duration: Range | None = None
+    duration_at: int | None = None
     energy: Range | None = None
     num_nodes: Range | None = None
     num_hwthreads: Range | None = None
@@ -72,11 +74,15 @@ class JobFilter:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """``column`` is a column of the table ``job``, or a footprint key when ``is_footprint``; ties are broken by id, the same way."""
+    """``column`` is a column of the table ``job``, or a footprint key when ``is_footprint``; ties are broken by id, the same way.
+
+    ``duration_at`` as in JobFilter.
+    """
 
     column: str = "start_time"
     is_descending: bool = True
     is_footprint: bool = False
+    duration_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,13 @@
 """Reading nodes and the history of their states."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Row, and_, false, func, select, true
+from sqlalchemy import ColumnElement, Row, Select, and_, case, false, func, literal, null, select, true, union_all
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.gateway.queries.filters import lower_ascii, require_few
@@ -93,20 +96,53 @@ class NodeQueries:
         return await read(self._engine, lambda connection: [(name, nodes) for name, nodes in connection.execute(statement)])
 
     async def history(self, where: Sequence[NodeFilter], kind: StateKind) -> list[tuple[str, int, int]]:
-        """State, time and number of nodes for which it was recorded then, by state and time."""
-        table = tables.node_state if kind == "node" else tables.node_health
-        state = node_state.node_state if kind == "node" else node_health.health_state
-        time = table.c.time_stamp
+        """State, time and number of nodes that were in it then, by state and time, wherever there are any.
+
+        The times are those at which something was recorded of one of the nodes. Others count with the state recorded last: what
+        does not change is not recorded each time. Not beyond their last report, though: what became of them then is not known.
+        Filters of the other kind of state are those of the present.
+        """
         require_few(where)
-        parts = [true(), *map(_identity, where)]
-        for wanted in where:
-            state_wanted, other = wanted.scheduler_state, wanted.health_state
-            if kind == "health":
-                state_wanted, other = other, state_wanted
-            parts.append(_is(state, state_wanted))
-            parts.append(_is(node.health_state if kind == "node" else node.node_state, other))
-            if wanted.after is not None:
-                parts.append(time > wanted.after)
-        joined = table.join(tables.node, node.id == table.c.node_id)
-        statement = select(state, time, func.count()).select_from(joined).where(and_(*parts)).group_by(state, time).order_by(state, time)
-        return await read(self._engine, lambda connection: [(name, at, nodes) for name, at, nodes in connection.execute(statement)])
+        wanted, others, of_node = ("scheduler_state", "health_state", node.health_state)
+        if kind == "health":
+            wanted, others, of_node = ("health_state", "scheduler_state", node.node_state)
+        chosen = and_(true(), *map(_identity, where), *(_is(of_node, getattr(item, others)) for item in where))
+        after = max((item.after for item in where if item.after is not None), default=-1)
+        statement = _changes(kind, chosen, after)
+        found = await read(self._engine, lambda connection: connection.execute(statement).all())
+        states = {getattr(item, wanted) for item in where} - {None}
+        return [row for row in _counted(found, after) if not states or states == {row[0]}]
+
+
+def _changes(kind: StateKind, chosen: ColumnElement[bool], after: int) -> Select[Any]:
+    """Time, state, by how much its nodes become more then, and how many rows were recorded; by time, from what held at ``after``."""
+    table = tables.node_state if kind == "node" else tables.node_health
+    rows, earlier = table.c, table.alias("earlier").c
+    state = node_state.node_state if kind == "node" else node_health.health_state
+    held = select(func.max(earlier.time_stamp)).where(earlier.node_id == node.id, earlier.time_stamp <= after).scalar_subquery()
+    nodes = select(node.id, node.time_stamp, func.coalesce(held, after).label("since")).where(chosen).cte("nodes")
+    following = func.lead(rows.time_stamp).over(partition_by=rows.node_id, order_by=(rows.time_stamp, rows.id))
+    latest = nodes.c.time_stamp + 1 if kind == "node" else null()  # when a check came last is not known
+    is_instant = following == rows.time_stamp  # what was recorded counts at its time
+    ends = case((is_instant, rows.time_stamp + 1), else_=func.coalesce(following, latest))
+    joined = table.join(nodes, and_(rows.node_id == nodes.c.id, rows.time_stamp >= nodes.c.since))
+    spans = select(rows.time_stamp.label("begins"), ends.label("ends"), state.label("state")).select_from(joined).subquery("spans").c
+    changes = union_all(
+        select(spans.begins.label("time"), spans.state, literal(1).label("change"), literal(1).label("rows")),
+        select(spans.ends, spans.state, literal(-1), literal(0)).where(spans.ends.is_not(None)),
+    ).subquery("changes")
+    time, of_state = changes.c.time, changes.c.state
+    return select(time, of_state, func.sum(changes.c.change), func.sum(changes.c.rows)).group_by(time, of_state).order_by(time)
+
+
+def _counted(changes: Iterable[Any], after: int) -> list[tuple[str, int, int]]:
+    nodes: Counter[str] = Counter()
+    counted: list[tuple[str, int, int]] = []
+    for time, several in groupby(changes, itemgetter(0)):
+        recorded = 0
+        for _, state, change, rows in several:
+            nodes[state] += int(change)
+            recorded += int(rows)
+        if recorded and time > after:
+            counted += [(state, time, count) for state, count in nodes.items() if count]
+    return sorted(counted)

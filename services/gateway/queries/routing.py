@@ -58,7 +58,7 @@ def _criteria(user: User, where: Sequence[JobFilter]) -> set[str] | None:
     for wanted in where:
         for field in fields(wanted):
             value = getattr(wanted, field.name)
-            if value == getattr(_UNSET, field.name):
+            if value == getattr(_UNSET, field.name) or field.name == "duration_at":
                 continue
             if field.name == "start_time":
                 found.append("start_time")

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from sqlalchemy import BigInteger, ColumnElement, Select, Text, and_, case, func, literal, select
 
 from services.gateway.identity import User
-from services.gateway.queries.filters import conditions, cut, footprint, is_running
+from services.gateway.queries.filters import conditions, cut, footprint, is_running, live_duration
 from services.gateway.queries.model import JobFilter, Slice
 from services.gateway.queries.questions import Steps
 from services.gateway.queries.source import Source, bytewise, total, whole
@@ -86,20 +86,18 @@ TOTALS = frozenset(
 _IN_HOURS = frozenset({"total_walltime", "total_node_hours", "total_core_hours", "total_acc_hours"})  # from a sum of seconds
 
 
-def live_duration(source: Source, now: int) -> ColumnElement[int]:
-    """Seconds, until ``now`` for a job that runs; never below 0, and never more than 68 years.
+def sane_duration(source: Source, now: int) -> ColumnElement[int]:
+    """``live_duration``, but never more than 68 years.
 
     A time in wrong units must not make the sums of all jobs impossible: multiplied by nodes or threads it still has 64 bits.
     """
-    job = source.job.c
-    until_now = and_(is_running(source), job.start_time < now)
-    is_absurd = job.duration > INT32_MAX
-    return case((until_now, literal(now, BigInteger) - job.start_time), (is_absurd, literal(INT32_MAX, BigInteger)), else_=job.duration)
+    is_absurd = source.job.c.duration > INT32_MAX
+    return case((is_absurd, literal(INT32_MAX, BigInteger)), else_=live_duration(source, now))
 
 
 def sums(source: Source, wanted: StatisticsWanted, now: int) -> dict[str, ColumnElement[Any]]:
     """Every total, before it is divided; NULL for a sum of nothing."""
-    job, duration = source.job.c, live_duration(source, now)
+    job, duration = source.job.c, sane_duration(source, now)
     is_short = and_(job.duration < wanted.short_job_s, ~is_running(source))
     return {
         "total_jobs": func.count(),
@@ -153,7 +151,7 @@ class Statistics:
         """What each fills, and a statement that gives group, value or bin, and number of jobs."""
         wanted, job = self._wanted, source.job.c
         if wanted.duration is not None:
-            duration = live_duration(source, self._now)
+            duration = sane_duration(source, self._now)
             is_covered = and_(duration >= 0, duration < wanted.duration.bins * wanted.duration.width_s)
             yield wanted.duration, self._histogram(source, groups, duration // wanted.duration.width_s, is_covered)
         for name in sorted(wanted.resources):

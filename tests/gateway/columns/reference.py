@@ -66,7 +66,7 @@ def meets(user: User, wanted: JobFilter, job: Job) -> bool:
             return False
     for name in _RANGES:
         limits = getattr(wanted, name)
-        if limits is not None and not is_within(limits, job[name]):
+        if limits is not None and not is_within(limits, _value(job, name, wanted.duration_at)):
             return False
     if wanted.job_id is not None:
         match = wanted.job_id
@@ -103,9 +103,13 @@ def chosen(jobs: Sequence[Job], user: User, where: Sequence[JobFilter]) -> list[
     return [job for job in jobs if is_visible(user, job) and all(meets(user, wanted, job) for wanted in where)]
 
 
+def _value(job: Job, column: str, duration_at: int | None) -> Any:
+    return job[column] if column != "duration" or duration_at is None else _live(job, duration_at)
+
+
 def ordered(jobs: Sequence[Job], order: Order, piece: Slice) -> list[int]:
     def key(job: Job) -> tuple[bool, Any, int]:
-        value = footprint(job, order.column) if order.is_footprint else job[order.column]
+        value = footprint(job, order.column) if order.is_footprint else _value(job, order.column, order.duration_at)
         if isinstance(value, str):
             value = value.encode()
         return (value is not None, 0 if value is None else value, job["id"])

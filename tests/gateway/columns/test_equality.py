@@ -135,6 +135,7 @@ filters = st.builds(
     is_interactive=maybe(st.booleans()),
     start_time=maybe(ranges(1_700_000_000, 1_700_000_070, 1_700_000_000.5, NOW, 2**80, -(2**80))),
     duration=maybe(ranges(0, 59, 300, 3600, 86_400)),
+    duration_at=st.sampled_from([None, NOW]),
     energy=maybe(ranges(0.1, 1 / 3, 1000.0)),
     num_nodes=maybe(ranges(0, 1, 2, 2**40)),
     num_hwthreads=maybe(ranges(0, 72, 100)),
@@ -143,8 +144,10 @@ filters = st.builds(
     tags=maybe(st.lists(st.integers(1, 6), max_size=3).map(tuple)),
     has_tags=maybe(st.booleans()),
 )
-orders = st.builds(Order, st.sampled_from(sorted(ORDER_COLUMNS - {"requested_memory", "submit_time", "smt"})), st.booleans()) | st.builds(
-    Order, st.sampled_from([*KEYS, "none_avg"]), st.booleans(), st.just(value=True)
+orders = (
+    st.builds(Order, st.sampled_from(sorted(ORDER_COLUMNS - {"requested_memory", "submit_time", "smt"})), st.booleans())
+    | st.builds(Order, st.sampled_from([*KEYS, "none_avg"]), st.booleans(), st.just(value=True))
+    | st.builds(Order, st.just("duration"), st.booleans(), duration_at=st.just(NOW))
 )
 slices = st.builds(Slice, st.none() | st.integers(0, 40), st.sampled_from([0, 0, 3, 149, 2**70]))
 wheres = st.lists(filters, max_size=3)

@@ -35,6 +35,8 @@ _FILTERS = """
 filter-user-contains-% filter-user-contains-_ filter-project-contains-4 filter-job-name-neq-2 filter-job-name-in-6 filter-schedule-batch
 filter-node-in-6 filter-tags-admin-by-user
 """
+# Running jobs have the duration that is shown, not 0 until a worker brings it up to date.
+_DURATIONS = "filter-duration-running"
 # Other numbers: sums that were always 0, running jobs are not short, a job with two tags counts once, groups without totals.
 _NUMBERS = """
 page-page-zero order-foot-all
@@ -44,4 +46,6 @@ stats-only-running stats-short stats-tags nodes-timed-health
 # Edges of bins are to the nearest whole number; running jobs by their footprint; 24h are bins of a day.
 _HISTOGRAMS = "hist-24h hist-metrics hist-metrics-many-bins hist-metrics-no-cluster hist-metrics-bad-name hist-metrics-running"
 
-DIFFERENCES = frozenset(f"{_ANSWERED} {_REFUSED} {_MANAGER_TOKENS} {_FILTERS} {_NUMBERS} {_HISTOGRAMS}".split()) | STATUS.keys()
+DIFFERENCES = (
+    frozenset(f"{_ANSWERED} {_REFUSED} {_MANAGER_TOKENS} {_FILTERS} {_DURATIONS} {_NUMBERS} {_HISTOGRAMS}".split()) | STATUS.keys()
+)

@@ -148,6 +148,11 @@ def test_times_are_written_in_the_zone_of_the_server(monkeypatch: pytest.MonkeyP
             {"metricStats": [{"metricName": "a_max", "range": {"from": 1, "to": 0}}, {"metricName": "b", "range": {"from": 0, "to": 0}}]},
             JobFilter(metric_stats=(MetricRange("a_max", Range(1)),)),
         ),
+        (
+            {"metricStats": [{"metricName": "cpu-load", "range": {"from": 0, "to": 0}}]},
+            JobFilter(metric_stats=(MetricRange("cpu-load", Range()),)),  # can be no key: matches nothing
+        ),
+        ({"duration": {"from": 300, "to": 0}}, JobFilter(duration=Range(300), duration_at=int(NOW))),
     ],
 )
 def test_filters(given: dict[str, Any], expected: JobFilter) -> None:
@@ -185,11 +190,16 @@ def test_wrong_values_of_filters_are_refused_by_name(given: dict[str, Any], name
     ],
 )
 def test_columns_to_order_by(name: str, column: str) -> None:
-    assert order_of({"field": name, "type": "col", "order": "ASC"}) == Order(column, is_descending=False)
+    assert order_of({"field": name, "type": "col", "order": "ASC"}, NOW) == Order(column, is_descending=False)
+
+
+def test_jobs_are_ordered_by_the_duration_that_is_shown() -> None:
+    given = {"field": "duration", "type": "col", "order": "ASC"}
+    assert order_of(given, NOW) == Order("duration", is_descending=False, duration_at=int(NOW))
 
 
 def test_anything_but_columns_is_a_footprint_and_kept_as_it_is() -> None:
-    assert order_of({"field": "cpuLoad_avg", "type": "foot", "order": "DESC"}) == Order(
+    assert order_of({"field": "cpuLoad_avg", "type": "foot", "order": "DESC"}, NOW) == Order(
         "cpuLoad_avg", is_descending=True, is_footprint=True
     )
 

@@ -5,7 +5,9 @@ import json
 import pytest
 
 from services.gateway.graphql.resolvers.clusters import metrics_of
+from services.gateway.graphql.resolvers.statistics import definitions
 from services.gateway.identity import User
+from services.gateway.queries.model import JobFilter, TextMatch
 from shared.domain.clusters import Cluster, read_cluster
 from tests.gateway.recorded import exchanges
 from tests.support.clusters import cluster_text, restricted_fritz
@@ -40,6 +42,18 @@ def test_restricted_metrics_are_for_those_who_see_all_jobs(role: str) -> None:
         m.name: {place: list(s) for place, s in m.availability.items()} for m in metrics_of(clusters(), User("x", frozenset(ROLES[role])))
     }
     assert ours == recorded
+
+
+@pytest.mark.parametrize(("metric", "peak"), [("ipc", 4.0), ("cpu_load", 72.0)])
+def test_a_peak_that_the_cluster_does_not_know_is_that_of_the_others(metric: str, peak: float) -> None:
+    known = clusters()
+    here = known["fritz"]
+    nameless = [one.model_copy(update={"peak": 0.0}) if one.name == "ipc" else one for one in here.metric_config]
+    known["fritz"] = here.model_copy(update={"metric_config": nameless})
+    found = definitions(known, [JobFilter(cluster=TextMatch("eq", ("fritz",)))], metric)
+    assert found[0] in known["fritz"].metric_config  # its unit and statistic come first
+    assert max(one.peak for one in found) == peak
+    assert definitions(known, [], metric) != []
 
 
 def test_nodes_of_a_subcluster_are_counted() -> None:

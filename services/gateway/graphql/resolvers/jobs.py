@@ -35,7 +35,7 @@ async def jobs(ask: Ask) -> JobPage:
 
 async def _page(ask: Ask, where: Sequence[JobFilter]) -> JobPage:
     """Without count."""
-    order, piece = order_of(ask["order"]), slice_of(ask["page"])
+    order, piece = order_of(ask["order"], ask.site.clock()), slice_of(ask["page"])
     if not ask.selects("items") and not ask.selects("hasNextPage"):
         return JobPage(())
     most, bound = piece.most, ask.request.settings.max_items

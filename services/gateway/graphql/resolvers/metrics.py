@@ -17,6 +17,7 @@ from services.gateway.queries.jobs import JobsWanted, StoredJob
 from services.gateway.queries.model import Order, Slice
 from shared.metricdata.model import SCOPE_RANK
 
+MOST_METRICS = 1000  # of each of many jobs
 _COLUMNS = [field.name for field in fields(StoredJob) if field.name != "meta_data"]
 
 
@@ -34,7 +35,7 @@ async def job_metrics(ask: Ask) -> Sequence[NamedMetric]:
 
 @answers(QUERY, "jobStats")
 async def job_stats(ask: Ask) -> list[NamedStatistics]:
-    return await ask.site.metrics.statistics.of(await _job(ask), ask["metrics"] or [])
+    return await ask.site.metrics.statistics.of(await _job(ask), _each(ask["metrics"]))
 
 
 @answers(QUERY, "scopedJobStats")
@@ -45,7 +46,7 @@ async def scoped_job_stats(ask: Ask) -> Sequence[NamedMetric]:
 @answers(QUERY, "jobsMetricStats")
 async def jobs_metric_stats(ask: Ask) -> list[JobStatisticsView]:
     """Oldest start first; jobs whose data cannot be read are left out."""
-    metrics = ask["metrics"] or []
+    metrics = _each(ask["metrics"])
     services = ask.site.metrics
     jobs = await _jobs(ask, services.settings.comparison_jobs)
     found = await services.statistics.of_many(jobs, metrics)
@@ -55,7 +56,7 @@ async def jobs_metric_stats(ask: Ask) -> list[JobStatisticsView]:
 @answers(QUERY, "jobsFootprints")
 async def jobs_footprints(ask: Ask) -> Footprints:
     services = ask.site.metrics
-    return await services.analysis.footprints(await _jobs(ask, services.settings.analysis_jobs), ask["metrics"])
+    return await services.analysis.footprints(await _jobs(ask, services.settings.analysis_jobs), _each(ask["metrics"]))
 
 
 @answers(QUERY, "rooflineHeatmap")
@@ -64,6 +65,13 @@ async def roofline_heatmap(ask: Ask) -> list[list[int]]:
     grid = Grid(ask["rows"], ask["cols"], ask["minX"], ask["minY"], ask["maxX"], ask["maxY"])
     grid.check()
     return await services.analysis.roofline(await _jobs(ask, services.settings.analysis_jobs), grid)
+
+
+def _each(given: Sequence[str] | None) -> Sequence[str]:
+    """Names that are answered for one by one, in their order. Raises RequestError (400)."""
+    if len(given or ()) > MOST_METRICS:
+        raise bad_request(f"metrics: more than {MOST_METRICS}")
+    return given or ()
 
 
 def names(given: Sequence[str] | None) -> tuple[str, ...] | None:

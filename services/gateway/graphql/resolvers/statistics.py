@@ -1,6 +1,6 @@
 """Statistics of jobs, of all together or by group."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from services.gateway.errors import bad_request
 from services.gateway.graphql.arguments import job_filters, slice_of
@@ -11,7 +11,7 @@ from services.gateway.graphql.shapes.statistics import RESOURCES, TOTALS, AskedM
 from services.gateway.queries.model import JobFilter, Slice
 from services.gateway.queries.source import FOOTPRINT_KEY
 from services.gateway.queries.statistics import ALL, DurationBins, GroupBy, MetricHistogram, StatisticsWanted
-from shared.domain.clusters import Metric
+from shared.domain.clusters import Cluster, Metric
 
 _GROUPS: dict[str, GroupBy] = {"USER": "user", "PROJECT": "project", "CLUSTER": "cluster", "SUBCLUSTER": "subcluster"}
 _SORT = {name.upper(): total for name, total in TOTALS.items()}
@@ -73,19 +73,23 @@ def _metrics(ask: Ask, where: Sequence[JobFilter]) -> list[AskedMetric]:
     names = [name for name in ask["metrics"] or () if FOOTPRINT_KEY.fullmatch(name)]
     if len(names) > MOST_METRICS:
         raise bad_request(f"metrics: more than {MOST_METRICS}")
-    definitions = _definitions(ask, where)
-    return [_asked(name, [metric for metric in definitions if metric.name == name], bins) for name in names]
-
-
-def _definitions(ask: Ask, where: Sequence[JobFilter]) -> list[Metric]:
-    """The metrics of the one cluster that is filtered for, else of all clusters."""
     clusters = ask.site.link.clusters
+    return [_asked(name, definitions(clusters, where, name), bins) for name in names]
+
+
+def definitions(clusters: Mapping[str, Cluster], where: Sequence[JobFilter], name: str) -> list[Metric]:
+    """A metric on the cluster that is filtered for; on all clusters when there is none, or it does not know the peak."""
     chosen = [item.cluster.values[0] for item in where if item.cluster is not None and item.cluster.operator == "eq"]
-    names = [name for name in chosen if name in clusters] or sorted(clusters)
-    return [metric for name in names for metric in clusters[name].metric_config]
+
+    def of(names: Iterable[str]) -> list[Metric]:
+        return [metric for cluster in names if cluster in clusters for metric in clusters[cluster].metric_config if metric.name == name]
+
+    found = of(chosen)
+    return found if any(metric.peak for metric in found) else found + of(sorted(clusters.keys() - set(chosen)))
 
 
 def _asked(name: str, definitions: list[Metric], bins: int) -> AskedMetric:
+    """The first that has a unit and a statistic gives them."""
     peak = max((metric.peak for metric in definitions), default=0.0)
     unit = next((text for metric in definitions if (text := metric.unit.prefix + metric.unit.base)), "")
     stats = [metric.footprint for metric in definitions] + [o.footprint for metric in definitions for o in metric.sub_clusters]

@@ -73,7 +73,7 @@ def _date(day: int) -> str:
 
 def _duration(view: JobView) -> int:
     row = view.row
-    return int(view.now - row.start_time if row.job_state == JobState.RUNNING else row.duration)
+    return max(int(view.now - row.start_time), 0) if row.job_state == JobState.RUNNING else int(row.duration)
 
 
 def _resources(view: JobView) -> list[Json]:
