@@ -7,7 +7,7 @@ import orjson
 import pytest
 from graphql import GraphQLResolveInfo, build_schema, execute_sync, parse
 
-from services.gateway.graphql.shape import MANY, Compiler, Failure, absent_as_none, shaped
+from services.gateway.graphql.shape import MANY, Compiler, Failure, Tables, absent_as_none, shaped
 
 SCHEMA = build_schema("""
 type Query { books(n: Int): [Book!]! one: Book plain: Int }
@@ -121,7 +121,7 @@ def test_failures_in_long_lists_too() -> None:
 
 
 def test_what_is_absent_or_empty_is_null() -> None:
-    tables = {**TABLES, "Book": {**TABLES["Book"], "notes": absent_as_none("notes")}}
+    tables: Tables = {**TABLES, "Book": {**TABLES["Book"], "notes": absent_as_none("notes")}}
     shape = Compiler(tables).shape_of(_info_of("{ books { notes } }"))
     found = shaped(shape, [{"notes": ["n"]}, {"notes": []}, {}], ["books"])
     assert found is not None
