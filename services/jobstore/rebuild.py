@@ -1,7 +1,7 @@
 """A second set of tables from the log, switched in beside running readers and a running jobstore."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from services.jobstore.nodes import NODES_PER_EVENT, NOT_CHECKED
 from services.jobstore.position import Position, Positions
 from services.jobstore.projection import Applier
 from services.jobstore.settings import Settings
-from services.jobstore.sql import write_rows
+from services.jobstore.sql import insert_or_ignore, one_of, write_rows
 from shared.backoff import Backoff
 from shared.broker.cursor import LogState, log_state, read_from
 from shared.broker.envelope import Recorded, Unreadable
@@ -105,8 +105,33 @@ class Rebuild:
 
     async def _seed_jobs(self, connection: AsyncConnection, archived: Iterable[ArchivedJob], first: int) -> None:
         gone = sorted((job for job in archived if job.id < first), key=lambda job: job.id)
+        await self._seed_jobs_as_they_are(connection, first, {job.id for job in gone})
         for start in range(0, len(gone), BATCH):
             await self._appliers[EVENTS].apply(connection, [Recorded(j.id, j.event, 0.0) for j in gone[start : start + BATCH]])
+
+    async def _seed_jobs_as_they_are(self, connection: AsyncConnection, first: int, archived: Collection[int]) -> None:
+        """What neither log nor archive has, such as jobs that run or were not monitored, as the tables in use have it.
+
+        Events that are in the log too come once more: a second stop or edit of that kind changes nothing.
+        """
+        last, of_job = 0, tables.jobtag.c.job_id
+        while True:
+            some = select(tables.job).where(tables.job.c.id > last, tables.job.c.id < first).order_by(tables.job.c.id).limit(BATCH)
+            rows = [dict(row) for row in (await connection.execute(some)).mappings()]
+            if not rows:
+                break
+            tagged = select(tables.jobtag).where(of_job > last, of_job <= rows[-1]["id"])
+            links = [dict(row) for row in (await connection.execute(tagged)).mappings() if row["job_id"] not in archived]
+            tags = select(tables.tag).where(one_of(connection, tables.tag.c.id, {link["tag_id"] for link in links}))
+            await write_rows(connection, insert(self._new.job), [row for row in rows if row["id"] not in archived])
+            await write_rows(
+                connection, insert_or_ignore(connection, self._new.tag), [dict(row) for row in (await connection.execute(tags)).mappings()]
+            )
+            await write_rows(connection, insert(self._new.jobtag), links)
+            last = rows[-1]["id"]
+        for table, new in ((tables.rejection, self._new.rejection), (tables.parked_stop, self._new.parked_stop)):
+            found = (await connection.execute(select(table).where(table.c.seq < first))).mappings()
+            await write_rows(connection, insert(new), [dict(row) for row in found])
 
     async def _seed_nodes(self, connection: AsyncConnection, first: int) -> None:
         """Nodes and history of the reports and checks that are gone, as the tables in use have them."""

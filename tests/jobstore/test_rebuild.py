@@ -277,6 +277,35 @@ async def test_jobs_whose_start_left_the_log_come_from_the_archive(
     assert await query(database, "SELECT max(id) FROM job") == [(7,)]
 
 
+async def test_what_neither_log_nor_archive_has_stays_as_it_is(
+    database: DatabaseSettings, nats_settings: NatsSettings, nats_client: Client
+) -> None:
+    gone: list[Event] = [
+        job_started(1, tags=TAGS[:2]),  # 1, runs
+        job_started(2, monitoring_status=0),  # 2
+        job_stopped(2),
+        job_started(3, tags=TAGS[1:3], meta_data={"jobName": "lbm"}),  # 4, its stop is left
+        job_stopped(99),  # 5, waits for its start
+        job_started(1),  # 6
+        job_started(1, start_time=START_TIME + 1),  # 7, refused
+        job_started(4, monitoring_status=3),  # 8, its archive entry is there
+    ]
+    left: list[Event] = [job_stopped(3), JobTagged(id=1, cluster="fritz", tags=[TAGS[3]]), job_started(5), job_stopped(5)]
+    sequences = await tell(nats_client, nats_settings, [*gone, *left])
+    async with running(nats_settings, database):
+        await applied(database, sequences[-1])
+    before = await dump(database, without=("position",))
+    await nats_client.jetstream(timeout=5).purge_stream(nats_settings.stream(EVENTS), seq=9)
+    facts = dict(job_started(4, monitoring_status=3))
+    archived = [ArchivedJob(8, JobImported(**facts, job_state=JobState.RUNNING, duration=0))]
+    await rebuild_now(nats_client, nats_settings, database, archived)
+    assert await dump(database, without=("position",)) == before
+    async with running(nats_settings, database):
+        (sequence,) = await tell(nats_client, nats_settings, [job_stopped(1)], tag="new")
+        await applied(database, sequence)
+    assert await query(database, "SELECT count(*) FROM job WHERE job_state = 'completed'") == [(4,)]
+
+
 @pytest.mark.parametrize("seed", [9, 10])
 async def test_node_history_whose_reports_left_the_log_is_taken_over(
     database: DatabaseSettings, nats_settings: NatsSettings, nats_client: Client, seed: int
