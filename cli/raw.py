@@ -67,15 +67,20 @@ class RawPublisher:
                 break
         if futures:
             await asyncio.wait(futures.values(), timeout=ACK_TIMEOUT_S)
+        errors: dict[int, BaseException | None] = {}
         for index, future in futures.items():
-            if not future.done():
+            if future.done():
+                errors[index] = future.exception()
+            else:
                 future.cancel()
-                continue
-            error = future.exception()
+        for index, error in errors.items():
             if error is None:
-                acks[index] = future.result()
+                acks[index] = futures[index].result()
             elif isinstance(error, NoStreamResponseError):
-                raise UserError(f"no stream captures the subject {messages[index][0]}; run `jobtide provision`") from error
+                raise UserError(
+                    f"no stream captures the subject {messages[index][0]}: it is none of `job_subjects` and `node_subjects` in [nats],"
+                    " or `jobtide provision` has not run since they were changed"
+                ) from error
             elif isinstance(error, APIError) and error.code != 503:
                 raise UserError(f"the broker refuses {messages[index][0]}: {error.description}") from error
 

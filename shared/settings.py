@@ -11,9 +11,10 @@ import tomllib
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from shared.addresses import checked_address
@@ -212,6 +213,21 @@ class NatsSettings(SettingsGroup):
             if any(not t or t in ("*", ">") or " " in t for t in tokens) or tokens.count("{cluster}") > 1:
                 raise ValueError(f"{subject!r} is not a subject of plain tokens with at most one {{cluster}}")
         return subjects
+
+    @field_validator("url")
+    @classmethod
+    def _servers_have_a_host(cls, value: str) -> str:
+        for server in value.split(","):
+            parts = urlsplit(server.strip() if "://" in server else f"nats://{server.strip()}")
+            if parts.scheme not in ("nats", "tls", "ws", "wss") or not parts.hostname:
+                raise ValueError(f"{server.strip()!r} is no address such as nats://HOST:4222")
+        return value
+
+    @model_validator(mode="after")
+    def _a_user_has_a_password(self) -> Self:
+        if self.user is not None and self.password is None:
+            raise ValueError("user: a password is needed too")
+        return self
 
     def stream(self, name: str) -> str:
         """The stream's name on the broker: ``EVENTS``, or ``SITE_EVENTS`` with the prefix ``site``."""

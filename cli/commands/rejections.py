@@ -3,16 +3,17 @@
 import asyncio
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Row, Select, and_, literal, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from cli.raw import RawPublisher
 from cli.site import broker_of, database_of, find_site
-from shared.domain.reasons import LINE_PROTOCOL, REASONS
+from shared.domain.reasons import LINE_PROTOCOL, REASONS, START_NEVER_CAME
 from shared.errors import Unavailable, UserError
 
 FOLLOW_PAUSE_S = 1.0
@@ -26,20 +27,42 @@ async def newest(engine: AsyncEngine, most: int, code: str | None) -> Sequence[R
     from shared.database.tables import tables
 
     async with transaction(engine) as connection:
-        query = select(tables.rejection).order_by(tables.rejection.c.seq.desc()).limit(most)
+        rejection = tables.rejection.c
+        query = select(tables.rejection).order_by(rejection.time.desc(), rejection.seq.desc()).limit(most)
         rows: Sequence[Row[Any]] = (await connection.execute(_only(query, code))).all()
     return rows[::-1]
 
 
-async def after(engine: AsyncEngine, sequence: int, code: str | None) -> Sequence[Row[Any]]:
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Up to where rejections were shown: a sequence, and for late ones their time and sequence.
+
+    That a start never came is known long after its stop, but has the stop's sequence.
+    """
+
+    sequence: int
+    late: tuple[float, int]
+
+    @classmethod
+    def at_first(cls, newest: Sequence[Row[Any]]) -> Self:
+        return cls(max((row.seq for row in newest), default=0), max(((row.time, row.seq) for row in newest), default=(0.0, 0)))
+
+    def then(self, rows: Sequence[Row[Any]]) -> "Shown":
+        late = [(row.time, row.seq) for row in rows if row.code == START_NEVER_CAME]
+        return Shown(max([self.sequence, *(row.seq for row in rows)]), max([self.late, *late]))
+
+
+async def after(engine: AsyncEngine, shown: Shown, code: str | None) -> Sequence[Row[Any]]:
+    """Those that are new, late ones first."""
     from shared.database.engine import transaction
     from shared.database.tables import tables
 
     rejection = tables.rejection
+    is_late = and_(rejection.c.code == START_NEVER_CAME, tuple_(rejection.c.time, rejection.c.seq) > tuple_(*map(literal, shown.late)))
     async with transaction(engine) as connection:
-        query = select(rejection).where(rejection.c.seq > sequence).order_by(rejection.c.seq).limit(PAGE)
-        rows: Sequence[Row[Any]] = (await connection.execute(_only(query, code))).all()
-    return rows
+        late = select(rejection).where(is_late, rejection.c.seq <= shown.sequence).order_by(rejection.c.time, rejection.c.seq).limit(PAGE)
+        query = select(rejection).where(rejection.c.seq > shown.sequence).order_by(rejection.c.seq).limit(PAGE)
+        return [*(await connection.execute(_only(late, code))).all(), *(await connection.execute(_only(query, code))).all()]
 
 
 def _only(query: Select[Any], code: str | None) -> Select[Any]:
@@ -102,19 +125,19 @@ def run_rejections(data: Path | None, *, most: int, follow: bool, code: str | No
 
     async def run() -> None:
         async with database_of(find_site(data)) as engine:
-            last = 0
             rows = await newest(engine, most, code)
+            shown = Shown.at_first(rows)
             while True:
                 for group in folded(rows):
                     print(describe(group), flush=True)
-                    last = group[-1].seq
+                shown = shown.then(rows)
                 if not follow:
                     if not rows:
                         print("no rejections" if code is None else f"no rejections with the code {code}")
                     return
                 await asyncio.sleep(FOLLOW_PAUSE_S)
                 try:
-                    rows = await after(engine, last, code)
+                    rows = await after(engine, shown, code)
                 except Unavailable:
                     rows = []  # the database is away: go on when it is back
 

@@ -46,7 +46,8 @@ def _print(streams: Sequence[StreamState], database: DatabaseState, stopped: dic
         lines = []
         if stream.kind != INTAKE:
             position = database.positions.get(stream.kind, 0)
-            lines.append(("jobstore", f"{position:,}", f"{max(0, stream.last - position):,}"))
+            lag = f"{stream.last - position:,}" if position <= stream.last else "the log ends before: see `provision --continue-log`"
+            lines.append(("jobstore", f"{position:,}", lag))
         # No position: a queue finishes out of order, and one message that is put off would look like a standstill.
         lines += [(queue.name, "", f"{queue.waiting:,} waiting, {queue.in_work:,} in work") for queue in stream.queues]
         for index, line in enumerate(lines or [("", "", "")]):

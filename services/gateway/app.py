@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
 from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -34,6 +34,7 @@ from shared import metrics
 from shared.broker.streams import EVENTS
 from shared.database.engine import opened, ping
 from shared.database.schema import require_schema
+from shared.errors import Unavailable
 from shared.health import Health, listening
 from shared.service import Report
 from shared.settings import setting_name
@@ -47,6 +48,8 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report, *, clock:
     is_connected = metrics.BROKER_CONNECTED.gauge(health.registry)
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(opened(settings.database, read_only=True))
+        with suppress(Unavailable):  # away is no reason not to start
+            await require_schema(engine)
         writing = await stack.enter_async_context(opened(settings.database, durable=True, connections=USER_CONNECTIONS))
         users = UserStore(engine, writing)
         auth = make_auth(stack, settings.gateway, settings.auth, settings.ldap, settings.oidc, users, clock)

@@ -42,6 +42,7 @@ def create_engine(
 ) -> AsyncEngine:
     """An engine whose every wait ends after ``timeout_s``; the caller disposes of it.
 
+    Raises UserError for a URL of no known kind, and when there is no SQLite file to read.
     ``durable`` is for tables that the log does not bring back: a commit is on the disk when it returns.
     """
     pool_size = connections or settings.pool_size
@@ -69,6 +70,8 @@ def create_engine(
         _try_out_idle_connections(engine.sync_engine)
         return engine
     if url.database and url.database != ":memory:":
+        if read_only and not Path(url.database).exists():  # opening it would make an empty one
+            raise UserError(f"there is no database {url.database}; `jobtide migrate` makes it")
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     bounds: dict[str, Any] = {
         "pool_size": pool_size,

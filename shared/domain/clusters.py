@@ -135,9 +135,18 @@ class SubCluster(ClusterModel):
 
 
 class Cluster(ClusterModel):
+    """The name is that of a folder in the archive, and of a token in subjects."""
+
     name: str = Field(min_length=1, max_length=255)
     metric_config: list[Metric] = Field(min_length=1)
     sub_clusters: list[SubCluster] = Field(min_length=1)
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_plain(cls, value: str) -> str:
+        if value.startswith(".") or not value.isprintable() or any(character in value for character in " /*>"):
+            raise ValueError("a name without blanks, '/', '*' and '>' is expected, which does not begin with a dot")
+        return value
 
     @cached_property
     def _node_lists(self) -> list[tuple[str, "NodeList"]]:

@@ -1,5 +1,6 @@
 """Mistakes of a person: exit code 2, one clear line, no traceback. And help, fast."""
 
+import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
@@ -96,10 +97,16 @@ def test_a_folder_that_is_no_site_is_a_mistake_and_stays_as_it_is(tmp_path: Path
 
 
 def test_a_database_without_the_schema_is_told_by_the_command_that_makes_it(private_nats_url: str, tmp_path: Path) -> None:
-    database = f"sqlite:///{tmp_path / 'new.db'}"
+    database = tmp_path / "new.db"
+
+    def run(*command: str) -> subprocess.CompletedProcess[str]:
+        return jobtide(*command, cwd=tmp_path, JOBTIDE_NATS_URL=private_nats_url, JOBTIDE_DATABASE_URL=f"sqlite:///{database}")
+
     for command in (["status"], ["rejections"], ["archive", "retry", "--failed"]):
-        done = jobtide(*command, cwd=tmp_path, JOBTIDE_NATS_URL=private_nats_url, JOBTIDE_DATABASE_URL=database)
-        assert_user_mistake(done, "schema is at nothing", "run `jobtide migrate`")
+        assert_user_mistake(run(*command), "new.db; `jobtide migrate` makes it")
+    assert not database.exists()  # who only looks leaves nothing behind
+    database.touch()
+    assert_user_mistake(run("status"), "schema is at nothing", "run `jobtide migrate`")
 
 
 def test_a_database_that_is_none_is_a_mistake(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -50,8 +51,25 @@ def started(service: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize(("service", "variable"), [("jobstore", "JOBTIDE_JOBSTORE_HEALTH"), ("gateway", "JOBTIDE_GATEWAY_HTTP")])
 def test_the_process_ends_with_one_line(service: str, variable: str, taken: str) -> None:
-    # Nothing listens on port 1: the port is told before the broker is waited for.
-    done = started(service, **{variable: taken, "JOBTIDE_NATS_URL": "nats://127.0.0.1:1", "JOBTIDE_LOG_LEVEL": "error"})
+    # Nothing listens on port 1: the port is told before broker and database are waited for.
+    away = {"JOBTIDE_NATS_URL": "nats://127.0.0.1:1", "JOBTIDE_DATABASE_URL": "postgresql://127.0.0.1:1/none"}
+    done = started(service, **{variable: taken, "JOBTIDE_LOG_LEVEL": "error"}, **away)
     assert (done.returncode, done.stderr) == (2, f"{service}: {variable}: cannot listen on {taken}: address already in use\n")
     done = started(service, **{variable: "8082"})
     assert (done.returncode, done.stderr) == (2, f"{service}: {variable}: '8082' is not HOST:PORT\n")
+
+
+def test_a_gateway_over_no_database_or_another_schema_does_not_start(tmp_path: Path) -> None:
+    database = tmp_path / "some.db"
+    away = {
+        "JOBTIDE_NATS_URL": "nats://127.0.0.1:1",
+        "JOBTIDE_DATABASE_URL": f"sqlite:///{database}",
+        "JOBTIDE_GATEWAY_HTTP": "127.0.0.1:0",
+    }
+    done = started("gateway", **away)
+    assert (done.returncode, done.stderr) == (2, f"gateway: there is no database {database}; `jobtide migrate` makes it\n")
+    assert not database.exists()
+    database.touch()
+    done = started("gateway", **away)
+    assert done.returncode == 2
+    assert done.stderr.startswith("gateway: the database schema is at nothing, this version needs ")

@@ -20,7 +20,7 @@ def require_own_origin(request: web.BaseRequest) -> None:
     if request.method in _READS and hdrs.UPGRADE not in request.headers:
         return
     if not _is_ours(request):
-        raise forbidden("the request comes from another site, or does not say from where; send X-Requested-With when it is no browser's")
+        raise forbidden("the request comes from another site, or does not say from where: programs send X-Requested-With, or JSON")
 
 
 def _is_ours(request: web.BaseRequest) -> bool:
