@@ -16,6 +16,7 @@ from shared.errors import Refused
 Clusters = Mapping[str, Cluster]
 MAX_NODES = 50_000  # a row of history has the report's sequence and the node's place in it as its id
 MAX_TAGS = 1000  # tag ids are made of the event's sequence and the tag's place in it
+MAX_MOMENT = 253_402_300_799  # the end of the year 9999; a time in milliseconds is beyond
 MAX_NAME = 200  # characters; what PostgreSQL can index of three such names, 4 bytes a character
 
 
@@ -28,6 +29,7 @@ def job_started(payload: StartPayload, clusters: Clusters) -> JobStarted:
         )
     if len(payload.tags) > MAX_TAGS:
         raise Refused(reasons.INVALID_VALUE, f"more than {MAX_TAGS} tags", field="tags")
+    _check_moment("startTime", payload.start_time)
     _check_length("user", payload.user)
     _check_length("project", payload.project)
     for index, tag in enumerate(payload.tags):
@@ -62,6 +64,11 @@ def job_started(payload: StartPayload, clusters: Clusters) -> JobStarted:
     )
 
 
+def _check_moment(field: str, seconds: int) -> None:
+    if seconds > MAX_MOMENT:
+        raise Refused(reasons.INVALID_VALUE, f"{seconds} is beyond the year 9999; seconds since 1970 are expected", field=field)
+
+
 def _check_length(field: str, name: str) -> None:
     if len(name) > MAX_NAME:
         raise Refused(reasons.INVALID_VALUE, f"is longer than {MAX_NAME} characters", field=field)
@@ -82,6 +89,7 @@ def job_stopped(payload: StopPayload, *, may_wait: bool) -> JobStopped:
         raise Refused(reasons.NOT_A_FINAL_STATE, f"{word!r} does not end a job", field="jobState")
     if payload.start_time is not None and payload.stop_time < payload.start_time:
         raise Refused(reasons.STOP_BEFORE_START, f"{payload.stop_time} is before startTime {payload.start_time}", field="stopTime")
+    _check_moment("stopTime", payload.stop_time)
     requeued = word == JobState.PENDING
     return JobStopped(
         job_id=payload.job_id,

@@ -89,6 +89,7 @@ def test_the_state_of_a_start_is_not_looked_at(state: str | None) -> None:
         ({"startTime": 0}, reasons.INVALID_VALUE, "startTime"),
         ({"startTime": -5}, reasons.INVALID_VALUE, "startTime"),
         ({"startTime": 2**53}, reasons.INVALID_VALUE, "startTime"),
+        ({"startTime": 1_764_000_000_000}, reasons.INVALID_VALUE, "startTime"),  # milliseconds
         ({"walltime": -1}, reasons.INVALID_VALUE, "walltime"),
         ({"duration": 2**31}, reasons.INVALID_VALUE, "duration"),
         ({"resources": [{}]}, reasons.MISSING_FIELD, "resources.0.hostname"),
