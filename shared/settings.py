@@ -218,14 +218,18 @@ class NatsSettings(SettingsGroup):
     @classmethod
     def _servers_have_a_host(cls, value: str) -> str:
         for server in value.split(","):
-            parts = urlsplit(server.strip() if "://" in server else f"nats://{server.strip()}")
-            if parts.scheme not in ("nats", "tls", "ws", "wss") or not parts.hostname:
-                raise ValueError(f"{server.strip()!r} is no address such as nats://HOST:4222")
+            try:
+                parts = urlsplit(server.strip() if "://" in server else f"nats://{server.strip()}")
+                is_address = parts.scheme in ("nats", "tls", "ws", "wss") and parts.hostname and parts.port != 0
+            except ValueError:
+                is_address = False
+            if not is_address:
+                raise ValueError("an address such as nats://HOST:4222 is expected, or several with commas")
         return value
 
     @model_validator(mode="after")
     def _a_user_has_a_password(self) -> Self:
-        if self.user is not None and self.password is None:
+        if self.user and self.creds_file is None and not (self.password and self.password.get_secret_value()):
             raise ValueError("user: a password is needed too")
         return self
 

@@ -12,7 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from cli.progress import progress_bar
 from cli.site import Site, broker_of, find_site
-from services.jobstore.rebuild import ArchivedJob, rebuild
+from services.jobstore.rebuild import rebuild
+from services.jobstore.seeding import ArchivedJob
 from services.jobstore.settings import JobstoreSettings, Settings
 from shared.archive.imports import UnreadableEntry, imported_job, iter_entries
 from shared.archive.layout import VERSION_FILE, ArchiveError, JobPath

@@ -3,17 +3,17 @@
 import asyncio
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from sqlalchemy import Row, Select, and_, literal, select, tuple_
+from sqlalchemy import Row, Select, func, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from cli.raw import RawPublisher
 from cli.site import broker_of, database_of, find_site
-from shared.domain.reasons import LINE_PROTOCOL, REASONS, START_NEVER_CAME
+from shared.domain.reasons import LINE_PROTOCOL, REASONS
 from shared.errors import Unavailable, UserError
 
 FOLLOW_PAUSE_S = 1.0
@@ -21,48 +21,49 @@ PAGE = 500
 EXCERPT_LENGTH = 120  # characters shown; the database has more
 
 
-async def newest(engine: AsyncEngine, most: int, code: str | None) -> Sequence[Row[Any]]:
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Up to where rejections were shown: a sequence, and a time with a sequence.
+
+    What becomes of a stop that waits is known long after it, but has the stop's sequence; what comes from a log that is read late
+    has an early time.
+    """
+
+    sequence: int
+    time: tuple[float, int]
+
+    def with_sequence(self, sequence: int) -> "Shown":
+        return replace(self, sequence=sequence)
+
+    def then(self, rows: Sequence[Row[Any]]) -> "Shown":
+        return Shown(max([self.sequence, *(row.seq for row in rows)]), max([self.time, *((row.time, row.seq) for row in rows)]))
+
+
+async def newest(engine: AsyncEngine, most: int, code: str | None) -> tuple[Sequence[Row[Any]], Shown]:
     """The last ``most`` rejections, of ``code`` when it is given; oldest first."""
     from shared.database.engine import transaction
     from shared.database.tables import tables
 
+    rejection = tables.rejection.c
     async with transaction(engine) as connection:
-        rejection = tables.rejection.c
         query = select(tables.rejection).order_by(rejection.time.desc(), rejection.seq.desc()).limit(most)
         rows: Sequence[Row[Any]] = (await connection.execute(_only(query, code))).all()
-    return rows[::-1]
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """Up to where rejections were shown: a sequence, and for late ones their time and sequence.
-
-    That a start never came is known long after its stop, but has the stop's sequence.
-    """
-
-    sequence: int
-    late: tuple[float, int]
-
-    @classmethod
-    def at_first(cls, newest: Sequence[Row[Any]]) -> Self:
-        return cls(max((row.seq for row in newest), default=0), max(((row.time, row.seq) for row in newest), default=(0.0, 0)))
-
-    def then(self, rows: Sequence[Row[Any]]) -> "Shown":
-        late = [(row.time, row.seq) for row in rows if row.code == START_NEVER_CAME]
-        return Shown(max([self.sequence, *(row.seq for row in rows)]), max([self.late, *late]))
+        last = await connection.scalar(select(func.max(rejection.seq)))
+    return rows[::-1], Shown(0, (0.0, 0)).then(rows).with_sequence(last or 0)
 
 
 async def after(engine: AsyncEngine, shown: Shown, code: str | None) -> Sequence[Row[Any]]:
-    """Those that are new, late ones first."""
+    """Those that are new by their sequence or by their time, some at once."""
     from shared.database.engine import transaction
     from shared.database.tables import tables
 
     rejection = tables.rejection
-    is_late = and_(rejection.c.code == START_NEVER_CAME, tuple_(rejection.c.time, rejection.c.seq) > tuple_(*map(literal, shown.late)))
+    place = tuple_(rejection.c.time, rejection.c.seq)
+    is_new = or_(rejection.c.seq > shown.sequence, place > tuple_(*map(literal, shown.time)))
     async with transaction(engine) as connection:
-        late = select(rejection).where(is_late, rejection.c.seq <= shown.sequence).order_by(rejection.c.time, rejection.c.seq).limit(PAGE)
-        query = select(rejection).where(rejection.c.seq > shown.sequence).order_by(rejection.c.seq).limit(PAGE)
-        return [*(await connection.execute(_only(late, code))).all(), *(await connection.execute(_only(query, code))).all()]
+        query = select(rejection).where(is_new).order_by(rejection.c.time, rejection.c.seq).limit(PAGE)
+        rows: Sequence[Row[Any]] = (await connection.execute(_only(query, code))).all()
+    return rows
 
 
 def _only(query: Select[Any], code: str | None) -> Select[Any]:
@@ -125,8 +126,7 @@ def run_rejections(data: Path | None, *, most: int, follow: bool, code: str | No
 
     async def run() -> None:
         async with database_of(find_site(data)) as engine:
-            rows = await newest(engine, most, code)
-            shown = Shown.at_first(rows)
+            rows, shown = await newest(engine, most, code)
             while True:
                 for group in folded(rows):
                     print(describe(group), flush=True)

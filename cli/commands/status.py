@@ -25,7 +25,8 @@ def run_status(data: Path | None) -> None:
         async with AsyncExitStack() as stack:
             client, nats = await stack.enter_async_context(broker_of(site, "status"))
             engine = await stack.enter_async_context(database_of(site))
-            return await stream_states(client, nats), await database_state(engine), await stopped_by_status(engine)
+            database = await database_state(engine)  # before the streams, or positions would be ahead of them
+            return await stream_states(client, nats), database, await stopped_by_status(engine)
 
     _print(*asyncio.run(run()))
 

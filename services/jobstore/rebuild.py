@@ -1,29 +1,25 @@
 """A second set of tables from the log, switched in beside running readers and a running jobstore."""
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
 
 import structlog
 from nats.aio.client import Client
-from sqlalchemy import MetaData, Table, func, insert, select, text, update
+from sqlalchemy import MetaData, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.schema import CreateIndex, CreateTable, DropTable
 
 from services.jobstore.app import events_applier, nodes_applier
-from services.jobstore.nodes import NODES_PER_EVENT, NOT_CHECKED
 from services.jobstore.position import Position, Positions
 from services.jobstore.projection import Applier
+from services.jobstore.seeding import ArchivedJob, JobSeeds, seed_nodes
 from services.jobstore.settings import Settings
-from services.jobstore.sql import insert_or_ignore, one_of, write_rows
 from shared.backoff import Backoff
 from shared.broker.cursor import LogState, log_state, read_from
 from shared.broker.envelope import Recorded, Unreadable
 from shared.broker.streams import EVENTS, NODES
 from shared.database.engine import transaction
 from shared.database.tables import projection_tables, tables
-from shared.domain.events import JobImported
 from shared.errors import JobtideError, Unavailable
 
 log = structlog.get_logger()
@@ -35,14 +31,6 @@ MOST_SWITCHES = 30  # tries
 LONGEST_LOCK_MS = 300  # below the second after which PostgreSQL looks for deadlocks
 
 Progress = Callable[[str, int, int], None]  # stream, events applied, events in all
-
-
-@dataclass(frozen=True, slots=True)
-class ArchivedJob:
-    """A job whose start has left the log; ``id`` is its database id, which the archive keeps."""
-
-    id: int
-    event: JobImported
 
 
 class Rebuild:
@@ -91,72 +79,15 @@ class Rebuild:
             for index in self._new.job.indexes:
                 await connection.execute(CreateIndex(index))
 
-    # what has left the log
-
     async def _seed(self, states: dict[str, LogState], archived: Iterable[ArchivedJob]) -> None:
         for stream, state in states.items():
             first = state.first_sequence
+            if first > 1 and stream == EVENTS:
+                await JobSeeds(self._engine, self._new, self._appliers[EVENTS], first).put(archived)
             async with transaction(self._engine) as connection:
-                if first > 1 and stream == EVENTS:
-                    await self._seed_jobs(connection, archived, first)
                 if first > 1 and stream == NODES:
-                    await self._seed_nodes(connection, first)
+                    await seed_nodes(connection, self._new, first)
                 await Positions(self._new, stream).put(connection, Position(max(0, first - 1), state.created, 0.0))
-
-    async def _seed_jobs(self, connection: AsyncConnection, archived: Iterable[ArchivedJob], first: int) -> None:
-        gone = sorted((job for job in archived if job.id < first), key=lambda job: job.id)
-        await self._seed_jobs_as_they_are(connection, first, {job.id for job in gone})
-        for start in range(0, len(gone), BATCH):
-            await self._appliers[EVENTS].apply(connection, [Recorded(j.id, j.event, 0.0) for j in gone[start : start + BATCH]])
-
-    async def _seed_jobs_as_they_are(self, connection: AsyncConnection, first: int, archived: Collection[int]) -> None:
-        """What neither log nor archive has, such as jobs that run or were not monitored, as the tables in use have it.
-
-        Events that are in the log too come once more: a second stop or edit of that kind changes nothing.
-        """
-        last, of_job = 0, tables.jobtag.c.job_id
-        while True:
-            some = select(tables.job).where(tables.job.c.id > last, tables.job.c.id < first).order_by(tables.job.c.id).limit(BATCH)
-            rows = [dict(row) for row in (await connection.execute(some)).mappings()]
-            if not rows:
-                break
-            tagged = select(tables.jobtag).where(of_job > last, of_job <= rows[-1]["id"])
-            links = [dict(row) for row in (await connection.execute(tagged)).mappings() if row["job_id"] not in archived]
-            tags = select(tables.tag).where(one_of(connection, tables.tag.c.id, {link["tag_id"] for link in links}))
-            await write_rows(connection, insert(self._new.job), [row for row in rows if row["id"] not in archived])
-            await write_rows(
-                connection, insert_or_ignore(connection, self._new.tag), [dict(row) for row in (await connection.execute(tags)).mappings()]
-            )
-            await write_rows(connection, insert(self._new.jobtag), links)
-            last = rows[-1]["id"]
-        for table, new in ((tables.rejection, self._new.rejection), (tables.parked_stop, self._new.parked_stop)):
-            found = (await connection.execute(select(table).where(table.c.seq < first))).mappings()
-            await write_rows(connection, insert(new), [dict(row) for row in found])
-
-    async def _seed_nodes(self, connection: AsyncConnection, first: int) -> None:
-        """Nodes and history of the reports and checks that are gone, as the tables in use have them."""
-        states = await self._history(connection, tables.node_state, first)
-        checks = await self._history(connection, tables.node_health, first)
-        state_then = {row["node_id"]: row for row in states}
-        health_then = {row["node_id"]: row for row in checks}
-        rows = []
-        for found in (await connection.execute(select(tables.node))).mappings():
-            row, state, health = dict(found), state_then.get(found["id"]), health_then.get(found["id"])
-            if row["report_seq"] >= first:
-                if state is None:
-                    continue
-                row |= {**state, "id": row["id"], "kept_at": state["time_stamp"], "report_seq": 0}
-            if row["changed_seq"] >= first:  # what a later check found comes back with it
-                row |= NOT_CHECKED if health is None else {"health_state": health["health_state"], "health_kept_at": health["time_stamp"]}
-            rows.append({column.name: row[column.name] for column in tables.node.columns})
-        for table, content in ((self._new.node, rows), (self._new.node_state, states), (self._new.node_health, checks)):
-            await write_rows(connection, insert(table), content)
-
-    @staticmethod
-    async def _history(connection: AsyncConnection, table: Table, first: int) -> list[dict[str, Any]]:
-        """The rows of events before ``first``, in their order."""
-        rows = await connection.execute(select(table).where(table.c.id < first * NODES_PER_EVENT).order_by(table.c.id))
-        return [dict(row) for row in rows.mappings()]
 
     # the log
 

@@ -70,7 +70,7 @@ def create_engine(
         _try_out_idle_connections(engine.sync_engine)
         return engine
     if url.database and url.database != ":memory:":
-        if read_only and not Path(url.database).exists():  # opening it would make an empty one
+        if read_only and not url.database.startswith("file:") and not Path(url.database).exists():  # opening it would make an empty one
             raise UserError(f"there is no database {url.database}; `jobtide migrate` makes it")
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     bounds: dict[str, Any] = {

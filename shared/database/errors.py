@@ -16,8 +16,8 @@ def away_as_unavailable() -> Iterator[None]:
         yield
     except (OperationalError, InterfaceError, PoolTimeoutError, OSError, TimeoutError) as e:
         raise Unavailable(_told(e)) from e
-    except DBAPIError as e:
-        if e.connection_invalidated or _is_temporary(e):
+    except Exception as e:
+        if _is_away(e):
             raise Unavailable(_told(e)) from e
         raise
 
@@ -28,7 +28,15 @@ def _told(error: Exception) -> str:
     return f"database: {type(error).__name__}" + (f": {text}" if text else "")
 
 
-def _is_temporary(error: DBAPIError) -> bool:
-    """Server shutting down, out of resources, or a transaction that lost a race: PostgreSQL classes 08, 40, 53, 55, 57."""
-    state = getattr(error.orig, "sqlstate", None) or getattr(getattr(error.orig, "__cause__", None), "sqlstate", None)
-    return isinstance(state, str) and state[:2] in {"08", "40", "53", "55", "57"}
+def _is_away(error: Exception) -> bool:
+    """Server shutting down, out of resources, or a transaction that lost a race: PostgreSQL classes 08, 40, 53, 55, 57.
+
+    Or it lets nobody in: 28 (a wrong password) and 3D (no such database), which the driver tells without the library around it.
+    """
+    if isinstance(error, DBAPIError):
+        if error.connection_invalidated:
+            return True
+        state = getattr(error.orig, "sqlstate", None) or getattr(getattr(error.orig, "__cause__", None), "sqlstate", None)
+    else:
+        state = getattr(error, "sqlstate", None)
+    return isinstance(state, str) and state[:2] in {"08", "28", "3D", "40", "53", "55", "57"}

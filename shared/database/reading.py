@@ -98,7 +98,9 @@ class _Turns:
     def next(self) -> Iterator[None]:
         me = object()
         with self._condition:
-            self._condition.wait_for(lambda: self._taken_by is None, _QUICK_S)
+            while self._taken_by is not None:
+                if self._is_slow(self._taken_by):
+                    break
             self._taken_by = me
         try:
             yield
@@ -107,6 +109,10 @@ class _Turns:
                 if self._taken_by is me:
                     self._taken_by = None
                     self._condition.notify()
+
+    def _is_slow(self, reader: object) -> bool:
+        """Waits for the reader whose turn it is. False as soon as it is another's, or nobody's."""
+        return not self._condition.wait_for(lambda: self._taken_by is not reader, _QUICK_S)
 
 
 async def read(engine: AsyncEngine, work: Callable[[Connection], T]) -> T:

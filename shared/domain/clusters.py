@@ -135,7 +135,7 @@ class SubCluster(ClusterModel):
 
 
 class Cluster(ClusterModel):
-    """The name is that of a folder in the archive, and of a token in subjects."""
+    """The name is that of a folder in the archive."""
 
     name: str = Field(min_length=1, max_length=255)
     metric_config: list[Metric] = Field(min_length=1)
@@ -143,9 +143,9 @@ class Cluster(ClusterModel):
 
     @field_validator("name")
     @classmethod
-    def _name_is_plain(cls, value: str) -> str:
-        if value.startswith(".") or not value.isprintable() or any(character in value for character in " /*>"):
-            raise ValueError("a name without blanks, '/', '*' and '>' is expected, which does not begin with a dot")
+    def _name_can_be_that_of_a_folder(cls, value: str) -> str:
+        if value.startswith(".") or "/" in value or "\0" in value:
+            raise ValueError("a name without '/' is expected, which does not begin with a dot")
         return value
 
     @cached_property

@@ -11,7 +11,8 @@ import pytest
 import sqlalchemy
 from nats.aio.client import Client
 
-from services.jobstore.rebuild import ArchivedJob, Rebuild, rebuild
+from services.jobstore.rebuild import Rebuild, rebuild
+from services.jobstore.seeding import ArchivedJob
 from shared.broker.streams import EVENTS, NODES
 from shared.database.engine import opened, transaction
 from shared.database.progress import Progress, progress
@@ -304,6 +305,42 @@ async def test_what_neither_log_nor_archive_has_stays_as_it_is(
         (sequence,) = await tell(nats_client, nats_settings, [job_stopped(1)], tag="new")
         await applied(database, sequence)
     assert await query(database, "SELECT count(*) FROM job WHERE job_state = 'completed'") == [(4,)]
+
+
+async def test_what_the_log_has_of_jobs_that_left_it_happens_once(
+    database: DatabaseSettings, nats_settings: NatsSettings, nats_client: Client
+) -> None:
+    gone: list[Event] = [
+        job_started(1),  # 1, runs
+        job_started(2, start_time=START_TIME),  # 2
+        job_stopped(9, start_time=START_TIME + 9),  # 3, overtook its start
+        job_started(3, tags=[TAGS[0]]),  # 4
+        JobDeleted(id=77, cluster="fritz"),  # 5, of a job that is not there
+        job_started(6),  # 6, will be deleted
+        JobDeleted(id=6, cluster="fritz"),  # 7
+    ]
+    left: list[Event] = [
+        job_started(4, tags=TAGS[1:3]),  # 8 makes both tags
+        JobTagged(id=1, cluster="fritz", tags=[TAGS[1]]),
+        job_started(2, start_time=START_TIME + 5),  # 10, refused: its id is in use
+        job_stopped(2, start_time=START_TIME),
+        job_started(9, start_time=START_TIME + 9),  # 12, ends at once
+        JobArchived(id=2, cluster="fritz", footprint={"a": 0.1}, energy=1.25, energy_footprint={"b": 1.0}),
+    ]
+    sequences = await tell(nats_client, nats_settings, [*gone, *left])
+    async with running(nats_settings, database):
+        await applied(database, sequences[-1])
+    before = await dump(database, without=("position",))
+    await nats_client.jetstream(timeout=5).purge_stream(nats_settings.stream(EVENTS), seq=8)
+
+    def imported(job_id: int, tags: Sequence[Tag]) -> JobImported:
+        return JobImported(**dict(job_started(job_id, tags=list(tags))), job_state=JobState.COMPLETED, duration=1)
+
+    await rebuild_now(nats_client, nats_settings, database, [ArchivedJob(6, imported(6, []))])  # deleted since
+    assert await dump(database, without=("position",)) == before
+    # An entry of the archive has a tag that another job has too, and one that was removed since.
+    await rebuild_now(nats_client, nats_settings, database, [ArchivedJob(3, imported(7, [TAGS[0], TAGS[3]]))])
+    assert await query(database, "SELECT count(*) FROM jobtag WHERE job_id = 3") == [(2,)]
 
 
 @pytest.mark.parametrize("seed", [9, 10])

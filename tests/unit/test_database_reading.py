@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, text
+from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.database import reading as reading_module
@@ -147,6 +148,13 @@ async def test_after_the_end_of_the_engine_every_read_is_refused(reading: AsyncE
 def test_a_deadline_without_words_is_unavailable_too() -> None:
     with pytest.raises(Unavailable, match=r"database: TimeoutError$"), away_as_unavailable():
         raise TimeoutError
+
+
+async def test_a_database_that_is_not_there_is_away(postgres_database: DatabaseSettings) -> None:
+    url = make_url(postgres_database.url.get_secret_value()).set(database="no_such_thing").render_as_string(hide_password=False)
+    async with opened(DatabaseSettings.model_validate({"url": url}), read_only=True) as engine:
+        with pytest.raises(Unavailable, match="no_such_thing"):
+            await read(engine, names)
 
 
 async def test_a_cancelled_statement_leaves_no_transaction_open(engine: AsyncEngine) -> None:

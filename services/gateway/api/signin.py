@@ -123,7 +123,7 @@ async def _signed_in(call: Call, form: TokenForm) -> User:
 
 
 def _refusal(call: Call, status: HTTPStatus, text: str, form: LoginForm) -> web.Response:
-    log.info("sign_in_refused", user=form.username[:100], why=text)
+    log.info("sign_in_refused", user=form.username[:100], address=str(call.site.allow_list.address(call.request)), why=text)
     if wants_json(call.request):
         return failure(status, text)
     return sign_in_page(text, local_target(form.redirect), status, has_provider=has_provider(call))

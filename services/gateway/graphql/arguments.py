@@ -7,6 +7,7 @@ from typing import Any
 
 from services.gateway.errors import bad_request
 from services.gateway.http.query import integer
+from services.gateway.queries.filters import ORDER_COLUMNS
 from services.gateway.queries.model import JobFilter, MetricRange, Operator, Order, Range, Slice, TextMatch
 from services.gateway.queries.source import FOOTPRINT_KEY
 from shared.domain.values import INT64_MAX, JOB_STATES
@@ -154,13 +155,16 @@ def _metric_ranges(given: Sequence[Json]) -> Iterator[MetricRange]:
 
 
 def order_of(given: Json | None, now: float) -> Order:
-    """Newest start first when nothing is given."""
+    """Newest start first when nothing is given. Raises RequestError (400)."""
     if given is None:
         return Order()
     name, is_descending = given["field"], given["order"] == "DESC"
     if given["type"] != "col":
         return Order(name, is_descending, is_footprint=True)
-    return Order(_ORDER_NAMES.get(name) or _snake_case(name), is_descending, duration_at=int(now) if name == "duration" else None)
+    column = _ORDER_NAMES.get(name) or _snake_case(name)
+    if column not in ORDER_COLUMNS:
+        raise bad_request(f"order.field: jobs are not ordered by {name[:60]!r}; for a key of the footprint the type is 'foot'")
+    return Order(column, is_descending, duration_at=int(now) if name == "duration" else None)
 
 
 def _snake_case(name: str) -> str:

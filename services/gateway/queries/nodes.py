@@ -120,7 +120,8 @@ def _changes(kind: StateKind, chosen: ColumnElement[bool], after: int) -> Select
     rows, earlier = table.c, table.alias("earlier").c
     state = node_state.node_state if kind == "node" else node_health.health_state
     held = select(func.max(earlier.time_stamp)).where(earlier.node_id == node.id, earlier.time_stamp <= after).scalar_subquery()
-    nodes = select(node.id, node.time_stamp, func.coalesce(held, after).label("since")).where(chosen).cte("nodes")
+    chosen_nodes = select(node.id, node.time_stamp, func.coalesce(held, after).label("since")).where(chosen)
+    nodes = chosen_nodes.cte("nodes").prefix_with("MATERIALIZED", dialect="postgresql")  # or each row would look for it anew
     following = func.lead(rows.time_stamp).over(partition_by=rows.node_id, order_by=(rows.time_stamp, rows.id))
     latest = nodes.c.time_stamp + 1 if kind == "node" else null()  # when a check came last is not known
     is_instant = following == rows.time_stamp  # what was recorded counts at its time

@@ -156,8 +156,9 @@ class World:
         if known is not None:
             return known
         count = self._created_of[1] if self._created_of[0] == sequence else 0
+        while (created := sequence * TAGS_PER_EVENT + count) in self.tags.values():
+            count += 1  # taken over from the tables in use
         self._created_of = (sequence, count + 1)
-        created = sequence * TAGS_PER_EVENT + count
         self.tags[tag.key] = created
         self.new_tags[created] = tag
         return created

@@ -47,7 +47,9 @@ def test_a_sample_that_is_no_number_is_an_error(samples: str) -> None:
         stored_metric("ipc", "node", scopes["node"], Wanted())
 
 
-@pytest.mark.parametrize("samples", ["[1,,2]", "[1..2]", "[1", "[01]", "[NaN]", "[1 2]", "[nul]", "[-]", "[,]", "1]"])
+@pytest.mark.parametrize(
+    "samples", ["[1,,2]", "[1..2]", "[1", "[01]", "[NaN]", "[1 2]", "[nul]", "[-]", "[,]", "1]", "[1.]", "[1e]", "[-01]", "[.5]"]
+)
 def test_what_is_not_json_is_left_to_the_long_way(samples: str) -> None:
     assert stored_scopes(b'{"node": {"timestep": 60, "series": [{"hostname": "n1", "data": %b}]}}' % samples.encode()) is None
 

@@ -38,7 +38,7 @@ async def create_tag(ask: Ask) -> StoredTag:
     new = Tag(type=ask["type"], name=ask["name"], scope=ask["scope"])
     for name, text in (("type", new.type), ("name", new.name), ("scope", new.scope)):
         if not text or len(text) > MAX_NAME or "\0" in text:
-            raise bad_request(f"{name}: from 1 to {MAX_NAME} characters are needed")
+            raise bad_request(f"{name}: from 1 to {MAX_NAME} characters are needed, without NUL")
     require_person_may_write(ask.user, new.scope)
     sequence = await create(ask.site, ask.user, new)
     found = await _read(ask, and_(tag.tag_type == new.type, tag.tag_name == new.name, tag.tag_scope == new.scope))
