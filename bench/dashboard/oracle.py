@@ -54,22 +54,24 @@ class Oracle:
         """Durations in seconds, of running jobs until now."""
         return np.where(self.is_running, int(now) - self._numbers["start_time"], self._numbers["duration"])
 
-    def mask(self, filters: Filters) -> Mask:
+    def mask(self, filters: Filters, now: float) -> Mask:
         """Raises KeyError for a filter that it does not know."""
         found = np.ones(len(self), bool)
         for filter_ in filters:
             for name, wanted in filter_.items():
-                found &= self._one(name, wanted)
+                found &= self._one(name, wanted, now)
         return found
 
-    def _one(self, name: str, wanted: Any) -> Mask:
+    def _one(self, name: str, wanted: Any, now: float) -> Mask:
         match name:
             case "user" | "project" | "cluster":
                 return self._matches(self._texts["hpc_user" if name == "user" else name], wanted)
             case "state":
                 return np.isin(self._texts["job_state"], wanted)
-            case "duration" | "numNodes":
-                return _within(self._numbers["duration" if name == "duration" else "num_nodes"], wanted)
+            case "duration":
+                return _within(self.lasting(now), wanted)
+            case "numNodes":
+                return _within(self._numbers["num_nodes"], wanted)
             case "startTime":
                 start = self._numbers["start_time"]
                 return (start >= _unix(wanted["from"])) & (start <= _unix(wanted["to"]))
@@ -91,9 +93,9 @@ class Oracle:
             return np.asarray(np.char.find(column, value) >= 0)
         raise KeyError(operator)
 
-    def page(self, variables: Mapping[str, Any]) -> tuple[list[int], int]:
+    def page(self, variables: Mapping[str, Any], now: float) -> tuple[list[int], int]:
         """Ids of the page in their order, and how many jobs match."""
-        found = np.flatnonzero(self.mask(variables.get("filter") or []))
+        found = np.flatnonzero(self.mask(variables.get("filter") or [], now))
         ids = self._numbers["id"][found]
         order = variables["order"]
         key = self._numbers["start_time"] if order["field"] == "startTime" else self.footprint(order["field"])
