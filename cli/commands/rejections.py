@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,9 +32,6 @@ class Shown:
     sequence: int
     time: tuple[float, int]
 
-    def with_sequence(self, sequence: int) -> "Shown":
-        return replace(self, sequence=sequence)
-
     def then(self, rows: Sequence[Row[Any]]) -> "Shown":
         return Shown(max([self.sequence, *(row.seq for row in rows)]), max([self.time, *((row.time, row.seq) for row in rows)]))
 
@@ -49,7 +46,7 @@ async def newest(engine: AsyncEngine, most: int, code: str | None) -> tuple[Sequ
         query = select(tables.rejection).order_by(rejection.time.desc(), rejection.seq.desc()).limit(most)
         rows: Sequence[Row[Any]] = (await connection.execute(_only(query, code))).all()
         last = await connection.scalar(select(func.max(rejection.seq)))
-    return rows[::-1], Shown(0, (0.0, 0)).then(rows).with_sequence(last or 0)
+    return rows[::-1], Shown(last or 0, max(((row.time, row.seq) for row in rows), default=(0.0, 0)))
 
 
 async def after(engine: AsyncEngine, shown: Shown, code: str | None) -> Sequence[Row[Any]]:

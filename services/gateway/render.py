@@ -5,8 +5,7 @@ from typing import Any
 
 import orjson
 
-from services.gateway.queries.jobs import StoredJob, StoredTag
-from shared.domain.values import JobState
+from services.gateway.queries.jobs import StoredJob, StoredTag, shown_duration
 
 Json = dict[str, Any]
 
@@ -39,7 +38,7 @@ def job_object(
         "resources": [_resource(resource) for resource in orjson.loads(job.resources)],
         "numNodes": job.num_nodes,
         "startTime": job.start_time,
-        "duration": max(int(now) - job.start_time, 0) if job.job_state == JobState.RUNNING else job.duration,
+        "duration": shown_duration(job, now),
         "energy": _number(job.energy),
         "energyFootprint": _numbers(job.energy_footprint),
         "footprint": _numbers(job.footprint),

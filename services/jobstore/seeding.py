@@ -1,6 +1,6 @@
 """What has left the log, into a second set of tables: from the archive, else as the tables in use have it."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from services.jobstore.nodes import NODES_PER_EVENT, NOT_CHECKED
 from services.jobstore.projection import Applier
 from services.jobstore.rules.world import TAGS_PER_EVENT
-from services.jobstore.sql import write_rows
+from services.jobstore.sql import insert_or_ignore, write_rows
 from shared.broker.envelope import Recorded
 from shared.broker.streams import EVENTS
 from shared.database.engine import transaction
@@ -88,7 +88,7 @@ class JobSeeds:
         await self._copy(tables.job, self._new.job, self._first, before, with_tags)
 
     async def _stops_before_their_start(self) -> None:
-        """A stop that waited for a start which the log still has."""
+        """A stop that waited for a start which the log still has. One whose start came just now was copied while it still waited."""
         job, position = tables.job.c, tables.position.c
         async with transaction(self._engine) as connection:
             now = await connection.scalar(select(position.event_time).where(position.stream == EVENTS))
@@ -111,7 +111,7 @@ class JobSeeds:
                 }
                 for row in ended
             ]
-            await write_rows(connection, insert(self._new.parked_stop), waiting)
+            await write_rows(connection, insert_or_ignore(connection, self._new.parked_stop), waiting)
 
     async def _copy(
         self,
@@ -119,7 +119,7 @@ class JobSeeds:
         new: Table,
         below: int,
         change: Callable[[Row], Row | None] = lambda row: row,
-        then: Callable[[AsyncConnection, list[Row]], Any] | None = None,
+        then: Callable[[AsyncConnection, list[Row]], Awaitable[None]] | None = None,
     ) -> None:
         """Rows whose key is ``below``, as ``change`` makes them; None leaves one out. ``then`` gets those of a page."""
         (key,) = table.primary_key.columns

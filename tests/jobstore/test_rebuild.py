@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy
 from nats.aio.client import Client
+from sqlalchemy import text
 
 from services.jobstore.rebuild import Rebuild, rebuild
 from services.jobstore.seeding import ArchivedJob
@@ -337,6 +338,12 @@ async def test_what_the_log_has_of_jobs_that_left_it_happens_once(
         return JobImported(**dict(job_started(job_id, tags=list(tags))), job_state=JobState.COMPLETED, duration=1)
 
     await rebuild_now(nats_client, nats_settings, database, [ArchivedJob(6, imported(6, []))])  # deleted since
+    assert await dump(database, without=("position",)) == before
+    # A stop is copied while it still waits, and its start is applied before the jobs are looked at.
+    columns = "stop_seq, job_id, cluster, start_time, start_time + duration, job_state, NULL, 'x', 0.0"
+    async with opened(database) as engine, transaction(engine) as connection:
+        await connection.execute(text(f"INSERT INTO parked_stop SELECT {columns} FROM job WHERE id = 12"))
+    await rebuild_now(nats_client, nats_settings, database, [])
     assert await dump(database, without=("position",)) == before
     # An entry of the archive has a tag that another job has too, and one that was removed since.
     await rebuild_now(nats_client, nats_settings, database, [ArchivedJob(3, imported(7, [TAGS[0], TAGS[3]]))])

@@ -60,6 +60,11 @@ class StoredJob:
     meta_data: str | None
 
 
+def shown_duration(job: Any, now: float) -> int:
+    """Seconds, of a running job until ``now``, but never below 0. ``job`` has the columns start_time, duration and job_state."""
+    return max(int(now) - job.start_time, 0) if job.job_state == JobState.RUNNING else int(job.duration)
+
+
 @dataclass(frozen=True, slots=True)
 class StoredTag:
     id: int

@@ -17,7 +17,7 @@ from services.gateway.queries.jobs import JobsWanted, StoredJob
 from services.gateway.queries.model import Order, Slice
 from shared.metricdata.model import SCOPE_RANK
 
-MOST_METRICS = 1000  # of each of many jobs
+MOST_NAMES = 1000  # of metrics, for each of many jobs
 _COLUMNS = [field.name for field in fields(StoredJob) if field.name != "meta_data"]
 
 
@@ -69,8 +69,8 @@ async def roofline_heatmap(ask: Ask) -> list[list[int]]:
 
 def _each(given: Sequence[str] | None) -> Sequence[str]:
     """Names that are answered for one by one, in their order. Raises RequestError (400)."""
-    if len(given or ()) > MOST_METRICS:
-        raise bad_request(f"metrics: more than {MOST_METRICS}")
+    if len(given or ()) > MOST_NAMES:
+        raise bad_request(f"metrics: more than {MOST_NAMES}")
     return given or ()
 
 

@@ -11,9 +11,8 @@ import orjson
 
 from services.gateway.graphql.shape import Failure, Tables, absent_as_none
 from services.gateway.queries.concurrent import CONCURRENT_COLUMNS
-from services.gateway.queries.jobs import StoredTag
+from services.gateway.queries.jobs import StoredTag, shown_duration
 from services.gateway.queries.people import Person
-from shared.domain.values import JobState
 
 Json = dict[str, Any]
 
@@ -69,11 +68,6 @@ def _date(day: int) -> str:
     """``day`` is counted from 1970-01-01."""
     date = time.gmtime(day * 86_400)
     return f"{date.tm_year:04d}-{date.tm_mon:02d}-{date.tm_mday:02d}"
-
-
-def _duration(view: JobView) -> int:
-    row = view.row
-    return max(int(view.now - row.start_time), 0) if row.job_state == JobState.RUNNING else int(row.duration)
 
 
 def _resources(view: JobView) -> list[Json]:
@@ -172,7 +166,7 @@ TABLES: Tables = {
         "cluster": attrgetter("row.cluster"),
         "subCluster": attrgetter("row.subcluster"),
         "startTime": lambda view: time_text(view.row.start_time),
-        "duration": _duration,
+        "duration": lambda view: shown_duration(view.row, view.now),
         "walltime": attrgetter("row.walltime"),
         "numNodes": attrgetter("row.num_nodes"),
         "numHWThreads": lambda view: view.row.num_hwthreads or 0,
