@@ -16,9 +16,9 @@ from services.archiver.settings import Settings
 from services.archiver.work import Work
 from shared.backoff import Backoff, sleep_unless
 from shared.broker.clusters import ClusterDirectory
-from shared.broker.envelope import Recorded
 from shared.broker.streams import EVENTS
 from shared.domain.events import JobArchiveRequested, JobMetadataEdited, JobStopped, JobTagged, JobUntagged
+from shared.domain.recorded import Recorded
 from shared.errors import ConsumerLost, Unavailable
 
 log = structlog.get_logger()
@@ -81,6 +81,7 @@ class Intake:
         await self._observe()
         room = self._pipeline.limit - self._pipeline.in_hand
         if room <= 0:
+            await self._queue.hand_back_buffered()
             await self._pipeline.wait_for_change(1.0)
             return
         await self._give_way(stop)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from services.archiver.jobs import Found, JobRecord
-from shared.broker.envelope import Recorded, Unreadable
 from shared.domain.events import JobArchiveRequested, JobMetadataEdited, JobStopped, JobTagged, JobUntagged
+from shared.domain.recorded import Recorded, Unreadable
 from shared.domain.values import ARCHIVED, ARCHIVING_FAILED, MONITORING_DISABLED
 
 _PARKED_PAUSES_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)

@@ -1,29 +1,27 @@
 """The work queue: a durable consumer of the events that concern the archive."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
-from nats.errors import TimeoutError as NatsTimeoutError
-from nats.js import JetStreamContext
 from nats.js.api import ConsumerInfo
-from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
+from nats.js.errors import APIError, NotFoundError
 
 from services.archiver.settings import Settings
 from shared.broker.cursor import log_state
-from shared.broker.envelope import Recorded, Unreadable, read
+from shared.broker.envelope import read
+from shared.broker.puller import Puller, pulling
 from shared.broker.streams import EVENTS, Durable, ensure_consumer, event_filter
 from shared.domain.events import JobArchiveRequested, JobMetadataEdited, JobStopped, JobTagged, JobUntagged
+from shared.domain.recorded import Recorded, Unreadable
 from shared.errors import ConsumerLost, Unavailable
 
 log = structlog.get_logger()
 
-FETCH_S = 1.0  # a fetch does not survive a reconnect: short, so that little is lost
 QUEUE_NAME = "archiver"
 CONCERNING = (JobStopped, JobArchiveRequested, JobTagged, JobUntagged, JobMetadataEdited)
 
@@ -76,44 +74,44 @@ class WorkQueue:
     def __init__(self, client: Client, durable: Durable) -> None:
         self._client = client
         self._durable = durable
-        self._subscription: JetStreamContext.PullSubscription | None = None
+        self._open = AsyncExitStack()
+        self._puller: Puller | None = None
         self.stream_created = ""
 
     async def bind(self) -> None:
         """Make sure that the durable exists, and subscribe. Raises Unavailable."""
         await self.release()
         state = await log_state(self._client, self._durable.stream)
-        js = self._client.jetstream(timeout=5)
         try:
-            done = await ensure_consumer(js, self._durable)
-            self._subscription = await js.pull_subscribe_bind(consumer=self._durable.name, stream=self._durable.stream)
+            done = await ensure_consumer(self._client.jetstream(timeout=5), self._durable)
         except (APIError, NatsError, TimeoutError, OSError) as e:
             raise Unavailable(f"cannot bind the consumer {self._durable.name} of {self._durable.stream}: {e!r}") from e
+        # A message that waits in our buffer cannot be taken by another replica, so nothing is requested ahead.
+        reading = pulling(self._client, self._durable.stream, self._durable.name, reads_ahead=False)
+        self._puller = await self._open.enter_async_context(reading)
         self.stream_created = state.created
         if done:
             log.info("archive_queue_bound", consumer=self._durable.name, done=done)
 
     async def release(self) -> None:
-        if self._subscription is not None:
-            with suppress(NatsError, OSError, TimeoutError):
-                await asyncio.wait_for(self._subscription.unsubscribe(), 2)
-            self._subscription = None
+        """Unsubscribe, and hand back what nobody fetched."""
+        await self._open.aclose()
+        await self.hand_back_buffered()
+        self._puller = None
+
+    async def hand_back_buffered(self) -> None:
+        """Offer the messages that arrived and were not fetched to any replica."""
+        for message in self._puller.drop() if self._puller is not None else []:
+            with suppress(NatsError, OSError):
+                await message.nak()
 
     async def fetch(self, most: int) -> list[Delivery]:
-        """What waits, at least one and perhaps more than ``most``; empty after a quiet second.
+        """Up to ``most`` messages, as soon as there is one; empty after a quiet second.
 
         Raises ConsumerLost when the consumer is gone, Unavailable when the broker is away.
         """
-        assert self._subscription is not None
-        try:
-            messages = await self._subscription.fetch(most, timeout=FETCH_S)
-        except (NatsTimeoutError, TimeoutError):
-            return []
-        except (ServiceUnavailableError, NotFoundError) as e:
-            raise ConsumerLost(f"the consumer {self._durable.name} of {self._durable.stream} is gone") from e
-        except (NatsError, OSError) as e:
-            raise Unavailable(f"fetching from {self._durable.stream} failed: {e!r}") from e
-        return [self._delivery(message) for message in messages]
+        assert self._puller is not None
+        return [self._delivery(message) for message in await self._puller.batch(most)]
 
     def _delivery(self, message: Msg) -> Delivery:
         metadata = message.metadata

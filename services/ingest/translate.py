@@ -7,11 +7,12 @@ from datetime import datetime
 
 import structlog
 
-from shared.broker.envelope import Envelope, IntakeOrigin, excerpt_text
+from shared.broker.envelope import Envelope, excerpt_text
 from shared.domain import intake, reasons
 from shared.domain.clusters import Cluster
 from shared.domain.events import Event, IntakeRejected
 from shared.domain.payloads import NodeStatePayload, StartPayload, StopPayload
+from shared.domain.recorded import IntakeOrigin
 from shared.domain.wire import read_object
 from shared.errors import Refused
 from shared.lineprotocol import EXCERPT_BYTES, BadLine, Point, parse_lines

@@ -18,11 +18,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.jobstore.position import SAME_TIME_S, Position, Positions
 from shared.broker.cursor import LogState, log_state, read_from
-from shared.broker.envelope import MESSAGE_ID, Envelope, Recorded, Unreadable
+from shared.broker.envelope import MESSAGE_ID, Envelope
 from shared.broker.streams import EVENTS, NODES, identity, stream_configs
 from shared.database.engine import transaction
 from shared.database.tables import tables
 from shared.domain.events import LogContinued
+from shared.domain.recorded import Recorded, Unreadable
 from shared.errors import Unavailable
 from shared.settings import NatsSettings
 

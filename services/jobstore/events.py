@@ -8,9 +8,9 @@ from services.jobstore.rules import Decision, Limits, World, fold
 from services.jobstore.rules.fold import buried, expired_stop
 from services.jobstore.rules.jobs import expire
 from services.jobstore.store import JobStore
-from shared.broker.envelope import Recorded, Unreadable
 from shared.database.tables import ProjectionTables
 from shared.domain.events import HousekeepingDue
+from shared.domain.recorded import Recorded, Unreadable
 
 Batch = Sequence[Recorded | Unreadable]
 

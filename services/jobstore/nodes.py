@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.jobstore.rules import Decision
 from services.jobstore.sql import one_of, write_rows
-from shared.broker.envelope import Recorded, Unreadable
 from shared.database.tables import ProjectionTables
 from shared.domain.events import NodeHealth, NodeReport, NodesChecked, NodesReported
+from shared.domain.recorded import Recorded, Unreadable
 
 CLEANING_STEP_S = 60  # most batches have nothing to delete
 NODES_PER_EVENT = 100_000

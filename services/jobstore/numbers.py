@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 
 from services.jobstore.rules import Decision
 from shared import metrics
-from shared.broker.envelope import Recorded, Unreadable
+from shared.domain.recorded import Recorded, Unreadable
 
 
 class ProjectionNumbers:

@@ -8,9 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.jobstore.sql import insert_or_ignore
 from shared.broker.cursor import LogState
-from shared.broker.envelope import Recorded, Unreadable
 from shared.database.engine import transaction
 from shared.database.tables import ProjectionTables
+from shared.domain.recorded import Recorded, Unreadable
 from shared.errors import LogMismatch, Unavailable
 
 SAME_TIME_S = 0.001  # events carry milliseconds

@@ -19,9 +19,9 @@ from services.jobstore.position import LostRace, Position, Positions
 from services.jobstore.rules import Decision
 from shared.backoff import Backoff
 from shared.broker.cursor import log_state, read_from
-from shared.broker.envelope import Recorded, Unreadable
 from shared.broker.outcome import Outcome
 from shared.database.engine import transaction
+from shared.domain.recorded import Recorded, Unreadable
 from shared.errors import JobtideError, Unavailable
 
 log = structlog.get_logger()

@@ -16,10 +16,10 @@ from services.jobstore.seeding import ArchivedJob, JobSeeds, seed_nodes
 from services.jobstore.settings import Settings
 from shared.backoff import Backoff
 from shared.broker.cursor import LogState, log_state, read_from
-from shared.broker.envelope import Recorded, Unreadable
 from shared.broker.streams import EVENTS, NODES
 from shared.database.engine import transaction
 from shared.database.tables import projection_tables, tables
+from shared.domain.recorded import Recorded, Unreadable
 from shared.errors import JobtideError, Unavailable
 
 log = structlog.get_logger()

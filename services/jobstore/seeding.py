@@ -11,11 +11,11 @@ from services.jobstore.nodes import NODES_PER_EVENT, NOT_CHECKED
 from services.jobstore.projection import Applier
 from services.jobstore.rules.world import TAGS_PER_EVENT
 from services.jobstore.sql import insert_or_ignore, write_rows
-from shared.broker.envelope import Recorded
 from shared.broker.streams import EVENTS
 from shared.database.engine import transaction
 from shared.database.tables import ProjectionTables, tables
 from shared.domain.events import JobImported
+from shared.domain.recorded import Recorded
 from shared.domain.values import MONITORING_DISABLED, MONITORING_OPEN, JobState
 
 PAGE = 5000

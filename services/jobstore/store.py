@@ -9,9 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.jobstore.rules.world import JobHead, ParkedStop, Refusal, World
 from services.jobstore.sql import insert_or_ignore, is_running, one_of, write_rows
-from shared.broker.envelope import Recorded, Unreadable
 from shared.database.tables import ProjectionTables
 from shared.domain.events import Event, JobFacts, JobsMeasured, JobStopped, JobTagged, JobUntagged, Tag, TagCreated, TagRemoved
+from shared.domain.recorded import Recorded, Unreadable
 from shared.domain.values import ARCHIVING_FAILED, MONITORING_DISABLED, JobState
 
 JOBS_AT_ONCE = 20_000  # of one statement, so that it ends well within the database's time limit

@@ -15,9 +15,10 @@ from nats.errors import Error as NatsError
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import NotFoundError
 
-from shared.broker.envelope import Recorded, Unreadable, read
+from shared.broker.envelope import read
 from shared.broker.puller import Puller, pulling
 from shared.broker.streams import identity
+from shared.domain.recorded import Recorded, Unreadable
 from shared.errors import Unavailable
 
 log = structlog.get_logger()

@@ -7,6 +7,7 @@ from urllib.parse import quote, unquote
 
 from shared.domain import reasons
 from shared.domain.events import Event, decode, encode, type_of
+from shared.domain.recorded import Recorded, Unreadable
 from shared.errors import Refused
 
 MESSAGE_ID = "Nats-Msg-Id"
@@ -78,28 +79,6 @@ def belongs_to_cluster(event_name: str) -> bool:
     return event_name.startswith(("job.", "node."))
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """An event as it stands in the log. ``time`` is the event's own, in Unix seconds with fraction."""
-
-    sequence: int
-    event: Event
-    time: float
-    actor: str | None = None
-    reply_to: str | None = None
-    message_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """A message of the log that is no event this version knows."""
-
-    sequence: int
-    time: float
-    reason: Refused
-    excerpt: str
-
-
 def read(sequence: int, headers: Mapping[str, str] | None, body: bytes, stored_at: datetime) -> Recorded | Unreadable:
     """Never raises."""
     headers = headers or {}
@@ -131,24 +110,3 @@ def subject_token(cluster: str | None) -> str:
     if not cluster:
         return "_"
     return "".join(chr(byte) if (chr(byte).isalnum() and byte < 128) or byte in b"-_" else f"={byte:02X}" for byte in cluster.encode())
-
-
-@dataclass(frozen=True, slots=True)
-class IntakeOrigin:
-    """Where in the intake a line stands. ``stream`` is the stream's name and creation time."""
-
-    stream: str
-    sequence: int
-    line: int
-
-    def message_id(self, part: int = 0) -> str:
-        """The id of the ``part``-th event that comes of this line."""
-        return f"{self.stream}:{self.sequence}:{self.line}:{part}"
-
-    @staticmethod
-    def of(message_id: str) -> "IntakeOrigin | None":
-        """The inverse of ``message_id``; None for the ids of other publishers."""
-        stream, *numbers = message_id.rsplit(":", 3)
-        if len(numbers) != 3 or not all(number.isdigit() for number in numbers):
-            return None
-        return IntakeOrigin(stream, int(numbers[0]), int(numbers[1]))

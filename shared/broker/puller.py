@@ -25,10 +25,15 @@ _SO_IS_THIS = ("batch completed", "maxbytes")  # what comes with a 409 when the 
 
 
 class Puller:
-    """Reads from one consumer, durable or not. One task reads at a time."""
+    """Reads from one consumer, durable or not. One task reads at a time.
 
-    def __init__(self, client: Client, stream: str, consumer: str) -> None:
+    ``reads_ahead``: the next request is sent while the reader works on a batch. Without it, at most the rest of the last
+    request waits in the buffer.
+    """
+
+    def __init__(self, client: Client, stream: str, consumer: str, *, reads_ahead: bool = True) -> None:
         self._client = client
+        self._reads_ahead = reads_ahead
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
         self._what = f"consumer {consumer} of {stream}"
         self._inbox = client.new_inbox()
@@ -81,7 +86,7 @@ class Puller:
             if self._asked == 0 and not self._buffer and self._error is None:
                 return []
         messages = [self._buffer.popleft() for _ in range(min(most, len(self._buffer)))]
-        if len(self._buffer) < most:
+        if self._reads_ahead and len(self._buffer) < most:
             await self._ask(most)
         return messages
 
@@ -116,9 +121,11 @@ class Puller:
 
 
 @asynccontextmanager
-async def pulling(client: Client, stream: str, consumer: str, stop: asyncio.Event | None = None) -> AsyncIterator[Puller]:
-    """Read from a consumer that exists, not waiting any longer once ``stop`` is set. Raises Unavailable."""
-    puller = Puller(client, stream, consumer)
+async def pulling(
+    client: Client, stream: str, consumer: str, stop: asyncio.Event | None = None, *, reads_ahead: bool = True
+) -> AsyncIterator[Puller]:
+    """Read from an existing consumer; once ``stop`` is set, no message is waited for. Raises Unavailable."""
+    puller = Puller(client, stream, consumer, reads_ahead=reads_ahead)
     try:
         # The buffer is bounded by what is asked for, so nats-py must not drop messages of its own accord.
         subscription = await client.subscribe(puller.inbox, cb=puller.receive, pending_msgs_limit=-1, pending_bytes_limit=-1)

@@ -6,8 +6,8 @@ import pytest
 
 from services.archiver.jobs import Found, JobRecord
 from services.archiver.judge import Annotate, Archive, Later, Nothing, judge
-from shared.broker.envelope import Recorded, Unreadable
 from shared.domain.events import Event, JobArchiveRequested, JobDeleted, JobMetadataEdited, JobTagged
+from shared.domain.recorded import Recorded, Unreadable
 from shared.errors import Refused
 from tests.archiver.site import job_row
 from tests.support.builders import job_stopped

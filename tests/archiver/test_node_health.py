@@ -15,11 +15,11 @@ from services.archiver.numbers import ArchiverNumbers
 from services.archiver.turns import ClusterTurns
 from shared.broker.clusters import ClusterDirectory
 from shared.broker.cursor import log_state, read_from
-from shared.broker.envelope import Recorded
 from shared.broker.publisher import Publisher
 from shared.database.engine import opened
 from shared.database.tables import tables
 from shared.domain.events import NodeHealth, NodesChecked
+from shared.domain.recorded import Recorded
 from shared.metricdata import HostHealth, MetricsSettings, SourceUnavailable
 from shared.metricdata.cc_metric_store import CcMetricStore
 from tests.archiver.feed import MINUTES, T0, recorded_store

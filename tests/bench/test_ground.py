@@ -18,11 +18,11 @@ from services.jobstore.events import EventsApplier
 from services.jobstore.rebuild import rebuild
 from services.jobstore.rules import Limits
 from services.jobstore.settings import JobstoreSettings, Settings
-from shared.broker.envelope import Recorded
 from shared.database.engine import opened, transaction
 from shared.database.migrate import migrate_blocking
 from shared.database.tables import tables
 from shared.domain.clusters import read_cluster
+from shared.domain.recorded import Recorded
 from shared.lineprotocol import parse_lines
 from shared.settings import DatabaseSettings, NatsSettings
 from tests.support.databases import dump

@@ -9,10 +9,11 @@ import pytest
 
 from services.ingest.translate import IntakeSubjects, RawMessage, Translator
 from shared.broker.cursor import log_state, read_from
-from shared.broker.envelope import Envelope, IntakeOrigin, Recorded, read
+from shared.broker.envelope import Envelope, read
 from shared.broker.streams import EVENTS, NODES
 from shared.domain import reasons
 from shared.domain.events import IntakeRejected
+from shared.domain.recorded import IntakeOrigin, Recorded
 from shared.settings import DatabaseSettings, NatsSettings
 from tests.support.builders import start_line
 from tests.support.clusters import sample_clusters

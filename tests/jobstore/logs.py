@@ -8,10 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.jobstore.events import EventsApplier
 from services.jobstore.rules import Decision, JobHead, Limits, World, fold
-from shared.broker.envelope import Recorded, Unreadable
 from shared.database.engine import transaction
 from shared.database.tables import tables
 from shared.domain.events import Event
+from shared.domain.recorded import Recorded, Unreadable
 from tests.support.builders import START_TIME
 
 DAY = 86_400

@@ -7,10 +7,10 @@ from nats.aio.client import Client
 
 from services.jobstore.continue_log import continue_log
 from shared.broker.cursor import log_state, read_from
-from shared.broker.envelope import Recorded
 from shared.broker.streams import EVENTS, NODES, provision
 from shared.database.engine import opened
 from shared.domain.events import LogContinued
+from shared.domain.recorded import Recorded
 from shared.settings import DatabaseSettings, NatsSettings
 from tests.jobstore.site import applied, running, tell
 from tests.support.builders import job_started, job_stopped, nodes_reported

@@ -10,10 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.jobstore.housekeeping import Housekeeping
 from services.jobstore.settings import JobstoreSettings
 from shared.broker.cursor import log_state, read_from
-from shared.broker.envelope import Recorded
 from shared.broker.publisher import Publisher
 from shared.domain import reasons
 from shared.domain.events import HousekeepingDue
+from shared.domain.recorded import Recorded
 from shared.settings import DatabaseSettings, NatsSettings
 from tests.jobstore.logs import DAY, apply, record
 from tests.support.builders import START_TIME, job_started, job_stopped

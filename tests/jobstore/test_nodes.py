@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.jobstore.nodes import NodesApplier, node_id
-from shared.broker.envelope import Unreadable
 from shared.database.engine import opened, transaction
 from shared.database.tables import tables
 from shared.domain import reasons
@@ -20,6 +19,7 @@ from shared.domain.intake import MAX_NAME
 from shared.domain.intake import nodes_reported as nodes_reported_of
 from shared.domain.nodes import choose_state, clean_words
 from shared.domain.payloads import NodeStatePayload
+from shared.domain.recorded import Unreadable
 from shared.domain.values import INT64_MAX
 from shared.domain.wire import read_object
 from shared.errors import Refused

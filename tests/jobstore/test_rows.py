@@ -8,7 +8,6 @@ import orjson
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from shared.broker.envelope import Unreadable
 from shared.domain import reasons
 from shared.domain.events import (
     Event,
@@ -30,6 +29,7 @@ from shared.domain.events import (
 from shared.domain.intake import MAX_NAME
 from shared.domain.intake import job_started as job_started_of
 from shared.domain.payloads import Resource, StartPayload, TagPayload
+from shared.domain.recorded import Unreadable
 from shared.domain.values import INT32_MAX, INT64_MAX, TIME_MAX, JobState
 from shared.domain.wire import read_object
 from shared.errors import Refused

@@ -6,7 +6,6 @@ import pytest
 
 from services.jobstore.rules import Limits, World, fold
 from services.jobstore.rules.fold import buried
-from shared.broker.envelope import IntakeOrigin, Unreadable
 from shared.domain import reasons
 from shared.domain.events import (
     Event,
@@ -25,6 +24,7 @@ from shared.domain.events import (
     TagCreated,
     TagRemoved,
 )
+from shared.domain.recorded import IntakeOrigin, Unreadable
 from shared.errors import Refused
 from tests.jobstore.logs import RECEIVED, Memory, record
 from tests.support.builders import START_TIME, job_started, job_stopped

@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from shared.broker.envelope import Envelope, IntakeOrigin, Recorded, Unreadable, excerpt_text, read, subject_token
+from shared.broker.envelope import Envelope, excerpt_text, read, subject_token
 from shared.domain import events, reasons
 from shared.domain.events import EVENT_TYPES, Event, JobTagged, Tag, decode, encode, type_of
 from shared.domain.payloads import Resource
+from shared.domain.recorded import IntakeOrigin, Recorded, Unreadable
 from shared.errors import Refused
 from tests.support.builders import job_started, job_stopped, nodes_reported
 from tests.support.clusters import DATA

@@ -17,8 +17,8 @@ import pytest
 from services.ingest.translate import IntakeSubjects, RawMessage, Translator
 from services.jobstore.rules.fold import fold
 from services.jobstore.rules.world import Limits, World
-from shared.broker.envelope import Recorded
 from shared.domain.events import IntakeRejected, NodesReported
+from shared.domain.recorded import Recorded
 from shared.settings import NatsSettings
 from tests.support.clusters import DATA, sample_clusters
 

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from nats.aio.client import Client
 
 from services.ingest.translate import MOST_REJECTIONS, IntakeSubjects, RawMessage, Translator
-from shared.broker.envelope import Envelope, IntakeOrigin, Recorded, Unreadable, read
+from shared.broker.envelope import Envelope, read
 from shared.broker.publisher import Publisher
 from shared.domain import reasons
 from shared.domain.events import IntakeRejected, JobStarted, JobStopped, NodesReported
+from shared.domain.recorded import IntakeOrigin, Recorded, Unreadable
 from shared.settings import NatsSettings
 from tests.support.builders import line, node_line, node_payload, start_line, start_payload, stop_line
 from tests.support.clusters import DATA, sample_clusters

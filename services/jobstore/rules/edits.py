@@ -4,7 +4,6 @@ import orjson
 
 from services.jobstore.rules.jobs import JOB_NAME_KEY, storable
 from services.jobstore.rules.world import Decision, JobHead, World
-from shared.broker.envelope import Recorded
 from shared.domain import reasons
 from shared.domain.events import (
     JobArchived,
@@ -18,6 +17,7 @@ from shared.domain.events import (
     TagCreated,
     TagRemoved,
 )
+from shared.domain.recorded import Recorded
 from shared.domain.values import ARCHIVED, ARCHIVING_FAILED, MONITORING_OPEN, JobState
 
 _JobEdit = JobTagged | JobUntagged | JobMetadataEdited | JobDeleted | JobArchiveRequested | JobArchived | JobArchivingFailed

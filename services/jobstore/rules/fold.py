@@ -2,7 +2,6 @@
 
 from services.jobstore.rules import edits, jobs
 from services.jobstore.rules.world import Decision, Limits, ParkedStop, Refusal, World
-from shared.broker.envelope import IntakeOrigin, Recorded, Unreadable
 from shared.domain import reasons
 from shared.domain.events import (
     Event,
@@ -16,6 +15,7 @@ from shared.domain.events import (
     TagRemoved,
     encode,
 )
+from shared.domain.recorded import IntakeOrigin, Recorded, Unreadable
 
 _EXCERPT = 512
 _TEXT = 500  # names inside come from outside

@@ -7,10 +7,10 @@ import orjson
 from pydantic import TypeAdapter
 
 from services.jobstore.rules.world import Decision, JobHead, Limits, ParkedStop, World
-from shared.broker.envelope import Recorded
 from shared.domain import reasons
 from shared.domain.events import JobFacts, JobImported, JobStarted, JobStopped
 from shared.domain.payloads import MetricStatistics, Resource
+from shared.domain.recorded import Recorded
 from shared.domain.values import MONITORING_DISABLED, MONITORING_OPEN, JobState
 
 _RESOURCES = TypeAdapter(list[Resource])
