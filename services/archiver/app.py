@@ -1,4 +1,4 @@
-"""archiver on one page: stopped jobs -> metric data -> archive entries -> JobArchived."""
+"""Wiring of the archiver: stopped jobs -> metric data -> archive entries -> JobArchived."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -6,17 +6,17 @@ from contextlib import AsyncExitStack
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.archiver.dispatch import Dispatcher
 from services.archiver.folder import ArchiveFolder
 from services.archiver.footprints import RunningFootprints
-from services.archiver.intake import Intake
 from services.archiver.jobs import JobReader
 from services.archiver.node_health import NodeHealthChecks
 from services.archiver.numbers import ArchiverNumbers
 from services.archiver.pipeline import Pipeline
+from services.archiver.polling import ClusterPoller
 from services.archiver.position import PositionWatch
 from services.archiver.queue import WorkQueue, durable
 from services.archiver.settings import ArchiverSettings, Settings
-from services.archiver.turns import ClusterTurns
 from shared import metrics
 from shared.broker.clusters import ClusterDirectory
 from shared.broker.connection import connected
@@ -29,11 +29,11 @@ from shared.service import Report
 
 log = structlog.get_logger()
 
-SLACK_S = 30.0
+SLACK_S = 30.0  # before a poller counts as hanging
 
 
 async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
-    """Run until ``stop``. Any number of replicas may run beside each other."""
+    """Run until ``stop``. Any number of replicas may run at the same time."""
     health = Health("archiver")
     numbers = ArchiverNumbers(health.registry)
     is_connected = metrics.BROKER_CONNECTED.gauge(health.registry)
@@ -51,7 +51,7 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
         position = PositionWatch(reader)
         publisher = Publisher(client, settings.nats.prefix)
         pipeline = Pipeline(settings, clusters, source, publisher, folder.prepare, numbers)
-        intake = Intake(settings, queue, reader, position, pipeline, numbers, tick=health.loop("queue", within_s=60.0))
+        dispatcher = Dispatcher(settings, queue, reader, position, pipeline, numbers, tick=health.loop("queue", within_s=60.0))
         health.check("queue", queue.info)
         health.check("database", lambda: ping(engine))
         health.check("archive", folder.check)
@@ -62,16 +62,16 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
                 loops.create_task(position.keep_reading(stop), name="position"),
                 loops.create_task(clusters.keep_fresh(stop), name="clusters"),
             ]
-            for name, turns in _turns(settings.archiver, source, engine, reader, clusters, publisher, numbers).items():
-                tick = health.loop(name, within_s=turns.longest_s + SLACK_S)
-                background.append(loops.create_task(turns.run(stop, tick), name=name))
-            await intake.run(stop, clusters, on_bound=lambda: report("archiver", health=address))
+            for name, poller in _pollers(settings.archiver, source, engine, reader, clusters, publisher, numbers).items():
+                tick = health.loop(name, within_s=poller.max_round_s + SLACK_S)
+                background.append(loops.create_task(poller.run(stop, tick), name=name))
+            await dispatcher.run(stop, clusters, on_bound=lambda: report("archiver", health=address))
             await pipeline.drain(settings.archiver.grace_s)
             await end(background)
         await pipeline.hand_back()
 
 
-def _turns(
+def _pollers(
     settings: ArchiverSettings,
     source: MetricSource | None,
     engine: AsyncEngine,
@@ -79,14 +79,14 @@ def _turns(
     clusters: ClusterDirectory,
     publisher: Publisher,
     numbers: ArchiverNumbers,
-) -> dict[str, ClusterTurns]:
-    """What the metric store is asked besides jobs that ended."""
-    turns: dict[str, ClusterTurns] = {}
+) -> dict[str, ClusterPoller]:
+    """Regular requests to the metric store, besides those for jobs that ended."""
+    pollers: dict[str, ClusterPoller] = {}
     if source is not None and settings.node_health_s:
-        turns["node_health"] = NodeHealthChecks(engine, clusters, source, publisher, numbers, interval_s=settings.node_health_s).turns
+        pollers["node_health"] = NodeHealthChecks(engine, clusters, source, publisher, numbers, interval_s=settings.node_health_s).poller
     if source is not None and settings.footprints_s:
         footprints = RunningFootprints(
             reader, clusters, source, publisher, numbers, interval_s=settings.footprints_s, from_s=settings.footprints_from_s
         )
-        turns["footprints"] = footprints.turns
-    return turns
+        pollers["footprints"] = footprints.poller
+    return pollers

@@ -1,26 +1,26 @@
-"""How often an event failed, and how long to wait before the next try."""
+"""Failures per event, and the pause before the next attempt."""
 
 import errno
 import random
 from collections import OrderedDict
 
-MOST_REMEMBERED = 100_000  # above what the queue lets wait by default; beyond, the oldest count starts anew
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+MAX_TRACKED = 100_000  # above the default max_waiting; beyond it the oldest counts are dropped
+_OUT_OF_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 
 class Failures:
-    """Counts in memory: after a restart the tries of a job begin again, which only delays the verdict."""
+    """Counts in memory. A restart resets them, which only delays giving up."""
 
-    def __init__(self, *, first_s: float, most_s: float) -> None:
+    def __init__(self, *, first_s: float, max_s: float) -> None:
         self._first_s = first_s
-        self._most_s = most_s
+        self._max_s = max_s
         self._counts: OrderedDict[int, int] = OrderedDict()
 
     def count(self, sequence: int) -> int:
-        """One more failure; returns how many there are."""
+        """Record a failure. Returns the number of failures so far."""
         count = self._counts.pop(sequence, 0) + 1
         self._counts[sequence] = count
-        if len(self._counts) > MOST_REMEMBERED:
+        if len(self._counts) > MAX_TRACKED:
             self._counts.popitem(last=False)
         return count
 
@@ -28,16 +28,16 @@ class Failures:
         self._counts.pop(sequence, None)
 
     def pause_s(self, count: int) -> float:
-        """Doubled with each failure, jittered by up to a third."""
-        return float(min(self._first_s * 2.0 ** min(count - 1, 40), self._most_s)) * random.uniform(0.67, 1.0)
+        """Doubled with each failure up to the maximum, then reduced by a random part of up to a third."""
+        return float(min(self._first_s * 2.0 ** min(count - 1, 40), self._max_s)) * random.uniform(0.67, 1.0)
 
 
 def is_out_of_room(error: BaseException) -> bool:
-    """The disk is full, over quota or read-only: not the job's fault."""
-    return isinstance(error, OSError) and error.errno in _FULL
+    """The disk is full, over quota or read-only, which is not the job's fault."""
+    return isinstance(error, OSError) and error.errno in _OUT_OF_ROOM
 
 
 def describe(error: BaseException) -> str:
-    """One line for a person."""
+    """The error in one line."""
     text = str(error).splitlines()[0] if str(error) else ""
     return (text if type(error).__module__.startswith("shared.") else f"{type(error).__name__}: {text}")[:500]

@@ -1,4 +1,4 @@
-"""The archive's folder: opened, checked, and given the cluster definitions."""
+"""The archive folder: opened, checked, and supplied with the cluster definitions."""
 
 import asyncio
 import os
@@ -17,13 +17,13 @@ class ArchiveFolder:
         self._lock = asyncio.Lock()
 
     async def open(self) -> None:
-        """Raises UserError when the folder is no archive that this version works with."""
+        """Raises UserError when the folder is not an archive of the supported version."""
         await asyncio.to_thread(open_archive, self._root)
 
     async def prepare(self, cluster: str) -> None:
-        """Make the cluster's own definition part of the archive, and follow its changes. Raises OSError."""
+        """Write the current cluster.json into the archive. Raises OSError."""
         if cluster not in self._clusters:
-            return  # removed since the job started: the archive has what it was
+            return  # removed since the job started; the archive keeps the last definition
         text = self._clusters.raw(cluster)
         if self._written.get(cluster) is text:
             return
@@ -32,7 +32,7 @@ class ArchiveFolder:
             self._written[cluster] = text
 
     async def check(self) -> None:
-        """Write a file and remove it. Raises OSError when there is no room or no permission."""
+        """Write and remove a file. Raises OSError when there is no space or no permission."""
         await asyncio.to_thread(self._try)
 
     def _try(self) -> None:

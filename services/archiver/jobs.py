@@ -1,4 +1,4 @@
-"""What the archiver reads of the database."""
+"""Database queries of the archiver."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,8 +13,10 @@ from shared.database.tables import tables
 from shared.domain.events import JobStopped, Tag
 from shared.domain.values import MONITORING_DISABLED, JobState
 
-_IS_RUNNING = tables.job.c.job_state == literal_column(f"'{JobState.RUNNING.value}'")  # in the text, or no index of running jobs is used
-_MEASURED_COLUMNS = [
+_IS_RUNNING = tables.job.c.job_state == literal_column(
+    f"'{JobState.RUNNING.value}'"
+)  # literal, because the partial index of running jobs does not match a parameter
+_MEASURING_COLUMNS = [
     tables.job.c[name]
     for name in ("id", "subcluster", "start_time", "resources", "num_nodes", "num_acc", "footprint", "energy", "energy_footprint")
 ]
@@ -23,7 +25,7 @@ _JOB_COLUMNS = [column for column in tables.job.c if column.name != "is_overdue"
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """How far jobstore is, in which log."""
+    """Last sequence that jobstore applied, and the creation time of the log it belongs to."""
 
     sequence: int
     stream_created: str
@@ -31,7 +33,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class JobRecord:
-    """One row of ``job`` with its tags, as pairs of tag id and tag."""
+    """A row of ``job`` with its tags as pairs of tag id and tag."""
 
     row: Mapping[str, Any]
     tags: Sequence[tuple[int, Tag]]
@@ -59,7 +61,7 @@ class JobRecord:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The jobs that some stops ended, by sequence of the stop; the stops that wait; jobs by id."""
+    """Jobs by the sequence of the stop that ended them, sequences of parked stops, and jobs by id."""
 
     by_stop: Mapping[int, JobRecord]
     parked: frozenset[int]
@@ -67,7 +69,7 @@ class Found:
 
 
 class JobReader:
-    """Queries of the archiver; never writes. All raise Unavailable."""
+    """Read-only queries. All raise Unavailable."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
@@ -81,16 +83,16 @@ class JobReader:
         return Position(0, "") if found is None else Position(int(found.sequence), str(found.stream_created))
 
     async def find(self, stops: Mapping[int, JobStopped], ids: Sequence[int]) -> Found:
-        """Look up the jobs of many events at once. ``stops`` are by sequence, which jobstore must have passed."""
+        """Look up the jobs of many events at once. ``stops`` are keyed by sequence; jobstore must have passed all of them."""
         job, parked_stop = tables.job, tables.parked_stop
         async with transaction(self._engine) as connection:
             parked: set[int] = set()
             rows: list[RowMapping] = []
             if stops:
-                # Parked stops first: one that is applied in between is then found as a job, never as nothing.
+                # Parked stops first: a stop applied between the two queries is then found as a job instead of being missed.
                 query = select(parked_stop.c.seq).where(parked_stop.c.seq.in_(list(stops)))
                 parked = set((await connection.execute(query)).scalars())
-                # By the scheduler's id, which the identity index begins with.
+                # The scheduler's id is the first column of the identity index.
                 by_stop = and_(job.c.job_id.in_({stop.job_id for stop in stops.values()}), job.c.stop_seq.in_(list(stops)))
                 rows += (await connection.execute(select(*_JOB_COLUMNS).where(by_stop))).mappings().all()
             if ids:
@@ -104,18 +106,18 @@ class JobReader:
         )
 
     async def running(self, cluster: str, started_before: int) -> list[int]:
-        """Ids of the jobs with monitoring that run since before then, in order."""
+        """Ids of the monitored running jobs that started before ``started_before``, ascending."""
         job = tables.job.c
-        # With the other conditions in it, SQLite would rather look through all jobs that the cluster ever had.
+        # The other conditions are checked in Python: with them SQLite scans all jobs of the cluster.
         query = select(job.id, job.cluster, job.start_time, job.monitoring_status).where(_IS_RUNNING)
         async with transaction(self._engine) as connection:
             rows = (await connection.execute(query)).all()
         return sorted(id_ for id_, of, start, status in rows if of == cluster and start < started_before and status != MONITORING_DISABLED)
 
     async def still_running(self, ids: Sequence[int]) -> list[Mapping[str, Any]]:
-        """Those of the jobs that run, in order, with what it takes to measure them."""
+        """Those of the jobs that are running, by ascending id, with the columns needed to measure them."""
         job = tables.job.c
-        query = select(*_MEASURED_COLUMNS).where(job.id.in_(ids), _IS_RUNNING).order_by(job.id)
+        query = select(*_MEASURING_COLUMNS).where(job.id.in_(ids), _IS_RUNNING).order_by(job.id)
         async with transaction(self._engine) as connection:
             return [dict(row) for row in (await connection.execute(query)).mappings()]
 

@@ -1,4 +1,4 @@
-"""What is to be done about one event, given the rows that jobstore made of it and all events before. Pure."""
+"""Decides what to do about an event, given the rows after jobstore has applied it. Pure."""
 
 from dataclasses import dataclass
 
@@ -9,12 +9,12 @@ from shared.domain.values import ARCHIVED, ARCHIVING_FAILED, MONITORING_DISABLED
 
 _PARKED_PAUSES_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 _ANNOTATION_PAUSE_S = 3.0
-_ANNOTATION_TRIES = 100  # of an entry that is being written; longer than any retry of a job needs no answer
+_ANNOTATION_TRIES = 100  # while the entry is being written; then the change is left to the next archiving of the job
 
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """Write the entry. ``is_archived``: nothing is to be done when a complete one is there."""
+    """Write the entry. With ``is_archived``, only if there is no complete entry."""
 
     job: JobRecord
     is_archived: bool = False
@@ -22,14 +22,14 @@ class Archive:
 
 @dataclass(frozen=True, slots=True)
 class Annotate:
-    """Bring tags and metadata of an archived job up to date."""
+    """Update tags and metadata of an archived job."""
 
     job: JobRecord
 
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """Too early."""
+    """Try again after a pause."""
 
     pause_s: float
     why: str
@@ -44,7 +44,7 @@ Verdict = Archive | Annotate | Later | Nothing
 
 
 def judge(record: Recorded | Unreadable, times: int, found: Found) -> Verdict:
-    """``times``: how often the event was offered, this one included."""
+    """``times``: number of deliveries of the event, including this one."""
     if isinstance(record, Unreadable):
         return Nothing("unreadable")
     match record.event:
@@ -67,7 +67,7 @@ def _stopped(sequence: int, times: int, found: Found) -> Verdict:
     if job.monitoring_status == MONITORING_DISABLED:
         return Nothing("unmonitored")
     if job.monitoring_status == ARCHIVING_FAILED:
-        return Nothing("failed_before")  # visible already; a request brings it back
+        return Nothing("failed_before")  # already visible; an archive request retries it
     return Archive(job, is_archived=job.monitoring_status == ARCHIVED)
 
 
@@ -81,7 +81,7 @@ def _requested(job: JobRecord | None) -> Verdict:
 
 def _annotated(job: JobRecord | None, times: int) -> Verdict:
     if job is None or job.is_running or job.monitoring_status in (MONITORING_DISABLED, ARCHIVING_FAILED):
-        return Nothing("unarchived")  # if it ever is, then from a row that has the change
+        return Nothing("unarchived")  # when it is archived, the row already has the change
     if job.monitoring_status == ARCHIVED:
         return Annotate(job)
     # Stopped and not archived yet: another replica may be writing the entry from an older row.

@@ -1,7 +1,7 @@
-"""Whether nodes deliver their metrics: the metric store is asked again and again, and an event says what it found.
+"""Regular checks whether nodes deliver their metrics, published as events.
 
-The archiver does it because it is the service that talks to the metric store; jobs come first, by the store's own bound
-on requests at the same time.
+The archiver does this because it is the service that talks to the metric store. The store's limit on concurrent requests
+keeps the checks from delaying jobs.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.archiver.numbers import ArchiverNumbers
-from services.archiver.turns import ClusterTurns
+from services.archiver.polling import ClusterPoller
 from shared.broker.clusters import ClusterDirectory
 from shared.broker.envelope import Envelope
 from shared.broker.publisher import Publisher
@@ -22,16 +22,16 @@ from shared.domain.clusters import Cluster
 from shared.domain.events import NodeHealth, NodesChecked
 from shared.metricdata import HostHealth, MetricSource
 
-NODES_AT_ONCE = 200  # of one request and one event
-DEADLINE_S = 120.0  # of one cluster's turn
+NODES_PER_EVENT = 200  # and per request
+DEADLINE_S = 120.0  # per cluster and round
 
-_DOWN = HostHealth("full")  # nothing is expected of it
+_DOWN = HostHealth("full")  # a node that is down is not expected to deliver metrics
 _NOT_FOUND = HostHealth("failed")
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Hosts that are asked about together. ``metrics`` None: nobody is asked, all are as ``otherwise`` says."""
+    """Hosts of one request. ``otherwise`` is the health of hosts without an answer; with ``metrics`` None, of all hosts."""
 
     hosts: Sequence[str]
     metrics: Sequence[str] | None
@@ -39,7 +39,7 @@ class _Part:
 
 
 class NodeHealthChecks:
-    """Publishes NodesChecked once in ``interval_s``. Replicas agree on the message ids, so the first one's are kept."""
+    """Publishes NodesChecked every ``interval_s``. Replicas use the same message ids, so only the first publication counts."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class NodeHealthChecks:
         self._source = source
         self._publisher = publisher
         self._interval_s = interval_s
-        self.turns = ClusterTurns(
+        self.poller = ClusterPoller(
             clusters,
             source,
             self._check,
@@ -66,7 +66,7 @@ class NodeHealthChecks:
         )
 
     async def _check(self, cluster: Cluster, number: int) -> None:
-        """Part by part: what one part found stands, whatever becomes of the next. Raises JobtideError."""
+        """Each part is published on its own, so a later failure does not lose it. Raises JobtideError."""
         for index, part in enumerate(await self._parts(cluster)):
             found: Mapping[str, HostHealth] = {}
             if part.metrics is not None:
@@ -77,7 +77,7 @@ class NodeHealthChecks:
             await self._publisher.publish([Envelope(event, message_id, "/archiver", datetime.now(UTC))])
 
     async def _parts(self, cluster: Cluster) -> list[_Part]:
-        """All nodes of which a report told, in a fixed order."""
+        """All reported nodes, in a fixed order."""
         node = tables.node.c
         query = select(node.hostname, node.subcluster, node.node_state).where(node.cluster == cluster.name).order_by(node.hostname)
         async with transaction(self._engine) as connection:
@@ -87,16 +87,16 @@ class NodeHealthChecks:
         for row in rows:
             if row.node_state != "down":
                 up.setdefault(row.subcluster, []).append(row.hostname)
-        parts = [*_cut(down, None, _DOWN)]
+        parts = [*_parts_of(down, None, _DOWN)]
         for name, hosts in sorted(up.items()):
             metrics = [metric.name for metric in cluster.metrics_on(name)] if cluster.subcluster(name) is not None else None
-            parts += _cut(hosts, metrics, _NOT_FOUND)
+            parts += _parts_of(hosts, metrics, _NOT_FOUND)
         return parts
 
 
-def _cut(hosts: Sequence[str], metrics: Sequence[str] | None, otherwise: HostHealth) -> Iterator[_Part]:
-    for first in range(0, len(hosts), NODES_AT_ONCE):
-        yield _Part(hosts[first : first + NODES_AT_ONCE], metrics, otherwise)
+def _parts_of(hosts: Sequence[str], metrics: Sequence[str] | None, otherwise: HostHealth) -> Iterator[_Part]:
+    for first in range(0, len(hosts), NODES_PER_EVENT):
+        yield _Part(hosts[first : first + NODES_PER_EVENT], metrics, otherwise)
 
 
 def _node(host: str, health: HostHealth) -> NodeHealth:

@@ -1,10 +1,10 @@
-"""The counters of the archiver."""
+"""Prometheus metrics of the archiver."""
 
 from typing import Literal
 
 from prometheus_client import CollectorRegistry
 
-from services.archiver.turns import TurnOutcome
+from services.archiver.polling import PollOutcome
 from shared import metrics
 
 Outcome = Literal["archived", "annotated", "failed", "retried", "later", "nothing"]
@@ -19,7 +19,7 @@ class ArchiverNumbers:
         self._job_seconds = metrics.ARCHIVER_JOB_SECONDS.histogram(registry, _JOB_BUCKETS_S)
         self._stage_seconds = metrics.ARCHIVER_STAGE_SECONDS.histogram(registry)
         self._node_checks = metrics.ARCHIVER_NODE_CHECKS.counter(registry)
-        self._footprint_turns = metrics.ARCHIVER_FOOTPRINT_TURNS.counter(registry)
+        self._footprint_rounds = metrics.ARCHIVER_FOOTPRINT_TURNS.counter(registry)
         self._footprints = metrics.ARCHIVER_FOOTPRINTS.counter(registry)
         self._queue = metrics.ARCHIVER_QUEUE.gauge(registry)
 
@@ -33,11 +33,11 @@ class ArchiverNumbers:
     def stage(self, stage: Stage, seconds: float) -> None:
         self._stage_seconds.labels(stage=stage).observe(seconds)
 
-    def node_checks(self, outcome: TurnOutcome) -> None:
+    def node_checks(self, outcome: PollOutcome) -> None:
         self._node_checks.labels(outcome=outcome).inc()
 
-    def footprint_turns(self, outcome: TurnOutcome) -> None:
-        self._footprint_turns.labels(outcome=outcome).inc()
+    def footprint_rounds(self, outcome: PollOutcome) -> None:
+        self._footprint_rounds.labels(outcome=outcome).inc()
 
     def footprint(self, outcome: FootprintOutcome) -> None:
         self._footprints.labels(outcome=outcome).inc()

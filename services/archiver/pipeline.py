@@ -1,6 +1,6 @@
-"""Works on their way: metric data are loaded, entries written in groups, JobArchived published, events acknowledged.
+"""Loads metric data, writes entries in groups, publishes JobArchived and acknowledges the events.
 
-Three stages with bounded queues between them; each work leaves by exactly one door: acknowledged, or handed back.
+Three stages with bounded queues between them. The events of each work are either acknowledged or handed back, exactly once.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from services.archiver.budget import Budget
+from services.archiver.budget import MemoryBudget
 from services.archiver.failures import Failures, describe, is_out_of_room
 from services.archiver.numbers import ArchiverNumbers
 from services.archiver.settings import Settings
@@ -32,7 +32,7 @@ MIB = 1024 * 1024
 
 
 class Pipeline:
-    """``source`` None: the site has no metric data. ``prepare`` brings a cluster.json into the archive, once per cluster."""
+    """``source`` None: the site has no metric data. ``prepare`` writes the cluster.json of a cluster into the archive."""
 
     def __init__(
         self,
@@ -51,8 +51,8 @@ class Pipeline:
         self._prepare = prepare
         self._numbers = numbers
         self._root = settings.archive.path
-        self._failures = Failures(first_s=own.retry_first_s, most_s=own.retry_most_s)
-        self._budget = Budget(own.memory_mb * MIB)
+        self._failures = Failures(first_s=own.retry_first_s, max_s=own.retry_most_s)
+        self._budget = MemoryBudget(own.memory_mb * MIB)
         self._to_load: asyncio.Queue[Work] = asyncio.Queue()  # bounded by ``limit``
         self._to_write: asyncio.Queue[Work] = asyncio.Queue(own.group if source is None else own.jobs)
         self._to_publish: asyncio.Queue[Work] = asyncio.Queue(own.group * 4)
@@ -61,40 +61,36 @@ class Pipeline:
         self._metrics: dict[tuple[str, str], tuple[Cluster, Sequence[Metric]]] = {}
         self.limit = max(own.batch * 3, own.jobs * 2, own.group * own.threads * 2)
 
-    # in and out
-
     @property
     def in_hand(self) -> int:
         return len(self._works)
 
     def holds(self, job: int) -> bool:
-        """Whether a work about the job is under way."""
+        """Whether the job is in the pipeline."""
         return job in self._works
 
     def submit(self, work: Work) -> None:
-        """Take a work about a job that is not under way; it is acknowledged or handed back from here."""
+        """Add work for a job that is not in the pipeline, which from now on acknowledges or hands back its events."""
         work.taken_at = time.monotonic()
         self._works[work.job.id] = work
         self._to_load.put_nowait(work)
 
     async def wait_for_change(self, timeout_s: float) -> None:
-        """Until a work has left, or ``timeout_s`` is over."""
+        """Wait until a job has left the pipeline, or for ``timeout_s``."""
         self._changed.clear()
         try:
             await asyncio.wait_for(self._changed.wait(), timeout_s)
         except TimeoutError:
             return
 
-    async def _leave(self, work: Work) -> None:
+    async def _remove(self, work: Work) -> None:
         if self._works.pop(work.job.id, None) is None:
             return
         if work.weight:
-            await self._budget.give_back(work.weight)
+            await self._budget.release(work.weight)
             work.weight = 0
         work.release_data()
         self._changed.set()
-
-    # the stages
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -107,18 +103,18 @@ class Pipeline:
                 for number in range(own.threads):
                     stages.create_task(self._write(pool), name=f"write-{number}")
                 stages.create_task(self._publish(), name="publish")
-                stages.create_task(self._keep(), name="keep")
+                stages.create_task(self._signal_progress(), name="progress")
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
     async def drain(self, grace_s: float) -> None:
-        """Let what is in hand finish, for at most ``grace_s``."""
+        """Wait at most ``grace_s`` until the pipeline is empty."""
         give_up = time.monotonic() + grace_s
         while self._works and (left_s := give_up - time.monotonic()) > 0:
             await self.wait_for_change(left_s)
 
     async def hand_back(self) -> None:
-        """Offer what is still in hand to other replicas."""
+        """Hand the remaining events back, for other replicas."""
         for work in list(self._works.values()):
             for delivery in work.deliveries:
                 await delivery.hand_back()
@@ -129,7 +125,7 @@ class Pipeline:
             work = await self._to_load.get()
             try:
                 await self._load_one(work)
-            except Exception as e:  # noqa: BLE001 - whatever it is, it concerns this job and is told with it
+            except Exception as e:  # noqa: BLE001 - one job's failure must not stop the stage
                 await self._failed(work, e)
                 continue
             await self._to_write.put(work)
@@ -137,7 +133,7 @@ class Pipeline:
     async def _load_one(self, work: Work) -> None:
         job = work.job
         if work.is_archived and await asyncio.to_thread(is_complete, self._root, job.path):
-            work.keep_entry()
+            work.skip_archiving()
         if not work.archives:
             return
         await self._prepare(job.cluster)
@@ -149,7 +145,7 @@ class Pipeline:
         work.metrics = self._metrics_on(cluster, str(job.row["subcluster"]))
         started = time.perf_counter()
         request = request_of(job.row, cluster, finest_scope_nodes=self._settings.archiver.finest_scope_nodes)
-        work.weight = await self._budget.take(bytes_of(request, work.metrics))
+        work.weight = await self._budget.acquire(bytes_of(request, work.metrics))
         loaded = await self._source.load(request)
         if loaded.problems:
             log.warning("metric_data_incomplete", job=job.id, problems=len(loaded.problems), first=loaded.problems[0][:300])
@@ -165,7 +161,7 @@ class Pipeline:
     async def _write(self, pool: ThreadPoolExecutor) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            works = await _some(self._to_write, self._settings.archiver.group)
+            works = await _available(self._to_write, self._settings.archiver.group)
             started = time.perf_counter()
             try:
                 await loop.run_in_executor(pool, perform, self._root, works)
@@ -181,7 +177,7 @@ class Pipeline:
 
     async def _publish(self) -> None:
         while True:
-            works = await _some(self._to_publish, 256)
+            works = await _available(self._to_publish, 256)
             started = time.perf_counter()
             try:
                 await self._publisher.publish([envelope for work in works if (envelope := self._archived(work)) is not None])
@@ -215,30 +211,30 @@ class Pipeline:
             self._numbers.archived(time.monotonic() - work.taken_at)
         else:
             self._numbers.outcome("annotated" if work.annotates else "nothing")
-        await self._leave(work)
+        await self._remove(work)
 
     async def _failed(self, work: Work, error: Exception) -> None:
-        """Hand it back with a pause, or, after the last try, say so in the log."""
+        """Hand the events back with a delay, or publish the failure after the last attempt."""
         own = self._settings.archiver
         count = self._failures.count(work.sequence)
         waits_for_room = is_out_of_room(error) and not own.gives_up_when_full
         is_known = isinstance(error, Unavailable | SourceRefused | OSError)
-        # Told at its first failure and at its end, see _give_up; a store or disk that is away for hours fails many jobs often.
-        tell = log.warning if count == 1 else log.debug
-        tell("job_not_archived", job=work.job.id, tries=count, why=describe(error), exc_info=None if is_known else error)
+        # One warning per job at its first failure, and an error in _give_up: an outage of hours fails many jobs many times.
+        log_failure = log.warning if count == 1 else log.debug
+        log_failure("job_not_archived", job=work.job.id, tries=count, why=describe(error), exc_info=None if is_known else error)
         if (count >= own.tries and not waits_for_room) or isinstance(error, SourceRefused):
             try:
                 await self._give_up(work, error, count)
             except (Unavailable, Refused) as e:
                 log.warning("failure_not_published", job=work.job.id, why=str(e))
             else:
-                await self._leave(work)
+                await self._remove(work)
                 return
         pause_s = self._failures.pause_s(count)
         for delivery in work.deliveries:
             await delivery.hand_back(pause_s)
         self._numbers.outcome("retried")
-        await self._leave(work)
+        await self._remove(work)
 
     async def _give_up(self, work: Work, error: Exception, tries: int) -> None:
         if work.archives:
@@ -252,8 +248,8 @@ class Pipeline:
         self._failures.forget(work.sequence)
         self._numbers.outcome("failed")
 
-    async def _keep(self) -> None:
-        """Long work must not be offered to another replica meanwhile."""
+    async def _signal_progress(self) -> None:
+        """Send in-progress signals, so that long work is not redelivered to another replica."""
         while True:
             await asyncio.sleep(self._settings.archiver.ack_wait_s / 3)
             for work in list(self._works.values()):
@@ -261,9 +257,9 @@ class Pipeline:
                     await delivery.keep()
 
 
-async def _some(queue: asyncio.Queue[Work], most: int) -> list[Work]:
-    """What the queue has, after waiting for the first one."""
+async def _available(queue: asyncio.Queue[Work], limit: int) -> list[Work]:
+    """Wait for one item, then take what else is queued, up to ``limit``."""
     works = [await queue.get()]
-    while len(works) < most and not queue.empty():
+    while len(works) < limit and not queue.empty():
         works.append(queue.get_nowait())
     return works

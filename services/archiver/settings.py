@@ -10,7 +10,7 @@ from shared.settings import Address, ArchiveSettings, DatabaseSettings, NatsSett
 
 
 class ArchiverSettings(SettingsGroup):
-    """How stopped jobs are brought into the archive."""
+    """How stopped jobs are archived."""
 
     section: ClassVar[str] = "archiver"
     model_config = group_config("archiver")
@@ -18,34 +18,36 @@ class ArchiverSettings(SettingsGroup):
     health: Address = Field("127.0.0.1:8083", description="Address of /healthz, /readyz and /metrics; port 0 is any free one.")
     jobs: int = Field(8, ge=1, le=256, description="Jobs whose metric data are loaded at the same time.")
     threads: int = Field(2, ge=1, le=32, description="Threads that compute statistics and write files.")
-    batch: int = Field(250, ge=1, le=1000, description="Messages taken from the queue at once.")
-    group: int = Field(64, ge=1, le=256, description="Entries written together at most; their flushes share journal commits.")
-    ack_wait_s: float = Field(30.0, ge=5, le=600, description="A job that a dead replica held is offered to another after this, seconds.")
+    batch: int = Field(250, ge=1, le=1000, description="Messages per fetch from the queue.")
+    group: int = Field(64, ge=1, le=256, description="Most entries written as one group; their flushes share journal commits.")
+    ack_wait_s: float = Field(30.0, ge=5, le=600, description="Jobs of a dead replica are redelivered to another one after this, seconds.")
     max_waiting: int = Field(
-        20_000, ge=1000, le=1_000_000, description="Jobs that may wait for a retry or a late start; more stay in the queue behind them."
+        20_000, ge=1000, le=1_000_000, description="Most jobs that wait for a retry or a late start; further jobs stay in the queue."
     )
-    tries: int = Field(12, ge=1, le=1000, description="After so many failures the job is marked as failed.")
-    retry_first_s: float = Field(5.0, gt=0, le=3600, description="Pause before the second try, seconds; each further one is doubled.")
-    retry_most_s: float = Field(900.0, gt=0, le=86_400, description="Longest pause between two tries, seconds.")
+    tries: int = Field(12, ge=1, le=1000, description="Attempts before a job is marked as failed.")
+    retry_first_s: float = Field(5.0, gt=0, le=3600, description="Pause before the second attempt, seconds; doubled for each further one.")
+    retry_most_s: float = Field(900.0, gt=0, le=86_400, description="Longest pause between two attempts, seconds.")
     gives_up_when_full: bool = Field(
-        False, description="Whether tries count while the disk of the archive is full; otherwise such jobs wait for room."
+        False, description="Whether attempts count while the disk of the archive is full; otherwise jobs wait until there is space."
     )
     memory_mb: int = Field(
         256, ge=16, le=65_536, description="Memory for loaded metric data, MiB (estimated); a larger job is loaded alone."
     )
-    grace_s: float = Field(10.0, ge=0, le=300, description="Time to finish what is in hand at a stop, seconds; the rest is handed back.")
+    grace_s: float = Field(
+        10.0, ge=0, le=300, description="Time to finish jobs in progress at shutdown, seconds; the others are handed back."
+    )
     finest_scope_nodes: int = Field(8, ge=0, le=10_000, description="Jobs with more nodes are archived without data below the node.")
     gives_way_from: int = Field(
-        2000, ge=0, description="Archiving pauses while jobstore is so many events behind and catching up; 0: never."
+        2000, ge=0, description="Archiving pauses while jobstore is this many events behind and catching up; 0: never."
     )
     node_health_s: float = Field(
-        60.0, ge=0, le=86_400, description="The metric store is asked this often whether nodes deliver their metrics, seconds; 0: never."
+        60.0, ge=0, le=86_400, description="Interval of the checks whether nodes deliver their metrics, seconds; 0: never."
     )
     footprints_s: float = Field(
-        600.0, ge=0, le=86_400, description="Footprint and energy of running jobs are computed this often, seconds; 0: at their end only."
+        600.0, ge=0, le=86_400, description="Interval of computing footprint and energy of running jobs, seconds; 0: only at their end."
     )
-    footprints_from_s: float = Field(600.0, ge=0, description="Of jobs that have run for longer than this, seconds.")
-    nice: int = Field(10, ge=0, le=19, description="Lowers the priority of an archiver that runs as its own process.")
+    footprints_from_s: float = Field(600.0, ge=0, description="Shortest run time of jobs for `footprints_s`, seconds.")
+    nice: int = Field(10, ge=0, le=19, description="Niceness of an archiver that runs as its own process.")
 
     @model_validator(mode="after")
     def _pauses_grow(self) -> Self:

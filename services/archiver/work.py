@@ -1,4 +1,4 @@
-"""From a database row and metric data to the bytes of an archive entry, and onto the disk. Blocks: for worker threads."""
+"""Renders archive entries from database rows and metric data, and writes them. Blocks, so it runs in worker threads."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,10 +13,10 @@ from shared.archive import (
     ArchiveError,
     Entry,
     is_complete,
-    kept_of,
     meta_of_row,
     pack,
     read_meta,
+    read_preserved,
     render_data,
     render_meta,
     with_annotations,
@@ -29,10 +29,10 @@ from shared.metricdata.results import Results, results_of
 
 @dataclass(eq=False, slots=True)
 class Work:
-    """One job and the events that ask for something about it. ``metrics`` are those of its subcluster.
+    """A job and the events that require work on its entry. ``metrics`` are those of its subcluster.
 
-    ``archives``: an entry is to be written; when ``is_archived``, only if there is no complete one. ``annotates``: tags and
-    metadata of the entry are to be brought up to date, which a new entry does by itself.
+    ``archives``: write the entry; with ``is_archived``, only if there is no complete one. ``annotates``: update tags and
+    metadata of the existing entry, which a new entry includes anyway.
     """
 
     job: JobRecord
@@ -47,8 +47,8 @@ class Work:
     results: Results | None = None
     error: Exception | None = None
 
-    def keep_entry(self) -> None:
-        """The entry was found to be complete."""
+    def skip_archiving(self) -> None:
+        """The entry exists and is complete."""
         self.archives = False
 
     @property
@@ -60,12 +60,12 @@ class Work:
 
 
 def perform(root: Path, works: Sequence[Work]) -> None:
-    """Write the entries of a group of works about different jobs; sets ``results`` or ``error`` of each."""
+    """Write the entries of several jobs as one group. Sets ``results`` or ``error`` of each work."""
     entries: list[tuple[Work, Entry]] = []
     for work in works:
         try:
             entry = _archived(root, work) if work.archives else _annotated(root, work)
-        except Exception as e:  # noqa: BLE001 - one job's failure is its own
+        except Exception as e:  # noqa: BLE001 - one job's failure must not affect the others
             work.error = e
             continue
         if entry is not None:
@@ -89,19 +89,19 @@ def _archived(root: Path, work: Work) -> Entry:
 
 
 def _archived_without_series(root: Path, work: Work) -> Entry:
-    """What an earlier entry has stays, also its data: a store that has let go of a job says nothing about it."""
+    """Keeps results and data of an existing entry: the store may have expired samples that the entry has."""
     job = work.job
     work.release_data()
-    kept = kept_of(root, job.path)
+    existing = read_preserved(root, job.path)
     sent = _results_as_sent(job.row)
     work.results = replace(
         sent,
-        footprint=kept.footprint or sent.footprint,
-        energy_footprint=kept.energy_footprint or sent.energy_footprint,
-        energy=kept.energy or sent.energy,
+        footprint=existing.footprint or sent.footprint,
+        energy_footprint=existing.energy_footprint or sent.energy_footprint,
+        energy=existing.energy or sent.energy,
     )
-    meta = _document(job, work.results, kept.statistics or sent.statistics_document()) | kept.others
-    data, is_packed = (b"{}\n", False) if kept.data is None else (kept.data, kept.is_packed)
+    meta = _document(job, work.results, existing.statistics or sent.statistics_document()) | existing.others
+    data, is_packed = (b"{}\n", False) if existing.data is None else (existing.data, existing.is_packed)
     return Entry(job.path, render_meta(meta), data, is_packed)
 
 
@@ -121,7 +121,7 @@ def _document(job: JobRecord, results: Results, statistics: Mapping[str, Any]) -
 
 
 def _results_as_sent(row: Any) -> Results:
-    """Without metric data, what the scheduler said of the job stays."""
+    """Without metric data the values sent with the job are used."""
     return Results.as_sent(
         statistics=orjson.loads(row["statistics"] or "{}"),
         footprint=orjson.loads(row["footprint"] or "{}"),
@@ -131,7 +131,7 @@ def _results_as_sent(row: Any) -> Results:
 
 
 def _annotated(root: Path, work: Work) -> Entry | None:
-    """None when nothing is to be done, or there is no entry here: the job came from an archive that is kept elsewhere."""
+    """None when there is nothing to do, or no entry because the job was imported without copying its files."""
     if not work.annotates:
         return None
     try:

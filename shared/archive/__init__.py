@@ -1,8 +1,7 @@
-"""The job archive: format version 3 in folders. Nothing here starts threads or awaits; what touches files blocks."""
+"""The job archive, format version 3 on a file system. Functions that touch files block; callers run them in threads."""
 
 from shared.archive.data import pack, render_data
 from shared.archive.imports import ArchivedJob, UnreadableEntry, copy_entries, imported_job, iter_entries
-from shared.archive.kept import Kept, kept_of
 from shared.archive.layout import (
     ArchiveError,
     JobPath,
@@ -13,6 +12,7 @@ from shared.archive.layout import (
     open_archive,
 )
 from shared.archive.meta import meta_of_row, render_meta, with_annotations
+from shared.archive.preserved import Preserved, read_preserved
 from shared.archive.reader import (
     data_file,
     data_of,
@@ -35,7 +35,7 @@ __all__ = [
     "Entry",
     "Finding",
     "JobPath",
-    "Kept",
+    "Preserved",
     "UnreadableEntry",
     "check_version",
     "cluster_names",
@@ -48,7 +48,6 @@ __all__ = [
     "iter_entries",
     "job_directories",
     "job_path_of",
-    "kept_of",
     "meta_of_row",
     "open_archive",
     "pack",
@@ -59,6 +58,7 @@ __all__ = [
     "read_data_texts",
     "read_meta",
     "read_meta_file",
+    "read_preserved",
     "render_data",
     "render_meta",
     "verify",

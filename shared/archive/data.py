@@ -7,11 +7,11 @@ from shared.archive.text import dump
 from shared.metricdata.model import FloatArray, JobData, MetricData, Series, StatisticsSeries
 
 PACK_ABOVE_BYTES = 2000
-_GZIP = 31  # window of 32 KiB, with the gzip header; its time field stays 0, so that equal data give equal bytes
+_GZIP = 31  # 32 KiB window and gzip header; the header's time field stays 0, so that equal data give equal bytes
 
 
 def render_data(data: JobData) -> bytes:
-    """The text of the file: metrics and scopes sorted, samples as 32-bit floats with two decimals, NaN as null.
+    """The text of the file. Metrics and scopes are sorted; samples are 32-bit floats with two decimals, NaN is null.
 
     Raises ValueError for infinite samples.
     """
@@ -23,7 +23,7 @@ def render_data(data: JobData) -> bytes:
 
 
 def pack(text: bytes) -> tuple[bytes, bool]:
-    """The bytes to store, and whether they are gzip: as the format wants it, above 2000 bytes."""
+    """The bytes to store, and whether they are gzip. The format requires gzip above 2000 bytes."""
     if len(text) <= PACK_ABOVE_BYTES:
         return text, False
     packer = isal_zlib.compressobj(level=isal_zlib.ISAL_DEFAULT_COMPRESSION, wbits=_GZIP)
@@ -60,6 +60,6 @@ def _numbers(values: FloatArray | np.ndarray[tuple[int, ...], np.dtype[np.float3
     if values.size == 0:
         return "[]"
     if np.isinf(values).any():
-        raise ValueError("an infinite sample has no place in JSON")
+        raise ValueError("JSON cannot represent an infinite sample")
     text = ",".join(["%.2f"] * values.size) % tuple(values.tolist())
     return f"[{text.replace('nan', 'null')}]"

@@ -1,4 +1,4 @@
-"""Making what was written durable."""
+"""Flushing files, folders and file systems to disk."""
 
 import ctypes
 import os
@@ -23,7 +23,7 @@ def flush_directory(path: Path) -> None:
 
 
 def _find_syncfs() -> Callable[[int], int] | None:
-    """The call of Linux, which Python does not offer; None elsewhere."""
+    """syncfs(2) of Linux, which Python does not expose. None on other systems."""
     try:
         syncfs = ctypes.CDLL(None, use_errno=True).syncfs
     except (AttributeError, OSError):
@@ -39,7 +39,7 @@ can_flush_filesystem = _syncfs is not None
 
 
 def flush_filesystem(path: Path) -> None:
-    """Everything on the file system of ``path``: one journal commit instead of one for each file. Linux only; raises OSError."""
+    """Flush the file system of ``path``: one journal commit instead of one per file. Linux only. Raises OSError."""
     assert _syncfs is not None
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -1,4 +1,4 @@
-"""Bringing entries of an archive into jobtide: walking, reading, turning into events, copying."""
+"""Importing archive entries: walking an archive, reading entries, converting them to events, copying them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ _FINAL_STATES = frozenset(JobState) - {JobState.RUNNING, JobState.PENDING, JobSt
 
 @dataclass(frozen=True, slots=True)
 class ArchivedJob:
-    """An entry that can be read; ``meta`` has the keys as the format spells them."""
+    """A readable entry. The keys of ``meta`` are spelled as in the format."""
 
     path: JobPath
     meta: Mapping[str, Any]
@@ -41,16 +41,16 @@ class ArchivedJob:
 
 @dataclass(frozen=True, slots=True)
 class UnreadableEntry:
-    """An entry that cannot be used, and why, without naming ``directory`` again."""
+    """An unusable entry. ``why`` does not repeat ``directory``."""
 
     directory: Path
     why: str
 
 
 def iter_entries(root: Path) -> Iterator[ArchivedJob | UnreadableEntry]:
-    """Every job of an archive, by cluster and ascending job id; data files are looked for, but not opened. Blocks.
+    """All jobs of an archive, by cluster and ascending job id. Data files must exist, but are not opened. Blocks.
 
-    Raises UserError when ``root`` is no archive of this version. Folders of writers at work are passed over.
+    Raises UserError when ``root`` is not an archive of this version. Temporary folders of writers are skipped.
     """
     check_version(root)
     for directory in job_directories(root):
@@ -68,10 +68,10 @@ def iter_entries(root: Path) -> Iterator[ArchivedJob | UnreadableEntry]:
 
 
 def require_same_job(path: JobPath, meta: Mapping[str, Any]) -> None:
-    """Raises ArchiveError when the file speaks of another job than its place says."""
+    """Raises ArchiveError when meta.json belongs to another job than its path."""
     named = (meta.get("cluster"), meta.get("jobId"), meta.get("startTime"))
     if named != (path.cluster, path.job_id, path.start_time):
-        raise ArchiveError(f"meta.json is of job {named[1]!r} of cluster {named[0]!r} started at {named[2]!r}")
+        raise ArchiveError(f"meta.json belongs to job {named[1]!r} of cluster {named[0]!r} started at {named[2]!r}")
 
 
 _KEYS = {field.alias or name: field.alias or name for name, field in JobImported.model_fields.items()}
@@ -79,13 +79,13 @@ _FOLDED_KEYS = {key.casefold(): key for key in (*_KEYS, "id", "concurrentJobs")}
 
 
 def known_spelling(meta: Mapping[str, Any]) -> dict[str, Any]:
-    """Keys match without regard to case, ``null`` is the same as nothing; unknown keys stay as they are."""
+    """Match keys case-insensitively and drop null values. Unknown keys stay unchanged."""
     return {_FOLDED_KEYS.get(key.casefold(), key): value for key, value in meta.items() if value is not None}
 
 
 def imported_job(meta: Mapping[str, Any], cluster: Cluster) -> JobImported:
-    """The event that brings an archived job in. What is missing is filled in as the job's own start would have:
-    the subcluster from the first host, footprint and energy from the statistics, by the subcluster's configuration.
+    """The import event of an archived job. A missing subcluster is assigned by the first host; missing footprint and energy
+    are computed from the statistics by the subcluster's configuration.
 
     Raises ArchiveError that names the field.
     """
@@ -109,9 +109,9 @@ def imported_job(meta: Mapping[str, Any], cluster: Cluster) -> JobImported:
 
 
 def copy_entries(source: Path, paths: Sequence[JobPath], root: Path) -> list[Exception | None]:
-    """Copy entries of one archive into another, byte for byte; complete ones that are there already stay. Blocks.
+    """Copy entries of one archive into another, byte for byte. Complete entries of the target are not replaced. Blocks.
 
-    The result has the error of each, None for what was copied or was there.
+    Returns an error or None for each path.
     """
     errors: dict[JobPath, Exception] = {}
     entries = []
@@ -143,7 +143,7 @@ def _only(item: Any, *keys: str) -> dict[str, Any]:
 
 
 def _statistics(found: Any) -> dict[str, Any]:
-    """Without what is no statistic of one metric: the schema allows a list for ``filesystems``."""
+    """Drops values that are not statistics of a metric: the schema allows a list for ``filesystems``."""
     if not isinstance(found, dict):
         raise ArchiveError("statistics: not an object")
     return {

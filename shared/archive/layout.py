@@ -1,4 +1,4 @@
-"""Where things are in an archive of format version 3: paths, version, clusters."""
+"""Layout of an archive of format version 3: paths, version file, clusters."""
 
 import os
 from collections.abc import Iterator
@@ -17,18 +17,18 @@ TEMPORARY_PREFIX = ".tmp-"
 
 
 class ArchiveError(JobtideError):
-    """An entry of the archive cannot be used; the text names it."""
+    """An archive entry cannot be used. The text names it."""
 
 
 def without_place(error: Exception, place: Path) -> str:
-    """The text of an error, for readers who are told the place it is about anyway."""
+    """The text of an error without ``place`` at its start, for reports that name the place themselves."""
     text = str(error)
     return next((text.removeprefix(start) for end in (": ", " ", "/") if text.startswith(start := f"{place}{end}")), text)
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class JobPath:
-    """The identity of a job, which is also its place: ``<cluster>/<id div 1000>/<id mod 1000>/<start>``."""
+    """The identity of a job, which determines its path: ``<cluster>/<id div 1000>/<id mod 1000>/<start>``."""
 
     cluster: str
     job_id: int
@@ -39,9 +39,9 @@ class JobPath:
         return f"{self.cluster}/{self.job_id // 1000}/{self.job_id % 1000:03d}/{self.start_time}"
 
     def under(self, root: Path) -> Path:
-        """Raises ArchiveError when the parts do not make a path inside the archive."""
+        """Raises ArchiveError when the parts do not form a path inside the archive."""
         if not is_directory_name(self.cluster) or self.job_id < 0 or self.start_time < 0:
-            raise ArchiveError(f"no place in an archive for job {self.job_id} of the cluster {self.cluster!r} started at {self.start_time}")
+            raise ArchiveError(f"no archive path for job {self.job_id} of the cluster {self.cluster!r} started at {self.start_time}")
         return root / self.relative
 
 
@@ -50,7 +50,7 @@ def is_directory_name(cluster: str) -> bool:
 
 
 def job_path_of(root: Path, directory: Path) -> JobPath:
-    """The inverse of ``JobPath.under``. Raises ArchiveError when ``directory`` is no place of a job."""
+    """The inverse of ``JobPath.under``. Raises ArchiveError when ``directory`` is not the path of a job."""
     parts = directory.relative_to(root).parts
     try:
         cluster, thousands, rest, start = parts
@@ -63,9 +63,9 @@ def job_path_of(root: Path, directory: Path) -> JobPath:
 
 
 def open_archive(root: Path) -> None:
-    """Create the archive when the folder is missing or empty; check its version otherwise.
+    """Create the archive when the folder is missing or empty, otherwise check its version.
 
-    Raises UserError when the folder is something else, or an archive of another version.
+    Raises UserError when the folder has other content, or is an archive of another version.
     """
     version = root / VERSION_FILE
     try:
@@ -82,23 +82,23 @@ def open_archive(root: Path) -> None:
 
 
 def check_version(root: Path) -> None:
-    """Raises UserError unless ``root`` is an archive of the version this program works with."""
+    """Raises UserError unless ``root`` is an archive of the supported version."""
     try:
         text = (root / VERSION_FILE).read_text(encoding="ascii", errors="replace")
     except OSError as e:
         raise UserError(f"{root} is not an archive: {VERSION_FILE}: {e.strerror}") from e
     digits = text.removesuffix("\n")
     if not digits.isdigit() or int(digits) != VERSION:
-        raise UserError(f"{root} is an archive of version {digits.strip()[:20]!r}, this program works with version {VERSION}")
+        raise UserError(f"{root} is an archive of version {digits.strip()[:20]!r}, this program supports version {VERSION}")
 
 
 def cluster_names(root: Path) -> list[str]:
-    """The clusters of an archive: its folders that hold a cluster.json. Others, like ``lost+found``, are passed over."""
+    """The clusters of an archive: folders with a cluster.json. Others, such as ``lost+found``, are ignored."""
     return sorted(entry.name for entry in root.iterdir() if not entry.name.startswith(".") and (entry / CLUSTER_FILE).is_file())
 
 
 def job_directories(root: Path) -> Iterator[Path]:
-    """Every folder at the depth of a job, by cluster and ascending job id; temporary ones too. One level is in memory at a time."""
+    """All folders at the depth of a job, by cluster and ascending job id, including temporary ones. Lists one folder at a time."""
 
     def inside(directory: Path) -> list[Path]:
         with os.scandir(directory) as found:

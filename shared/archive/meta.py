@@ -1,4 +1,4 @@
-"""meta.json: the facts and statistics of one job. Source: archive format 3, section 2.1."""
+"""meta.json: description and statistics of one job. Source: archive format 3, section 2.1."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from shared.archive.text import dump
 from shared.domain.events import Tag
 from shared.domain.values import ARCHIVED
 
-# The order of cc-backend; keys that it does not know stand behind.
+# The order of cc-backend. Unknown keys follow.
 KEY_ORDER = (
     "cluster subCluster partition project user shared jobState tags resources energyFootprint footprint metaData concurrentJobs "
     "energy arrayJobId walltime requestedMemory jobId duration smt monitoringStatus numAcc numHwthreads numNodes statistics "
@@ -44,7 +44,7 @@ _ALWAYS = {
 
 
 def render_meta(document: Mapping[str, Any]) -> bytes:
-    """The file's bytes: known keys in their order, then the others. Raises ValueError for NaN and infinity."""
+    """The file's bytes: known keys in their order, then the others sorted. Raises ValueError for NaN and infinity."""
     ordered = sorted(document, key=lambda key: (_PLACE.get(key, len(KEY_ORDER)), key))
     return dump({key: document[key] for key in ordered})
 
@@ -60,8 +60,8 @@ def meta_of_row(
 ) -> dict[str, Any]:
     """The document of an archived job, from its database row.
 
-    ``tags`` are pairs of the tag's id and the tag; ``energy`` in kWh. cc-backend writes null where there is nothing, which
-    its own schemas refuse: here such a map is empty.
+    ``tags`` are pairs of tag id and tag; ``energy`` is in kWh. Empty maps are written as ``{}``: cc-backend writes null,
+    which its own schemas reject.
     """
     document: dict[str, Any] = {key: row[column] for column, key in _ALWAYS.items()}
     document |= {key: row[column] for column, key in _OPTIONAL.items() if row[column]}
@@ -78,7 +78,7 @@ def meta_of_row(
 
 
 def annotations(row: Mapping[str, Any], tags: Sequence[tuple[int, Tag]]) -> dict[str, Any]:
-    """The part of the document that people still change after the job was archived: ``metaData`` and ``tags``."""
+    """The part of the document that can change after the job was archived: ``metaData`` and ``tags``."""
     found: dict[str, Any] = {"metaData": _sorted(orjson.loads(row["meta_data"])) if row["meta_data"] else {}}
     if tags:
         found["tags"] = [
@@ -89,7 +89,7 @@ def annotations(row: Mapping[str, Any], tags: Sequence[tuple[int, Tag]]) -> dict
 
 
 def with_annotations(document: Mapping[str, Any], row: Mapping[str, Any], tags: Sequence[tuple[int, Tag]]) -> dict[str, Any]:
-    """An existing document with the tags and metadata of the row; everything else stays, unknown keys too."""
+    """An existing document with the tags and metadata of the row. All other keys stay unchanged."""
     kept = {key: value for key, value in document.items() if key not in ("tags", "metaData")}
     return kept | annotations(row, tags)
 

@@ -1,26 +1,27 @@
-"""Reading entries, also those of other writers: any key order, any indentation, unknown keys."""
+"""Reading entries of any writer: key order and indentation are free, unknown keys are ignored."""
 
 import math
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
 import numpy as np
 import orjson
 from isal import isal_zlib
 
 from shared.archive.layout import CLUSTER_FILE, DATA_FILE, META_FILE, PACKED_DATA_FILE, ArchiveError, JobPath
-from shared.archive.members import members
 from shared.metricdata.model import FloatArray, JobData, MetricData, Series, Statistics, StatisticsSeries, Unit
 
 # The stubs of isal declare the class as an instance.
 _IsalError = cast("type[Exception]", isal_zlib.error)
-_GZIP = 31  # window of 32 KiB, with the gzip header
-_MOST_RESERVED_BYTES = 256 * 1024 * 1024  # what the end of a file says of its length is not believed beyond
+_GZIP = 31  # 32 KiB window and gzip header
+_MAX_RESERVED_BYTES = 256 * 1024 * 1024  # the length stated at the end of a file is trusted up to this size
+_METRICS = msgspec.json.Decoder(dict[str, msgspec.Raw] | None)
 
 
 def read_meta(root: Path, path: JobPath) -> dict[str, Any]:
-    """The meta.json of one job as an object. Raises ArchiveError when it is missing or unreadable."""
+    """The meta.json of a job. Raises ArchiveError when it is missing or unreadable."""
     return read_meta_file(path.under(root) / META_FILE)
 
 
@@ -33,12 +34,12 @@ def read_meta_file(file: Path) -> dict[str, Any]:
 
 
 def read_data(root: Path, path: JobPath, metrics: Collection[str] | None = None) -> JobData:
-    """The time series of one job, of all metrics or of those named. Raises ArchiveError when they are missing or unreadable."""
+    """The time series of a job, of all metrics or the given ones. Raises ArchiveError when they are missing or unreadable."""
     return read_data_file(data_file(path.under(root)), metrics)
 
 
 def data_file(directory: Path) -> Path:
-    """The data file of an entry: the packed one where both are. Raises ArchiveError when there is none."""
+    """The data file of an entry, the packed one if both exist. Raises ArchiveError when there is none."""
     for name in (PACKED_DATA_FILE, DATA_FILE):
         if (directory / name).is_file():
             return directory / name
@@ -46,7 +47,7 @@ def data_file(directory: Path) -> Path:
 
 
 def is_complete(root: Path, path: JobPath) -> bool:
-    """Whether the entry has both files. Both are renamed into place whole, so what is there is all of it."""
+    """Whether the entry has both files. Files are renamed into place, so an existing file is complete."""
     directory = path.under(root)
     return (directory / META_FILE).is_file() and any((directory / name).is_file() for name in (PACKED_DATA_FILE, DATA_FILE))
 
@@ -57,21 +58,21 @@ def read_data_file(file: Path, metrics: Collection[str] | None = None) -> JobDat
 
 
 def data_of(document: dict[str, Any], file: Path) -> JobData:
-    """The time series in a decoded data file. Raises ArchiveError."""
+    """The time series of a decoded data file. Raises ArchiveError."""
     try:
         return {
             metric: {scope: _metric(found) for scope, found in scopes.items()}
             for metric, scopes in document.items()
-            if isinstance(scopes, dict)  # the schema allows a list for ``filesystems``, which holds no series
+            if isinstance(scopes, dict)  # the schema allows a list for ``filesystems``, which has no series
         }
     except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as e:
         raise ArchiveError(f"{file}: not metric data: {e!r}") from e
 
 
 def read_data_texts(file: Path, metrics: Collection[str] | None = None) -> dict[str, bytes]:
-    """By metric, the undecoded JSON of a data file, packed or not; a file of ``null`` has none. Raises ArchiveError.
+    """The undecoded JSON of each metric of a data file, packed or not; a file of ``null`` has none. Raises ArchiveError.
 
-    With ``metrics`` the others are left out, and not looked into.
+    With ``metrics`` only of those.
     """
     content = _bytes(file)
     if file.suffix == ".gz":
@@ -79,18 +80,15 @@ def read_data_texts(file: Path, metrics: Collection[str] | None = None) -> dict[
             content = isal_zlib.decompress(content, wbits=_GZIP, bufsize=_unpacked_bytes(content))
         except _IsalError as e:
             raise ArchiveError(f"{file}: not gzip: {e}") from e
-    if content.strip() == b"null":
-        return {}
     try:
-        found = members(content, None if metrics is None else {orjson.dumps(name)[1:-1] for name in metrics})
-        return {orjson.loads(b'"%b"' % name): value for name, value in found}
-    except ValueError as e:
-        _json(content, file)  # for what is wrong, and where
-        raise ArchiveError(f"{file}: {e}") from e
+        found = _METRICS.decode(content) or {}
+    except (msgspec.MsgspecError, UnicodeDecodeError) as e:
+        raise ArchiveError(f"{file}: not JSON: {e}") from e
+    return {name: bytes(raw) for name, raw in found.items() if metrics is None or name in metrics}
 
 
 def decoded(texts: Mapping[str, bytes], file: Path) -> dict[str, Any]:
-    """Metric by metric: decoding a large file at once would hold up every other thread. Raises ArchiveError."""
+    """Decodes one metric at a time, because decoding a large file holds the interpreter lock. Raises ArchiveError."""
     return {name: _json(text, file) for name, text in texts.items()}
 
 
@@ -100,9 +98,9 @@ def read_data_document(file: Path, metrics: Collection[str] | None = None) -> di
 
 
 def _unpacked_bytes(packed: bytes) -> int:
-    """As the file says itself, so that the room is taken once; a guess when that cannot be."""
-    said = int.from_bytes(packed[-4:], "little")
-    return said + 1 if said < min(1000 * len(packed), _MOST_RESERVED_BYTES) else 16 * 1024
+    """The size stated in the gzip trailer, to allocate once; a guess when it is not plausible."""
+    stated = int.from_bytes(packed[-4:], "little")
+    return stated + 1 if stated < min(1000 * len(packed), _MAX_RESERVED_BYTES) else 16 * 1024
 
 
 def read_cluster_text(root: Path, cluster: str) -> bytes:
@@ -160,8 +158,8 @@ def _numbers(values: list[Any]) -> FloatArray:
     """None becomes NaN."""
     kinds = set(map(type, values))
     if not kinds <= {float, int, type(None)}:
-        raise TypeError("a sample is no number")
+        raise TypeError("a sample is not a number")
     if type(None) in kinds:
         nothing = math.nan
-        values = [nothing if value is None else value for value in values]  # faster than what numpy does with None
+        values = [nothing if value is None else value for value in values]  # faster than numpy's own conversion of None
     return np.fromiter(values, np.float64, len(values))

@@ -1,4 +1,4 @@
-"""JSON text as archives hold it: one line, one newline, shortest numbers, ``<``, ``>`` and ``&`` escaped."""
+"""JSON text in the archive's form: one line and a newline, shortest numbers, ``<``, ``>`` and ``&`` escaped."""
 
 import math
 from decimal import Decimal
@@ -10,12 +10,12 @@ _ESCAPES = ((b"<", b"\\u003c"), (b">", b"\\u003e"), (b"&", b"\\u0026"), ("\u2028
 
 
 def number(value: float) -> Any:
-    """A float as the archive writes it: shortest digits, no ``.0``, an exponent below 1e-6 and from 1e21 on.
+    """A float in the archive's form: shortest digits, no ``.0``, an exponent below 1e-6 and from 1e21 on.
 
-    Raises ValueError for NaN and infinity, which JSON does not have.
+    Raises ValueError for NaN and infinity, which JSON cannot represent.
     """
     if not math.isfinite(value):
-        raise ValueError(f"{value} is not a number that JSON can hold")
+        raise ValueError(f"{value} cannot be written as JSON")
     size = abs(value)
     if size < 1e15 and value == int(value):
         return int(value) if value or math.copysign(1.0, value) > 0 else orjson.Fragment(b"-0")
@@ -28,7 +28,7 @@ def number(value: float) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """The same JSON value with its numbers prepared for ``dump``."""
+    """The same value with its floats converted by ``number``."""
     if isinstance(value, float):
         return number(value)
     if isinstance(value, dict):
@@ -39,7 +39,7 @@ def plain(value: Any) -> Any:
 
 
 def dump(value: Any) -> bytes:
-    """One line of JSON and a newline. Raises ValueError when ``value`` holds NaN or infinity."""
+    """One line of JSON and a newline. Raises ValueError when ``value`` contains NaN or infinity."""
     text = orjson.dumps(plain(value))
     for character, escape in _ESCAPES:
         if character in text:

@@ -1,4 +1,4 @@
-"""Finding what is wrong in an archive."""
+"""Checking an archive for errors."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -28,8 +28,8 @@ Kind = Literal["incomplete", "invalid", "mismatch", "leftover", "cluster"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """``incomplete``: a file is missing. ``invalid``: a file cannot be used. ``mismatch``: it stands at another job's place.
-    ``leftover``: of a writer that died, or is at work now. ``cluster``: a cluster.json is missing or wrong.
+    """``incomplete``: a file is missing. ``invalid``: a file cannot be used. ``mismatch``: the entry is at the path of another
+    job. ``leftover``: a temporary file, of a dead or an active writer. ``cluster``: a cluster.json is missing or wrong.
     """
 
     kind: Kind
@@ -38,9 +38,9 @@ class Finding:
 
 
 def verify(root: Path, *, reads_data: bool = True) -> Iterator[Finding]:
-    """Walk an archive; without ``reads_data`` time series are looked for, but not decoded. Blocks.
+    """Walk an archive. Without ``reads_data`` data files must exist, but are not decoded. Blocks.
 
-    Raises UserError when ``root`` is no archive of this version.
+    Raises UserError when ``root`` is not an archive of this version.
     """
     check_version(root)
     clusters: dict[str, Cluster] = {}
@@ -123,4 +123,4 @@ def _data_problems(data: JobData, hosts: set[Any] | None) -> Iterator[str]:
                 yield f"{where}: a timestep of {found.timestep} s"
             strangers = {series.hostname for series in found.series} - hosts if hosts is not None else set()
             if strangers:
-                yield f"{where}: series of {min(strangers)}, which is no host of the job"
+                yield f"{where}: series of {min(strangers)}, which is not a host of the job"

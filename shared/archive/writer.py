@@ -1,8 +1,7 @@
-"""Writing entries so that a reader never sees half of one, also after a crash or a power loss.
+"""Writes entries atomically: readers never see a partial one, also after a crash or a power loss.
 
-A new entry is built in a folder beside its place, made durable, and renamed into it in one step. An existing entry is
-replaced file by file, meta.json last. Entries are written in groups, which share their flushes: that is what makes durable
-writing cheap.
+A new entry is built in a temporary folder next to its final path, flushed, and renamed. An existing entry is replaced file
+by file, meta.json last. Entries are written in groups that share their flushes, which makes durable writing cheap.
 """
 
 import os
@@ -18,15 +17,15 @@ from uuid import uuid4
 from shared.archive.flush import can_flush_filesystem, flush_directory, flush_file, flush_filesystem
 from shared.archive.layout import CLUSTER_FILE, DATA_FILE, META_FILE, PACKED_DATA_FILE, TEMPORARY_PREFIX, JobPath, is_directory_name
 
-FLUSH_AT_ONCE_FROM = 8  # entries; from here on, flushing the whole file system twice costs less than five flushes each
-LEFTOVER_AGE_S = 3600.0  # what is this old belongs to a writer that died, on whatever machine
+SHARED_FLUSH_FROM = 8  # entries; from here, flushing the file system twice is cheaper than five flushes per entry
+LEFTOVER_AGE_S = 3600.0  # older temporary files belong to a dead writer, on any machine
 _HOST = socket.gethostname()
-_TOKEN = uuid4().hex[:12]  # tells this process from an earlier one with the same number, as in a restarted container
+_TOKEN = uuid4().hex[:12]  # distinguishes this process from an earlier one with the same pid, as in a restarted container
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """The files of one job as bytes. ``data`` None keeps the data file that is there."""
+    """The files of one job as bytes. With ``data`` None the existing data file stays."""
 
     path: JobPath
     meta: bytes
@@ -39,26 +38,26 @@ class Entry:
 
     @property
     def files(self) -> list[tuple[str, bytes]]:
-        """In the order of writing: a reader that finds meta.json finds the data too."""
+        """In writing order: a reader that finds meta.json also finds the data."""
         data = [] if self.data is None else [(self.data_name, self.data)]
         return [*data, (META_FILE, self.meta)]
 
 
 def write_entries(root: Path, entries: Sequence[Entry]) -> list[Exception | None]:
-    """Write each entry durably; the result has the error of each that could not be written, and None for the others.
+    """Write entries durably. Returns an error or None for each.
 
-    Blocks. The entries must be of different jobs. What failed leaves nothing behind but, at worst, empty folders.
+    Blocks. The entries must belong to different jobs. A failed entry leaves at most empty folders.
     """
     writes = [_Write(root, entry) for entry in entries]
-    at_once = can_flush_filesystem and len(writes) >= FLUSH_AT_ONCE_FROM
+    shares_flush = can_flush_filesystem and len(writes) >= SHARED_FLUSH_FROM
     _each(writes, _Write.build)
-    if at_once:
+    if shares_flush:
         _all_or_none(writes, root)
     else:
         _each(writes, _Write.flush)
     _each(writes, _Write.publish)
     _each(writes, _Write.settle)
-    if at_once:
+    if shares_flush:
         _all_or_none(writes, root)
     else:
         _flush_parents(writes)
@@ -91,9 +90,9 @@ def _flush_parents(writes: Sequence["_Write"]) -> None:
 
 
 def write_cluster(root: Path, cluster: str, text: bytes) -> bool:
-    """Put a cluster.json into the archive; false when the same one is there already. Blocks; raises OSError."""
+    """Write a cluster.json into the archive. False when it is unchanged. Blocks; raises OSError."""
     if not is_directory_name(cluster):
-        raise ValueError(f"{cluster!r} cannot be the name of a folder")
+        raise ValueError(f"{cluster!r} cannot be used as a folder name")
     place = root / cluster / CLUSTER_FILE
     if place.is_file() and place.read_bytes() == text:
         return False
@@ -107,13 +106,13 @@ def write_cluster(root: Path, cluster: str, text: bytes) -> bool:
 
 
 class _Write:
-    """One entry on its way: built, flushed, published, settled."""
+    """The steps of writing one entry: build, flush, publish, settle."""
 
     def __init__(self, root: Path, entry: Entry) -> None:
         self.root = root
         self.entry = entry
         self.error: Exception | None = None
-        self.parents: list[Path] = []  # folders whose own entries changed, to be flushed at the end
+        self.parents: list[Path] = []  # folders whose listings changed, to be flushed at the end
         self._place = root
         self._temporary: Path | None = None
         self._replaces = False
@@ -121,7 +120,7 @@ class _Write:
     def attempt(self, step: Callable[["_Write"], None]) -> None:
         try:
             step(self)
-        except Exception as e:  # noqa: BLE001 - one entry's failure is its own; it is reported to the caller
+        except Exception as e:  # noqa: BLE001 - reported to the caller; one entry's failure must not affect the others
             self.fail(e)
 
     def fail(self, error: Exception) -> None:
@@ -156,7 +155,7 @@ class _Write:
         except OSError:
             if not self._place.is_dir():
                 raise
-            self._replaces = True  # another process was quicker with the same job
+            self._replaces = True  # another process has written the same job first
             self.parents.append(self._place)
             self._clean()
         self._temporary = None
@@ -171,7 +170,7 @@ class _Write:
             _replace_file(self._place / name, content)
 
     def _drop_other_data(self) -> None:
-        """The variant that is not written now must not stay: readers prefer the packed one."""
+        """Remove the other variant of the data file: readers prefer the packed one."""
         other = DATA_FILE if self.entry.is_packed else PACKED_DATA_FILE
         (self._place / other).unlink(missing_ok=True)
 
@@ -182,7 +181,7 @@ class _Write:
 
 
 def _make_directories(root: Path, directory: Path) -> list[Path]:
-    """Create the folders down to ``directory``; returns the parents of those that were made."""
+    """Create the folders down to ``directory``; returns the parents of the created ones."""
     missing = []
     at = directory
     while at != root and not at.is_dir():
@@ -194,7 +193,7 @@ def _make_directories(root: Path, directory: Path) -> list[Path]:
 
 
 def temporary_name(name: str) -> str:
-    """A name beside ``name`` that nobody else uses, and that tells whose it is."""
+    """A unique name that identifies the writing process."""
     return f"{TEMPORARY_PREFIX}{name}-{uuid4().hex[:8]}@{_HOST}@{os.getpid()}@{_TOKEN}"
 
 
@@ -212,7 +211,7 @@ def _remove_leftovers(parent: Path) -> None:
 
 
 def _is_dead(name: str) -> bool:
-    """Whether the writer of this temporary name ran here and does not any more."""
+    """Whether the writer of this temporary name ran on this host and has ended."""
     _, *owner = name.rsplit("@", 3)
     if len(owner) != 3 or owner[0] != _HOST or not owner[1].isdigit():
         return False
@@ -228,7 +227,7 @@ def _is_dead(name: str) -> bool:
 
 
 def _replace_file(place: Path, content: bytes) -> None:
-    """Nothing happens when the content is there already. The caller flushes the folder."""
+    """Does nothing when the content is unchanged. The caller flushes the folder."""
     with suppress(FileNotFoundError):
         if place.read_bytes() == content:
             return

@@ -1,4 +1,4 @@
-"""Metric data of jobs: the port, its adapters, and what is computed from them."""
+"""Metric data of jobs: the port MetricSource, its adapters, and the values computed from the data."""
 
 from shared.metricdata.health import HostHealth
 from shared.metricdata.model import JobData, MetricData, Series, Statistics, StatisticsSeries, Unit

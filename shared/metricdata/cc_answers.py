@@ -1,4 +1,4 @@
-"""One element of an answer of cc-metric-store. Source: metric store interface 2.3."""
+"""Parsing one element of a cc-metric-store answer. Source: metric store interface 2.3."""
 
 from typing import Any
 
@@ -9,22 +9,22 @@ from shared.metricdata.numbers import statistics_of
 
 
 def placed(values: list[float | None], first: int, timestep: int, start: int, end: int) -> FloatArray:
-    """The samples with as many missing ones before them as there are steps from ``start`` to the first; never longer than the window."""
-    most = -(-(end - start) // timestep) + 1  # one more: both ends may be off the store's grid
-    leading = min(max(first // timestep - start // timestep, 0), most)
-    data = np.array(values[:most], dtype=np.float64)  # None becomes NaN
-    return np.concatenate([np.full(leading, np.nan), data])[:most] if leading else data
+    """The samples, preceded by NaN for the steps from ``start`` to ``first``, cut to the length of the window."""
+    limit = -(-(end - start) // timestep) + 1  # plus one, because both ends may be off the store's grid
+    leading = min(max(first // timestep - start // timestep, 0), limit)
+    data = np.array(values[:limit], dtype=np.float64)  # None becomes NaN
+    return np.concatenate([np.full(leading, np.nan), data])[:limit] if leading else data
 
 
 def stated(found: dict[str, Any], data: FloatArray) -> Statistics | None:
-    """The store's own, made of the unrounded samples; None when there is no sample."""
-    told = stated_alone(found)
-    if told is None:
+    """The store's own statistics, computed from unrounded samples. None without samples."""
+    statistics = stated_alone(found)
+    if statistics is None:
         return statistics_of(data)
-    return told if not np.isnan(data).all() else None
+    return statistics if not np.isnan(data).all() else None
 
 
 def stated_alone(found: dict[str, Any]) -> Statistics | None:
-    """The store's own, of an element that has no samples with it."""
-    avg, least, greatest = found.get("avg"), found.get("min"), found.get("max")
-    return None if avg is None or least is None or greatest is None else Statistics(float(avg), float(least), float(greatest))
+    """The store's own statistics, for answers without samples."""
+    avg, minimum, maximum = found.get("avg"), found.get("min"), found.get("max")
+    return None if avg is None or minimum is None or maximum is None else Statistics(float(avg), float(minimum), float(maximum))

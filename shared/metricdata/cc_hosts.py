@@ -1,4 +1,4 @@
-"""Questions to cc-metric-store about whole hosts, and its answers. Source: metric store interface 2.3 and 2.4."""
+"""Requests to cc-metric-store for whole hosts, and parsing of the answers. Source: metric store interface 2.3 and 2.4."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ _READ_ERRORS = (orjson.JSONDecodeError, KeyError, TypeError, ValueError, Attribu
 
 
 def hosts_body(request: HostsRequest, pairs: Sequence[tuple[str, Metric]] | None = None, *, only_names: bool = False) -> bytes:
-    """About ``pairs`` of host and metric, or about all hosts."""
+    """Request ``pairs`` of host and metric, or all hosts."""
     body: Json = {"cluster": request.cluster, "from": request.start, "to": request.end, "with-padding": False}
     if only_names:
         body |= {"to": request.start, "with-data": False, "with-stats": False}
@@ -27,7 +27,7 @@ def hosts_body(request: HostsRequest, pairs: Sequence[tuple[str, Metric]] | None
 
 
 def read_hosts(text: bytes, request: HostsRequest, pairs: Sequence[tuple[str, Metric]], loaded: HostsLoaded) -> None:
-    """Raises SourceUnavailable when the text is no such answer."""
+    """Raises SourceUnavailable when the answer is malformed."""
     try:
         results = orjson.loads(text)["results"]
         for (host, metric), elements in zip(pairs, results, strict=True):
@@ -37,7 +37,7 @@ def read_hosts(text: bytes, request: HostsRequest, pairs: Sequence[tuple[str, Me
 
 
 def read_all_hosts(text: bytes, request: HostsRequest, loaded: HostsLoaded) -> None:
-    """Raises SourceUnavailable when the text is no such answer."""
+    """Raises SourceUnavailable when the answer is malformed."""
     metrics = {metric.name: metric for metric in request.metrics}
     try:
         answer = orjson.loads(text)
@@ -49,7 +49,7 @@ def read_all_hosts(text: bytes, request: HostsRequest, loaded: HostsLoaded) -> N
 
 
 def known_hosts(text: bytes) -> list[str]:
-    """Raises SourceUnavailable when the text is no such answer."""
+    """Raises SourceUnavailable when the answer is malformed."""
     try:
         return list(dict.fromkeys(str(query["host"]) for query in orjson.loads(text).get("queries") or []))
     except _READ_ERRORS as e:
@@ -71,4 +71,4 @@ def _add(host: str, metric: Metric, elements: list[Json], request: HostsRequest,
 
 
 def _unreadable(error: Exception) -> SourceUnavailable:
-    return SourceUnavailable(f"the metric store gave an answer about hosts that cannot be read: {error!r}"[:500])
+    return SourceUnavailable(f"the metric store returned an invalid answer about hosts: {error!r}"[:500])

@@ -1,4 +1,4 @@
-"""The HTTP API of cc-metric-store. Source: metric store interface 2.3; where its answers go wrong, see ``CcMetricStore.load``."""
+"""The HTTP API of cc-metric-store. Source: metric store interface 2.3. ``CcMetricStore.load`` describes its faults."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -19,34 +19,34 @@ from shared.metricdata.hosts import HostsLoaded, HostsRequest
 from shared.metricdata.model import FloatArray, JobData, MetricData, Series, Statistics, Unit
 from shared.metricdata.numbers import statistics_of
 from shared.metricdata.postprocess import combine
-from shared.metricdata.scopes import HostElements, Wanted, effective_scopes
+from shared.metricdata.scopes import HostElements, SeriesElements, effective_scopes
 from shared.metricdata.settings import MetricsSettings
 from shared.metricdata.source import JobRequest, Loaded, NothingButErrors, SourceRefused, SourceUnavailable
 
 MIB = 1024 * 1024
-MOST_PROBLEMS = 100  # texts kept of one load
+MAX_PROBLEMS = 100  # error texts per load
 _DAY_S = 86_400
 
 
 @dataclass(frozen=True, slots=True)
 class _Query:
-    """One series to be asked for."""
+    """A request for one series."""
 
     metric: Metric
     scope: str
     host: str
-    wanted: Wanted
+    elements: SeriesElements
 
     def body(self) -> dict[str, Any]:
-        found: dict[str, Any] = {"metric": self.metric.name, "host": self.host, "resolution": 0, "aggreg": len(self.wanted.ids) > 1}
-        if self.wanted.kind is not None:
-            found |= {"type": self.wanted.kind, "type-ids": self.wanted.ids}
+        found: dict[str, Any] = {"metric": self.metric.name, "host": self.host, "resolution": 0, "aggreg": len(self.elements.ids) > 1}
+        if self.elements.kind is not None:
+            found |= {"type": self.elements.kind, "type-ids": self.elements.ids}
         return found
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """One element of the store's answer, on the job's own time axis."""
+    """One element of the store's answer, on the job's time axis."""
 
     data: FloatArray
     statistics: Statistics
@@ -55,13 +55,13 @@ class _Answer:
     end: int
 
     def may_be_cut(self, start: int, end: int) -> bool:
-        """Whether samples are missing at either end, beyond the newest ones that the store may not have yet."""
+        """Whether more samples are missing at either end than may still be in transit."""
         return self.first > start + 2 * self.timestep or self.end < end - 2 * self.timestep
 
 
 @dataclass(slots=True)
 class _Window:
-    """The time range of a job, what is wanted of it, and the problems met in it."""
+    """The time range of a request, and the problems found."""
 
     cluster: Cluster
     start: int
@@ -70,12 +70,12 @@ class _Window:
     problems: list[str] = field(default_factory=list)
 
     def problem(self, query: _Query, text: str) -> None:
-        if len(self.problems) < MOST_PROBLEMS:
+        if len(self.problems) < MAX_PROBLEMS:
             self.problems.append(f"{query.metric.name} of {query.host} ({query.scope}): {text}"[:500])
 
 
 class CcMetricStore:
-    """An adapter of the port MetricSource; an async context manager that holds one client session."""
+    """Adapter of the port MetricSource. An async context manager that owns a client session."""
 
     def __init__(self, settings: MetricsSettings) -> None:
         self._settings = settings
@@ -108,14 +108,14 @@ class CcMetricStore:
         return bool(self._url(cluster))
 
     async def health(self, cluster: str, hosts: Sequence[str], metrics: Sequence[str]) -> dict[str, HostHealth]:
-        """As the port says."""
+        """See MetricSource."""
         body = orjson.dumps({"cluster": cluster, "nodes": list(hosts), "metric-names": list(metrics)})
         return read_health(await self._post(self._url(cluster), body, "healthcheck"))
 
     async def load_hosts(self, request: HostsRequest) -> HostsLoaded:
-        """As the port says. One value that it cannot write spoils an answer about all hosts: then they are asked one by one."""
+        """See MetricSource. One value that the store cannot encode empties an answer about all hosts; they are then requested in parts."""
         if request.end - request.start > self._settings.max_window_days * _DAY_S:
-            raise SourceRefused(f"the window has {request.end - request.start} s, more than max_window_days allows to ask for")
+            raise SourceRefused(f"the window has {request.end - request.start} s, more than max_window_days allows")
         loaded = HostsLoaded()
         url = self._url(request.cluster)
         if not url or not request.metrics:
@@ -142,46 +142,49 @@ class CcMetricStore:
         if text.strip():
             await asyncio.to_thread(read_hosts, text, request, pairs, loaded)
         elif len(pairs) == 1:
-            loaded.problem(*pairs[0], "a value that is too large for JSON")
+            loaded.problem(*pairs[0], "a value that JSON cannot represent")
         else:
             half = len(pairs) // 2
             await self._load_pairs(url, request, pairs[:half], loaded)
             await self._load_pairs(url, request, pairs[half:], loaded)
 
     async def load(self, request: JobRequest) -> Loaded:
-        """As the port says.
+        """See MetricSource.
 
-        The store refuses to combine series of unlike length, as of a device that died: such series are asked for one by
-        one and combined here. Its series begin where its data begin: they are moved to their place on the job's axis.
-        One value that it cannot write spoils a whole answer: the request is halved until the culprit is alone.
+        The store does not combine series of different lengths, such as those of a failed device. They are requested one by
+        one and combined here. Its series begin at their first sample and are moved to the job's time axis. A value that the
+        store cannot encode makes the whole answer empty; the request is halved until that value is isolated.
         """
         if request.duration > self._settings.max_window_days * _DAY_S:
-            raise SourceRefused(f"the job ran for {request.duration} s, longer than max_window_days allows to ask for")
+            raise SourceRefused(f"the job ran for {request.duration} s, longer than max_window_days allows")
         if not self._url(request.cluster.name):
-            return Loaded({})  # only some clusters have a store
+            return Loaded({})  # this cluster has no store
         window = _Window(request.cluster, request.start, request.start + request.duration, request.with_samples)
         queries = list(_queries(request))
         answers = await self._ask_all(window, queries)
         data = _job_data(queries, await self._combine_doubtful(window, queries, answers))
         if not data and window.problems:
-            raise NothingButErrors(f"the metric store has no data of the job, but errors: {window.problems[0]}")
+            raise NothingButErrors(f"the metric store returned only errors for the job: {window.problems[0]}")
         return Loaded(data, window.problems)
 
     async def _combine_doubtful(
         self, window: _Window, queries: Sequence[_Query], answers: Sequence["_Answer | str | None"]
     ) -> list[_Answer | None]:
-        """Where the store could not combine elements, or may have cut them to the shortest, ask for each and combine them here."""
+        """Request elements one by one and combine them here where the store could not, or may have cut them to the shortest."""
         result: list[_Answer | None] = [None if isinstance(answer, str) else answer for answer in answers]
         doubtful: list[tuple[int, list[_Query]]] = []
         for index, (query, answer) in enumerate(zip(queries, answers, strict=True)):
             if _is_combined(query) and answer is not None and (isinstance(answer, str) or answer.may_be_cut(window.start, window.end)):
-                parts = [_Query(query.metric, query.scope, query.host, Wanted(one, query.wanted.kind, (one,))) for one in query.wanted.ids]
+                parts = [
+                    _Query(query.metric, query.scope, query.host, SeriesElements(one, query.elements.kind, (one,)))
+                    for one in query.elements.ids
+                ]
                 doubtful.append((index, parts))
             elif isinstance(answer, str):
                 window.problem(query, answer)
         if not doubtful:
             return result
-        with_samples = replace(window, with_samples=True)  # which it takes to combine them
+        with_samples = replace(window, with_samples=True)  # needed to combine them
         found = iter(await self._ask_all(with_samples, [part for _, parts in doubtful for part in parts]))
         for index, parts in doubtful:
             elements = [next(found) for _ in parts]
@@ -191,7 +194,7 @@ class CcMetricStore:
         return result
 
     async def _ask_all(self, window: _Window, queries: Sequence[_Query]) -> list["_Answer | str | None"]:
-        """An answer, an error text, or nothing for each query."""
+        """For each query an answer, an error text, or None without data."""
         size = self._settings.queries
         chunks = [queries[first : first + size] for first in range(0, len(queries), size)]
         try:
@@ -207,7 +210,7 @@ class CcMetricStore:
                 "cluster": window.cluster.name,
                 "from": window.start,
                 "to": window.end,
-                "with-padding": False,  # done here: the store would pad up to any length
+                "with-padding": False,  # done here, because the store pads without a limit
                 "with-data": window.with_samples,
                 "queries": [query.body() for query in queries],
             }
@@ -215,13 +218,13 @@ class CcMetricStore:
         text = await self._post(self._url(window.cluster.name), body)
         if not text.strip():
             if len(queries) == 1:
-                return ["a value that is too large for JSON"]
+                return ["a value that JSON cannot represent"]
             half = len(queries) // 2
             return [*await self._ask(window, queries[:half]), *await self._ask(window, queries[half:])]
         return await asyncio.to_thread(_read, text, window, queries)
 
     async def _post(self, url: str, body: bytes, path: str = "query") -> bytes:
-        """One request with its retries; it is a GET with a body, as the store wants it."""
+        """Send a request, with retries. The store expects a GET with a body."""
         assert self._session is not None
         pause = Backoff(first_s=0.2, most_s=5.0)
         async with self._slots:
@@ -238,27 +241,27 @@ class CcMetricStore:
         assert self._session is not None
         address = f"{url.rstrip('/')}/api/{path}"
         params = {"version": "v2"} if path == "query" else None
-        most = self._settings.max_answer_mb * MIB
+        limit = self._settings.max_answer_mb * MIB
         try:
             async with self._session.get(address, data=body, params=params, allow_redirects=False) as response:
-                text = await _read_bounded(response.content, most)
+                text = await _read_bounded(response.content, limit)
                 if response.status in (401, 403):
-                    raise SourceUnavailable(f"the metric store at {url} refuses the token: {_excerpt(text)}")
+                    raise SourceUnavailable(f"the metric store at {url} rejects the token: {_excerpt(text)}")
                 if response.status != 200:
                     raise SourceUnavailable(f"the metric store at {url} answers {response.status}: {_excerpt(text)}")
                 return text
         except TimeoutError as e:
-            raise SourceUnavailable(f"the metric store at {url} does not answer within {self._settings.timeout_s:g} s") from e
+            raise SourceUnavailable(f"the metric store at {url} did not answer within {self._settings.timeout_s:g} s") from e
         except (aiohttp.ClientError, OSError, ValueError) as e:
             raise SourceUnavailable(f"the metric store at {url}: {type(e).__name__}: {e}") from e
 
 
-async def _read_bounded(content: aiohttp.StreamReader, most: int) -> bytes:
+async def _read_bounded(content: aiohttp.StreamReader, limit: int) -> bytes:
     parts, size = [], 0
     async for part in content.iter_any():
         size += len(part)
-        if size > most:
-            raise ValueError(f"an answer of more than {most // MIB} MiB")
+        if size > limit:
+            raise ValueError(f"an answer of more than {limit // MIB} MiB")
         parts.append(part)
     return b"".join(parts)
 
@@ -270,30 +273,30 @@ def _excerpt(text: bytes) -> str:
 def _queries(request: JobRequest) -> Iterable[_Query]:
     subcluster = request.cluster.subcluster(request.subcluster)
     if subcluster is None:
-        raise SourceRefused(f"{request.subcluster!r} is no subcluster of {request.cluster.name}")
+        raise SourceRefused(f"{request.subcluster!r} is not a subcluster of {request.cluster.name}")
     hosts = [(resource.hostname, HostElements(subcluster, resource)) for resource in request.resources]
     for metric in request.cluster.metrics_on(request.subcluster):
         if request.metrics is not None and metric.name not in request.metrics:
             continue
         for scope in effective_scopes(metric, request.scopes, num_acc=request.num_acc):
             for host, elements in hosts:
-                for wanted in elements.series(metric.scope, scope):
-                    yield _Query(metric, scope, host, wanted)
+                for series in elements.series(metric.scope, scope):
+                    yield _Query(metric, scope, host, series)
 
 
 def _read(text: bytes, window: _Window, queries: Sequence[_Query]) -> list[_Answer | str | None]:
-    """The store's answer; a text in it is an error. Raises SourceUnavailable when it is none of the store's."""
+    """The parsed answer. A string in it is an error. Raises SourceUnavailable when the answer is malformed."""
     try:
         results = orjson.loads(text)["results"]
         if len(results) != len(queries):
             raise ValueError(f"{len(results)} results for {len(queries)} queries")
         return [_element(elements, window, query) for elements, query in zip(results, queries, strict=True)]
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as e:
-        raise SourceUnavailable(f"the metric store gave an answer that cannot be read: {e!r}") from e
+        raise SourceUnavailable(f"the metric store returned an invalid answer: {e!r}") from e
 
 
 def _element(elements: list[dict[str, Any]], window: _Window, query: _Query) -> _Answer | str | None:
-    """Each query asks for one series: nothing found is an empty list."""
+    """A query is for one series; without data the list is empty."""
     if not elements:
         return None
     (found,) = elements
@@ -302,8 +305,8 @@ def _element(elements: list[dict[str, Any]], window: _Window, query: _Query) -> 
     timestep = int(found["resolution"]) or query.metric.timestep
     first = int(found["from"])
     if not window.with_samples:
-        told = stated_alone(found)
-        return None if told is None else _Answer(np.empty(0), told, timestep, first, int(found["to"]))
+        statistics = stated_alone(found)
+        return None if statistics is None else _Answer(np.empty(0), statistics, timestep, first, int(found["to"]))
     if not found.get("data"):
         return None
     data = placed(found["data"], first, timestep, window.start, window.end)
@@ -312,7 +315,7 @@ def _element(elements: list[dict[str, Any]], window: _Window, query: _Query) -> 
 
 
 def _is_combined(query: _Query) -> bool:
-    return len(query.wanted.ids) > 1 and query.metric.aggregation in ("sum", "avg")
+    return len(query.elements.ids) > 1 and query.metric.aggregation in ("sum", "avg")
 
 
 def _combined(query: _Query, parts: Sequence[_Answer]) -> _Answer | None:
@@ -326,13 +329,13 @@ def _combined(query: _Query, parts: Sequence[_Answer]) -> _Answer | None:
 
 
 def _job_data(queries: Sequence[_Query], answers: Sequence[_Answer | None]) -> JobData:
-    """Series by metric and scope, in the order of hosts and elements. A metric's first answer gives its timestep."""
+    """Series by metric and scope, ordered by host and element. The first answer determines the timestep."""
     series: dict[tuple[str, str], list[Series]] = {}
     steps: dict[tuple[str, str], tuple[Metric, int]] = {}
     for query, answer in zip(queries, answers, strict=True):
         if answer is not None:
             key = query.metric.name, query.scope
-            series.setdefault(key, []).append(Series(query.host, query.wanted.element, answer.statistics, answer.data))
+            series.setdefault(key, []).append(Series(query.host, query.elements.element, answer.statistics, answer.data))
             steps.setdefault(key, (query.metric, answer.timestep))
     data: JobData = {}
     for (name, scope), found in series.items():

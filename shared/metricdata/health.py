@@ -8,7 +8,7 @@ HealthState = Literal["full", "partial", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class HostHealth:
-    """``missing`` metrics have no series at all, of ``degraded`` ones at least one is stale."""
+    """``missing`` metrics have no series; ``degraded`` ones have at least one stale series."""
 
     state: HealthState
     missing: tuple[str, ...] = ()

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 
-# How coarse a scope is. The accelerator stands outside the CPU hierarchy.
+# From fine to coarse. The accelerator is outside the CPU hierarchy.
 SCOPE_RANK: dict[str, int] = {"accelerator": 1, "hwthread": 2, "core": 3, "memoryDomain": 4, "socket": 5, "node": 10}
 
 
@@ -19,7 +19,7 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Over the samples that are there."""
+    """Over the existing samples."""
 
     avg: float
     min: float

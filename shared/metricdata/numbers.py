@@ -1,4 +1,4 @@
-"""Small arithmetic on samples."""
+"""Arithmetic on samples."""
 
 import math
 
@@ -8,7 +8,7 @@ from shared.metricdata.model import FloatArray, Statistics
 
 
 def round2(value: float) -> float:
-    """Two decimals, half away from zero; unlike ``round``, which goes to the even neighbour."""
+    """Round to two decimals, half away from zero, unlike ``round``, which rounds half to even."""
     scaled = value * 100.0
     if not math.isfinite(scaled):
         return value
@@ -19,7 +19,7 @@ def round2(value: float) -> float:
 
 
 def statistics_of(data: FloatArray) -> Statistics | None:
-    """Average, least and greatest of the samples that are there; None when there are none, or their sum is infinite."""
+    """Average, minimum and maximum of the existing samples. None without samples, or when a value is infinite."""
     present = data[~np.isnan(data)]
     if present.size == 0:
         return None

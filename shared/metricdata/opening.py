@@ -1,4 +1,4 @@
-"""The source that the settings name."""
+"""Creating the configured metric source."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,7 +9,7 @@ from shared.metricdata.source import MetricSource
 
 @asynccontextmanager
 async def open_source(settings: MetricsSettings) -> AsyncIterator[MetricSource | None]:
-    """The adapter with its connections; None when the site has no metric data."""
+    """The configured adapter, connected. None when the site has no metric data."""
     if settings.kind == "none":
         yield None
         return

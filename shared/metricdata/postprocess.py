@@ -1,4 +1,4 @@
-"""What is added to loaded metric data: statistics over the series, and node values of two metrics. Pure."""
+"""Completes loaded metric data: statistics over the series, and node values of two metrics. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,12 +9,12 @@ from shared.metricdata.model import SCOPE_RANK, FloatArray, JobData, MetricData,
 from shared.metricdata.numbers import round2, statistics_of
 
 SERIES_FOR_STATISTICS = 8
-VALUES_PER_STEP = 3  # with fewer a step says nothing about the spread
+VALUES_PER_STEP = 3  # fewer values do not describe a spread
 SUMMED_METRICS = ("flops_any", "mem_bw")  # rates that add up over the parts of a node
 
 
 def postprocess(data: JobData) -> JobData:
-    """Statistics series from 8 series on, node scope of flops_any and mem_bw, statistics with two decimals."""
+    """Adds statistics series from 8 series on and the node scope of flops_any and mem_bw; rounds statistics to two decimals."""
     result: JobData = {}
     for name, scopes in data.items():
         if name in SUMMED_METRICS and "node" not in scopes and scopes:
@@ -25,7 +25,7 @@ def postprocess(data: JobData) -> JobData:
 
 
 def finished(metric: MetricData, *, with_band: bool = True) -> MetricData:
-    """Statistics with two decimals, and those over the series unless they are there already, or nobody wants them."""
+    """Rounds statistics, and adds the statistics series if it is missing and ``with_band``."""
     statistics = metric.statistics_series
     if with_band and statistics is None and len(metric.series) >= SERIES_FOR_STATISTICS:
         statistics = statistics_series([series.data for series in metric.series])
@@ -41,7 +41,7 @@ def rounded(found: Statistics) -> Statistics:
 
 
 def matrix(rows: Sequence[FloatArray]) -> FloatArray:
-    """The rows as one array, the shorter ones filled with NaN at their end."""
+    """The rows as one array. Shorter rows are padded with NaN."""
     longest = max((row.size for row in rows), default=0)
     result = np.full((len(rows), longest), np.nan)
     for index, row in enumerate(rows):
@@ -50,7 +50,7 @@ def matrix(rows: Sequence[FloatArray]) -> FloatArray:
 
 
 def statistics_series(rows: Sequence[FloatArray]) -> StatisticsSeries:
-    """Least, median and greatest of each step, over the samples that are there; NaN where there are fewer than three."""
+    """Minimum, median and maximum of each step over the existing samples; NaN with fewer than three."""
     values = matrix(rows)
     present = np.isfinite(values)
     counts = present.sum(axis=0)
@@ -70,8 +70,8 @@ def statistics_series(rows: Sequence[FloatArray]) -> StatisticsSeries:
 def combine(rows: Sequence[FloatArray], aggregation: str) -> FloatArray:
     """Sum or mean of the series of several elements, step by step.
 
-    A step inside a series where its sample is missing is missing in the result: the sum would be too small. Steps before an
-    element's first and after its last sample do not spoil those of the others, as of a device that died.
+    A sample missing inside a series makes the step NaN, since the sum would be too small. Steps before an element's first
+    and after its last sample are ignored, so a failed device does not invalidate the others.
     """
     values = matrix(rows)
     present = ~np.isnan(values)
@@ -79,7 +79,7 @@ def combine(rows: Sequence[FloatArray], aggregation: str) -> FloatArray:
     not_ended = np.maximum.accumulate(present[:, ::-1], axis=1)[:, ::-1]
     has_hole = (started & not_ended & ~present).any(axis=0)
     counts = present.sum(axis=0)
-    with np.errstate(over="ignore"):  # an infinite sum has no statistics, and is left out for it
+    with np.errstate(over="ignore"):  # an infinite sum has no statistics, so the series is left out
         total = np.where(present, values, 0.0).sum(axis=0)
     if aggregation == "avg":
         total = total / np.maximum(counts, 1)
@@ -87,7 +87,7 @@ def combine(rows: Sequence[FloatArray], aggregation: str) -> FloatArray:
 
 
 def sum_per_host(metric: MetricData) -> MetricData:
-    """Node values as the sum of the finer ones; their statistics are those of the sums."""
+    """Node values as the sum of the finer ones, with statistics of the sums."""
     hosts: dict[str, list[FloatArray]] = {}
     for series in metric.series:
         hosts.setdefault(series.hostname, []).append(series.data)

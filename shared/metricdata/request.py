@@ -1,4 +1,4 @@
-"""What to ask for about a job, from its database row."""
+"""Metric requests from database rows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,11 +11,11 @@ from shared.domain.payloads import Resource
 from shared.metricdata.source import JobRequest
 
 _RESOURCES = TypeAdapter(list[Resource])
-_BYTES_PER_SAMPLE = 100  # as text, as a Python object and in arrays, all at once
+_BYTES_PER_SAMPLE = 100  # text, Python objects and arrays together
 
 
 def request_of(row: Mapping[str, Any], cluster: Cluster, *, finest_scope_nodes: int) -> JobRequest:
-    """For the archive: node scope; core scope up to so many nodes; accelerators where the job has some."""
+    """For the archive: node scope, core scope up to ``finest_scope_nodes`` nodes, accelerators if the job has any."""
     scopes = {"node"}
     if int(row["num_nodes"]) <= finest_scope_nodes:
         scopes.add("core")
@@ -33,7 +33,7 @@ def request_of(row: Mapping[str, Any], cluster: Cluster, *, finest_scope_nodes: 
 
 
 def request_until(at: int, row: Mapping[str, Any], cluster: Cluster, metrics: Sequence[Metric]) -> JobRequest:
-    """For footprint and energy of a job that still runs at ``at``: of ``metrics`` those that count in them, without samples."""
+    """For footprint and energy of a job that is running at ``at``: only metrics that contribute, without samples."""
     request = request_of({**row, "duration": at - int(row["start_time"])}, cluster, finest_scope_nodes=0)
     counting = frozenset(metric.name for metric in metrics if metric.footprint or metric.energy)
     return replace(request, metrics=counting, with_samples=False)
@@ -45,7 +45,7 @@ def resources_of(text: str) -> list[Resource]:
 
 
 def bytes_of(request: JobRequest, metrics: Sequence[Metric]) -> int:
-    """A guess at the memory that the answer takes, for a bound on how much is loaded at once."""
+    """Estimated memory of the answer."""
     subcluster = request.cluster.subcluster(request.subcluster)
     cores = len(subcluster.topology.core) if subcluster is not None and "core" in request.scopes else 0
     samples = 0

@@ -1,4 +1,4 @@
-"""What is computed of a job's metric data: statistics, footprint and energy. Pure."""
+"""Statistics, footprint and energy of a job, computed from its metric data. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ _JOULES_PER_KWH = 3.6e6
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """``energy`` in kWh, in all and by metric. ``data`` is what belongs into the archive."""
+    """``energy`` in kWh, total and by metric. ``data`` is the data to archive."""
 
     statistics: Mapping[str, tuple[Unit, Statistics]]
     footprint: dict[str, float]
@@ -25,7 +25,7 @@ class Results:
     data: JobData
 
     def statistics_document(self) -> dict[str, Any]:
-        """As in meta.json."""
+        """``statistics`` of meta.json."""
         return {
             metric: {
                 "unit": {"base": unit.base} | ({"prefix": unit.prefix} if unit.prefix else {}),
@@ -43,7 +43,7 @@ class Results:
     def as_sent(
         *, statistics: Mapping[str, Any], footprint: dict[str, float], energy_footprint: dict[str, float], energy: float
     ) -> "Results":
-        """Of a job whose data are not known here."""
+        """Values sent with the job, when there are no metric data."""
         return Results(
             {
                 name: (
@@ -60,7 +60,7 @@ class Results:
 
 
 def results_of(data: JobData, metrics: Sequence[Metric], *, num_nodes: int, duration_s: int) -> Results:
-    """Everything the archive wants to know. ``metrics`` are the effective ones of the job's subcluster."""
+    """All values of the archive entry. ``metrics`` are the effective ones of the job's subcluster."""
     data = postprocess(data)
     known = {metric.name: metric for metric in metrics}
     statistics = {
@@ -81,8 +81,8 @@ def results_of(data: JobData, metrics: Sequence[Metric], *, num_nodes: int, dura
 
 
 def job_statistics(node: MetricData, num_nodes: int) -> Statistics:
-    """Over the nodes: a node without samples counts as 0 in the average, so that avg times nodes is the measured sum;
-    it has no part in least and greatest."""
+    """Over the nodes. A node without samples counts as 0 in the average, so that avg times nodes is the measured sum; it does
+    not affect min and max."""
     return Statistics(
         avg=round2(sum(series.statistics.avg for series in node.series) / max(num_nodes, 1)),
         min=min(series.statistics.min for series in node.series),
@@ -91,7 +91,7 @@ def job_statistics(node: MetricData, num_nodes: int) -> Statistics:
 
 
 def footprint(metrics: Sequence[Metric], statistics: Mapping[str, Statistics]) -> dict[str, float]:
-    """``<metric>_<statistic>`` as configured on the subcluster; a metric without data is absent, since 0 is a measurement."""
+    """``<metric>_<statistic>`` as configured on the subcluster; a metric without data is absent, because 0 is a valid measurement."""
     return {
         f"{metric.name}_{metric.footprint}": getattr(statistics[metric.name], metric.footprint)
         for metric in metrics
@@ -100,9 +100,9 @@ def footprint(metrics: Sequence[Metric], statistics: Mapping[str, Statistics]) -
 
 
 def energy_kwh(metric: Metric, scopes: Mapping[str, MetricData], found: Statistics, *, num_nodes: int, duration_s: int) -> float:
-    """kWh of one metric, two decimals: of kind ``power`` in watts, of kind ``energy`` in joules used per timestep.
+    """kWh of one metric, two decimals. Kind ``power`` is in watts, kind ``energy`` in joules per timestep.
 
-    The unit's prefix counts. Devices whose node value is their mean (aggregation ``avg``) are added up one by one.
+    The unit's prefix is applied. With aggregation ``avg`` the node value is the mean of its devices, so these are summed.
     """
     factor = PREFIX_FACTOR.get(metric.unit.prefix, 1.0)
     total = found.avg * num_nodes

@@ -1,4 +1,4 @@
-"""Which elements of a host make up each series of a metric, by native and wanted scope. Pure."""
+"""Maps the native scope of a metric and the requested scope to the elements behind each series. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ from shared.metricdata.model import SCOPE_RANK
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """One series: the samples of ``ids`` of the native scope, combined when there are several.
+class SeriesElements:
+    """The elements of one series: ``ids`` of the native scope, combined when there are several.
 
-    ``element`` is the series' own id in its scope; None for the node. Without ``kind`` the host itself has the samples.
+    ``element`` is the series' own id in its scope, None for the node. With ``kind`` None the host itself has the samples.
     """
 
     element: str | None
@@ -21,8 +21,8 @@ class Wanted:
 
 
 def effective_scope(native: str, wanted: str) -> str | None:
-    """The coarser one of both. The accelerator is a world of its own: its metrics exist per accelerator and per node,
-    and no other metric exists per accelerator."""
+    """The coarser of both scopes. Accelerator metrics exist per accelerator and per node; no other metric exists per
+    accelerator."""
     if native == "accelerator":
         return wanted if wanted in ("accelerator", "node") else None
     if wanted == "accelerator":
@@ -31,7 +31,7 @@ def effective_scope(native: str, wanted: str) -> str | None:
 
 
 def effective_scopes(metric: Metric, wanted: frozenset[str], *, num_acc: int) -> list[str]:
-    """The scopes in which the metric is asked for, coarsest first."""
+    """The scopes in which the metric is requested, coarsest first."""
     if metric.scope == "accelerator" and num_acc == 0:
         return []
     found = {scope for scope in (effective_scope(metric.scope, one) for one in wanted) if scope is not None}
@@ -48,25 +48,25 @@ class HostElements:
         self._used = frozenset(self._threads)
         self._accelerators = list(dict.fromkeys(resource.accelerators or ()))
 
-    def series(self, native: str, scope: str) -> list[Wanted]:
+    def series(self, native: str, scope: str) -> list[SeriesElements]:
         """The series of a metric with this native scope in the effective ``scope``, in ascending order of elements."""
         if native == "node":
-            return [Wanted(None)]
+            return [SeriesElements(None)]
         if native == "accelerator":
             if scope == "node":
-                return [Wanted(None, native, tuple(self._accelerators))] if self._accelerators else []
-            return [Wanted(one, native, (one,)) for one in self._accelerators]
+                return [SeriesElements(None, native, tuple(self._accelerators))] if self._accelerators else []
+            return [SeriesElements(one, native, (one,)) for one in self._accelerators]
         if scope == "node":
             ids = self._native_ids(native, self._used)
-            return [Wanted(None, native, ids)] if ids else []
+            return [SeriesElements(None, native, ids)] if ids else []
         if scope == native:
-            return [Wanted(one, native, (one,)) for one in self._native_ids(native, self._used)]
+            return [SeriesElements(one, native, (one,)) for one in self._native_ids(native, self._used)]
         found = []
         for index, threads in enumerate(_lists(self._topology, scope)):
-            # Only what the job itself uses of the element: the rest of a shared node belongs to others.
+            # Only elements that the job uses: others of a shared node belong to other jobs.
             ids = self._native_ids(native, self._used & frozenset(threads))
             if ids:
-                found.append(Wanted(str(index), native, ids))
+                found.append(SeriesElements(str(index), native, ids))
         return found
 
     def _native_ids(self, native: str, threads: frozenset[int]) -> tuple[str, ...]:
@@ -85,4 +85,4 @@ def _lists(topology: Topology, scope: str) -> Sequence[Sequence[int]]:
         case "socket":
             return topology.socket
         case _:
-            raise ValueError(f"{scope} has no place in a topology")
+            raise ValueError(f"{scope} is not a scope of the topology")

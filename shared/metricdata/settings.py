@@ -1,4 +1,4 @@
-"""Settings of the source of metric data."""
+"""Settings of the metric source."""
 
 from typing import ClassVar, Literal, Self
 
@@ -8,7 +8,7 @@ from shared.settings import SettingsGroup, group_config
 
 
 class MetricsSettings(SettingsGroup):
-    """Where the metric data of jobs come from."""
+    """Source of the metric data of jobs."""
 
     section: ClassVar[str] = "metrics"
     model_config = group_config("metrics")
@@ -19,16 +19,17 @@ class MetricsSettings(SettingsGroup):
     url: str = Field("", description="Address of the metric store, without `/api`.")
     cluster_urls: dict[str, str] = Field(
         {},
-        description="Addresses for single clusters (JSON object, cluster to address), before `url`. Without any: no metric data.",
+        description="Addresses for individual clusters (JSON object, cluster to address), preferred to `url`."
+        " A cluster without an address has no metric data.",
     )
     token: SecretStr | None = Field(None, description="JSON web token of the metric store; never logged.")
-    timeout_s: float = Field(30.0, gt=0, le=600, description="One request, seconds.")
-    tries: int = Field(3, ge=1, le=20, description="Tries of one request that fails for lack of an answer or with a server error.")
-    requests: int = Field(4, ge=1, le=64, description="Requests at the same time.")
-    queries: int = Field(1000, ge=1, le=100_000, description="Queries in one request at most.")
-    max_answer_mb: int = Field(256, ge=1, le=4096, description="Longest answer, MiB; a longer one is an error.")
+    timeout_s: float = Field(30.0, gt=0, le=600, description="Time limit of a request, seconds.")
+    tries: int = Field(3, ge=1, le=20, description="Attempts for a request that gets no answer or a server error.")
+    requests: int = Field(4, ge=1, le=64, description="Concurrent requests.")
+    queries: int = Field(1000, ge=1, le=100_000, description="Most queries per request.")
+    max_answer_mb: int = Field(256, ge=1, le=4096, description="Largest accepted answer, MiB.")
     max_window_days: float = Field(
-        60.0, gt=0, le=3650, description="Longest job whose data are asked for, days: the store takes memory for the whole window."
+        60.0, gt=0, le=3650, description="Longest job whose data are requested, days: the store allocates memory for the whole window."
     )
 
     @model_validator(mode="after")

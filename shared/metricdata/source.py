@@ -1,4 +1,4 @@
-"""The port through which services get metric data."""
+"""The port for metric data."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,24 +13,24 @@ from shared.metricdata.model import JobData
 
 
 class SourceUnavailable(Unavailable):
-    """The metric store is away, or gave nothing but errors: try again later."""
+    """The metric store is unavailable, or returned only errors. Try again later."""
 
 
 class NothingButErrors(SourceUnavailable):
-    """The metric store answers, but with errors about everything that was asked."""
+    """The metric store answers, but only with errors."""
 
 
 class SourceRefused(JobtideError):
-    """Asking again would not help: the request itself is at fault."""
+    """The request itself is invalid. Retrying does not help."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobRequest:
-    """The metric data wanted of one job: from ``start`` (Unix seconds), for ``duration`` seconds.
+    """A request for the metric data of one job: from ``start`` (Unix seconds), for ``duration`` seconds.
 
-    ``metrics`` None means all of the subcluster. ``scopes`` are turned into each metric's effective scope:
-    the coarser one of its native and the wanted scope. Without ``with_samples`` the series have statistics alone, as far as
-    the store can compute them: a fraction of the answer for a job that runs for days.
+    ``metrics`` None means all of the subcluster. Each of ``scopes`` becomes the metric's effective scope, the coarser of
+    its native and the requested scope. Without ``with_samples`` the series have only statistics, as far as the store can
+    compute them, which keeps answers small for jobs that run for days.
     """
 
     cluster: Cluster
@@ -46,40 +46,40 @@ class JobRequest:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """``problems`` are errors about some of the data; what is in ``data`` is good all the same."""
+    """``problems`` are errors about parts of the data. ``data`` is valid nevertheless."""
 
     data: JobData
     problems: list[str] = field(default_factory=list)
 
 
 class MetricSource(Protocol):
-    """Where metric data come from."""
+    """A source of metric data."""
 
     async def load(self, request: JobRequest) -> Loaded:
-        """Host or metric without data: no series. No data at all, without an error: empty.
+        """A host or metric without data has no series. Without any data and errors the result is empty.
 
-        Raises SourceUnavailable when there is nothing but errors, or no answer; SourceRefused when asking is senseless.
+        Raises SourceUnavailable without an answer or with only errors, SourceRefused when the request is invalid.
         """
         ...
 
     async def load_hosts(self, request: HostsRequest) -> HostsLoaded:
-        """Data of whole hosts. Errors about some of them are among its problems.
+        """Data of whole hosts. Errors about some of them are in ``problems``.
 
-        Raises SourceUnavailable when there is no answer; SourceRefused when asking is senseless.
+        Raises SourceUnavailable without an answer, SourceRefused when the request is invalid.
         """
         ...
 
     def covers(self, cluster: str) -> bool:
-        """Whether there are metric data of the cluster at all."""
+        """Whether the source has metric data of the cluster."""
         ...
 
     async def health(self, cluster: str, hosts: Sequence[str], metrics: Sequence[str]) -> Mapping[str, HostHealth]:
-        """Whether hosts deliver these metrics now; a host of which nothing is known may be absent.
+        """Whether hosts currently deliver these metrics. Unknown hosts may be absent.
 
         Raises SourceUnavailable.
         """
         ...
 
     async def check(self) -> None:
-        """A real request; raises SourceUnavailable when the source cannot be used."""
+        """Send a real request. Raises SourceUnavailable when the source cannot be used."""
         ...

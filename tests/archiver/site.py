@@ -1,4 +1,4 @@
-"""An archiver at work in a test, with the rows that jobstore would have written."""
+"""A running archiver, with the rows that jobstore would have written."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -86,7 +86,7 @@ class Site:
             )
 
     async def store(self, *rows: dict[str, Any], position: int) -> None:
-        """Insert jobs, and say that jobstore has come to ``position``."""
+        """Insert jobs, and set the position of jobstore."""
         async with client_of(self.nats) as client:
             created = (await log_state(client, self.nats.stream("EVENTS"))).created
         async with opened(self.database) as engine, engine.begin() as connection:

@@ -36,14 +36,14 @@ from tests.support.metric_store import serving
         (25004017, 1712345678, "emmy/25004/017/1712345678"),
     ],
 )
-def test_the_place_of_a_job(job_id: int, start: int, place: str) -> None:
+def test_the_path_of_a_job(job_id: int, start: int, place: str) -> None:
     path = JobPath("emmy", job_id, start)
     assert path.relative == place
     assert job_path_of(Path("/archive"), Path("/archive") / place) == path
 
 
 @pytest.mark.parametrize("cluster", ["", "..", "a/b", ".hidden", "a\0b"])
-def test_no_cluster_leads_out_of_the_archive(cluster: str) -> None:
+def test_a_cluster_name_cannot_escape_the_archive(cluster: str) -> None:
     with pytest.raises(ArchiveError):
         JobPath(cluster, 1, 1).under(Path("/archive"))
 
@@ -66,13 +66,13 @@ def test_no_cluster_leads_out_of_the_archive(cluster: str) -> None:
         (2**53 + 0.0, "9007199254740992"),
     ],
 )
-def test_numbers_are_the_shortest(value: float, text: str) -> None:
+def test_numbers_have_their_shortest_form(value: float, text: str) -> None:
     assert dump(value).decode() == text + "\n"
     assert float(text) == value
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
-def test_what_json_does_not_have_is_refused(value: float) -> None:
+def test_values_that_json_cannot_represent_are_refused(value: float) -> None:
     with pytest.raises(ValueError, match="JSON"):
         dump({"avg": value})
 
@@ -81,7 +81,7 @@ def test_markup_is_escaped() -> None:
     assert dump({"a": "<b> & \u2028"}) == b'{"a":"\\u003cb\\u003e \\u0026 \\u2028"}\n'
 
 
-def test_meta_keys_stand_in_their_order_and_empty_ones_are_left_out() -> None:
+def test_meta_keys_are_ordered_and_empty_ones_omitted() -> None:
     row = job_row(815, job_id=4711042, smt=2, meta_data='{"z":"1","jobName":"cfd"}')
     tags = [(2, Tag(type="b", name="x")), (1, Tag(type="a", name="y", scope="alice"))]
     meta = meta_of_row(row, tags, statistics={}, footprint={"cpu_load_avg": 31.5}, energy_footprint={}, energy=0.0)
@@ -94,7 +94,7 @@ def test_meta_keys_stand_in_their_order_and_empty_ones_are_left_out() -> None:
     )
 
 
-def test_annotating_keeps_what_other_writers_wrote() -> None:
+def test_annotating_keeps_keys_of_other_writers() -> None:
     document = {"stopTime": 5, "jobId": 1, "tags": [{"type": "old"}], "metaData": None, "statistics": {"x": {"avg": 1.0}}}
     changed = with_annotations(document, job_row(1, meta_data='{"k":"v"}'), [])
     assert render_meta(changed) == b'{"metaData":{"k":"v"},"jobId":1,"statistics":{"x":{"avg":1}},"stopTime":5}\n'
@@ -118,7 +118,7 @@ def test_an_infinite_sample_is_refused() -> None:
         render_data(_data([float("inf")]))
 
 
-def test_text_above_2000_bytes_is_packed_and_always_alike() -> None:
+def test_text_above_2000_bytes_is_packed_deterministically() -> None:
     assert pack(b"x" * 2000) == (b"x" * 2000, False)
     packed, is_packed = pack(b"x" * 2001)
     assert is_packed
@@ -134,7 +134,7 @@ def _write(root: Path, row: dict[str, Any], data: JobData | None) -> Work:
 
 
 @pytest.mark.parametrize("name", [name for name in sorted(exchanges()) if name.startswith("ccb/archive")])
-async def test_written_files_pass_the_schemas_and_are_the_same_each_time(name: str, tmp_path: Path) -> None:
+async def test_written_files_pass_the_schemas_and_are_deterministic(name: str, tmp_path: Path) -> None:
     meta = exchanges()[name]["archived_meta"]
     row = job_row(
         7,
@@ -172,7 +172,7 @@ async def test_the_file_of_a_small_job_passes_the_schema_without_metric_data(tmp
     assert sorted(file.name for file in path.under(tmp_path).iterdir()) == ["data.json", "meta.json"]
 
 
-def test_what_the_scheduler_said_stays_where_there_are_no_metric_data(tmp_path: Path) -> None:
+def test_values_sent_with_the_job_are_used_without_metric_data(tmp_path: Path) -> None:
     row = job_row(
         7, statistics='{"cpu_load":{"unit":{"base":"load"},"avg":3.5,"min":1.0,"max":4.0}}', footprint='{"cpu_load_avg":3.5}', energy=1.25
     )

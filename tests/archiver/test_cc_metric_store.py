@@ -45,7 +45,7 @@ def wanted(
 
 
 @pytest.mark.parametrize("name", [name for name in sorted(exchanges()) if name.startswith("ccb/archive")])
-async def test_job_statistics_are_those_that_cc_backend_archived(name: str, adapter: CcMetricStore) -> None:
+async def test_job_statistics_equal_those_archived_by_cc_backend(name: str, adapter: CcMetricStore) -> None:
     meta = exchanges()[name]["archived_meta"]
     cluster = CLUSTERS[meta["cluster"]]
     loaded = await adapter.load(request_of(_row(meta), cluster, finest_scope_nodes=8))
@@ -76,7 +76,7 @@ def _row(meta: dict[str, Any]) -> dict[str, Any]:
 async def test_footprint_and_energy_are_the_same_without_samples(
     adapter: CcMetricStore, store: MetricStore, cluster: str, subcluster: str, hosts: list[str], num_acc: int
 ) -> None:
-    """Some hosts begin late, some devices died: of these the store combines nothing, or what it cut to the shortest."""
+    """Some hosts begin late, some devices failed: the store does not combine these, or cuts them to the shortest."""
     topology = CLUSTERS[cluster].subcluster(subcluster)
     assert topology is not None
     accelerators = [one.id for one in topology.topology.accelerators][:num_acc] or None
@@ -107,7 +107,7 @@ async def test_footprint_and_energy_are_the_same_without_samples(
     assert set(bare.data) <= request.metrics < set(whole.data) | request.metrics
 
 
-async def test_samples_stand_at_their_place_on_the_jobs_axis(adapter: CcMetricStore) -> None:
+async def test_samples_are_aligned_to_the_time_axis_of_the_job(adapter: CcMetricStore) -> None:
     """f0103 begins 25 minutes after the others."""
     loaded = await adapter.load(wanted(["f0101", "f0103"], start=T0 + 20 * 60, duration=600, metrics=frozenset({"mem_used"})))
     first, late = loaded.data["mem_used"]["node"].series
@@ -151,8 +151,8 @@ async def test_elements_keep_their_ids_when_some_have_no_data(adapter: CcMetricS
     assert node.id is None
 
 
-async def test_a_series_that_the_store_would_cut_is_whole(adapter: CcMetricStore) -> None:
-    """Hardware thread 2 of f0106 ends after 40 minutes; named first it shortens the sum without a word."""
+async def test_a_series_that_the_store_would_cut_is_complete(adapter: CcMetricStore) -> None:
+    """Hardware thread 2 of f0106 ends after 40 minutes; requested first, it silently shortens the sum."""
     resources = [Resource(hostname="f0106", hwthreads=[2, 0])]
     loaded = await adapter.load(wanted([], duration=3600, resources=resources, metrics=frozenset({"flops_any"})))
     (node,) = loaded.data["flops_any"]["node"].series
@@ -160,14 +160,14 @@ async def test_a_series_that_the_store_would_cut_is_whole(adapter: CcMetricStore
     assert node.data[50] == value("flops_any", "f0106", 0, T0 + 50 * 60)
 
 
-async def test_an_unknown_metric_is_a_problem_and_the_rest_is_there(store: MetricStore, adapter: CcMetricStore) -> None:
+async def test_an_unknown_metric_is_a_problem_and_the_rest_is_returned(store: MetricStore, adapter: CcMetricStore) -> None:
     del store.metrics["mem_used"]
     loaded = await adapter.load(wanted(["f0101"], metrics=frozenset({"mem_used", "cpu_load"})))
     assert list(loaded.data) == ["cpu_load"]
     assert "unknown metric: mem_used" in loaded.problems[0]
 
 
-async def test_nothing_but_errors_is_a_failure(store: MetricStore, adapter: CcMetricStore) -> None:
+async def test_an_answer_of_only_errors_is_a_failure(store: MetricStore, adapter: CcMetricStore) -> None:
     del store.metrics["mem_used"]
     with pytest.raises(SourceUnavailable, match="unknown metric: mem_used"):
         await adapter.load(wanted(["f0101"], metrics=frozenset({"mem_used"})))
@@ -183,10 +183,10 @@ async def test_a_value_too_large_for_json_costs_only_its_own_series(store: Metri
     loaded = await adapter.load(wanted(["f0101", "f0102"], metrics=frozenset({"mem_bw", "cpu_load"})))
     assert [series.hostname for series in loaded.data["mem_bw"]["node"].series] == ["f0102"]
     assert len(loaded.data["cpu_load"]["node"].series) == 2
-    assert "too large" in loaded.problems[0]
+    assert "cannot represent" in loaded.problems[0]
 
 
-async def test_an_endless_window_is_never_asked_for(store: MetricStore, adapter: CcMetricStore) -> None:
+async def test_a_window_above_the_limit_is_never_requested(store: MetricStore, adapter: CcMetricStore) -> None:
     with pytest.raises(SourceRefused, match="max_window_days"):
         await adapter.load(wanted(["f0101"], start=1, duration=10**13))
     assert store.requests == 0
@@ -196,16 +196,16 @@ async def test_an_endless_window_is_never_asked_for(store: MetricStore, adapter:
     ("answer", "why"),
     [
         (web.Response(status=500, text="broken"), "answers 500: broken"),
-        (web.Response(status=401, text="Token is expired"), "refuses the token: Token is expired"),
-        (web.Response(body=b"<html>"), "cannot be read"),
-        (web.Response(body=b"[]"), "cannot be read"),
+        (web.Response(status=401, text="Token is expired"), "rejects the token: Token is expired"),
+        (web.Response(body=b"<html>"), "invalid answer"),
+        (web.Response(body=b"[]"), "invalid answer"),
         (web.Response(body=b'{"results":[]}'), "0 results for 1 queries"),
-        (web.Response(body=b'{"results":[[1,2]]}'), "cannot be read"),
-        (web.Response(body=b'{"results":[[{"data":["x"],"from":1,"to":2,"resolution":60}]]}'), "cannot be read"),
+        (web.Response(body=b'{"results":[[1,2]]}'), "invalid answer"),
+        (web.Response(body=b'{"results":[[{"data":["x"],"from":1,"to":2,"resolution":60}]]}'), "invalid answer"),
     ],
     ids=["error", "token", "html", "list", "short", "numbers", "text"],
 )
-async def test_a_spoiled_answer_is_an_unavailable_source(
+async def test_an_invalid_answer_is_an_unavailable_source(
     answer: web.Response, why: str, store: MetricStore, adapter: CcMetricStore
 ) -> None:
     async def mood(_: Any) -> web.Response:
@@ -221,11 +221,11 @@ async def test_a_hanging_store_ends_with_the_timeout(store: MetricStore, adapter
         await asyncio.sleep(30)
 
     store.mood = mood
-    with pytest.raises(SourceUnavailable, match="does not answer within"):
+    with pytest.raises(SourceUnavailable, match="did not answer within"):
         await asyncio.wait_for(adapter.load(wanted(["f0101"], metrics=frozenset({"cpu_load"}))), 5)
 
 
-async def test_one_failure_is_tried_again(store: MetricStore, adapter: CcMetricStore) -> None:
+async def test_a_failed_request_is_retried(store: MetricStore, adapter: CcMetricStore) -> None:
     failures = iter([True])
 
     async def mood(_: Any) -> web.Response | None:
@@ -236,7 +236,7 @@ async def test_one_failure_is_tried_again(store: MetricStore, adapter: CcMetricS
     assert store.requests == 2
 
 
-async def test_nobody_listens() -> None:
+async def test_a_refused_connection_is_an_unavailable_source() -> None:
     async with CcMetricStore(quick("http://127.0.0.1:9")) as adapter:
         with pytest.raises(SourceUnavailable):
             await adapter.check()

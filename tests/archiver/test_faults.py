@@ -45,7 +45,7 @@ async def _is_done(site: Site) -> bool:
     return await site.unfinished() == 0
 
 
-async def test_a_broker_killed_under_load_costs_nothing(
+async def test_a_broker_killed_under_load_loses_nothing(
     private_nats: NatsServer, private_site: NatsSettings, sqlite_database: DatabaseSettings, archive_settings: ArchiveSettings
 ) -> None:
     place = Site(private_site, sqlite_database, archive_settings, archiver=QUICK.model_copy(update={"batch": 20}))
@@ -67,7 +67,7 @@ async def _done_or_away(site: Site) -> bool:
 
 
 @pytest.mark.slow
-async def test_an_archiver_killed_under_load_leaves_whole_entries_and_forgets_none(archive_site: Site, service: ServiceRunner) -> None:
+async def test_an_archiver_killed_under_load_leaves_complete_entries_and_loses_none(archive_site: Site, service: ServiceRunner) -> None:
     rows = await many_stopped_jobs(archive_site, 400)
     settings = archive_site.settings
     process = await service.start(

@@ -1,4 +1,4 @@
-"""Footprint and energy of running jobs: the store is asked in turns, events say what changed."""
+"""Footprint and energy of running jobs: polled from the store, published when changed."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from services.archiver.footprints import JOBS_PER_EVENT, SETTLING_S, RunningFootprints
 from services.archiver.jobs import JobReader
 from services.archiver.numbers import ArchiverNumbers
-from services.archiver.turns import ClusterTurns
+from services.archiver.polling import ClusterPoller
 from shared.broker.clusters import ClusterDirectory
 from shared.broker.publisher import Publisher
 from shared.database.engine import opened
@@ -48,15 +48,15 @@ def running_job(id_: int, hosts: Sequence[str] = ("f0101",), **columns: Any) -> 
 
 
 @asynccontextmanager
-async def turns_of(site: Site, registry: CollectorRegistry | None = None, **settings: Any) -> AsyncIterator[ClusterTurns]:
-    """The loop of one replica, in the hands of the test."""
+async def poller_of(site: Site, registry: CollectorRegistry | None = None, **settings: Any) -> AsyncIterator[ClusterPoller]:
+    """The poller of one replica, driven by the test."""
     numbers = ArchiverNumbers(registry or CollectorRegistry())
     async with opened(site.database, read_only=True) as engine, client_of(site.nats) as client, CcMetricStore(site.metrics) as source:
         clusters = ClusterDirectory(client, site.nats)
         await clusters.refresh()
         chosen = {"interval_s": float(INTERVAL_S), "from_s": 600.0} | settings
         publisher = Publisher(client, site.nats.prefix)
-        yield RunningFootprints(JobReader(engine), clusters, source, publisher, numbers, **chosen).turns
+        yield RunningFootprints(JobReader(engine), clusters, source, publisher, numbers, **chosen).poller
 
 
 async def measured(site: Site) -> list[list[JobMeasurement]]:
@@ -87,8 +87,8 @@ async def test_running_jobs_are_measured_as_they_would_be_archived(
     at = T0 + 2400 - SETTLING_S
     async with serving(store) as url:
         place = place.with_settings(metrics=metrics_of("", cluster_urls={"fritz": url}))
-        async with turns_of(place) as turns, CcMetricStore(place.metrics) as source:
-            await turns.turn(FIRST + 4)
+        async with poller_of(place) as poller, CcMetricStore(place.metrics) as source:
+            await poller.round(FIRST + 4)
             request = request_of(old | {"duration": at - T0}, FRITZ, finest_scope_nodes=8)
             whole = (await source.load(request)).data
     expected = results_of(whole, FRITZ.metrics_on("main"), num_nodes=2, duration_s=at - T0)
@@ -99,31 +99,31 @@ async def test_running_jobs_are_measured_as_they_would_be_archived(
     assert other.id == 8
 
 
-async def test_an_unchanged_job_is_not_told_again(archive_site: Site, store: MetricStore) -> None:
+async def test_an_unchanged_job_is_not_published_again(archive_site: Site, store: MetricStore) -> None:
     await archive_site.store(running_job(1, hosts=["f0105"]), position=1)  # its samples end after ten minutes
     registry = CollectorRegistry()
     async with serving(store) as url:
         site = archive_site.with_settings(metrics=metrics_of(url))
-        async with turns_of(site, registry) as turns:
-            await turns.turn(FIRST + 3)
+        async with poller_of(site, registry) as poller:
+            await poller.round(FIRST + 3)
             ((found,),) = await measured(site)
             await site.change(1, footprint=f' {{"cpu_load_avg": {found.footprint["cpu_load_avg"]}}}')
-            await turns.turn(FIRST + 4)
+            await poller.round(FIRST + 4)
     assert await measured(site) == [[found]]
-    told = {
+    counts = {
         outcome: registry.get_sample_value("jobtide_archiver_footprints_total", {"outcome": outcome})
         for outcome in ("measured", "unchanged")
     }
-    assert told == {"measured": 1, "unchanged": 1}
+    assert counts == {"measured": 1, "unchanged": 1}
 
 
-async def test_replicas_tell_of_one_turn_once(archive_site: Site, store: MetricStore) -> None:
+async def test_replicas_publish_one_round_once(archive_site: Site, store: MetricStore) -> None:
     count = JOBS_PER_EVENT + 1
     await archive_site.store(*(running_job(n, hosts=["f0105"]) for n in range(1, count + 1)), position=1)
     async with serving(store) as url:
         site = archive_site.with_settings(metrics=metrics_of(url))
-        async with turns_of(site) as one, turns_of(site) as other:
-            await asyncio.gather(one.turn(FIRST + 3), other.turn(FIRST + 3))
+        async with poller_of(site) as one, poller_of(site) as other:
+            await asyncio.gather(one.round(FIRST + 3), other.round(FIRST + 3))
     found = await measured_ids(site)
     assert sorted(found) == [list(range(1, JOBS_PER_EVENT + 1)), [count]]
 
@@ -132,7 +132,7 @@ Mood = Callable[[Any], Awaitable[web.Response | None]]
 
 
 def broken_for(*hosts: str) -> Mood:
-    """An answer that cannot be, for requests about one of these hosts; for all without any."""
+    """An invalid answer to requests about one of these hosts, or about any without hosts."""
 
     async def mood(body: Any) -> web.Response | None:
         is_meant = not hosts or any(query["host"] in hosts for query in body["queries"])
@@ -141,52 +141,52 @@ def broken_for(*hosts: str) -> Mood:
     return mood
 
 
-async def test_a_store_that_does_not_answer_is_left_alone_for_a_while(archive_site: Site, store: MetricStore) -> None:
+async def test_a_store_that_does_not_answer_is_not_polled_for_a_while(archive_site: Site, store: MetricStore) -> None:
     await archive_site.store(*(running_job(n) for n in range(1, 6)), position=1)
     store.mood = broken_for()
     async with serving(store) as url:
         site = archive_site.with_settings(metrics=metrics_of(url))
-        async with turns_of(site) as turns:
+        async with poller_of(site) as poller:
             with capture_logs() as logs:
-                await turns.turn(FIRST + 3)
+                await poller.round(FIRST + 3)
             warnings = [(entry["event"], entry["cluster"]) for entry in logs if entry["log_level"] == "warning"]
             assert warnings == [("footprints_unknown", "fritz")]
             assert store.requests == 3  # enough to know that it is not the job
-            await turns.turn(FIRST + 4)
+            await poller.round(FIRST + 4)
             assert store.requests == 3
     assert await measured(site) == []  # what was known stays known
 
 
-async def test_a_single_job_is_enough_to_see_that_the_store_is_away(archive_site: Site, store: MetricStore) -> None:
+async def test_a_single_job_suffices_to_detect_an_unavailable_store(archive_site: Site, store: MetricStore) -> None:
     await archive_site.store(running_job(1), position=1)
     store.mood = broken_for()
     registry = CollectorRegistry()
-    async with serving(store) as url, turns_of(archive_site.with_settings(metrics=metrics_of(url)), registry) as turns:
-        await turns.turn(FIRST + 3)
+    async with serving(store) as url, poller_of(archive_site.with_settings(metrics=metrics_of(url)), registry) as poller:
+        await poller.round(FIRST + 3)
     assert registry.get_sample_value("jobtide_archiver_footprint_turns_total", {"outcome": "unanswered"}) == 1
 
 
-async def test_a_job_that_is_too_much_for_the_store_costs_no_other_its_footprint(archive_site: Site, store: MetricStore) -> None:
+async def test_a_job_too_large_for_the_store_does_not_affect_other_footprints(archive_site: Site, store: MetricStore) -> None:
     jobs = [running_job(1), running_job(2, hosts=["f0102"]), running_job(3, hosts=["f0107"]), running_job(4, resources="no JSON")]
     await archive_site.store(*jobs, position=1)
     store.mood = broken_for("f0102")
     async with serving(store) as url:
         site = archive_site.with_settings(metrics=metrics_of(url))
-        async with turns_of(site) as turns:
-            await turns.turn(FIRST + 3)
+        async with poller_of(site) as poller:
+            await poller.round(FIRST + 3)
     assert await measured_ids(site) == [[1, 3]]
 
 
-async def test_jobs_that_never_have_an_answer_do_not_keep_the_others_from_their_turn(archive_site: Site, store: MetricStore) -> None:
+async def test_jobs_that_always_fail_do_not_starve_the_others(archive_site: Site, store: MetricStore) -> None:
     bad = [running_job(n, hosts=["f0102"]) for n in range(1, JOBS_PER_EVENT + 1)]
     await archive_site.store(*bad, running_job(500), position=1)
     store.mood = broken_for("f0102")
     async with serving(store) as url:
         site = archive_site.with_settings(metrics=metrics_of(url))
-        async with turns_of(site, interval_s=0.1, from_s=0.0) as turns:
+        async with poller_of(site, interval_s=0.1, from_s=0.0) as poller:
 
             async def found() -> bool:
-                await turns.turn((T0 + 1800) * 10)
+                await poller.round((T0 + 1800) * 10)
                 return bool(await measured(site))
 
             await until(found, 10, "a turn that begins behind them")

@@ -48,13 +48,13 @@ async def test_named_hosts_in_small_requests_each_from_the_start_of_the_window()
     assert (len(late), bool(np.isnan(late[:25]).all()), math.isnan(late[25])) == (30, True, False)
 
 
-async def test_a_host_without_samples_in_the_window_is_known_all_the_same() -> None:
+async def test_a_host_without_samples_in_the_window_is_still_known() -> None:
     found = await loaded(recorded_store(), "cpu_load", hosts=["f0103"])
     assert found.series["f0103"]["cpu_load"].data.size == 0
     assert found.series["f0103"]["cpu_load"].statistics is None
 
 
-async def test_a_value_that_cannot_be_written_costs_no_other_host_its_data() -> None:
+async def test_a_value_that_cannot_be_encoded_does_not_affect_other_hosts() -> None:
     store = recorded_store()
     store.add("fritz", "f0199", "socket0", "mem_bw", T0, {0: 1.7e308})
     store.add("fritz", "f0199", "socket1", "mem_bw", T0, {0: 1.7e308})
@@ -71,7 +71,7 @@ async def test_errors_are_problems_of_their_metric() -> None:
     assert "unknown metric" in found.problems[0]
 
 
-async def test_what_is_no_answer_is_unavailable_and_what_is_too_long_refused() -> None:
+async def test_an_invalid_answer_is_unavailable_and_a_window_above_the_limit_refused() -> None:
     from aiohttp import web
 
     async def garbage(_: Any) -> web.StreamResponse:
@@ -82,5 +82,5 @@ async def test_what_is_no_answer_is_unavailable_and_what_is_too_long_refused() -
         await loaded(store, "cpu_load", max_window_days=0.001)
     store.mood = garbage
     for hosts in (None, ["f0101", "f0102"]):
-        with pytest.raises(SourceUnavailable, match="cannot be read"):
+        with pytest.raises(SourceUnavailable, match="invalid"):
             await loaded(store, "cpu_load", hosts=hosts)

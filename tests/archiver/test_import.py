@@ -69,7 +69,7 @@ def test_the_sample_archive_imports_completely() -> None:
     assert first.statistics["cpu_load"].avg == 18.4
 
 
-def test_the_sample_archive_has_nothing_to_complain_about() -> None:
+def test_the_sample_archive_has_no_findings() -> None:
     assert list(verify(SAMPLE)) == []
 
 
@@ -115,7 +115,7 @@ def test_a_missing_subcluster_is_the_one_of_the_first_host() -> None:
         ({"cluster": "alex"}, "cluster: "),
     ],
 )
-def test_what_cannot_be_imported_is_told_by_its_field(changes: dict[str, Any], why: str | None) -> None:
+def test_a_meta_json_that_cannot_be_imported_is_refused_with_the_field(changes: dict[str, Any], why: str | None) -> None:
     if why is None:
         imported_job(meta(**changes), CLUSTERS["fritz"])
         return
@@ -154,7 +154,7 @@ def _stranger(root: Path) -> None:
         (lambda root: (_place(root) / "meta.json").write_text("[]"), "invalid", "not a JSON object"),
         (lambda root: _truncate(_place(root) / "data.json.gz"), "invalid", "not gzip"),
         (lambda root: (_place(root) / "data.json.gz").write_bytes(gzip.compress(b'{"a":{"node":{}}}')), "invalid", "not metric data"),
-        (_misplace, "mismatch", "meta.json is of job 1403244"),
+        (_misplace, "mismatch", "meta.json belongs to job 1403244"),
         (lambda root: _place(root).rename(_place(root).with_name("x")), "mismatch", "is not <cluster>"),
         (_leftover, "leftover", "a temporary folder"),
         (_stranger, "invalid", "clock.node: series of x0001, which is no host of the job"),

@@ -1,4 +1,4 @@
-"""What is to be done about each event: a table."""
+"""The verdict on each event, as a table."""
 
 from typing import Any
 
@@ -54,15 +54,15 @@ def test_the_verdict_on_an_event(event: Event, rows: Found, verdict: type) -> No
     assert type(judge(Recorded(5, event, 0.0), 1, rows)) is verdict
 
 
-def test_an_archived_job_is_only_looked_at() -> None:
+def test_an_archived_job_with_a_complete_entry_is_not_written_again() -> None:
     assert judge(Recorded(5, STOP, 0.0), 1, found(monitoring_status=3)) == Archive(found(monitoring_status=3).by_id[7], is_archived=True)
 
 
-def test_an_unreadable_event_is_let_go() -> None:
+def test_an_unreadable_event_is_acknowledged() -> None:
     assert isinstance(judge(Unreadable(5, 0.0, Refused("unreadable_event", "?"), ""), 1, NOBODY), Nothing)
 
 
-def test_a_parked_stop_is_asked_for_less_and_less_often_and_a_change_not_for_ever() -> None:
+def test_pauses_of_a_parked_stop_grow_and_a_change_is_retried_a_bounded_number_of_times() -> None:
     pauses = [judge(Recorded(5, STOP, 0.0), times, found(parked=True)) for times in range(1, 10)]
     assert [verdict.pause_s for verdict in pauses if isinstance(verdict, Later)] == [1, 2, 4, 8, 15, 30, 30, 30, 30]
     assert isinstance(judge(Recorded(5, TAGGED, 0.0), 101, found(monitoring_status=1)), Nothing)

@@ -1,4 +1,4 @@
-"""The test's own metric store answers as the real one did."""
+"""The metric store double answers like the recorded store."""
 
 import json
 import re

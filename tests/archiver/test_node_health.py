@@ -1,4 +1,4 @@
-"""Whether nodes deliver their metrics: the store is asked in turns, events say what it found."""
+"""Whether nodes deliver their metrics: polled from the store, published as events."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -10,9 +10,9 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
-from services.archiver.node_health import NODES_AT_ONCE, NodeHealthChecks
+from services.archiver.node_health import NODES_PER_EVENT, NodeHealthChecks
 from services.archiver.numbers import ArchiverNumbers
-from services.archiver.turns import ClusterTurns
+from services.archiver.polling import ClusterPoller
 from shared.broker.clusters import ClusterDirectory
 from shared.broker.cursor import log_state, read_from
 from shared.broker.publisher import Publisher
@@ -53,7 +53,7 @@ async def adapter(store: MetricStore) -> AsyncIterator[CcMetricStore]:
         yield opened_store
 
 
-async def test_hosts_are_judged_by_the_metrics_that_they_should_have(adapter: CcMetricStore, store: MetricStore) -> None:
+async def test_the_health_of_hosts_depends_on_their_configured_metrics(adapter: CcMetricStore, store: MetricStore) -> None:
     found = await adapter.health("fritz", ["f0101", "f9999"], METRICS)
     assert found == {"f0101": HostHealth("full"), "f9999": HostHealth("failed")}
     assert await adapter.health("fritz", ["f0101"], ["cpu_load", "none"]) == {"f0101": HostHealth("partial", ("none",))}
@@ -76,7 +76,7 @@ async def test_hosts_are_judged_by_the_metrics_that_they_should_have(adapter: Cc
     ],
     ids=repr,
 )
-async def test_an_answer_that_is_none_of_the_store_is_no_health(adapter: CcMetricStore, store: MetricStore, answer: bytes) -> None:
+async def test_an_invalid_health_answer_is_unavailable(adapter: CcMetricStore, store: MetricStore, answer: bytes) -> None:
     async def nonsense(_: Any) -> web.Response:
         return web.Response(body=answer)
 
@@ -90,7 +90,7 @@ def test_a_cluster_without_a_store_is_not_covered() -> None:
     assert (some.covers("alex"), some.covers("fritz")) == (True, False)
 
 
-# the turns
+# the rounds
 
 
 async def add_nodes(site: Site, cluster: str, subcluster: str, hosts: Sequence[str], state: str = "idle") -> None:
@@ -102,14 +102,14 @@ async def add_nodes(site: Site, cluster: str, subcluster: str, hosts: Sequence[s
 
 
 @asynccontextmanager
-async def checks_of(site: Site, **settings: Any) -> AsyncIterator[ClusterTurns]:
-    """The loop of one replica, in the hands of the test."""
+async def checks_of(site: Site, **settings: Any) -> AsyncIterator[ClusterPoller]:
+    """The poller of one replica, driven by the test."""
     numbers = ArchiverNumbers(CollectorRegistry())
     async with opened(site.database, read_only=True) as engine, client_of(site.nats) as client, CcMetricStore(site.metrics) as source:
         clusters = ClusterDirectory(client, site.nats)
         await clusters.refresh()
         publisher = Publisher(client, site.nats.prefix)
-        yield NodeHealthChecks(engine, clusters, source, publisher, numbers, **{"interval_s": 60.0} | settings).turns
+        yield NodeHealthChecks(engine, clusters, source, publisher, numbers, **{"interval_s": 60.0} | settings).poller
 
 
 async def published(site: Site) -> list[Recorded]:
@@ -143,7 +143,7 @@ async def test_every_node_is_checked_with_the_metrics_of_its_subcluster(archive_
     async with serving(store) as url:
         site = archive_site.with_settings(metrics=metrics_of("", cluster_urls={"fritz": url}))
         async with checks_of(site) as checks:
-            await checks.turn(7)
+            await checks.round(7)
     wanted = [metric.name for metric in sample_clusters()["fritz"].metrics_on("main")]
     assert asked == [{"cluster": "fritz", "nodes": ["f0101", "f0102", "f0999"], "metric-names": wanted}]
     found = await health_of(site)
@@ -156,20 +156,20 @@ async def test_every_node_is_checked_with_the_metrics_of_its_subcluster(archive_
     }
 
 
-async def test_replicas_tell_of_one_turn_once(archive_site: Site, store: MetricStore) -> None:
-    await add_nodes(archive_site, "fritz", "main", [f"f{n:04}" for n in range(NODES_AT_ONCE + 1)])
+async def test_replicas_publish_one_round_once(archive_site: Site, store: MetricStore) -> None:
+    await add_nodes(archive_site, "fritz", "main", [f"f{n:04}" for n in range(NODES_PER_EVENT + 1)])
     async with serving(store) as url:
         site = archive_site.with_settings(metrics=metrics_of(url))
         async with checks_of(site) as one, checks_of(site) as other:
             for number in (1, 2):
-                await asyncio.gather(one.turn(number), other.turn(number))
+                await asyncio.gather(one.round(number), other.round(number))
     records = await published(site)
     assert sorted(record.message_id for record in records) == [f"node-health:fritz:60:{n}:{part}" for n in (1, 2) for part in (0, 1)]
     sizes = [len(record.event.nodes) for record in records if isinstance(record.event, NodesChecked)]
-    assert sorted(sizes) == [1, 1, NODES_AT_ONCE, NODES_AT_ONCE]
+    assert sorted(sizes) == [1, 1, NODES_PER_EVENT, NODES_PER_EVENT]
 
 
-async def test_a_store_that_does_not_answer_is_left_alone_for_a_while(archive_site: Site, store: MetricStore) -> None:
+async def test_a_store_that_does_not_answer_is_not_polled_for_a_while(archive_site: Site, store: MetricStore) -> None:
     await add_nodes(archive_site, "fritz", "main", ["f0101"])
 
     async def broken(_: Any) -> web.Response:
@@ -180,14 +180,14 @@ async def test_a_store_that_does_not_answer_is_left_alone_for_a_while(archive_si
         site = archive_site.with_settings(metrics=metrics_of(url))
         async with checks_of(site) as checks:
             with capture_logs() as logs:
-                await checks.turn(1)
+                await checks.round(1)
             assert [(entry["event"], entry["cluster"]) for entry in logs] == [("node_health_unknown", "fritz")]
-            await checks.turn(2)
+            await checks.round(2)
             assert store.requests == 1
             assert await published(site) == []  # what was known stays known
 
 
-async def test_a_store_that_answers_again_is_asked_again(archive_site: Site, store: MetricStore) -> None:
+async def test_a_store_that_answers_again_is_polled_again(archive_site: Site, store: MetricStore) -> None:
     await add_nodes(archive_site, "fritz", "main", ["f0101"])
 
     async def broken(_: Any) -> web.Response:
@@ -197,11 +197,11 @@ async def test_a_store_that_answers_again_is_asked_again(archive_site: Site, sto
     async with serving(store) as url:
         site = archive_site.with_settings(metrics=metrics_of(url))
         async with checks_of(site, interval_s=0.1) as checks:
-            await checks.turn(1)
+            await checks.round(1)
             store.mood = None
 
             async def answered() -> bool:
-                await checks.turn(2)
+                await checks.round(2)
                 return bool(await published(site))
 
             await until(answered, 10, "a check after the rest")

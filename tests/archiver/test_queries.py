@@ -1,4 +1,4 @@
-"""The archiver's look-ups use indexes, whatever the number of jobs."""
+"""The archiver's look-ups use indexes, regardless of the number of jobs."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from tests.archiver.site import job_row
 from tests.support.builders import START_TIME, job_stopped
 
 
-async def test_each_look_up_has_its_index(database: DatabaseSettings) -> None:
+async def test_every_lookup_uses_an_index(database: DatabaseSettings) -> None:
     async with opened(database) as engine:
         async with engine.begin() as connection:
             await connection.execute(tables.job.insert(), [job_row(n, job_id=n, stop_seq=5000 + n) for n in range(1, 500)])
@@ -50,7 +50,7 @@ async def test_each_look_up_has_its_index(database: DatabaseSettings) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 3])
-async def test_nothing_asked_is_nothing_found(count: int, sqlite_database: DatabaseSettings) -> None:
+async def test_an_empty_lookup_finds_nothing(count: int, sqlite_database: DatabaseSettings) -> None:
     async with opened(sqlite_database) as engine:
         reader = JobReader(engine)
         found = await reader.find({n: job_stopped(n) for n in range(1, count + 1)}, [])

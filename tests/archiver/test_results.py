@@ -55,7 +55,7 @@ def test_statistics_series_are_those_of_numpy(rows: list[list[float]]) -> None:
             assert (found.min[step], found.max[step]) == (min(present), max(present))
 
 
-def test_a_device_that_ended_does_not_spoil_the_sum_but_a_hole_does() -> None:
+def test_a_failed_device_does_not_invalidate_the_sum_but_a_gap_does() -> None:
     whole, ended, holed = np.array([1.0, 1, 1, 1]), np.array([2.0, 2]), np.array([4.0, NAN, 4, 4])
     assert combine([whole, ended], "sum").tolist() == [3, 3, 1, 1]
     assert combine([whole, ended], "avg").tolist() == [1.5, 1.5, 1, 1]
@@ -77,7 +77,7 @@ def _metric(values: dict[str, list[float]], *, timestep: int = 60) -> MetricData
     return MetricData(Unit("W"), timestep, tuple(series))
 
 
-def test_flops_get_a_node_value_that_fits_its_samples() -> None:
+def test_flops_get_a_node_value_consistent_with_its_samples() -> None:
     socket = _metric({"a": [1.0, 2.0]})
     data: JobData = {"flops_any": {"socket": MetricData(socket.unit, 60, (*socket.series, *socket.series))}}
     (node,) = postprocess(data)["flops_any"]["node"].series
@@ -118,8 +118,8 @@ def test_the_footprint_is_as_the_subcluster_configures_it() -> None:
 
 
 @pytest.mark.parametrize("path", [JobPath("emmy", 1403244, 1608923076), JobPath("emmy", 1404397, 1609300556)], ids=["A", "B"])
-def test_statistics_of_the_sample_archive_come_out_again(path: JobPath) -> None:
-    """Up to 0.08, as its older writer computed them another way; its ipc series have no statistics."""
+def test_statistics_of_the_sample_archive_are_reproduced(path: JobPath) -> None:
+    """Within 0.08, because its older writer computed them differently; its ipc series have no statistics."""
     meta = read_meta(ARCHIVE, path)
     data = {name: scopes for name, scopes in read_data(ARCHIVE, path).items() if name != "ipc"}
     emmy: Cluster = sample_clusters()["emmy"]

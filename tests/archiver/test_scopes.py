@@ -4,7 +4,7 @@ import pytest
 
 from shared.domain.clusters import Accelerator, Metric, SubCluster, Topology
 from shared.domain.payloads import Resource
-from shared.metricdata.scopes import HostElements, Wanted, effective_scope, effective_scopes
+from shared.metricdata.scopes import HostElements, SeriesElements, effective_scope, effective_scopes
 
 # Two sockets of two memory domains each, two cores per domain, two hardware threads per core: core k has the threads k and k + 8.
 TOPOLOGY = Topology(
@@ -41,7 +41,7 @@ def test_the_coarser_scope_counts(native: str, wanted: str, effective: str | Non
     assert effective_scope(native, wanted) == effective
 
 
-def test_an_accelerator_metric_of_a_job_without_is_not_asked_for() -> None:
+def test_accelerator_metrics_are_not_requested_for_a_job_without_accelerators() -> None:
     metric = Metric(name="acc_power", scope="accelerator", timestep=60)
     wanted = frozenset({"node", "core", "accelerator"})
     assert effective_scopes(metric, wanted, num_acc=0) == []
@@ -51,28 +51,31 @@ def test_an_accelerator_metric_of_a_job_without_is_not_asked_for() -> None:
 @pytest.mark.parametrize(
     ("native", "scope", "threads", "series"),
     [
-        ("node", "node", None, [Wanted(None)]),
-        ("hwthread", "node", [0, 8], [Wanted(None, "hwthread", ids(0, 8))]),
-        ("hwthread", "hwthread", [0, 8], [Wanted("0", "hwthread", ids(0)), Wanted("8", "hwthread", ids(8))]),
-        ("hwthread", "core", [1, 9, 4], [Wanted("1", "hwthread", ids(1, 9)), Wanted("4", "hwthread", ids(4))]),
-        ("hwthread", "memoryDomain", [2, 3, 4], [Wanted("1", "hwthread", ids(2, 3)), Wanted("2", "hwthread", ids(4))]),
-        ("hwthread", "socket", [3, 4], [Wanted("0", "hwthread", ids(3)), Wanted("1", "hwthread", ids(4))]),
-        ("core", "core", [1, 9], [Wanted("1", "core", ids(1))]),
-        ("core", "memoryDomain", [8, 9], [Wanted("0", "core", ids(0, 1))]),
-        ("core", "socket", [11, 12], [Wanted("0", "core", ids(3)), Wanted("1", "core", ids(4))]),
-        ("core", "node", [8], [Wanted(None, "core", ids(0))]),
-        ("memoryDomain", "socket", [0, 2], [Wanted("0", "memoryDomain", ids(0, 1))]),
-        ("memoryDomain", "node", [0, 15], [Wanted(None, "memoryDomain", ids(0, 3))]),
-        ("socket", "socket", [15], [Wanted("1", "socket", ids(1))]),
-        ("socket", "node", None, [Wanted(None, "socket", ids(0, 1))]),
+        ("node", "node", None, [SeriesElements(None)]),
+        ("hwthread", "node", [0, 8], [SeriesElements(None, "hwthread", ids(0, 8))]),
+        ("hwthread", "hwthread", [0, 8], [SeriesElements("0", "hwthread", ids(0)), SeriesElements("8", "hwthread", ids(8))]),
+        ("hwthread", "core", [1, 9, 4], [SeriesElements("1", "hwthread", ids(1, 9)), SeriesElements("4", "hwthread", ids(4))]),
+        ("hwthread", "memoryDomain", [2, 3, 4], [SeriesElements("1", "hwthread", ids(2, 3)), SeriesElements("2", "hwthread", ids(4))]),
+        ("hwthread", "socket", [3, 4], [SeriesElements("0", "hwthread", ids(3)), SeriesElements("1", "hwthread", ids(4))]),
+        ("core", "core", [1, 9], [SeriesElements("1", "core", ids(1))]),
+        ("core", "memoryDomain", [8, 9], [SeriesElements("0", "core", ids(0, 1))]),
+        ("core", "socket", [11, 12], [SeriesElements("0", "core", ids(3)), SeriesElements("1", "core", ids(4))]),
+        ("core", "node", [8], [SeriesElements(None, "core", ids(0))]),
+        ("memoryDomain", "socket", [0, 2], [SeriesElements("0", "memoryDomain", ids(0, 1))]),
+        ("memoryDomain", "node", [0, 15], [SeriesElements(None, "memoryDomain", ids(0, 3))]),
+        ("socket", "socket", [15], [SeriesElements("1", "socket", ids(1))]),
+        ("socket", "node", None, [SeriesElements(None, "socket", ids(0, 1))]),
     ],
 )
-def test_the_elements_of_each_series(native: str, scope: str, threads: list[int] | None, series: list[Wanted]) -> None:
+def test_the_elements_of_each_series(native: str, scope: str, threads: list[int] | None, series: list[SeriesElements]) -> None:
     assert HostElements(SUBCLUSTER, Resource(hostname="n1", hwthreads=threads)).series(native, scope) == series
 
 
 def test_accelerators_are_those_of_the_job() -> None:
     elements = HostElements(SUBCLUSTER, Resource(hostname="n1", accelerators=["b", "a"]))
-    assert elements.series("accelerator", "accelerator") == [Wanted("b", "accelerator", ("b",)), Wanted("a", "accelerator", ("a",))]
-    assert elements.series("accelerator", "node") == [Wanted(None, "accelerator", ("b", "a"))]
+    assert elements.series("accelerator", "accelerator") == [
+        SeriesElements("b", "accelerator", ("b",)),
+        SeriesElements("a", "accelerator", ("a",)),
+    ]
+    assert elements.series("accelerator", "node") == [SeriesElements(None, "accelerator", ("b", "a"))]
     assert HostElements(SUBCLUSTER, Resource(hostname="n1")).series("accelerator", "node") == []

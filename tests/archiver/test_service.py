@@ -1,4 +1,4 @@
-"""The archiver with a real broker and a real database: what becomes of each event."""
+"""The archiver with a real broker and a real database."""
 
 import errno
 from pathlib import Path
@@ -74,7 +74,7 @@ async def test_nothing_happens_before_jobstore_has_passed_the_event(archive_site
     assert len(await archive_site.events("job.archived")) == 1
 
 
-async def test_a_position_in_another_log_says_nothing(archive_site: Site) -> None:
+async def test_a_position_in_another_log_is_ignored(archive_site: Site) -> None:
     """Sequences of a recreated stream mean other events: acting on them would drop jobs."""
     (sequence,) = await archive_site.publish(job_stopped(1))
     await archive_site.store(job_row(7, stop_seq=sequence), position=sequence)
@@ -129,7 +129,7 @@ async def test_tags_and_metadata_of_an_archived_job_follow_the_database(archive_
 
 
 async def test_a_recreated_queue_repeats_nothing(archive_site: Site) -> None:
-    """Deleted behind our back, the consumer begins again at the first event of the log."""
+    """A recreated consumer starts at the first event of the log."""
     row = await archive_site.stopped_job(1)
     async with running(archive_site):
         await _done(archive_site)
@@ -184,7 +184,7 @@ async def test_a_store_that_fails_ends_in_a_visible_failure_and_a_request_brings
             await _done(site)
         (event,) = await site.events("job.archiving_failed")
         assert (event["id"], event["attempts"]) == (row["id"], 3)
-        assert "refuses the token: Use JWT Authentication" in event["reason"]
+        assert "rejects the token: Use JWT Authentication" in event["reason"]
         assert not (site.archive.path / "fritz" / "0").exists()
 
         await site.change(row["id"], monitoring_status=1)
@@ -201,7 +201,7 @@ async def test_a_store_that_fails_ends_in_a_visible_failure_and_a_request_brings
     assert set(meta["energyFootprint"]) == {"cpu_power", "mem_power"}
 
 
-async def test_a_full_disk_is_waited_for(archive_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_jobs_wait_while_the_disk_is_full(archive_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     tries = 0
 
     def full(root: Path, entries: list[Entry]) -> list[Exception | None]:
@@ -230,7 +230,7 @@ async def test_two_replicas_share_the_queue(archive_site: Site) -> None:
     assert all(is_complete(archive_site.archive.path, JobPath("fritz", row["job_id"], START_TIME)) for row in rows)
 
 
-async def test_health_shows_what_is_behind(archive_site: Site) -> None:
+async def test_readiness_names_the_dependency_that_fails(archive_site: Site) -> None:
     async with running(archive_site) as addresses, aiohttp.ClientSession() as session:
         for page in ("healthz", "readyz", "metrics"):
             async with session.get(f"http://{addresses['health']}/{page}") as response:

@@ -1,4 +1,4 @@
-"""Entries are whole or not there, whatever happens while they are written."""
+"""Entries are complete or absent, whatever interrupts writing."""
 
 import errno
 import json
@@ -42,7 +42,7 @@ def test_an_archive_is_created_once_and_recognised(tmp_path: Path) -> None:
         open_archive(root)
 
 
-def test_one_entry_that_fails_does_not_take_the_others_along(tmp_path: Path) -> None:
+def test_a_failing_entry_does_not_affect_the_others(tmp_path: Path) -> None:
     first, bad, last = write_entries(tmp_path, [entry(1), entry(2, cluster=".."), entry(3)])
     assert (first, last) == (None, None)
     assert bad is not None
@@ -52,8 +52,10 @@ def test_one_entry_that_fails_does_not_take_the_others_along(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("call", range(1, 8))
 @pytest.mark.parametrize("is_there", [False, True], ids=["new", "replaced"])
-def test_a_full_disk_at_any_write_leaves_nothing_half(call: int, is_there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each file is opened, each flush is made; the n-th of them fails."""
+def test_a_full_disk_at_any_write_leaves_no_partial_entry(
+    call: int, is_there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The n-th write or flush fails."""
     if is_there:
         assert write_entries(tmp_path, [entry(1, '{"old":1}')]) == [None]
     calls = 0
@@ -108,7 +110,7 @@ def test_a_group_whose_flush_fails_is_reported_and_can_be_written_again(call: in
     assert all(is_complete(tmp_path, one.path) for one in group)
 
 
-def test_what_a_dead_writer_left_is_removed_by_the_next_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_leftovers_of_a_dead_writer_are_removed_by_the_next_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parent = entry(1).path.under(tmp_path).parent
     (parent / f"{TEMPORARY_PREFIX}5-abc").mkdir(parents=True)
     assert write_entries(tmp_path, [entry(1)]) == [None]
@@ -119,7 +121,7 @@ def test_what_a_dead_writer_left_is_removed_by_the_next_one(tmp_path: Path, monk
     assert temporary(tmp_path) == []
 
 
-def test_the_next_write_of_a_job_removes_what_a_killed_one_left(tmp_path: Path) -> None:
+def test_the_next_write_of_a_job_removes_leftovers_of_a_killed_one(tmp_path: Path) -> None:
     code = "import os, sys; from shared.archive.writer import temporary_name; print(temporary_name('5'))"
     dead = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30).stdout.strip()
     place = entry(1).path.under(tmp_path)
@@ -132,7 +134,7 @@ def test_the_next_write_of_a_job_removes_what_a_killed_one_left(tmp_path: Path) 
     assert [path.name for path in place.iterdir() if path.name.startswith(TEMPORARY_PREFIX)] == []
 
 
-def test_two_writers_of_the_same_job_end_in_one_entry(tmp_path: Path) -> None:
+def test_two_writers_of_the_same_job_produce_one_entry(tmp_path: Path) -> None:
     start = threading.Barrier(2)
     errors: list[Exception | None] = []
 
@@ -167,7 +169,7 @@ for turn in itertools.count(int(sys.argv[2])):
 """
 
 
-def test_a_writer_killed_at_any_moment_leaves_whole_entries(tmp_path: Path) -> None:
+def test_a_writer_killed_at_any_moment_leaves_complete_entries(tmp_path: Path) -> None:
     random.seed(3)
     for turn in range(12):
         process = subprocess.Popen([sys.executable, "-c", _ENDLESS, str(tmp_path), str(turn * 100_000)], stdout=subprocess.PIPE)
@@ -193,7 +195,7 @@ def test_the_cluster_definition_follows_its_changes(tmp_path: Path) -> None:
     assert [file.name for file in (tmp_path / "fritz").iterdir()] == ["cluster.json"]
 
 
-def test_what_was_written_is_read(tmp_path: Path) -> None:
+def test_written_entries_can_be_read(tmp_path: Path) -> None:
     open_archive(tmp_path)
     write_cluster(tmp_path, "fritz", cluster_text("fritz"))
     write_entries(tmp_path, [entry(1)])

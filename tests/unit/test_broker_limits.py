@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from nats.aio.client import Client
 
-from services.archiver.budget import Budget
+from services.archiver.budget import MemoryBudget
 from shared.broker.envelope import Envelope
 from shared.broker.publisher import Publisher
 from shared.broker.puller import pulling
@@ -42,14 +42,14 @@ async def test_an_empty_message_with_a_status_header_is_a_message(nats_client: C
 
 
 async def test_a_large_request_is_not_overtaken_for_ever() -> None:
-    budget = Budget(10)
-    held = await budget.take(1)
-    large = asyncio.create_task(budget.take(10))
+    budget = MemoryBudget(10)
+    held = await budget.acquire(1)
+    large = asyncio.create_task(budget.acquire(10))
     await asyncio.sleep(0)
-    small = asyncio.create_task(budget.take(1))
+    small = asyncio.create_task(budget.acquire(1))
     await asyncio.sleep(0)
-    await budget.give_back(held)
+    await budget.release(held)
     assert await asyncio.wait_for(large, 5) == 10
     assert not small.done()
-    await budget.give_back(10)
+    await budget.release(10)
     assert await asyncio.wait_for(small, 5) == 1

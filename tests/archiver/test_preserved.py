@@ -1,4 +1,4 @@
-"""Archiving again never costs metric data: what an entry has outlives a source that has nothing to say about the job."""
+"""Archiving again preserves metric data that the store has expired."""
 
 import gzip
 import json
@@ -10,7 +10,7 @@ import pytest
 
 from services.archiver.jobs import JobRecord
 from services.archiver.work import Work, perform
-from shared.archive import JobPath, kept_of, read_data, read_meta, verify
+from shared.archive import JobPath, read_data, read_meta, read_preserved, verify
 from shared.archive.meta import KEY_ORDER
 from shared.domain.events import JobArchiveRequested, Tag
 from shared.metricdata import JobData, MetricsSettings
@@ -27,7 +27,7 @@ SENT = '{"mem_used":{"unit":{"base":"B"},"avg":1.0,"min":1.0,"max":1.0}}'
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Path:
-    """A copy of the sample archive, with footprint and energy and a key that only its writer knows."""
+    """A copy of the sample archive, with footprint, energy and a key unknown to the format."""
     root = Path(shutil.copytree(SAMPLE, tmp_path / "archive"))
     _change(root, **RESULTS, tags=[{"type": "old", "name": "gone"}], siteNote="ours", project="old")
     return root
@@ -87,7 +87,7 @@ def test_an_entry_keeps_its_data_and_results_and_follows_the_database(archive: P
     assert list(verify(archive)) == []
 
 
-def test_results_without_a_data_file_are_kept_too(archive: Path) -> None:
+def test_results_without_a_data_file_are_preserved_too(archive: Path) -> None:
     before = read_meta(archive, PATH)
     (_place(archive) / "data.json.gz").unlink()
     work = _again(archive)
@@ -99,7 +99,7 @@ def test_results_without_a_data_file_are_kept_too(archive: Path) -> None:
     assert work.results.energy == 12.5
 
 
-def test_what_the_entry_does_not_know_comes_from_the_database(archive: Path) -> None:
+def test_values_missing_in_the_entry_come_from_the_database(archive: Path) -> None:
     _change(archive, statistics=None, footprint={}, energy=0, energyFootprint=None)
     _again(archive, {}, statistics=SENT, footprint='{"mem_used_max":1.0}', energy=2.0, energy_footprint='{"cpu_power":2.0}')
     after = read_meta(archive, PATH)
@@ -108,7 +108,7 @@ def test_what_the_entry_does_not_know_comes_from_the_database(archive: Path) -> 
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]"], ids=["cut", "a list"])
-def test_data_stay_beside_a_damaged_meta_json_which_is_written_anew(content: bytes, archive: Path) -> None:
+def test_data_survive_next_to_a_damaged_meta_json_which_is_rewritten(content: bytes, archive: Path) -> None:
     (_place(archive) / "meta.json").write_bytes(content)
     _again(archive, statistics=SENT)
     assert "clock" in read_data(archive, PATH)
@@ -136,45 +136,45 @@ def test_a_damaged_data_file_stays_and_is_still_reported(archive: Path) -> None:
         (b"{}", b"{}", "data.json"),
     ],
 )
-def test_of_two_data_files_the_better_one_stays_alone(archive: Path, packed: bytes, plain: bytes, stays: str) -> None:
+def test_only_the_better_one_of_two_data_files_is_preserved(archive: Path, packed: bytes, plain: bytes, stays: str) -> None:
     (_place(archive) / "data.json.gz").write_bytes(gzip.compress(packed))
     (_place(archive) / "data.json").write_bytes(plain)
     _again(archive)
     assert _files(archive) == {"meta.json", stays}
 
 
-def test_an_empty_file_is_nothing_to_keep(archive: Path) -> None:
+def test_an_empty_data_file_is_not_preserved(archive: Path) -> None:
     (_place(archive) / "data.json.gz").write_bytes(b"")
     _again(archive)
     assert _files(archive) == {"meta.json", "data.json"}
     assert list(verify(archive)) == []
 
 
-def test_an_entry_of_another_job_is_neither_taken_over_nor_lost(archive: Path) -> None:
+def test_an_entry_of_another_job_is_neither_adopted_nor_overwritten(archive: Path) -> None:
     _change(archive, jobId=5)
     before = {file.name: file.read_bytes() for file in _place(archive).iterdir()}
     work = _work()
     perform(archive, [work])
-    assert "meta.json is of job 5" in str(work.error)
+    assert "meta.json belongs to job 5" in str(work.error)
     assert {file.name: file.read_bytes() for file in _place(archive).iterdir()} == before
 
 
-def test_a_file_that_cannot_be_read_now_is_not_taken_for_missing(archive: Path) -> None:
+def test_an_unreadable_file_does_not_count_as_missing(archive: Path) -> None:
     (_place(archive) / "data.json.gz").unlink()
     (_place(archive) / "data.json.gz").mkdir()
     with pytest.raises(IsADirectoryError):
-        kept_of(archive, PATH)
+        read_preserved(archive, PATH)
 
 
-def test_values_that_are_no_numbers_do_not_become_results(archive: Path) -> None:
+def test_values_that_are_not_numbers_do_not_become_results(archive: Path) -> None:
     _change(archive, footprint={"a_avg": "x", "b_avg": True, "c_avg": 3}, energy="much", energyFootprint=[])
-    kept = kept_of(archive, PATH)
+    kept = read_preserved(archive, PATH)
     assert (kept.footprint, kept.energy, kept.energy_footprint) == ({"c_avg": 3}, 0.0, {})
     assert set(kept.others).isdisjoint(set(KEY_ORDER) - {"concurrentJobs"})
 
 
-async def test_a_store_that_has_let_go_of_a_job_costs_nothing_when_it_is_archived_again(archive_site: Site) -> None:
-    """The whole way: archived with data, the samples age out, the entry is asked for again."""
+async def test_archiving_again_after_the_store_expired_the_job_preserves_its_data(archive_site: Site) -> None:
+    """Archive with data, expire the samples, request archiving again."""
 
     async def archived(site: Site, times: int) -> None:
         async def is_done() -> bool:

@@ -1,4 +1,4 @@
-"""What an existing entry has that must outlive its being archived again when the metric data are gone elsewhere."""
+"""Data to preserve when a job is archived again after the metric store has expired it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from shared.archive.layout import DATA_FILE, META_FILE, PACKED_DATA_FILE, Archiv
 from shared.archive.meta import KEY_ORDER
 from shared.archive.reader import read_data_document, read_meta_file
 
-# Not of the database row, and not of the metric data either.
+# Known to the format, but derived neither from the database row nor from metric data.
 _FOREIGN_KNOWN_KEYS = ("concurrentJobs",)
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """``document``: meta.json, empty when there is none that can be read. ``data``: the bytes of the data file, None when
-    there is none, or one without metrics."""
+class Preserved:
+    """``document`` is meta.json, empty when missing or unreadable. ``data`` are the bytes of the data file, None when it
+    is missing or has no metrics."""
 
     document: Mapping[str, Any]
     data: bytes | None
@@ -25,7 +25,7 @@ class Kept:
 
     @property
     def statistics(self) -> dict[str, Any]:
-        """As they stand there, whoever wrote them."""
+        """Unchanged, regardless of the writer."""
         return _object(self.document.get("statistics"))
 
     @property
@@ -38,30 +38,30 @@ class Kept:
 
     @property
     def energy(self) -> float:
-        """In kWh; 0 when it is not known."""
+        """In kWh, 0 when unknown."""
         return _numbers({"energy": self.document.get("energy")}).get("energy", 0.0)
 
     @property
     def others(self) -> dict[str, Any]:
-        """The part of the document that neither the database nor metric data can give."""
+        """The part of the document that neither the database nor metric data provide."""
         return {key: value for key, value in self.document.items() if key in _FOREIGN_KNOWN_KEYS or key not in KEY_ORDER}
 
 
-def kept_of(root: Path, path: JobPath) -> Kept:
-    """What is there of the job. Blocks.
+def read_preserved(root: Path, path: JobPath) -> Preserved:
+    """Read the existing entry of a job. Blocks.
 
-    Raises OSError when a file cannot be read now, and ArchiveError when the entry is another job's: neither says that there
-    is nothing to keep.
+    Raises OSError when a file exists but cannot be read, and ArchiveError when the entry belongs to another job. In both
+    cases there may be data to preserve.
     """
     directory = path.under(root)
     document = _document(directory / META_FILE)
     if document:
         require_same_job(path, document)
-    # Where both are, the better one is kept; readers prefer the packed one.
+    # With two data files, preserve the better one; readers prefer the packed one.
     best = max((PACKED_DATA_FILE, DATA_FILE), key=lambda name: _worth(directory / name))
     if not _worth(directory / best):
-        return Kept(document, None, False)
-    return Kept(document, (directory / best).read_bytes(), best == PACKED_DATA_FILE)
+        return Preserved(document, None, False)
+    return Preserved(document, (directory / best).read_bytes(), best == PACKED_DATA_FILE)
 
 
 def _document(file: Path) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def _document(file: Path) -> dict[str, Any]:
 
 
 def _worth(file: Path) -> int:
-    """2 with metrics, 1 when damaged (what is left may be of use, an empty file in its place is not), 0 with nothing."""
+    """2 with metrics, 1 when damaged (partial data may still be useful), 0 when missing, empty or without metrics."""
     try:
         return 2 if read_data_document(file) else 0
     except ArchiveError as e:

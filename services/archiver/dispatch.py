@@ -1,4 +1,4 @@
-"""The loop that takes events from the queue, waits for jobstore, and hands works to the pipeline."""
+"""The loop that fetches events from the queue, waits for jobstore, and submits work to the pipeline."""
 
 import asyncio
 import time
@@ -23,16 +23,16 @@ from shared.errors import ConsumerLost, Unavailable
 
 log = structlog.get_logger()
 
-POSITION_WAIT_S = 5.0  # at a time; the events stay in hand, and are kept from being offered elsewhere
-BEHIND_PAUSE_S = 5.0  # events are handed back for so long when jobstore did not reach them
-BUSY_PAUSE_S = 2.0
-NUMBERS_S = 5.0
-GIVE_WAY_S = 0.5
-GIVE_WAY_TURNS = 20  # then one batch is taken all the same
+POSITION_WAIT_S = 5.0  # between two in-progress signals for the fetched events
+BEHIND_PAUSE_S = 5.0  # redelivery delay of events that jobstore has not reached
+BUSY_PAUSE_S = 2.0  # redelivery delay of events about a job that is in the pipeline
+OBSERVE_S = 5.0
+YIELD_POLL_S = 0.5
+MAX_YIELDS = 20  # then one batch is fetched regardless
 
 
-class Intake:
-    """``tick`` is told at each turn."""
+class Dispatcher:
+    """``tick`` is called in each iteration."""
 
     def __init__(
         self,
@@ -52,10 +52,10 @@ class Intake:
         self._pipeline = pipeline
         self._numbers = numbers
         self._tick = tick
-        self._numbers_at = 0.0
+        self._observed_at = 0.0
 
     async def run(self, stop: asyncio.Event, clusters: ClusterDirectory, *, on_bound: Callable[[], None]) -> None:
-        """Take events until ``stop``; binds again whenever the consumer or the broker was away."""
+        """Process events until ``stop``. Binds again after the consumer or the broker was lost."""
         pause = Backoff(first_s=0.2, most_s=5.0)
         is_reported = False
         while not stop.is_set():
@@ -67,7 +67,7 @@ class Intake:
                     on_bound()
                     is_reported = True
                 while not stop.is_set():
-                    await self._turn(stop)
+                    await self._iterate(stop)
                     pause.reset()
             except ConsumerLost as e:
                 log.warning("archive_queue_lost", why=str(e))
@@ -76,7 +76,7 @@ class Intake:
                 log.warning("archiving_waits", why=str(e))
                 await pause.wait(stop)
 
-    async def _turn(self, stop: asyncio.Event) -> None:
+    async def _iterate(self, stop: asyncio.Event) -> None:
         self._tick()
         await self._observe()
         room = self._pipeline.limit - self._pipeline.in_hand
@@ -84,7 +84,7 @@ class Intake:
             await self._queue.hand_back_buffered()
             await self._pipeline.wait_for_change(1.0)
             return
-        await self._give_way(stop)
+        await self._yield_to_jobstore(stop)
         deliveries = await self._queue.fetch(min(room, self._settings.archiver.batch))
         if not deliveries:
             return
@@ -98,22 +98,22 @@ class Intake:
             raise
         await self._dispatch(deliveries, found)
 
-    async def _give_way(self, stop: asyncio.Event) -> None:
-        """Events go before archiving: wait while jobstore is far behind and moving, but never for long."""
-        most = self._settings.archiver.gives_way_from
-        seen = -1
-        for _ in range(GIVE_WAY_TURNS if most else 0):
+    async def _yield_to_jobstore(self, stop: asyncio.Event) -> None:
+        """Events have priority: pause archiving, for a bounded time, while jobstore is far behind and catching up."""
+        threshold = self._settings.archiver.gives_way_from
+        previous = -1
+        for _ in range(MAX_YIELDS if threshold else 0):
             now = (await self._reader.position(EVENTS)).sequence
-            if now == seen or await self._queue.last_sequence() - now < most or await sleep_unless(stop, GIVE_WAY_S):
+            if now == previous or await self._queue.last_sequence() - now < threshold or await sleep_unless(stop, YIELD_POLL_S):
                 return
             self._tick()
-            seen = now
+            previous = now
 
     async def _observe(self) -> None:
-        if time.monotonic() - self._numbers_at < NUMBERS_S:
+        if time.monotonic() - self._observed_at < OBSERVE_S:
             return
-        self._numbers_at = time.monotonic()
-        info = await self._queue.info()  # raises ConsumerLost too, which an idle fetch may not
+        self._observed_at = time.monotonic()
+        info = await self._queue.info()  # detects a lost consumer, which an idle fetch may not
         self._numbers.queue(pending=info.num_pending or 0, waiting=info.num_ack_pending or 0, in_hand=self._pipeline.in_hand)
 
     async def _wait_for_jobstore(self, deliveries: Sequence[Delivery], stop: asyncio.Event) -> bool:
@@ -139,14 +139,14 @@ class Intake:
         return await self._reader.find(stops, sorted(ids))
 
     async def _dispatch(self, deliveries: Sequence[Delivery], found: Found) -> None:
-        works: dict[int, Work] = {}
+        work_by_job: dict[int, Work] = {}
         for delivery in deliveries:
             match judge(delivery.record, delivery.times, found):
                 case (Archive(job=job) | Annotate(job=job)) as verdict:
                     if self._pipeline.holds(job.id):
                         await self._later(delivery, BUSY_PAUSE_S)
                         continue
-                    work = works.setdefault(job.id, Work(job, []))
+                    work = work_by_job.setdefault(job.id, Work(job, []))
                     work.deliveries.append(delivery)
                     if isinstance(verdict, Archive):
                         work.archives, work.is_archived = True, verdict.is_archived
@@ -157,7 +157,7 @@ class Intake:
                 case Nothing():
                     await delivery.ack()
                     self._numbers.outcome("nothing")
-        for work in works.values():
+        for work in work_by_job.values():
             self._pipeline.submit(work)
 
     async def _later(self, delivery: Delivery, pause_s: float) -> None:
