@@ -40,7 +40,7 @@ PROJECTION_BATCH_SECONDS = MetricName("jobtide_projection_batch_seconds", "Rows 
 
 ARCHIVER_OUTCOMES = MetricName(
     "jobtide_archiver_outcomes_total",
-    "Messages of the archive queue by what became of them: `archived`, `annotated`, `failed` for good, `retried`, `later` "
+    "Messages of the archive queue by outcome: `archived`, `annotated`, `failed` permanently, `retried`, `later` "
     "(parked, or jobstore behind), `nothing` to do.",
     ["outcome"],
 )
@@ -48,25 +48,25 @@ ARCHIVER_JOB_SECONDS = MetricName(
     "jobtide_archiver_job_seconds", "From taking an event to the acknowledged JobArchived of its job, seconds."
 )
 ARCHIVER_STAGE_SECONDS = MetricName(
-    "jobtide_archiver_stage_seconds", "One turn of a stage: `load`, `write`, `publish`; seconds.", ["stage"]
+    "jobtide_archiver_stage_seconds", "Duration of a stage: `load`, `write`, `publish`; seconds.", ["stage"]
 )
 ARCHIVER_NODE_CHECKS = MetricName(
     "jobtide_archiver_node_checks_total",
-    "Turns of checking the nodes of one cluster: `done`, or `unanswered` by the metric store or the broker.",
+    "Rounds of checking the nodes of a cluster: `done`, or `unanswered` by the metric store or the broker.",
     ["outcome"],
 )
 ARCHIVER_FOOTPRINT_TURNS = MetricName(
     "jobtide_archiver_footprint_turns_total",
-    "Turns of measuring the running jobs of one cluster: `done`, or `unanswered` by the metric store, the database or the broker.",
+    "Rounds of measuring the running jobs of a cluster: `done`, or `unanswered` by the metric store, the database or the broker.",
     ["outcome"],
 )
 ARCHIVER_FOOTPRINTS = MetricName(
     "jobtide_archiver_footprints_total",
-    "Running jobs by what the metric store said of them: `measured`, `unchanged`, `nothing`, or `failed` for this job alone.",
+    "Running jobs by outcome: `measured`, `unchanged`, `nothing`, or `failed` for this job alone.",
     ["outcome"],
 )
 ARCHIVER_QUEUE = MetricName(
     "jobtide_archiver_queue",
-    "Messages of the archive queue: `pending` not yet offered, `waiting` offered and unfinished, `in_hand` here.",
+    "Messages of the archive queue: `pending` not yet delivered, `waiting` delivered and unfinished, `in_hand` here.",
     ["state"],
 )

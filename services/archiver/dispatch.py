@@ -124,7 +124,7 @@ class Dispatcher:
                 return True
             self._tick()
             for delivery in deliveries:
-                await delivery.keep()
+                await delivery.in_progress()
         return False
 
     async def _find(self, deliveries: Sequence[Delivery]) -> Found:
@@ -141,7 +141,7 @@ class Dispatcher:
     async def _dispatch(self, deliveries: Sequence[Delivery], found: Found) -> None:
         work_by_job: dict[int, Work] = {}
         for delivery in deliveries:
-            match judge(delivery.record, delivery.times, found):
+            match judge(delivery.record, delivery.attempt, found):
                 case (Archive(job=job) | Annotate(job=job)) as verdict:
                     if self._pipeline.holds(job.id):
                         await self._later(delivery, BUSY_PAUSE_S)

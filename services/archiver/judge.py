@@ -43,26 +43,26 @@ class Nothing:
 Verdict = Archive | Annotate | Later | Nothing
 
 
-def judge(record: Recorded | Unreadable, times: int, found: Found) -> Verdict:
-    """``times``: number of deliveries of the event, including this one."""
+def judge(record: Recorded | Unreadable, attempt: int, found: Found) -> Verdict:
+    """``attempt``: number of deliveries of the event, including this one."""
     if isinstance(record, Unreadable):
         return Nothing("unreadable")
     match record.event:
         case JobStopped():
-            return _stopped(record.sequence, times, found)
+            return _stopped(record.sequence, attempt, found)
         case JobArchiveRequested(id=id_):
             return _requested(found.by_id.get(id_))
         case JobTagged(id=id_) | JobUntagged(id=id_) | JobMetadataEdited(id=id_):
-            return _annotated(found.by_id.get(id_), times)
+            return _annotated(found.by_id.get(id_), attempt)
         case _:
             return Nothing("foreign")
 
 
-def _stopped(sequence: int, times: int, found: Found) -> Verdict:
+def _stopped(sequence: int, attempt: int, found: Found) -> Verdict:
     job = found.by_stop.get(sequence)
     if job is None:
         if sequence in found.parked:
-            return Later(_PARKED_PAUSES_S[min(times, len(_PARKED_PAUSES_S)) - 1], "parked")
+            return Later(_PARKED_PAUSES_S[min(attempt, len(_PARKED_PAUSES_S)) - 1], "parked")
         return Nothing("refused")
     if job.monitoring_status == MONITORING_DISABLED:
         return Nothing("unmonitored")
@@ -79,10 +79,10 @@ def _requested(job: JobRecord | None) -> Verdict:
     return Archive(job, is_archived=job.monitoring_status == ARCHIVED)
 
 
-def _annotated(job: JobRecord | None, times: int) -> Verdict:
+def _annotated(job: JobRecord | None, attempt: int) -> Verdict:
     if job is None or job.is_running or job.monitoring_status in (MONITORING_DISABLED, ARCHIVING_FAILED):
         return Nothing("unarchived")  # when it is archived, the row already has the change
     if job.monitoring_status == ARCHIVED:
         return Annotate(job)
     # Stopped and not archived yet: another replica may be writing the entry from an older row.
-    return Later(_ANNOTATION_PAUSE_S, "archiving") if times <= _ANNOTATION_TRIES else Nothing("unarchived")
+    return Later(_ANNOTATION_PAUSE_S, "archiving") if attempt <= _ANNOTATION_TRIES else Nothing("unarchived")

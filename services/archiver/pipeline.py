@@ -254,7 +254,7 @@ class Pipeline:
             await asyncio.sleep(self._settings.archiver.ack_wait_s / 3)
             for work in list(self._works.values()):
                 for delivery in work.deliveries:
-                    await delivery.keep()
+                    await delivery.in_progress()
 
 
 async def _available(queue: asyncio.Queue[Work], limit: int) -> list[Work]:

@@ -1,4 +1,4 @@
-"""The work queue: a durable consumer of the events that concern the archive."""
+"""The work queue: a durable consumer of the events that affect the archive."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
@@ -23,14 +23,14 @@ from shared.errors import ConsumerLost, Unavailable
 log = structlog.get_logger()
 
 QUEUE_NAME = "archiver"
-CONCERNING = (JobStopped, JobArchiveRequested, JobTagged, JobUntagged, JobMetadataEdited)
+SUBSCRIBED = (JobStopped, JobArchiveRequested, JobTagged, JobUntagged, JobMetadataEdited)
 
 
 def durable(settings: Settings) -> Durable:
     return Durable(
         stream=settings.nats.stream(EVENTS),
         name=QUEUE_NAME,
-        subjects=tuple(event_filter(settings.nats, event.name) for event in CONCERNING),
+        subjects=tuple(event_filter(settings.nats, event.name) for event in SUBSCRIBED),
         ack_wait_s=settings.archiver.ack_wait_s,
         max_ack_pending=settings.archiver.max_waiting,
     )
@@ -38,11 +38,11 @@ def durable(settings: Settings) -> Durable:
 
 @dataclass(eq=False, slots=True)
 class Delivery:
-    """One message in hand, to be acknowledged or handed back once."""
+    """A fetched message, to be acknowledged or handed back exactly once."""
 
     message: Msg
     record: Recorded | Unreadable
-    times: int  # how often the broker offered it
+    attempt: int  # number of deliveries, including this one
     stream_created: str
 
     @property
@@ -53,23 +53,23 @@ class Delivery:
         await self._answer(self.message.ack)
 
     async def hand_back(self, delay_s: float | None = None) -> None:
-        """Offer it again, after ``delay_s``."""
+        """Request redelivery after ``delay_s``."""
         await self._answer(lambda: self.message.nak(delay=delay_s))
 
-    async def keep(self) -> None:
-        """Tell the broker that it is still being worked on."""
+    async def in_progress(self) -> None:
+        """Restart the acknowledgement wait."""
         with suppress(NatsError, OSError):
             await self.message.in_progress()
 
     @staticmethod
     async def _answer(send: Callable[[], Awaitable[None]]) -> None:
-        """An answer that does not arrive costs a redelivery, which is recognised; so it may fail."""
+        """Errors are ignored: a lost answer leads to a redelivery, which is recognised."""
         with suppress(NatsError, OSError):
             await send()
 
 
 class WorkQueue:
-    """The consumer, bound; ``bind`` again after ConsumerLost."""
+    """The bound consumer. Call ``bind`` again after ConsumerLost."""
 
     def __init__(self, client: Client, durable: Durable) -> None:
         self._client = client
@@ -79,14 +79,14 @@ class WorkQueue:
         self.stream_created = ""
 
     async def bind(self) -> None:
-        """Make sure that the durable exists, and subscribe. Raises Unavailable."""
+        """Create the consumer if it is missing, and subscribe. Raises Unavailable."""
         await self.release()
         state = await log_state(self._client, self._durable.stream)
         try:
             done = await ensure_consumer(self._client.jetstream(timeout=5), self._durable)
         except (APIError, NatsError, TimeoutError, OSError) as e:
             raise Unavailable(f"cannot bind the consumer {self._durable.name} of {self._durable.stream}: {e!r}") from e
-        # A message that waits in our buffer cannot be taken by another replica, so nothing is requested ahead.
+        # No read-ahead: buffered messages are not available to other replicas.
         reading = pulling(self._client, self._durable.stream, self._durable.name, reads_ahead=False)
         self._puller = await self._open.enter_async_context(reading)
         self.stream_created = state.created
@@ -94,24 +94,24 @@ class WorkQueue:
             log.info("archive_queue_bound", consumer=self._durable.name, done=done)
 
     async def release(self) -> None:
-        """Unsubscribe, and hand back what nobody fetched."""
+        """Unsubscribe, and hand back messages that were not fetched."""
         await self._open.aclose()
         await self.hand_back_buffered()
         self._puller = None
 
     async def hand_back_buffered(self) -> None:
-        """Offer the messages that arrived and were not fetched to any replica."""
+        """Hand back messages that arrived and were not fetched."""
         for message in self._puller.drop() if self._puller is not None else []:
             with suppress(NatsError, OSError):
                 await message.nak()
 
-    async def fetch(self, most: int) -> list[Delivery]:
-        """Up to ``most`` messages, as soon as there is one; empty after a quiet second.
+    async def fetch(self, limit: int) -> list[Delivery]:
+        """Up to ``limit`` messages as soon as there is one, empty after a second without any.
 
         Raises ConsumerLost when the consumer is gone, Unavailable when the broker is away.
         """
         assert self._puller is not None
-        return [self._delivery(message) for message in await self._puller.batch(most)]
+        return [self._delivery(message) for message in await self._puller.batch(limit)]
 
     def _delivery(self, message: Msg) -> Delivery:
         metadata = message.metadata
@@ -119,7 +119,7 @@ class WorkQueue:
         return Delivery(message, record, metadata.num_delivered or 1, self.stream_created)
 
     async def last_sequence(self) -> int:
-        """Of the whole stream. Raises Unavailable."""
+        """Last sequence of the whole stream. Raises Unavailable."""
         return (await log_state(self._client, self._durable.stream)).last_sequence
 
     async def info(self) -> ConsumerInfo:
@@ -129,5 +129,5 @@ class WorkQueue:
         except NotFoundError as e:
             raise ConsumerLost(f"the consumer {self._durable.name} of {self._durable.stream} is gone") from e
         except (APIError, NatsError, TimeoutError, OSError) as e:
-            raise Unavailable(f"the broker does not answer for the consumer {self._durable.name}: {e!r}") from e
+            raise Unavailable(f"the broker did not answer about the consumer {self._durable.name}: {e!r}") from e
         return info

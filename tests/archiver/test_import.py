@@ -157,7 +157,7 @@ def _stranger(root: Path) -> None:
         (_misplace, "mismatch", "meta.json belongs to job 1403244"),
         (lambda root: _place(root).rename(_place(root).with_name("x")), "mismatch", "is not <cluster>"),
         (_leftover, "leftover", "a temporary folder"),
-        (_stranger, "invalid", "clock.node: series of x0001, which is no host of the job"),
+        (_stranger, "invalid", "clock.node: series of x0001, which is not a host of the job"),
         (lambda root: (root / "emmy" / "cluster.json").unlink(), "cluster", "cluster.json is missing"),
         (lambda root: (root / "emmy" / "cluster.json").write_text("{}"), "cluster", "name"),
     ],
