@@ -3,8 +3,9 @@
 import io
 import logging
 import sys
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TextIO, cast
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -27,10 +28,15 @@ class _Sink(io.TextIOBase):
             self._stream.flush()
 
 
-def configure(settings: LogSettings, *, stream: TextIO | None = None) -> None:
-    """Route everything, the libraries' records too, through one processor chain to ``stream``, else to standard error.
+OnProblem = Callable[[str, Mapping[str, Any]], None]
+_PROBLEMS = frozenset({"warning", "error", "critical", "exception"})
 
-    The stream is chosen now: whoever puts another one in the place of standard error later does not move the log.
+
+def configure(settings: LogSettings, *, stream: TextIO | None = None, on_problem: OnProblem | None = None) -> None:
+    """Route everything, including the libraries' records, through one processor chain to ``stream``, by default standard error.
+
+    The stream is fixed now: replacing ``sys.stderr`` later does not move the log. ``on_problem`` is called with the level and
+    the facts of each warning and error that is written.
     """
     stream = sys.stderr if stream is None else stream
     as_text = settings.format == "text" or (settings.format == "auto" and stream.isatty())
@@ -45,6 +51,8 @@ def configure(settings: LogSettings, *, stream: TextIO | None = None) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    if on_problem is not None:
+        shared_steps.append(_reporting(on_problem))
     structlog.configure(
         processors=[*shared_steps, structlog.processors.format_exc_info, renderer] if not as_text else [*shared_steps, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -55,3 +63,12 @@ def configure(settings: LogSettings, *, stream: TextIO | None = None) -> None:
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared_steps, processor=renderer))
     # Libraries speak only when something is wrong: their routine lines are not ours to promise.
     logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
+
+
+def _reporting(on_problem: OnProblem) -> structlog.typing.Processor:
+    def report(_: Any, __: str, facts: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        if facts.get("level") in _PROBLEMS:
+            on_problem(str(facts["level"]), facts)
+        return facts
+
+    return report

@@ -15,6 +15,7 @@ from cli.raw import RawPublisher
 from cli.site import broker_of, database_of, find_site
 from shared.domain.reasons import LINE_PROTOCOL, REASONS
 from shared.errors import Unavailable, UserError
+from shared.printing import printable
 
 FOLLOW_PAUSE_S = 1.0
 PAGE = 500
@@ -109,11 +110,7 @@ def _why(row: Row[Any], count: int) -> str:
     code = row.code if count == 1 else f"{row.code} x{count}"
     job = f" job {row.job_id}{f' of {row.cluster}' if row.cluster else ''}:" if row.job_id is not None else ""
     field = f" {row.field}:" if row.field else ""
-    return _printable(f"{code:<20}{job}{field} {' '.join(row.text.split())}")
-
-
-def _printable(text: str) -> str:
-    return text if text.isprintable() else "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+    return printable(f"{code:<20}{job}{field} {' '.join(row.text.split())}")
 
 
 def run_rejections(data: Path | None, *, most: int, follow: bool, code: str | None = None) -> None:

@@ -10,6 +10,7 @@ from cli.demo.machines import CLUSTERS, definition
 from cli.demo.numbers import watch
 from cli.demo.view import display
 from cli.embedded.folder import DataFolder, Running
+from cli.embedded.logfile import Problems
 from cli.embedded.services import SiteSettings
 from cli.keys import sign_token
 from shared.broker.clusters import ClusterDirectory, add_cluster
@@ -20,7 +21,7 @@ from shared.settings import NatsSettings
 TOKEN_LIFE_S = 30 * 86_400
 
 
-async def run_demo(folder: DataFolder, site: SiteSettings, running: Running, stop: asyncio.Event) -> None:
+async def run_demo(folder: DataFolder, site: SiteSettings, running: Running, problems: Problems, stop: asyncio.Event) -> None:
     """Until ``stop``."""
     async with AsyncExitStack() as stack:
         client = await dial(site.nats, "jobtide-demo")
@@ -30,8 +31,8 @@ async def run_demo(folder: DataFolder, site: SiteSettings, running: Running, sto
         feed = Feed(client, site.nats, folder.root / "demo.json")
         if feed.was_continued:
             print(f"the simulated site goes on with {feed.running} running jobs")
-        print(f"\nlook at its jobs with\n\n{curl_line(site, running)}\n", flush=True)
-        view = stack.enter_context(display())
+        print(f"\nthree of its running jobs:\n\n{curl_line(site, running)}\n", flush=True)
+        view = stack.enter_context(display(problems))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(feed.run(stop))
             tasks.create_task(watch(client, site.nats, engine, stop, view.show))

@@ -12,8 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.demo.numbers import Numbers
+from cli.embedded.logfile import Problems
 
 LINE_EVERY_S = 5.0
+MAX_PROBLEM_LENGTH = 200  # characters; the log has all of it
 
 
 class View(Protocol):
@@ -40,15 +42,16 @@ class Lines:
 class Screen:
     """Drawn again at each new set of numbers."""
 
-    def __init__(self, live: Live, started: float) -> None:
+    def __init__(self, live: Live, problems: Problems, started: float) -> None:
         self._live = live
+        self._problems = problems
         self._started = started
 
     def show(self, numbers: Numbers) -> None:
-        self._live.update(_picture(numbers, time.monotonic() - self._started), refresh=True)
+        self._live.update(_picture(numbers, self._problems, time.monotonic() - self._started), refresh=True)
 
 
-def _picture(numbers: Numbers, up_s: float) -> Group:
+def _picture(numbers: Numbers, problems: Problems, up_s: float) -> Group:
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold")
     table.add_column(justify="right")
@@ -60,15 +63,21 @@ def _picture(numbers: Numbers, up_s: float) -> Group:
     table.add_row("events", f"{numbers.events:,}", f"{numbers.events_per_s:,.1f} per second")
     table.add_row("lag", f"{numbers.waiting:,}", "events that are not in the database yet")
     table.add_row("rejected", f"{numbers.rejections:,}", "some lines are wrong on purpose: jobtide rejections")
+    if problems.count:
+        table.add_row("in the log", f"{problems.count:,}", f"warnings or errors; the latest: {problems.latest[:MAX_PROBLEM_LENGTH]}")
     minutes, seconds = divmod(int(up_s), 60)
     return Group(Text(), table, Text(f"\nup {minutes} min {seconds:02} s; Ctrl-C ends it", style="dim"))
 
 
 @contextmanager
-def display() -> Iterator[View]:
-    """Live when standard output is a terminal."""
+def display(problems: Problems) -> Iterator[View]:
+    """Live when standard output is a terminal; it then shows the problems of the log too, which are no longer printed."""
     if not sys.stdout.isatty():
         yield Lines()
         return
-    with Live(console=Console(), auto_refresh=False) as live:
-        yield Screen(live, time.monotonic())
+    problems.are_printed = False
+    try:
+        with Live(console=Console(), auto_refresh=False) as live:
+            yield Screen(live, problems, time.monotonic())
+    finally:
+        problems.are_printed = True

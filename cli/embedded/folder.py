@@ -31,6 +31,11 @@ class DataFolder:
         return self.root / "keys.json"
 
     @property
+    def log_file(self) -> Path:
+        """Used when the site runs on a terminal."""
+        return self.root / "jobtide.log"
+
+    @property
     def database_file(self) -> Path:
         return self.root / "jobtide.db"
 

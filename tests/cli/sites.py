@@ -53,7 +53,7 @@ def assert_user_mistake(done: subprocess.CompletedProcess[str], *words: str) -> 
         assert word in lines[0]
 
 
-def on_a_terminal(data: Path, *more: str, until: str) -> str:
+def on_a_terminal(data: Path, *more: str, until: str, **variables: str) -> str:
     """`jobtide up` on a terminal of its own, interrupted once it shows ``until``: all that it showed."""
     ours, theirs = pty.openpty()
     addresses = ("--http", "127.0.0.1:0", "--nats", "127.0.0.1:0")
@@ -63,7 +63,7 @@ def on_a_terminal(data: Path, *more: str, until: str) -> str:
         stdout=theirs,
         stderr=theirs,
         cwd=REPOSITORY,
-        env=clean_environment(TERM="xterm"),
+        env=clean_environment(TERM="xterm", **variables),
     )
     os.close(theirs)
     shown = b""

@@ -87,18 +87,29 @@ def test_a_signal_ends_everything_within_five_seconds(new_up: Up, number: signal
     assert "Traceback" not in site.log_text
 
 
-def test_on_a_terminal_the_log_is_text(tmp_path: Path) -> None:
+def test_on_a_terminal_the_log_goes_to_a_file_that_is_named(tmp_path: Path) -> None:
+    log_file = tmp_path / "data" / "jobtide.log"
     shown = on_a_terminal(tmp_path / "data", until="Ctrl-C ends it")
-    assert "provisioned" in shown
+    assert str(log_file) in shown
+    assert "provisioned" not in shown
     assert '{"' not in shown
     assert shown.rstrip().endswith("stopped")
+    assert '"provisioned"' in log_file.read_text()
+
+
+def test_on_a_terminal_warnings_are_shown_and_logged(tmp_path: Path) -> None:
+    shown = on_a_terminal(tmp_path / "data", until="Ctrl-C ends it", JOBTIDE_JOBSTOR_BATCH="1")
+    assert "warning: variable_not_known variable=JOBTIDE_JOBSTOR_BATCH did_you_mean_section=jobstore" in shown
+    assert "variable_not_known" in (tmp_path / "data" / "jobtide.log").read_text()
 
 
 def test_the_display_of_the_demo_has_the_terminal_to_itself(tmp_path: Path) -> None:
     shown = on_a_terminal(tmp_path / "data", "--demo", until="jobs running")
+    for address in ("http    http://127.0.0.1:", "nats    nats://", f"log     {tmp_path / 'data' / 'jobtide.log'}"):
+        assert address in shown
     assert "provisioned" not in shown
     assert '{"' not in shown
-    assert '"provisioned"' in (tmp_path / "data" / "demo.log").read_text()
+    assert '"provisioned"' in (tmp_path / "data" / "jobtide.log").read_text()
 
 
 def test_a_restart_keeps_jobs_and_keys(new_up: Up) -> None:
