@@ -28,6 +28,7 @@ INGEST_MESSAGES = MetricName("jobtide_ingest_messages_total", "Raw messages take
 INGEST_EVENTS = MetricName("jobtide_ingest_events_total", "Domain events published, by event name.", ["event"])
 INGEST_REJECTIONS = MetricName("jobtide_ingest_rejections_total", "Refused lines, by reason code.", ["code"])
 INGEST_BATCH_SECONDS = MetricName("jobtide_ingest_batch_seconds", "From taking a batch to its last acknowledgement, seconds.")
+ODDITIES = MetricName("jobtide_oddities_total", "Faults of input that did not cost the event, by code (docs/oddities.md).", ["code"])
 BROKER_CONNECTED = MetricName("jobtide_broker_connected", "1 while the service is connected to the broker.")
 
 PROJECTION_POSITION = MetricName("jobtide_projection_position", "Last sequence applied, by stream.", ["stream"])

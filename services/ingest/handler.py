@@ -14,7 +14,7 @@ from shared.broker.clusters import ClusterDirectory
 from shared.broker.envelope import Envelope
 from shared.broker.publisher import Publisher
 from shared.domain import reasons
-from shared.domain.events import IntakeRejected
+from shared.domain.events import IntakeRejected, JobStarted, JobStopped, NodesReported
 from shared.errors import Refused, Unavailable
 
 log = structlog.get_logger()
@@ -105,6 +105,7 @@ class IngestNumbers:
         self._messages = metrics.INGEST_MESSAGES.counter(registry)
         self._events = metrics.INGEST_EVENTS.counter(registry)
         self._rejections = metrics.INGEST_REJECTIONS.counter(registry)
+        self._oddities = metrics.ODDITIES.counter(registry)
         self._seconds = metrics.INGEST_BATCH_SECONDS.histogram(registry)
 
     def count(self, messages: int, envelopes: Sequence[Envelope], seconds: float) -> None:
@@ -115,5 +116,8 @@ class IngestNumbers:
             by_name[envelope.event.name] = by_name.get(envelope.event.name, 0) + 1
             if isinstance(envelope.event, IntakeRejected):
                 self._rejections.labels(code=envelope.event.code).inc()
+            elif isinstance(envelope.event, JobStarted | JobStopped | NodesReported):
+                for oddity in envelope.event.oddities:
+                    self._oddities.labels(code=oddity.code).inc()
         for name, count in by_name.items():
             self._events.labels(event=name).inc(count)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from shared.domain import reasons
+from shared.domain.oddities import Oddity
 from shared.domain.payloads import MetricStatistics, Resource
 from shared.domain.values import GLOBAL_SCOPE, JobState, SharedNode
 from shared.errors import Refused
@@ -77,6 +78,7 @@ class JobFacts(Event):
     energy_footprint: dict[str, float] | None = None
     statistics: dict[str, MetricStatistics] | None = None
     tags: list[Tag] = []
+    oddities: list[Oddity] = []
 
 
 class JobStarted(JobFacts):
@@ -97,6 +99,7 @@ class JobStopped(Event):
     job_state: JobState
     received_state: str | None = Field(None, description="The state word received, where it differs from jobState.")
     may_wait: bool = True
+    oddities: list[Oddity] = []
 
 
 class JobImported(JobFacts):
@@ -226,6 +229,7 @@ class NodesReported(Event):
 
     cluster: str
     nodes: list[NodeReport]
+    oddities: list[Oddity] = []
 
 
 class NodeHealth(Part):

@@ -7,7 +7,7 @@ import orjson
 from pydantic import TypeAdapter
 
 from services.jobstore.rules.world import Decision, JobHead, Limits, ParkedStop, World
-from shared.domain import reasons
+from shared.domain import oddities, reasons
 from shared.domain.events import JobFacts, JobImported, JobStarted, JobStopped
 from shared.domain.payloads import MetricStatistics, Resource
 from shared.domain.recorded import Recorded
@@ -136,6 +136,8 @@ def _end(job: JobHead, event: JobStopped, sequence: int) -> None:
     )
     if event.received_state is not None:
         job.metadata_changes[RECEIVED_STATE_KEY] = event.received_state
+    if event.oddities:
+        job.metadata_changes[oddities.STOP_KEY] = oddities.as_text(event.oddities)
 
 
 def _new_job(world: World, record: Recorded, event: JobFacts, state: JobState, duration: int) -> JobHead:
@@ -155,6 +157,12 @@ def _new_job(world: World, record: Recorded, event: JobFacts, state: JobState, d
     return job
 
 
+def _metadata(event: JobFacts) -> dict[str, str] | None:
+    if not event.oddities:
+        return event.meta_data
+    return (event.meta_data or {}) | {oddities.START_KEY: oddities.as_text(event.oddities)}
+
+
 def _row(sequence: int, event: JobFacts, state: JobState, duration: int) -> dict[str, Any]:
     return {
         "id": sequence,
@@ -170,7 +178,7 @@ def _row(sequence: int, event: JobFacts, state: JobState, duration: int) -> dict
         "duration": duration,
         "walltime": event.walltime,
         "job_state": state.value,
-        "meta_data": _json(event.meta_data),
+        "meta_data": _json(_metadata(event)),
         "resources": _RESOURCES.dump_json(event.resources, by_alias=True, exclude_defaults=True).decode(),
         "num_nodes": event.num_nodes,
         "num_hwthreads": event.num_hwthreads,

@@ -1,0 +1,47 @@
+"""Oddities of starts and stops stand in the job's metadata."""
+
+import orjson
+
+from shared.domain import oddities
+from shared.domain.oddities import MAX_LISTED, MAX_TEXT, Oddity, as_text
+from tests.jobstore.logs import Memory
+from tests.support.builders import START_TIME, job_started, job_stopped
+
+WALLTIME = Oddity(code=oddities.UNUSABLE_VALUE, field="walltime", text="-1 is out of range")
+WORD = Oddity(code=oddities.STATE_WORD, field="jobState", text="'CANCELLED by 7' was taken as 'cancelled'")
+
+
+def test_those_of_the_start_are_in_the_metadata_of_the_new_job() -> None:
+    memory = Memory()
+    memory.apply(job_started(7, meta_data={"jobName": "x"}, oddities=[WALLTIME]))
+    row = memory.job(1).row
+    assert row is not None
+    assert orjson.loads(row["meta_data"]) == {"jobName": "x", "startOddities": "walltime: -1 is out of range"}
+
+
+def test_those_of_the_stop_come_beside_them() -> None:
+    memory = Memory()
+    memory.apply(job_started(7, oddities=[WALLTIME]), job_stopped(7, stop_time=START_TIME + 1, oddities=[WORD]))
+    assert memory.job(1).metadata_changes == {"stopOddities": "jobState: 'CANCELLED by 7' was taken as 'cancelled'"}
+
+
+def test_a_stop_that_waited_still_tells_its_own() -> None:
+    memory = Memory()
+    memory.apply(job_stopped(7, stop_time=START_TIME + 1, oddities=[WORD]), job_started(7))
+    assert set(memory.job(2).metadata_changes) == {"stopOddities"}
+
+
+def test_without_oddities_the_metadata_stay_as_they_came() -> None:
+    memory = Memory()
+    memory.apply(job_started(7))
+    row = memory.job(1).row
+    assert row is not None
+    assert row["meta_data"] is None
+
+
+def test_the_text_is_bounded_and_tells_each_oddity_once() -> None:
+    many = [Oddity(code=oddities.UNUSABLE_VALUE, field=f"f{number}", text="x" * 1000) for number in range(50)]
+    text = as_text([WALLTIME, WALLTIME, *many])
+    assert text.startswith("walltime: -1 is out of range; f0: xxx")
+    assert text.endswith("; 41 more")
+    assert len(text) < (MAX_LISTED + 1) * (MAX_TEXT + 2)
