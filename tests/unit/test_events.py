@@ -60,7 +60,7 @@ def test_an_event_of_an_old_log_is_read(file: Path) -> None:
 
 
 def test_there_is_an_example_of_every_version_of_every_event() -> None:
-    """A file of ``tests/data/events`` is never changed: a changed event gets a new version, an upcaster and a new file; an added field a new file."""
+    """A file of ``tests/data/events`` never changes: a changed event gets a version, an upcaster and a file, an added field a file."""
     wanted = {f"{name}.v{version}" for name, event in EVENT_TYPES.items() for version in range(1, event.version + 1)}
     assert {version_of(file) for file in EXAMPLES} == wanted
 
