@@ -41,8 +41,8 @@ PROJECTION_BATCH_SECONDS = MetricName("jobtide_projection_batch_seconds", "Rows 
 
 ARCHIVER_OUTCOMES = MetricName(
     "jobtide_archiver_outcomes_total",
-    "Messages of the archive queue by outcome: `archived`, `annotated`, `failed` permanently, `retried`, `later` "
-    "(parked, or jobstore behind), `nothing` to do.",
+    "Messages of the archive queue by outcome: `archived`, `annotated`, `failed` permanently, `retried`, `waiting` "
+    "(archive or metric store unavailable), `later` (parked, or jobstore behind), `nothing` to do.",
     ["outcome"],
 )
 ARCHIVER_JOB_SECONDS = MetricName(
@@ -65,6 +65,11 @@ ARCHIVER_FOOTPRINTS = MetricName(
     "jobtide_archiver_footprints_total",
     "Running jobs by outcome: `measured`, `unchanged`, `nothing`, or `failed` for this job alone.",
     ["outcome"],
+)
+ARCHIVER_DEPENDENCY_UP = MetricName(
+    "jobtide_archiver_dependency_up",
+    "1 while the `archive` or a `metric_store` can be used; at 0 the jobs that need it wait.",
+    ["dependency", "address"],
 )
 ARCHIVER_QUEUE = MetricName(
     "jobtide_archiver_queue",

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.archiver.dependencies import Dependencies
 from services.archiver.dispatch import Dispatcher
 from services.archiver.folder import ArchiveFolder
 from services.archiver.footprints import RunningFootprints
@@ -50,15 +51,21 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
         reader = JobReader(engine)
         position = PositionWatch(reader)
         publisher = Publisher(client, settings.nats.prefix)
-        pipeline = Pipeline(settings, clusters, source, publisher, folder.prepare, numbers)
-        dispatcher = Dispatcher(settings, queue, reader, position, pipeline, numbers, tick=health.loop("queue", within_s=60.0))
+        dependencies = Dependencies(folder, source, clusters, numbers, archive_gates=not settings.archiver.gives_up_when_full)
+        pipeline = Pipeline(settings, clusters, source, publisher, folder.prepare, dependencies, numbers)
+        dispatcher = Dispatcher(
+            settings, queue, reader, position, pipeline, dependencies, numbers, tick=health.loop("queue", within_s=60.0)
+        )
         health.check("queue", queue.info)
         health.check("database", lambda: ping(engine))
-        health.check("archive", folder.check)
+        health.check("archive", dependencies.archive.require)
+        for store in dependencies.stores.values():
+            health.check("metric_store" if len(dependencies.stores) == 1 else f"metric_store {store.address}", store.require)
 
         async with Loops() as loops:
             background = [
                 loops.create_task(pipeline.run(), name="pipeline"),
+                loops.create_task(dependencies.keep_probing(stop), name="dependencies"),
                 loops.create_task(position.keep_reading(stop), name="position"),
                 loops.create_task(clusters.keep_fresh(stop), name="clusters"),
             ]

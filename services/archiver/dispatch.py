@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
+from services.archiver.dependencies import Dependencies
 from services.archiver.jobs import Found, JobReader
 from services.archiver.judge import Annotate, Archive, Later, Nothing, judge
 from services.archiver.numbers import ArchiverNumbers
@@ -27,6 +28,7 @@ POSITION_WAIT_S = 5.0  # between two in-progress signals for the fetched events
 BEHIND_PAUSE_S = 5.0  # redelivery delay of events that jobstore has not reached
 BUSY_PAUSE_S = 2.0  # redelivery delay of events about a job that is in the pipeline
 OBSERVE_S = 5.0
+OUTAGE_POLL_S = 0.5
 YIELD_POLL_S = 0.5
 MAX_YIELDS = 20  # then one batch is fetched regardless
 
@@ -41,6 +43,7 @@ class Dispatcher:
         reader: JobReader,
         position: PositionWatch,
         pipeline: Pipeline,
+        dependencies: Dependencies,
         numbers: ArchiverNumbers,
         *,
         tick: Callable[[], None],
@@ -50,6 +53,7 @@ class Dispatcher:
         self._reader = reader
         self._position = position
         self._pipeline = pipeline
+        self._dependencies = dependencies
         self._numbers = numbers
         self._tick = tick
         self._observed_at = 0.0
@@ -83,6 +87,9 @@ class Dispatcher:
         if room <= 0:
             await self._queue.hand_back_buffered()
             await self._pipeline.wait_for_change(1.0)
+            return
+        if self._dependencies.blocks_all:
+            await sleep_unless(stop, OUTAGE_POLL_S)
             return
         await self._yield_to_jobstore(stop)
         deliveries = await self._queue.fetch(min(room, self._settings.archiver.batch))

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 from services.archiver.polling import PollOutcome
 from shared import metrics
 
-Outcome = Literal["archived", "annotated", "failed", "retried", "later", "nothing"]
+Outcome = Literal["archived", "annotated", "failed", "retried", "waiting", "later", "nothing"]
 FootprintOutcome = Literal["measured", "unchanged", "nothing", "failed"]
 Stage = Literal["load", "write", "publish"]
 _JOB_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
@@ -21,6 +21,7 @@ class ArchiverNumbers:
         self._node_checks = metrics.ARCHIVER_NODE_CHECKS.counter(registry)
         self._footprint_rounds = metrics.ARCHIVER_FOOTPRINT_TURNS.counter(registry)
         self._footprints = metrics.ARCHIVER_FOOTPRINTS.counter(registry)
+        self._dependency_up = metrics.ARCHIVER_DEPENDENCY_UP.gauge(registry)
         self._queue = metrics.ARCHIVER_QUEUE.gauge(registry)
 
     def outcome(self, outcome: Outcome, count: int = 1) -> None:
@@ -41,6 +42,9 @@ class ArchiverNumbers:
 
     def footprint(self, outcome: FootprintOutcome) -> None:
         self._footprints.labels(outcome=outcome).inc()
+
+    def dependency(self, name: str, address: str, *, is_up: bool) -> None:
+        self._dependency_up.labels(dependency=name, address=address).set(int(is_up))
 
     def queue(self, *, pending: int, waiting: int, in_hand: int) -> None:
         for state, count in (("pending", pending), ("waiting", waiting), ("in_hand", in_hand)):

@@ -4,6 +4,7 @@ Three stages with bounded queues between them. The events of each work are eithe
 """
 
 import asyncio
+import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,8 +13,9 @@ from datetime import UTC, datetime
 import structlog
 
 from services.archiver.budget import MemoryBudget
-from services.archiver.failures import Failures, describe, is_out_of_room
-from services.archiver.numbers import ArchiverNumbers
+from services.archiver.dependencies import Dependencies
+from services.archiver.failures import Failures, describe
+from services.archiver.numbers import ArchiverNumbers, Outcome
 from services.archiver.settings import Settings
 from services.archiver.work import Work, perform
 from shared.archive import is_complete
@@ -29,6 +31,7 @@ log = structlog.get_logger()
 
 SOURCE = "jobtide/archiver"
 MIB = 1024 * 1024
+OUTAGE_PAUSE_S = 30.0  # redelivery delay of jobs whose archive, metric store or broker is unavailable
 
 
 class Pipeline:
@@ -41,6 +44,7 @@ class Pipeline:
         source: MetricSource | None,
         publisher: Publisher,
         prepare: Callable[[str], Awaitable[None]],
+        dependencies: Dependencies,
         numbers: ArchiverNumbers,
     ) -> None:
         own = settings.archiver
@@ -49,6 +53,7 @@ class Pipeline:
         self._source = source
         self._publisher = publisher
         self._prepare = prepare
+        self._dependencies = dependencies
         self._numbers = numbers
         self._root = settings.archive.path
         self._failures = Failures(first_s=own.retry_first_s, max_s=own.retry_most_s)
@@ -123,6 +128,9 @@ class Pipeline:
     async def _load(self) -> None:
         while True:
             work = await self._to_load.get()
+            if (dependency := self._dependencies.blocking(work.job.cluster, needs_data=work.archives)) is not None:
+                await self._wait(work, dependency.error)
+                continue
             try:
                 await self._load_one(work)
             except Exception as e:  # noqa: BLE001 - one job's failure must not stop the stage
@@ -181,7 +189,11 @@ class Pipeline:
             started = time.perf_counter()
             try:
                 await self._publisher.publish([envelope for work in works if (envelope := self._archived(work)) is not None])
-            except (Unavailable, Refused) as e:
+            except Unavailable as e:
+                for work in works:
+                    await self._wait(work, e)
+                continue
+            except Refused as e:
                 for work in works:
                     await self._failed(work, e)
                 continue
@@ -214,15 +226,17 @@ class Pipeline:
         await self._remove(work)
 
     async def _failed(self, work: Work, error: Exception) -> None:
-        """Hand the events back with a delay, or publish the failure after the last attempt."""
+        """Hand the events back with a delay, or publish the failure after the last attempt. An outage is not an attempt."""
+        if await self._dependencies.is_to_blame(error, work.job.cluster, bytes_needed=work.size):
+            await self._wait(work, error)
+            return
         own = self._settings.archiver
         count = self._failures.count(work.sequence)
-        waits_for_room = is_out_of_room(error) and not own.gives_up_when_full
         is_known = isinstance(error, Unavailable | SourceRefused | OSError)
         # One warning per job at its first failure, and an error in _give_up: an outage of hours fails many jobs many times.
         log_failure = log.warning if count == 1 else log.debug
         log_failure("job_not_archived", job=work.job.id, tries=count, why=describe(error), exc_info=None if is_known else error)
-        if (count >= own.tries and not waits_for_room) or isinstance(error, SourceRefused):
+        if count >= own.tries or isinstance(error, SourceRefused):
             try:
                 await self._give_up(work, error, count)
             except (Unavailable, Refused) as e:
@@ -230,10 +244,17 @@ class Pipeline:
             else:
                 await self._remove(work)
                 return
-        pause_s = self._failures.pause_s(count)
+        await self._hand_back(work, self._failures.pause_s(count), "retried")
+
+    async def _wait(self, work: Work, error: Exception | None) -> None:
+        """Hand the events back until the outage is over. It is logged by the dependency, not for each job."""
+        log.debug("job_waits", job=work.job.id, why=describe(error) if error is not None else "")
+        await self._hand_back(work, min(OUTAGE_PAUSE_S, self._settings.archiver.retry_most_s) * random.uniform(0.67, 1.0), "waiting")
+
+    async def _hand_back(self, work: Work, pause_s: float, outcome: Outcome) -> None:
         for delivery in work.deliveries:
             await delivery.hand_back(pause_s)
-        self._numbers.outcome("retried")
+        self._numbers.outcome(outcome)
         await self._remove(work)
 
     async def _give_up(self, work: Work, error: Exception, tries: int) -> None:

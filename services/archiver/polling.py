@@ -75,7 +75,7 @@ class ClusterPoller:
 
     async def round(self, number: int) -> None:
         """Poll all clusters with metric data concurrently. ``number`` identifies the interval."""
-        clusters = [cluster for cluster in self._clusters.values() if self._source.covers(cluster.name)]
+        clusters = [cluster for cluster in self._clusters.values() if self._source.store_of(cluster.name)]
         self._pauses = {cluster.name: self._pauses.get(cluster.name) or self._new_pause() for cluster in clusters}
         async with asyncio.TaskGroup() as group:
             for cluster in clusters:

@@ -24,12 +24,12 @@ class ArchiverSettings(SettingsGroup):
     max_waiting: int = Field(
         20_000, ge=1000, le=1_000_000, description="Most jobs that wait for a retry or a late start; further jobs stay in the queue."
     )
-    tries: int = Field(12, ge=1, le=1000, description="Attempts before a job is marked as failed.")
+    tries: int = Field(
+        12, ge=1, le=1000, description="Attempts before a job is marked as failed; outages of the archive or the metric store do not count."
+    )
     retry_first_s: float = Field(5.0, gt=0, le=3600, description="Pause before the second attempt, seconds; doubled for each further one.")
     retry_most_s: float = Field(900.0, gt=0, le=86_400, description="Longest pause between two attempts, seconds.")
-    gives_up_when_full: bool = Field(
-        False, description="Whether attempts count while the disk of the archive is full; otherwise jobs wait until there is space."
-    )
+    gives_up_when_full: bool = Field(False, description="Whether attempts count while the archive cannot be written; otherwise jobs wait.")
     memory_mb: int = Field(
         256, ge=16, le=65_536, description="Memory for loaded metric data, MiB (estimated); a larger job is loaded alone."
     )

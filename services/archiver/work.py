@@ -19,6 +19,7 @@ from shared.archive import (
     read_preserved,
     render_data,
     render_meta,
+    require_archive,
     with_annotations,
     write_entries,
 )
@@ -46,6 +47,7 @@ class Work:
     weight: int = 0
     results: Results | None = None
     error: Exception | None = None
+    size: int = 0  # bytes of the rendered entry
 
     def skip_archiving(self) -> None:
         """The entry exists and is complete."""
@@ -60,8 +62,12 @@ class Work:
 
 
 def perform(root: Path, works: Sequence[Work]) -> None:
-    """Write the entries of several jobs as one group. Sets ``results`` or ``error`` of each work."""
+    """Write the entries of several jobs as one group. Sets ``results`` or ``error`` of each work.
+
+    Raises ArchiveUnavailable when ``root`` is not the archive.
+    """
     entries: list[tuple[Work, Entry]] = []
+    require_archive(root)
     for work in works:
         try:
             entry = _archived(root, work) if work.archives else _annotated(root, work)
@@ -69,6 +75,7 @@ def perform(root: Path, works: Sequence[Work]) -> None:
             work.error = e
             continue
         if entry is not None:
+            work.size = len(entry.meta) + len(entry.data or b"")
             entries.append((work, entry))
     for (work, _), error in zip(entries, write_entries(root, [entry for _, entry in entries]), strict=True):
         work.error = error

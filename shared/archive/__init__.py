@@ -4,12 +4,14 @@ from shared.archive.data import pack, render_data
 from shared.archive.imports import ArchivedJob, UnreadableEntry, copy_entries, imported_job, iter_entries
 from shared.archive.layout import (
     ArchiveError,
+    ArchiveUnavailable,
     JobPath,
     check_version,
     cluster_names,
     job_directories,
     job_path_of,
     open_archive,
+    require_archive,
 )
 from shared.archive.meta import meta_of_row, render_meta, with_annotations
 from shared.archive.preserved import Preserved, read_preserved
@@ -31,6 +33,7 @@ from shared.archive.writer import Entry, write_cluster, write_entries
 
 __all__ = [
     "ArchiveError",
+    "ArchiveUnavailable",
     "ArchivedJob",
     "Entry",
     "Finding",
@@ -61,6 +64,7 @@ __all__ = [
     "read_preserved",
     "render_data",
     "render_meta",
+    "require_archive",
     "verify",
     "with_annotations",
     "write_cluster",

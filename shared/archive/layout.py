@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.errors import JobtideError, UserError
+from shared.errors import JobtideError, Unavailable, UserError
 
 VERSION = 3
 VERSION_FILE = "version.txt"
@@ -18,6 +18,10 @@ TEMPORARY_PREFIX = ".tmp-"
 
 class ArchiveError(JobtideError):
     """An archive entry cannot be used. The text names it."""
+
+
+class ArchiveUnavailable(Unavailable):
+    """The archive folder is missing, not mounted, or replaced by something else."""
 
 
 def without_place(error: Exception, place: Path) -> str:
@@ -90,6 +94,14 @@ def check_version(root: Path) -> None:
     digits = text.removesuffix("\n")
     if not digits.isdigit() or int(digits) != VERSION:
         raise UserError(f"{root} is an archive of version {digits.strip()[:20]!r}, this program supports version {VERSION}")
+
+
+def require_archive(root: Path) -> None:
+    """Raises ArchiveUnavailable unless ``root`` is an archive of the supported version, as when it is not mounted."""
+    try:
+        check_version(root)
+    except UserError as e:
+        raise ArchiveUnavailable(str(e)) from e
 
 
 def cluster_names(root: Path) -> list[str]:

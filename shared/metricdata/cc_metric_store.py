@@ -24,6 +24,7 @@ from shared.metricdata.settings import MetricsSettings
 from shared.metricdata.source import JobRequest, Loaded, NothingButErrors, SourceRefused, SourceUnavailable
 
 MIB = 1024 * 1024
+CHECKS = 4  # connections for checks, which must not wait for long requests
 MAX_PROBLEMS = 100  # error texts per load
 _DAY_S = 86_400
 
@@ -87,7 +88,7 @@ class CcMetricStore:
         self._session = aiohttp.ClientSession(
             headers={"Authorization": f"Bearer {token.get_secret_value()}"} if token is not None else {},
             timeout=aiohttp.ClientTimeout(total=self._settings.timeout_s, connect=min(10.0, self._settings.timeout_s)),
-            connector=aiohttp.TCPConnector(limit=self._settings.requests),
+            connector=aiohttp.TCPConnector(limit=self._settings.requests + CHECKS),
         )
         return self
 
@@ -95,29 +96,35 @@ class CcMetricStore:
         if self._session is not None:
             await self._session.close()
 
-    async def check(self) -> None:
-        """Raises SourceUnavailable."""
-        urls = dict.fromkeys([*self._settings.cluster_urls.values(), self._settings.url])
-        for url in filter(None, urls):
-            await self._post(url, orjson.dumps({"queries": []}))
+    def stores(self) -> list[str]:
+        """See MetricSource."""
+        return [url for url in dict.fromkeys([self._settings.url, *self._settings.cluster_urls.values()]) if url]
 
-    def _url(self, cluster: str) -> str:
+    def store_of(self, cluster: str) -> str:
+        """See MetricSource."""
         return self._settings.cluster_urls.get(cluster, self._settings.url)
 
-    def covers(self, cluster: str) -> bool:
-        return bool(self._url(cluster))
+    async def check(self, store: str) -> None:
+        """See MetricSource. An empty query must give an empty result."""
+        text = await self._once(store, orjson.dumps({"queries": []}), "query")
+        try:
+            is_valid = orjson.loads(text)["results"] in ([], None)
+        except (orjson.JSONDecodeError, KeyError, TypeError) as e:
+            raise SourceUnavailable(f"the metric store at {store} returned an invalid answer: {_excerpt(text)}") from e
+        if not is_valid:
+            raise SourceUnavailable(f"the metric store at {store} returned an invalid answer: {_excerpt(text)}")
 
     async def health(self, cluster: str, hosts: Sequence[str], metrics: Sequence[str]) -> dict[str, HostHealth]:
         """See MetricSource."""
         body = orjson.dumps({"cluster": cluster, "nodes": list(hosts), "metric-names": list(metrics)})
-        return read_health(await self._post(self._url(cluster), body, "healthcheck"))
+        return read_health(await self._post(self.store_of(cluster), body, "healthcheck"))
 
     async def load_hosts(self, request: HostsRequest) -> HostsLoaded:
         """See MetricSource. One value that the store cannot encode empties an answer about all hosts; they are then requested in parts."""
         if request.end - request.start > self._settings.max_window_days * _DAY_S:
             raise SourceRefused(f"the window has {request.end - request.start} s, more than max_window_days allows")
         loaded = HostsLoaded()
-        url = self._url(request.cluster)
+        url = self.store_of(request.cluster)
         if not url or not request.metrics:
             return loaded
         hosts = request.hosts
@@ -157,7 +164,7 @@ class CcMetricStore:
         """
         if request.duration > self._settings.max_window_days * _DAY_S:
             raise SourceRefused(f"the job ran for {request.duration} s, longer than max_window_days allows")
-        if not self._url(request.cluster.name):
+        if not self.store_of(request.cluster.name):
             return Loaded({})  # this cluster has no store
         window = _Window(request.cluster, request.start, request.start + request.duration, request.with_samples)
         queries = list(_queries(request))
@@ -215,7 +222,7 @@ class CcMetricStore:
                 "queries": [query.body() for query in queries],
             }
         )
-        text = await self._post(self._url(window.cluster.name), body)
+        text = await self._post(self.store_of(window.cluster.name), body)
         if not text.strip():
             if len(queries) == 1:
                 return ["a value that JSON cannot represent"]

@@ -69,10 +69,6 @@ class MetricSource(Protocol):
         """
         ...
 
-    def covers(self, cluster: str) -> bool:
-        """Whether the source has metric data of the cluster."""
-        ...
-
     async def health(self, cluster: str, hosts: Sequence[str], metrics: Sequence[str]) -> Mapping[str, HostHealth]:
         """Whether hosts currently deliver these metrics. Unknown hosts may be absent.
 
@@ -80,6 +76,14 @@ class MetricSource(Protocol):
         """
         ...
 
-    async def check(self) -> None:
-        """Send a real request. Raises SourceUnavailable when the source cannot be used."""
+    def stores(self) -> Sequence[str]:
+        """The addresses of all stores."""
+        ...
+
+    def store_of(self, cluster: str) -> str:
+        """The address of the store with the data of the cluster, empty without one."""
+        ...
+
+    async def check(self, store: str) -> None:
+        """Send one small request to a store, ahead of queued requests. Raises SourceUnavailable when it cannot be used."""
         ...

@@ -239,7 +239,7 @@ async def test_a_failed_request_is_retried(store: MetricStore, adapter: CcMetric
 async def test_a_refused_connection_is_an_unavailable_source() -> None:
     async with CcMetricStore(quick("http://127.0.0.1:9")) as adapter:
         with pytest.raises(SourceUnavailable):
-            await adapter.check()
+            await adapter.check(adapter.stores()[0])
 
 
 async def test_each_cluster_may_have_its_own_store(store: MetricStore) -> None:

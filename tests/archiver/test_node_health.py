@@ -87,7 +87,7 @@ async def test_an_invalid_health_answer_is_unavailable(adapter: CcMetricStore, s
 
 def test_a_cluster_without_a_store_is_not_covered() -> None:
     some = CcMetricStore(metrics_of("", cluster_urls={"alex": "http://127.0.0.1:1"}))
-    assert (some.covers("alex"), some.covers("fritz")) == (True, False)
+    assert (some.store_of("alex"), some.store_of("fritz")) == ("http://127.0.0.1:1", "")
 
 
 # the rounds

@@ -32,10 +32,13 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
         yield found
 
 
-async def _retries(stack: Stack) -> bool:
-    """Asked of the metrics: the log may stand on the same disk."""
-    _, text = await text_of(stack["archiver"].addresses["health"], "/metrics")
-    return any("retried" in line and not line.endswith(" 0.0") for line in text.splitlines() if line.startswith("jobtide_archiver_"))
+async def _shows_full_archive(stack: Stack) -> bool:
+    """Readiness and metrics both name the archive; the log may be on the same disk."""
+    health = stack["archiver"].addresses["health"]
+    status, ready = await text_of(health, "/readyz")
+    _, metrics = await text_of(health, "/metrics")
+    up = [line for line in metrics.splitlines() if line.startswith("jobtide_archiver_dependency_up{") and 'dependency="archive"' in line]
+    return status == 503 and "archive" in ready and up[0].endswith(" 0.0")
 
 
 @pytest.mark.slow
@@ -50,7 +53,7 @@ async def test_a_full_disk_delays_the_archive_and_nothing_else(
     disk.fill(stack["archiver"])
     await publish_accepted(site, plan.messages)
     await settled(site, sqlite_database)
-    await until(lambda: _retries(stack), 20)
+    await until(lambda: _shows_full_archive(stack), 20)
     assert assert_entries_are_whole(plan, archive) < {(job[1], job[0], job[2]) for job in plan.jobs}
     disk.make_room(stack["archiver"])
     await stack.verify(plan)
@@ -73,12 +76,17 @@ async def _answers_something_else(_: dict[str, Any]) -> web.StreamResponse:
     return web.json_response({"results": {"data": "none"}, "more": [[[]]]})
 
 
+async def _fails_for_jobs(body: dict[str, Any]) -> web.StreamResponse | None:
+    """Answers probes, which have no queries."""
+    return web.Response(status=500, text="boom") if body["queries"] else None
+
+
 async def _answers_too_little(body: dict[str, Any]) -> web.StreamResponse:
     return web.json_response({"results": [[{"data": [1.0], "from": 0, "to": "x", "resolution": -1}]] * (len(body["queries"]) - 1)})
 
 
 METRICS = sorted(metric.name for metric in sample_clusters()["fritz"].metrics_on("main"))
-Mood = Callable[[dict[str, Any]], Awaitable[web.StreamResponse]]
+Mood = Callable[[dict[str, Any]], Awaitable[web.StreamResponse | None]]
 
 
 def _with_store(make_stack: MakeStack, site: NatsSettings, database: DatabaseSettings, address: str, tries: int) -> Stack:
@@ -118,7 +126,8 @@ async def test_a_metric_store_in_a_bad_mood_delays_the_archive_and_nothing_else(
         await stack.up()
         for job_id in (1, 2):
             await _run_job(stack, job_id)
-        await until(lambda: len(stack["archiver"].log_lines("job_not_archived")) >= 2, 20)
+        log = stack["archiver"].log_lines
+        await until(lambda: log("dependency_unavailable") or len(log("job_not_archived")) >= 2, 20)
         await _run_job(stack, 3)
 
         async def has_stopped() -> bool:
@@ -140,11 +149,11 @@ async def test_a_metric_store_in_a_bad_mood_delays_the_archive_and_nothing_else(
 
 
 @pytest.mark.slow
-async def test_a_metric_store_that_never_recovers_ends_in_a_visible_failure(
+async def test_a_metric_store_that_always_fails_for_a_job_ends_in_a_visible_failure(
     make_stack: MakeStack, site: NatsSettings, database: DatabaseSettings
 ) -> None:
     store = recorded_store()
-    store.mood = _fails
+    store.mood = _fails_for_jobs
     async with serving(store) as address:
         stack = _with_store(make_stack, site, database, address, tries=2)
         await stack.up()

@@ -226,8 +226,8 @@ def _element(found: dict[str, Any], with_data: bool, with_stats: bool) -> str | 
 
 
 @asynccontextmanager
-async def serving(store: MetricStore) -> AsyncIterator[str]:
-    """Yields the store's address."""
+async def serving(store: MetricStore, port: int = 0) -> AsyncIterator[str]:
+    """Yields the store's address; ``port`` is that of an earlier one, to come back under the same address."""
     app = web.Application(client_max_size=64 * 1024 * 1024)
     app.router.add_post("/api/write", store.handle_write)
     app.router.add_post("/api/write/", store.handle_write)
@@ -237,7 +237,7 @@ async def serving(store: MetricStore) -> AsyncIterator[str]:
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        await web.TCPSite(runner, "127.0.0.1", port).start()
         yield "http://{}:{}".format(*runner.addresses[0][:2])
     finally:
         await runner.cleanup()

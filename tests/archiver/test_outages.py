@@ -1,0 +1,229 @@
+"""An archive or metric store that is unavailable stops archiving visibly and never counts against a job."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from shared.archive import JobPath, read_data, verify
+from shared.metricdata import MetricsSettings
+from tests.archiver.feed import T0, recorded_store
+from tests.archiver.site import QUICK, Site, job_row, running
+from tests.support.builders import job_stopped
+from tests.support.metric_store import MetricStore, serving
+from tests.support.waiting import until
+
+JOBS = 30
+Mood = Callable[[dict[str, Any]], Awaitable[web.StreamResponse]]
+
+
+@pytest.fixture(autouse=True)
+def _frequent_probes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.archiver.dependencies.PROBE_INTERVAL_S", 0.2)
+
+
+async def _stop_jobs(site: Site, first: int = 1, count: int = JOBS, **columns: Any) -> list[dict[str, Any]]:
+    values = {"start_time": T0, "duration": 600, **columns}
+    sequences = await site.publish(*(job_stopped(job_id) for job_id in range(first, first + count)))
+    rows = [job_row(100_000 + job_id, job_id=job_id, stop_seq=sequence, **values) for job_id, sequence in enumerate(sequences, first)]
+    await site.store(*rows, position=sequences[-1])
+    return rows
+
+
+async def _archived(site: Site) -> list[int]:
+    return sorted(event["id"] for event in await site.events("job.archived"))
+
+
+async def _page(addresses: dict[str, str], page: str) -> tuple[int, str]:
+    async with aiohttp.ClientSession() as session, session.get(f"http://{addresses['health']}/{page}") as response:
+        return response.status, await response.text()
+
+
+async def _shows_outage(addresses: dict[str, str], dependency: str, address: str = "") -> bool:
+    """Readiness and metrics both name the dependency."""
+    status, text = await _page(addresses, "readyz")
+    _, metrics = await _page(addresses, "metrics")
+    lines = [
+        line
+        for line in metrics.splitlines()
+        if line.startswith("jobtide_archiver_dependency_up{") and dependency in line and address in line
+    ]
+    return (
+        status == 503 and f"{dependency} {address}".strip() in json.loads(text)["failing"] and any(line.endswith(" 0.0") for line in lines)
+    )
+
+
+async def _is_ready(addresses: dict[str, str]) -> bool:
+    return (await _page(addresses, "readyz"))[0] == 200
+
+
+async def _is_done(site: Site) -> bool:
+    return await site.unfinished() == 0
+
+
+async def _hangs(_: dict[str, Any]) -> web.StreamResponse:
+    await asyncio.Event().wait()
+    raise AssertionError("unreachable")
+
+
+async def _fails(_: dict[str, Any]) -> web.StreamResponse:
+    return web.Response(status=503, text="starting")
+
+
+async def _rejects_the_token(_: dict[str, Any]) -> web.StreamResponse:
+    return web.Response(status=401, text="token expired")
+
+
+async def _is_something_else(_: dict[str, Any]) -> web.StreamResponse:
+    return web.Response(body=b"<html>Welcome to nginx</html>", content_type="text/html")
+
+
+async def _outage_ends_with_everything_archived(
+    site: Site, rows: list[dict[str, Any]], addresses: dict[str, str], repair: Callable[[], Awaitable[None]]
+) -> None:
+    await until(lambda: _shows_outage(addresses, "metric_store"), 15)
+    assert await _archived(site) == []
+    await repair()
+    await until(lambda: _is_done(site), 20)
+    await until(lambda: _is_ready(addresses), 5)
+    assert await _archived(site) == [row["id"] for row in rows]
+    assert await site.events("job.archiving_failed") == []
+    assert all("cpu_load" in read_data(site.archive.path, JobPath("fritz", row["job_id"], T0)) for row in rows)
+
+
+@pytest.mark.parametrize("mood", [_hangs, _fails, _rejects_the_token, _is_something_else])
+async def test_jobs_that_end_while_the_metric_store_cannot_answer_are_archived_when_it_can(mood: Mood, archive_site: Site) -> None:
+    store = recorded_store()
+    store.mood = mood
+    async with serving(store) as url:
+        site = archive_site.with_settings(metrics=MetricsSettings(kind="cc-metric-store", url=url, timeout_s=0.5, tries=1))
+        rows = await _stop_jobs(site)
+
+        async def repair() -> None:
+            store.mood = None
+
+        async with running(site) as addresses:
+            await _outage_ends_with_everything_archived(site, rows, addresses, repair)
+
+
+async def test_jobs_that_end_while_the_metric_store_is_down_are_archived_when_it_is_back(archive_site: Site) -> None:
+    async with serving(MetricStore({})) as url:
+        port = int(url.rsplit(":", 1)[1])
+    site = archive_site.with_settings(metrics=MetricsSettings(kind="cc-metric-store", url=url, tries=1))
+    rows = await _stop_jobs(site)
+    is_over, is_back, is_stopped = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def serve_later() -> None:
+        await is_over.wait()
+        async with serving(recorded_store(), port):
+            is_back.set()
+            await is_stopped.wait()
+
+    async def repair() -> None:
+        is_over.set()
+        await asyncio.wait_for(is_back.wait(), 5)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(serve_later())
+        async with running(site) as addresses:
+            await _outage_ends_with_everything_archived(site, rows, addresses, repair)
+        is_stopped.set()
+
+
+async def test_a_job_that_fails_while_the_store_answers_others_ends_in_a_visible_failure(archive_site: Site) -> None:
+    """A store that fails on the request of one job only, as one that is too large for it."""
+    store = recorded_store()
+
+    async def mood(body: dict[str, Any]) -> web.StreamResponse | None:
+        return web.Response(status=500, text="out of memory") if any(query["host"] == "f0103" for query in body["queries"]) else None
+
+    store.mood = mood
+    async with serving(store) as url:
+        site = archive_site.with_settings(metrics=MetricsSettings(kind="cc-metric-store", url=url, tries=1))
+        good = await _stop_jobs(site, 1, 3)
+        bad = await _stop_jobs(site, 10, 1, resources='[{"hostname":"f0103"}]')
+        async with running(site):
+            await until(lambda: _is_done(site), 20)
+    assert await _archived(site) == [row["id"] for row in good]
+    (event,) = await site.events("job.archiving_failed")
+    assert (event["id"], event["attempts"]) == (bad[0]["id"], QUICK.tries)
+
+
+async def test_jobs_of_a_cluster_whose_store_answers_do_not_wait_for_another_store(archive_site: Site) -> None:
+    down = recorded_store()
+    down.mood = _fails
+    async with serving(recorded_store()) as url, serving(down) as url_of_alex:
+        metrics = MetricsSettings(kind="cc-metric-store", url=url, cluster_urls={"alex": url_of_alex}, tries=1)
+        site = archive_site.with_settings(metrics=metrics)
+        alex = await _stop_jobs(site, 1, 3, cluster="alex", subcluster="a100", resources='[{"hostname":"a0603"}]')
+        async with running(site) as addresses:
+            await until(lambda: _shows_outage(addresses, "metric_store", url_of_alex), 10)
+            fritz = await _stop_jobs(site, 10, 3)
+
+            async def is_fritz_archived() -> bool:
+                return await _archived(site) == [row["id"] for row in fritz]
+
+            await until(is_fritz_archived, 15)
+            down.mood = None
+            await until(lambda: _is_done(site), 15)
+    assert await _archived(site) == [row["id"] for row in (*alex, *fritz)]
+    assert await site.events("job.archiving_failed") == []
+
+
+def _rename(root: Path) -> Callable[[], None]:
+    gone = root.with_name("gone")
+    root.rename(gone)
+
+    def rename_back() -> None:
+        gone.rename(root)  # fails when something was written to the old path
+
+    return rename_back
+
+
+def _unmount(root: Path) -> Callable[[], None]:
+    """What is left of a mounted archive is the empty folder that it was mounted on."""
+    gone = root.with_name("gone")
+    root.rename(gone)
+    root.mkdir()
+
+    def mount() -> None:
+        root.rmdir()  # fails when something was written beneath
+        gone.rename(root)
+
+    return mount
+
+
+def _become_a_file(root: Path) -> Callable[[], None]:
+    gone = root.with_name("gone")
+    root.rename(gone)
+    root.write_text("not a folder")
+
+    def restore() -> None:
+        root.unlink()
+        gone.rename(root)
+
+    return restore
+
+
+@pytest.mark.parametrize("remove", [_rename, _unmount, _become_a_file])
+async def test_jobs_that_end_while_the_archive_is_not_there_are_archived_in_it_later(
+    remove: Callable[[Path], Callable[[], None]], archive_site: Site
+) -> None:
+    root = archive_site.archive.path
+    async with running(archive_site) as addresses:
+        restore = remove(root)
+        rows = await _stop_jobs(archive_site)
+        await until(lambda: _shows_outage(addresses, "archive"), 10)
+        assert await _archived(archive_site) == []
+        restore()
+        await until(lambda: _is_done(archive_site), 20)
+        assert await _is_ready(addresses)
+    assert await _archived(archive_site) == [row["id"] for row in rows]
+    assert await archive_site.events("job.archiving_failed") == []
+    assert len(list(root.glob("fritz/*/*/*/meta.json"))) == JOBS
+    assert list(verify(root)) == []
