@@ -5,9 +5,12 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+from cli.commands.archiving_state import archiving_state
 from cli.site import broker_of, database_of, find_site
 from shared.broker.streams import INTAKE
 from shared.domain.values import ARCHIVED, ARCHIVING_FAILED, MONITORING_DISABLED, MONITORING_OPEN
+from shared.metricdata import MetricsSettings
+from shared.settings import load
 from shared.status import DatabaseState, StreamState, database_state, stopped_by_status, stream_states
 
 MONITORING_WORDS = {
@@ -17,21 +20,26 @@ MONITORING_WORDS = {
     ARCHIVED: "archived",
 }
 
+METRIC_STORE_TIMEOUT_S = 5.0
+
 
 def run_status(data: Path | None) -> None:
     site = find_site(data)
 
-    async def run() -> tuple[list[StreamState], DatabaseState, dict[int, int]]:
+    async def run() -> tuple[list[StreamState], DatabaseState, dict[int, int], list[tuple[str, str]]]:
         async with AsyncExitStack() as stack:
             client, nats = await stack.enter_async_context(broker_of(site, "status"))
             engine = await stack.enter_async_context(database_of(site))
             database = await database_state(engine)  # before the streams, or positions would be ahead of them
-            return await stream_states(client, nats), database, await stopped_by_status(engine)
+            archiving = await archiving_state(site.archive, load(MetricsSettings, timeout_s=METRIC_STORE_TIMEOUT_S))
+            return await stream_states(client, nats), database, await stopped_by_status(engine), archiving
 
     _print(*asyncio.run(run()))
 
 
-def _print(streams: Sequence[StreamState], database: DatabaseState, stopped: dict[int, int]) -> None:
+def _print(
+    streams: Sequence[StreamState], database: DatabaseState, stopped: dict[int, int], archiving_states: Sequence[tuple[str, str]]
+) -> None:
     from rich.table import Table
 
     from cli.tables import print_tables
@@ -60,13 +68,16 @@ def _print(streams: Sequence[StreamState], database: DatabaseState, stopped: dic
         if stopped.get(status) or status in (MONITORING_OPEN, ARCHIVED):
             jobs.add_row(f"stopped, {word}", f"{stopped.get(status, 0):,}")
     jobs.add_row("stops that wait for their start", f"{database.parked:,}")
+    archiving = Table("archiving", "", box=None, pad_edge=False)
+    for name, state in archiving_states:
+        archiving.add_row(name, state)
     rejections = Table("rejections", "", box=None, pad_edge=False)
     rejections.columns[1].justify = "right"
     for code, count in sorted(database.rejections.items(), key=lambda item: -item[1]):
         rejections.add_row(code, f"{count:,}")
     if not database.rejections:
         rejections.add_row("none", "0")
-    print_tables(log, jobs, rejections)
+    print_tables(log, jobs, archiving, rejections)
 
 
 def _size(count: float) -> str:
