@@ -1,29 +1,23 @@
 """ingest on one page: intake stream -> translate -> events."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 
 import structlog
-from faststream import AckPolicy
-from faststream.message import StreamMessage
-from faststream.nats import JStream, NatsBroker, NatsUserPassword, PullSub
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js.errors import APIError
 
-from services.ingest.handler import BatchHandler, IngestNumbers, hand_back
-from services.ingest.pull import PromptPull
+from services.ingest.handler import BatchHandler, IngestNumbers
 from services.ingest.settings import Settings
+from services.ingest.subscription import subscribed
 from services.ingest.translate import IntakeSubjects, Translator
 from shared import metrics
 from shared.backoff import Backoff, first_of, sleep_unless
 from shared.broker.clusters import ClusterDirectory
-from shared.broker.connection import connect_options, connected
+from shared.broker.connection import connected
 from shared.broker.cursor import log_state
 from shared.broker.publisher import Publisher
-from shared.broker.puller import pulling
 from shared.broker.streams import INTAKE, Durable, ensure_consumer, intake_filters
 from shared.errors import Unavailable
 from shared.health import Health, serve_health
@@ -32,9 +26,6 @@ from shared.service import Report
 
 log = structlog.get_logger()
 
-FIRST_FETCH_S = 0.05  # FastStream's own, before PromptPull takes over
-STOP_GRACE_S = 10.0
-BIND_S = 15.0
 STALE_S = 90.0  # longer than one batch may wait for the broker
 
 
@@ -77,7 +68,7 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
                     continue
                 handler = BatchHandler(translator, clusters, publisher, stream, numbers)
                 try:
-                    async with _consuming(settings, client, queue, handler, health) as lost:
+                    async with subscribed(client, queue, settings.ingest.batch, handler.handle, turned) as lost:
                         pause.reset()
                         if not reported:
                             report("ingest", health=address)
@@ -101,64 +92,3 @@ async def _intake(client: Client, queue: Durable) -> str:
     if done:
         log.info("intake_consumer_bound", consumer=queue.name, done=done)
     return f"{queue.stream}@{state.created}"
-
-
-@asynccontextmanager
-async def _consuming(
-    settings: Settings, client: Client, queue: Durable, handler: BatchHandler, health: Health
-) -> AsyncIterator[asyncio.Event]:
-    """FastStream's batch subscriber at work; yields the event that is set when its consumer was lost."""
-    lost = asyncio.Event()
-    in_hand: list[Msg] = []
-    turned = health.loop("intake", within_s=STALE_S)
-
-    async def raw_messages(message: StreamMessage[list[Msg]]) -> list[Msg]:
-        return message.raw_message
-
-    options = connect_options(settings.nats, "ingest-intake")
-    # FastStream refuses nats-py's own names for these two.
-    security = NatsUserPassword(options.pop("user"), options.pop("password")) if "user" in options else None
-    broker = NatsBroker(
-        **options,
-        security=security,
-        apply_types=False,
-        ack_policy=AckPolicy.MANUAL,
-        graceful_timeout=STOP_GRACE_S,
-        logger=None,
-    )
-    subscriber = broker.subscriber(
-        queue.subjects[0],
-        durable=queue.name,
-        stream=JStream(queue.stream, declare=False),
-        pull_sub=PullSub(batch_size=settings.ingest.batch, timeout=FIRST_FETCH_S, batch=True),
-        decoder=raw_messages,
-        ack_policy=AckPolicy.MANUAL,
-    )
-
-    @subscriber
-    async def handle(batch: list[Msg]) -> None:
-        turned()
-        await handler.handle(batch)
-        in_hand.clear()
-
-    async with AsyncExitStack() as stack:
-        stack.push_async_callback(_quietly, broker.stop)
-        try:
-            await asyncio.wait_for(broker.start(), BIND_S)
-            await ensure_consumer(client.jetstream(timeout=5), queue)  # had it gone meanwhile, FastStream made one of its own
-        except (NatsError, APIError, TimeoutError, OSError) as e:
-            raise Unavailable(f"the intake cannot be bound: {e!r}") from e
-        if subscriber.subscription is not None:
-            stack.push_async_callback(_quietly, subscriber.subscription.unsubscribe)
-        puller = await stack.enter_async_context(pulling(client, queue.stream, queue.name))
-        subscriber.subscription = PromptPull(puller, in_hand=in_hand, on_turn=turned, on_lost=lost.set)  # type: ignore[assignment]
-        stack.push_async_callback(hand_back, in_hand)
-        stack.push_async_callback(_quietly, subscriber.stop)  # first of all: takes no more, lets the handler finish
-        yield lost
-
-
-async def _quietly(close: Callable[[], Awaitable[object]]) -> None:
-    try:
-        await asyncio.wait_for(close(), STOP_GRACE_S)
-    except (NatsError, TimeoutError, OSError) as e:
-        log.warning("intake_not_closed", error=repr(e))
