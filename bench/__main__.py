@@ -40,7 +40,7 @@ ROWS: dict[str, tuple[str, Row]] = {
 
 
 def run_row(name: str, bench: Bench, console: Console) -> RowReport:
-    """A row that fails is reported as such, with what it had measured by then; the others go on."""
+    """Run one row. A failure is reported with the figures measured so far, and the other rows still run."""
     title, row = ROWS[name]
     found_before = machine()
     started = time.monotonic()
@@ -65,7 +65,9 @@ def main() -> None:
     names = ", ".join(ROWS)
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measures a site of real processes against the promised figures.")
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"{names}; all of them when none is given")
-    parser.add_argument("--scale", choices=list(SCALES), default="full", help="small is a check of a few minutes, its figures mean little")
+    parser.add_argument(
+        "--scale", choices=list(SCALES), default="full", help="small is a check of a few minutes without meaningful figures"
+    )
     given = parser.parse_args()
     if unknown := [row for row in given.rows if row not in ROWS]:
         parser.error(f"{unknown[0]} is none of {names}")

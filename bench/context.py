@@ -1,4 +1,4 @@
-"""What every row gets: how large it is to be, a folder, database servers."""
+"""Passed to every row: the scale, a temporary folder, database servers."""
 
 import itertools
 import shutil
@@ -16,7 +16,7 @@ from bench.support.servers import ENGINES, Databases, Engine
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Sizes of the rows, in jobs where nothing else is said. A job is two events."""
+    """Sizes of the rows, in jobs unless the name has another unit. A job is two events."""
 
     name: str
     rate: int
@@ -51,7 +51,7 @@ SMALL = Scale(
     growth=3_000,
     faultless=3_000,
     faulty=1_500,
-    faulty_on=("sqlite",),  # takes a minute: what a killed ingest had in hand comes again after 30 s
+    faulty_on=("sqlite",),  # takes a minute: messages held by a killed ingest are redelivered after 30 s
     rebuilt=5_000,
     in_memory=20_000,
     at_start=5_000,
@@ -103,7 +103,7 @@ class Bench:
 
     @contextmanager
     def folder(self) -> Iterator[Path]:
-        """An empty folder that is gone at the end: a full run would leave many gigabytes otherwise."""
+        """An empty folder, removed on exit because a full run writes many gigabytes."""
         path = self._root / str(next(self._numbers))
         path.mkdir()
         try:

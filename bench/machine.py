@@ -1,4 +1,4 @@
-"""The setting that figures were measured in."""
+"""The environment in which figures are measured."""
 
 import importlib.metadata
 import os
@@ -14,7 +14,7 @@ _PACKAGES = ("jobtide", "nats-py", "faststream", "sqlalchemy", "aiosqlite", "asy
 
 
 def machine() -> dict[str, Any]:
-    """Load averages are those of now: taken before a row begins."""
+    """Hardware and versions, with the load at this moment; call it before a row begins."""
     import sqlite3
 
     return {
@@ -32,7 +32,7 @@ def machine() -> dict[str, Any]:
 
 
 def load() -> list[float]:
-    """Runnable processes, averages of 1, 5 and 15 minutes."""
+    """Load averages over 1, 5 and 15 minutes."""
     return [round(value, 2) for value in os.getloadavg()]
 
 

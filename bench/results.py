@@ -1,4 +1,4 @@
-"""What was measured, beside what was promised."""
+"""Measured figures and their targets."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,21 +13,21 @@ from rich.table import Table
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """``most``: the value must not be larger; otherwise not smaller."""
+    """With ``is_upper`` the measured value must not exceed ``value``; otherwise it must reach it."""
 
     value: float
-    most: bool = False
+    is_upper: bool = False
 
     def is_met(self, measured: float) -> bool:
-        return measured <= self.value if self.most else measured >= self.value
+        return measured <= self.value if self.is_upper else measured >= self.value
 
     def __str__(self) -> str:
-        return f"{'≤' if self.most else '≥'} {number(self.value)}"
+        return f"{'≤' if self.is_upper else '≥'} {number(self.value)}"
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One figure. ``setting`` is where it was measured, beyond the machine; ``compared`` what cc-backend v1.5.4 did."""
+    """One figure. ``setting`` describes the site it was measured on; ``compared`` is the figure of cc-backend v1.5.4."""
 
     what: str
     value: float
@@ -44,7 +44,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class RowReport:
-    """``error`` is set when the row broke off; then the results are those before."""
+    """``error`` is set when the row failed; results are then those measured before."""
 
     row: str
     title: str
@@ -65,7 +65,7 @@ class RowReport:
 
 
 def number(value: float) -> str:
-    """Three digits that count; thousands are separated."""
+    """Three significant digits, with thousands separators."""
     if value == 0 or not math.isfinite(value):
         return f"{value:g}"
     digits = max(0, 2 - math.floor(math.log10(abs(value))))

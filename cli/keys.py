@@ -48,7 +48,7 @@ def read_keys(path: Path) -> KeyPair:
 
 
 def read_or_make_keys(path: Path) -> KeyPair:
-    """The pair of a data folder, made and written for its owner alone when there is none."""
+    """The key pair of a data folder. A missing one is generated and written readable by its owner alone."""
     if not path.exists():
         _write_keys(path, generate(), base64.b64encode(secrets.token_bytes(32)).decode())
     return read_keys(path)
@@ -71,7 +71,7 @@ def _write_keys(path: Path, pair: KeyPair, session_key: str) -> None:
 
 
 def private_key_of(path: Path | None) -> str:
-    """The signing key: of the keys file when one is given, else of the environment. Raises UserError."""
+    """The signing key, from the keys file if one is given, else from the environment. Raises UserError."""
     if path is not None:
         return read_keys(path).private
     for variable in PRIVATE_KEY_VARIABLES:

@@ -20,7 +20,7 @@ cluster_app = typer.Typer(help="The clusters of the site.", no_args_is_help=True
 archive_app = typer.Typer(help="The job archive.", no_args_is_help=True)
 app.add_typer(cluster_app, name="cluster")
 app.add_typer(archive_app, name="archive")
-user_app = typer.Typer(help="The people of the site, and programs that use its API.", no_args_is_help=True)
+user_app = typer.Typer(help="Users of the site, people and programs.", no_args_is_help=True)
 app.add_typer(user_app, name="user")
 
 
@@ -55,11 +55,13 @@ def up(
     ),
     nats: Annotated[
         str,
-        typer.Option("--nats", metavar="HOST:PORT|URL", help="Where the own nats-server listens, or nats://… of one that runs already."),
+        typer.Option(
+            "--nats", metavar="HOST:PORT|URL", help="Where the embedded nats-server listens, or the URL nats://… of a running broker."
+        ),
     ] = "127.0.0.1:4222",
     demo: Annotated[bool, typer.Option("--demo", help="Feed it a simulated site with the clusters fritz and alex.")] = False,
 ) -> None:
-    """Run a whole site here: broker, database, archive and all services. Ctrl-C ends it."""
+    """Run a whole site on this machine: broker, database, archive and all services. Ctrl-C stops it."""
     from cli.commands.up import run_up
 
     run_up(data, http, nats, demo=demo)
@@ -72,7 +74,7 @@ def provision(
         bool,
         typer.Option(
             "--continue-log",
-            help="Let lost or recreated streams go on above every sequence that the database knows; stop the services first.",
+            help="Continue lost or recreated streams above every sequence that the database knows; stop the services first.",
         ),
     ] = False,
 ) -> None:
@@ -95,7 +97,7 @@ def cluster_add(
     path: Annotated[Path, typer.Argument(metavar="FILE|ARCHIVE_DIR", help="A cluster.json, or an archive: then each of its clusters.")],
     data: Data = None,
 ) -> None:
-    """Add clusters, or replace their definitions; services follow at once."""
+    """Add clusters, or replace their definitions; running services pick them up within a second."""
     from cli.commands.clusters import run_add
 
     run_add(data, path)
@@ -113,10 +115,10 @@ def cluster_list(data: Data = None) -> None:
 def publish(
     path: Annotated[Path, typer.Argument(metavar="FILE|-", help="Line protocol; - reads standard input.", allow_dash=True)],
     data: Data = None,
-    chunks: Annotated[bool, typer.Option("--chunks", help="Many lines per message (half a MiB), instead of one.")] = False,
+    chunks: Annotated[bool, typer.Option("--chunks", help="Many lines per message (up to half a MiB) instead of one.")] = False,
     subject: Annotated[str | None, typer.Option("--subject", help="One subject for all lines, instead of the measurement's.")] = None,
 ) -> None:
-    """Publish lines of line protocol to the intake; ends when the broker has stored them all."""
+    """Publish lines of line protocol to the intake; returns when the broker has stored all of them."""
     from cli.commands.publish import run_publish
 
     run_publish(data, path, chunks=chunks, subject=subject)
@@ -126,7 +128,7 @@ def publish(
 def token(
     user: Annotated[str, typer.Argument(metavar="USER", help="The name in the token.")],
     role: Annotated[list[str], typer.Option("--role", help="api, user, manager, support or admin; may be given more than once.")],
-    ttl: Annotated[str, typer.Option("--ttl", help="How long it is valid, as 90s, 30m, 12h or 30d; 0 is for ever.")] = "30d",
+    ttl: Annotated[str, typer.Option("--ttl", help="How long it is valid, as 90s, 30m, 12h or 30d; 0 means no expiry.")] = "30d",
     data: Data = None,
 ) -> None:
     """Print a token for the API, as the last line of the output."""
@@ -149,7 +151,7 @@ def user_add(
     password_stdin: PasswordStdin = False,
     data: Data = None,
 ) -> None:
-    """Add a user with a local password, which is asked for; the role api alone needs none."""
+    """Add a user with a local password, read from the terminal; the role api alone needs none."""
     from cli.commands.users import run_add
 
     run_add(data, name, role, project or [], real_name, email, from_stdin=password_stdin)
@@ -165,7 +167,7 @@ def user_list(data: Data = None) -> None:
 
 @user_app.command("remove")
 def user_remove(name: UserName, data: Data = None) -> None:
-    """Remove a user with all personal settings; the sessions of the user end."""
+    """Remove a user with all personal settings, and end the user's sessions."""
     from cli.commands.users import run_remove
 
     run_remove(data, name)
@@ -199,7 +201,7 @@ def user_project(
 
 @user_app.command("password")
 def user_password(name: UserName, password_stdin: PasswordStdin = False, data: Data = None) -> None:
-    """Set the local password of a user; sessions that began with the old one end."""
+    """Set the local password of a user, and end the sessions that began with the old one."""
     from cli.commands.users import run_password
 
     run_password(data, name, from_stdin=password_stdin)
@@ -207,7 +209,7 @@ def user_password(name: UserName, password_stdin: PasswordStdin = False, data: D
 
 @user_app.command("sync-ldap")
 def user_sync_ldap(data: Data = None) -> None:
-    """Take over the users of the LDAP directory, once, as its settings say."""
+    """Synchronise the users with the LDAP directory once, as configured in [ldap]."""
     from cli.commands.directory import run_sync_ldap
 
     run_sync_ldap(data)
@@ -237,9 +239,9 @@ def archive_retry(
 def archive_verify(
     root: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="An archive; without it the one of the site.")] = None,
     data: Data = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Look for the time series, but do not read them.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Check that the time series exist, without reading them.")] = False,
 ) -> None:
-    """Report every incomplete or invalid entry; the exit code is 1 when there is one."""
+    """Report every incomplete or invalid entry; exits with 1 when there is one."""
     from cli.commands.archive import run_verify
 
     run_verify(data, root, reads_data=not quick)
@@ -251,7 +253,7 @@ def import_archive(
     data: Data = None,
     no_copy: Annotated[bool, typer.Option("--no-copy", help="Do not copy the entries into the archive of the site.")] = False,
 ) -> None:
-    """Bring all jobs of an archive in. What is known already stays as it is."""
+    """Import all jobs of an archive. Jobs that are already known stay as they are."""
     from cli.commands.importing import run_import
 
     run_import(data, source, copies=not no_copy)
@@ -259,7 +261,7 @@ def import_archive(
 
 @app.command()
 def rebuild(data: Data = None) -> None:
-    """Build the job tables anew from the log, beside running services and readers, and switch to them."""
+    """Build the job tables again from the log, while services and readers run, then switch to them."""
     from cli.commands.rebuild import run_rebuild
 
     run_rebuild(data)
@@ -269,13 +271,13 @@ def rebuild(data: Data = None) -> None:
 def rejections(
     data: Data = None,
     code: Annotated[str | None, typer.Option("--code", metavar="CODE", help="Only those with this reason code.")] = None,
-    most: Annotated[int, typer.Option("--limit", "--last", metavar="N", min=1, max=10_000, help="How many of the newest to show.")] = 50,
-    follow: Annotated[bool, typer.Option("--follow", help="Go on with new ones until Ctrl-C.")] = False,
+    limit: Annotated[int, typer.Option("--limit", "--last", metavar="N", min=1, max=10_000, help="How many of the newest to show.")] = 50,
+    follow: Annotated[bool, typer.Option("--follow", help="Keep showing new ones until Ctrl-C.")] = False,
 ) -> None:
-    """Show what was refused, and why; oldest first. Equal ones of one message are counted, and the first is shown."""
+    """Show rejections with their reasons, oldest first. Equal ones of one message are counted and shown once."""
     from cli.commands.rejections import run_rejections
 
-    run_rejections(data, most=most, follow=follow, code=code)
+    run_rejections(data, limit=limit, follow=follow, code=code)
 
 
 @app.command()
@@ -283,7 +285,7 @@ def replay(
     seq: Annotated[int, typer.Option("--seq", min=1, metavar="N", help="Intake sequence, as `jobtide rejections` shows it.")],
     data: Data = None,
 ) -> None:
-    """Offer a raw intake message again, for example after its cluster was added."""
+    """Publish a raw intake message again, for example after its cluster was added."""
     from cli.commands.rejections import run_replay
 
     run_replay(data, seq)
@@ -308,12 +310,12 @@ def settings(
 
 
 def main() -> None:
-    """Entry point. Exits with 0, with 2 for a mistake of the person, with 1 for anything else that fails."""
+    """Entry point. Exits with 0 on success, 2 for a user's mistake, 1 for any other failure."""
     try:
         code = app(prog_name="jobtide", standalone_mode=False)
     except TyperException as e:
         text = " ".join(e.format_message().split())
-        if not text:  # help was asked for by naming no subcommand, and has been shown
+        if not text:  # a group without a subcommand: its help has been shown
             sys.exit(e.exit_code)
         _fail(text, e.exit_code)
     except (UserError, LogMismatch) as e:
@@ -322,7 +324,7 @@ def main() -> None:
         _fail(str(e), 1)
     except (KeyboardInterrupt, typer.Abort):
         _fail("interrupted", 1)
-    except BrokenPipeError:  # the reader of our output went away
+    except BrokenPipeError:  # the reader of our output, such as `head`, has ended
         sys.stderr.close()
         sys.exit(1)
     except OSError as e:

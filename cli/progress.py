@@ -1,4 +1,4 @@
-"""A progress bar on a terminal, nothing elsewhere: there the summary at the end says it all."""
+"""A progress bar on a terminal, and nothing elsewhere, where the summary at the end is enough."""
 
 import sys
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ class Bar(Protocol):
 
 @contextmanager
 def progress_bar(what: str) -> Iterator[Bar]:
-    """Call the bar with what is done so far; a total or a text stays until another one is given."""
+    """Yields a function to call with the progress so far; total and text are remembered between calls."""
     if not sys.stderr.isatty():
         yield _no_bar
         return

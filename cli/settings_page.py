@@ -1,4 +1,4 @@
-"""All settings of all services, listed from their declarations; ``docs/configuration.md`` is this text."""
+"""All settings of all services, generated from their declarations; ``docs/configuration.md`` is the output."""
 
 import dataclasses
 import importlib
@@ -101,7 +101,7 @@ def default_of(field: FieldInfo) -> str:
 
 
 def values_of(field: FieldInfo) -> str:
-    """Type and bounds, in words."""
+    """Type and bounds as text."""
     bounds = []
     for bound in field.metadata:
         for attribute, word in (("ge", "from"), ("gt", "above"), ("le", "to"), ("lt", "below")):

@@ -42,7 +42,7 @@ class Site:
         """Raises UserError when the folder has none."""
         if self.folder is None:
             return load(DatabaseSettings)
-        if not self.folder.database_file.exists():  # opening it would make an empty one
+        if not self.folder.database_file.exists():  # opening it would create an empty one
             raise UserError(f"{self.folder.root} is not the data folder of a site; start one with `jobtide up --data {self.folder.root}`")
         return load(DatabaseSettings, url=SecretStr(self.folder.database_url))
 
@@ -56,7 +56,7 @@ class Site:
 
 
 def find_site(data: Path | None) -> Site:
-    """``data`` if given; else the deployment if its settings are given; else ``var`` if a site runs there; else the deployment."""
+    """The site in ``data`` if given. Otherwise the deployment if its settings are given, else the site in ``var`` if one runs there."""
     _log_only_warnings()
     if data is not None:
         return Site(DataFolder(data))
@@ -67,7 +67,7 @@ def find_site(data: Path | None) -> Site:
 
 
 def _log_only_warnings() -> None:
-    """A command's output is its result; what its parts log as routine is left out."""
+    """The output of a command is its result, so routine log lines are dropped."""
     structlog.configure(
         processors=[structlog.processors.add_log_level, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())],
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),

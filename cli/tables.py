@@ -1,17 +1,17 @@
-"""Tables on a terminal as wide as it is, in a pipe or a file as wide as they need."""
+"""Tables that fit the terminal; in a pipe or a file they are as wide as their content."""
 
 import sys
 
 from rich.console import Console
 from rich.table import Table
 
-MOST_COLUMNS = 1000
+MAX_COLUMNS = 1000
 
 
 def print_tables(*tables: Table) -> None:
-    """With an empty line between them. Nothing in the cells is taken for markup."""
+    """Print tables separated by an empty line. Cells are printed literally, never as markup."""
     on_terminal = sys.stdout.isatty()
-    console = Console() if on_terminal else Console(width=MOST_COLUMNS)
+    console = Console() if on_terminal else Console(width=MAX_COLUMNS)
     for index, table in enumerate(tables):
         if index:
             print()

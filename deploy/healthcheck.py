@@ -1,4 +1,4 @@
-"""Whether the service in this container works: its loops turn, and what is behind it answers.
+"""Checks the service in this container: /healthz (its loops run) and /readyz (broker and database answer).
 
 Exit code 0 or 1, with the reason on standard output, where `docker inspect` shows it. Standard library only.
 Usage: healthcheck.py [HOST:PORT], by default 127.0.0.1:8080.
@@ -7,7 +7,7 @@ Usage: healthcheck.py [HOST:PORT], by default 127.0.0.1:8080.
 import sys
 from http.client import HTTPConnection, HTTPException
 
-TIMEOUT_S = 3.0  # /readyz gives up on what is behind it after 2 s
+TIMEOUT_S = 3.0  # /readyz answers within 2 s
 
 
 def ask(address: str, path: str) -> tuple[int, str]:

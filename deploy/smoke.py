@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Shows that a deployment works: run it on the machine of docker-compose.yml, after `up`. Exit code 0 when all holds.
+"""Smoke test of a deployment: run it on the machine of docker-compose.yml after `up`. Exits with 0 when everything works.
 
 As the broker's adapter user it publishes jobs and finds them in the API and the archive; it stops the jobstore,
 publishes more, starts it again and finds those too; and it tries what an adapter must not be able to do.
-Python's standard library is enough: what an adapter says to the broker is a few lines of text.
+Python's standard library is enough: the client protocol of the broker is a few lines of text.
 
 It needs the right to use Docker, and leaves a cluster named `smoke` with a few finished jobs.
 """
@@ -28,11 +28,11 @@ ARCHIVED = 3  # monitoringStatus
 
 
 class Failed(Exception):
-    """Something does not hold; the text says what."""
+    """A check failed; the text names it."""
 
 
 class Adapter:
-    """A NATS client as small as one can be: it publishes, and hears the broker's complaints."""
+    """A minimal NATS client that publishes and collects the errors that the broker reports."""
 
     def __init__(self, host: str, port: int, user: str, password: str) -> None:
         self._socket = socket.create_connection((host, port), timeout=SOCKET_S)
@@ -53,7 +53,7 @@ class Adapter:
         self._send(f"SUB {subject} 1")
 
     def complaints(self) -> list[str]:
-        """Wait until the broker has handled everything sent before; what it did not like."""
+        """Wait until the broker has handled everything sent before; returns the errors that it reported."""
         self._send("PING")
         errors: list[str] = []
         while line := self._lines.readline().strip():
@@ -67,7 +67,7 @@ class Adapter:
 
 
 class Deployment:
-    """The containers, through whichever compose command there is."""
+    """The containers, through the compose command that is installed."""
 
     def __init__(self) -> None:
         self._compose = next((command for command in (["docker", "compose"], ["docker-compose"]) if _works([*command, "version"])), None)
@@ -86,7 +86,7 @@ class Deployment:
         return self.compose("run", "--rm", "-T", *mount, "tools", "jobtide", *arguments)
 
     def archived(self, paths: list[str]) -> dict[str, Any]:
-        """The meta.json of each entry that is there, read in the gateway's container."""
+        """The meta.json of each existing entry, read in the gateway's container."""
         code = (
             "import json, pathlib, sys\n"
             "root = pathlib.Path('/var/lib/jobtide/archive')\n"
@@ -206,7 +206,7 @@ def check_jobs_arrive(deployment: Deployment, api: Api, ids: range, started_at: 
 
 
 def steps(deployment: Deployment, environment: dict[str, str], host: str, count: int) -> Iterator[str]:
-    """Each step as it is done. Raises Failed."""
+    """Print and run each step. Raises Failed."""
     deployment.jobtide("cluster", "add", "/input", file=CLUSTER_FILE)
     token = deployment.jobtide("token", "smoke", "--role", "api", "--ttl", "1h").split()[-1]
     api = Api(host, _port(environment, "JOBTIDE_HTTP_PUBLISH", 8080), token)

@@ -18,12 +18,12 @@ _HOUR_S = 3600
 
 
 class WrongAnswer(Exception):
-    """What was answered, and what is right."""
+    """An answer and its expected value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """When, Unix seconds: durations of running jobs may be of any moment between."""
+    """Request and answer times, Unix seconds; a running job's duration may be taken at any moment in between."""
 
     before: float
     after: float
@@ -144,7 +144,7 @@ def check_row(item: Mapping[str, Any], row: Mapping[str, Any], user: Mapping[str
 
 
 def check_job_metrics(data: Any, right: JobData, metrics: Sequence[str]) -> None:
-    """Every sample, as far as two decimals tell."""
+    """Compare every sample to two decimals."""
     found = {entry["name"]: entry for entry in data["jobMetrics"]}
     _expect("metrics", sorted(found), sorted(metrics))
     for name in metrics:

@@ -16,7 +16,7 @@ TIMEOUT_S = 60.0
 
 
 class QueryFailed(Exception):
-    """An answer with errors, or none."""
+    """The answer has errors, or there is no answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Answer:
 
 
 class Client:
-    """Requests one after the other over kept connections."""
+    """Sequential requests over persistent connections."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
         self._session = session
@@ -64,7 +64,7 @@ class Client:
 
 @contextmanager
 def without_garbage_collection() -> Iterator[None]:
-    """The oracle beside is millions of objects: looking through them takes longer than a request."""
+    """The oracle consists of millions of objects, and a garbage collection over them takes longer than a request."""
     gc.collect()
     gc.disable()
     try:

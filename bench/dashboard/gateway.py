@@ -1,4 +1,4 @@
-"""A gateway over a history, ready to be asked."""
+"""A gateway on a history, ready for queries."""
 
 import asyncio
 import time
@@ -15,12 +15,12 @@ from bench.support.usage import Memory, memory_of
 
 LOAD_SECONDS = "jobtide_gateway_column_load_seconds"
 LOAD_S = 300.0
-MOST_LAG = "jobtide_gateway_loop_lag_most_seconds"
+MAX_LAG = "jobtide_gateway_loop_lag_most_seconds"
 
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """``load_s``: from the start of the process until everything that it keeps in memory is there."""
+    """``load_s`` is the time from the start of the process until its columns are loaded."""
 
     site: Site
     store: Store
@@ -35,9 +35,9 @@ class Gateway:
         return memory_of([self.site.services["gateway"].pid])
 
     async def take_most_lag(self) -> float:
-        """The longest that its event loop was late since this was last asked, seconds."""
+        """The longest delay of its event loop since the last call, seconds."""
         await asyncio.sleep(0.05)  # its timer comes before the answer
-        return (await self.client.metrics())[MOST_LAG]
+        return (await self.client.metrics())[MAX_LAG]
 
 
 Prepare = Callable[[PreparedSite, Store], Awaitable[None]]

@@ -1,4 +1,4 @@
-"""Asking queries again and again, and whether the answers are right."""
+"""Repeats queries, measures them and checks the answers."""
 
 import itertools
 import time
@@ -24,7 +24,7 @@ _MEASURED, _VERIFIED, _WARMED = 1, 2, 3  # seeds
 
 @dataclass(slots=True)
 class Times:
-    """Of the requests of one query."""
+    """Figures of the requests of one query."""
 
     seconds: list[float] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What is right: the jobs of a database in arrays, read with the plainest of statements, and filters in NumPy."""
+"""The expected answers: jobs of a database in arrays, read with simple statements and filtered with NumPy."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ Array = NDArray[Any]
 
 
 class Oracle:
-    """Jobs in the order of their ids. Nothing here is taken from the gateway or from what helps it to be fast."""
+    """Jobs ordered by id. Shares no code with the gateway and uses none of its shortcuts."""
 
     def __init__(self, rows: Sequence[tuple[Any, ...]]) -> None:
         columns = dict(zip(_COLUMNS, zip(*rows, strict=True), strict=True))
@@ -120,7 +120,7 @@ def _unix(text: str) -> int:
 
 
 async def read_oracle(database: DatabaseSettings, most: int | None = None) -> Oracle:
-    """``most``: the largest id that it is to know."""
+    """Read the jobs up to the id ``most``."""
     async with reading(database) as reader:
         return Oracle(await _rows(reader, most))
 

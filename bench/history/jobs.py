@@ -1,6 +1,6 @@
 """The jobs as rows of ``job`` and ``jobtag``. Drawn in chunks, each from a seed of its own, so that any part can be made alone.
 
-The log behind them: first the tags are created, then follow the finished jobs in the order of their start times, each as an
+The corresponding log creates the tags first; then follow the finished jobs in the order of their start times, each as an
 import, and the running ones as starts. A row's id is the sequence of its event.
 """
 

@@ -30,7 +30,7 @@ class Store:
 
 
 class Stores:
-    """What was asked for once is kept until the end of the run."""
+    """Stores are created on first use and shared until the end of the run."""
 
     def __init__(self, databases: Databases, root: Path) -> None:
         self._databases = databases
@@ -53,7 +53,7 @@ class Stores:
 
     @asynccontextmanager
     async def site(self, store: Store, folder: Path) -> AsyncIterator[PreparedSite]:
-        """A site over it, without services. Its log begins behind the position: what was before is taken as expired."""
+        """A site on the store, without services. Its log begins after the position, as if earlier events had expired."""
         clusters = [cluster_text(), *(plan.text() for plan in CLUSTERS)]
         async with site_over(self._databases, store.engine, store.database, folder, clusters) as (site, client):
             async with reading(store.database) as reader:

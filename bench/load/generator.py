@@ -1,4 +1,4 @@
-"""Starting the load generator and hearing from it."""
+"""Starts the load generator and reads its reports."""
 
 import array
 import asyncio
@@ -46,7 +46,7 @@ class Generator:
         assert self._process.stdout is not None
         text = await asyncio.wait_for(self._process.stdout.readline(), deadline_s)
         if not text:
-            raise RuntimeError(f"the publisher of {self._file.name} ended without a word")
+            raise RuntimeError(f"the publisher of {self._file.name} ended without output")
         said = orjson.loads(text)
         times = array.array("d")
         times_file = self._file.with_suffix(".times")
@@ -57,7 +57,7 @@ class Generator:
 
 @asynccontextmanager
 async def generator(load: Load, folder: Path, url: str, *, rate: float | None = None) -> AsyncIterator[Generator]:
-    """Write the messages, start the process, wait until it is ready; it is gone at the end."""
+    """Write the messages, start the process and wait until it is ready; it is ended on exit."""
     file = await asyncio.to_thread(load.write, folder / f"load-{load.first_job}.txt")
     arguments = [str(file), "--url", url, "--subject", JOB_SUBJECT, *(["--rate", str(rate)] if rate else [])]
     process = await asyncio.create_subprocess_exec(

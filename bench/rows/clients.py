@@ -23,7 +23,7 @@ from bench.support.servers import ENGINES
 from bench.support.site import EVENT_PATH
 
 CLIENTS = 50
-RATE, ERRORS, BLOCK_MS = Target(150), Target(0, most=True), Target(50, most=True)
+RATE, ERRORS, BLOCK_MS = Target(150), Target(0, is_upper=True), Target(50, is_upper=True)
 EVENTS_RATE = Target(8000)
 BY_USER = next(query for query in LISTS if query.name == "by user")
 PAUSE_S = 0.2
@@ -88,7 +88,7 @@ async def beside_writes(bench: Bench) -> AsyncGenerator[Result, None]:
     """Events as fast as they go, while a dashboard asks for lists: five requests a second, each another query."""
     for engine in ENGINES:
         async with gateway_over(bench, engine, bench.scale.history, *EVENT_PATH) as gateway:
-            # Stores outlive rows: another run of this row goes on behind the last one's jobs.
+            # Stores outlive rows: another run of this row continues after the jobs of the last one.
             async with reading(gateway.store.database) as reader:
                 ((last,),) = await reader.rows("SELECT max(job_id) FROM job")
             with bench.folder() as scratch:

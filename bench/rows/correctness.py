@@ -13,7 +13,7 @@ from bench.support.servers import ENGINES
 from bench.support.site import ALL_SERVICES, Site, separate_site
 
 FAULTY_RATE = 500.0  # events/s
-NONE = Target(0, most=True)
+NONE = Target(0, is_upper=True)
 _JOBS = "SELECT job_id, start_time, hpc_user, job_state, duration, monitoring_status FROM job ORDER BY job_id"
 
 
@@ -26,7 +26,7 @@ async def faultless(bench: Bench) -> AsyncGenerator[Result, None]:
                 await send(site, load, scratch, check=False)
                 wrong, details = await _wrong(site, load, archived=False)
         what = f"jobs in a wrong state of {load.jobs:,} without a fault"
-        yield Result(what, wrong, "jobs", site.setting, NONE, "10 left running for ever", details)
+        yield Result(what, wrong, "jobs", site.setting, NONE, "10 left running forever", details)
 
 
 async def faulty(bench: Bench) -> AsyncGenerator[Result, None]:

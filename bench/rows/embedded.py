@@ -16,8 +16,8 @@ from bench.support.usage import Memory, memory_of
 from cli.embedded.folder import DataFolder
 from tests.support.programs import end
 
-MEMORY_MB = Target(300, most=True)
-READY_S = Target(3, most=True)
+MEMORY_MB = Target(300, is_upper=True)
+READY_S = Target(3, is_upper=True)
 STARTS = 3
 START_DEADLINE_S = 60.0
 _MB = 1e6

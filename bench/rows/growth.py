@@ -10,7 +10,7 @@ from bench.support.flow import Passage, send
 from bench.support.servers import ENGINES, Engine
 from bench.support.site import EVENT_PATH, prepared_site
 
-GROWTH = Target(1.2, most=True)
+GROWTH = Target(1.2, is_upper=True)
 _WARM_UP = 250
 
 

@@ -17,7 +17,7 @@ from bench.support.site import PreparedSite
 
 METRICS = ("flops_any", "mem_bw")
 SAMPLES = 1830  # of a node and metric: two metrics are an answer of about 870 kB
-LIMIT = Target(40, most=True)
+LIMIT = Target(40, is_upper=True)
 CC_BACKEND = "43 / 50 ms"
 
 

@@ -17,7 +17,7 @@ from bench.support.site import Site
 RATE = 200.0
 PAUSE_S = 0.004  # between two looks at REST
 DATABASE_PAUSE_S = 0.002
-P50, P99 = Target(20, most=True), Target(100, most=True)
+P50, P99 = Target(20, is_upper=True), Target(100, is_upper=True)
 CC_BACKEND = "its commit interval, 1 to 2 min"
 CC_BACKEND_DATABASE = {50: "6 ms", 99: "110 ms"}
 SERVICES = ("ingest", "jobstore", "gateway")
@@ -30,7 +30,7 @@ Event = tuple[Kind, int]  # with the job id
 
 @dataclass(slots=True)
 class Looker:
-    """Asks for what is new, one small page at a time: start times grow from job to job, so it asks behind the last one seen."""
+    """Poll for new jobs, one small page at a time. Start times grow from job to job, so each page begins after the last one seen."""
 
     rest: Rest
     first_job: int

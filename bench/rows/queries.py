@@ -12,8 +12,8 @@ from bench.results import Result, Target
 from bench.support.servers import ENGINES
 from bench.support.usage import Memory, cpu_seconds, per_event_us
 
-GROWTH = Target(2, most=True)
-NONE = Target(0, most=True)
+GROWTH = Target(2, is_upper=True)
+NONE = Target(0, is_upper=True)
 VERIFIED = 4  # answers of each query
 _LEAST = 12
 _MB = 1e6
@@ -61,7 +61,7 @@ async def _measure(bench: Bench, gateway: Gateway, query: Query) -> list[Result]
         "longest_block_ms": round(await gateway.take_most_lag() * 1000, 1),
         "cpu_ms_per_request": {name: round(us / 1000, 2) for name, us in used.items()},
     }
-    target = None if query.target_ms is None else Target(query.target_ms, most=True)
+    target = None if query.target_ms is None else Target(query.target_ms, is_upper=True)
     compared = f"{query.compared} ms" if query.compared[:1].isdigit() else query.compared
     results = [_result(query.name, times, gateway, target, compared, details)]
     if query.with_count is not None:

@@ -7,12 +7,12 @@ from bench.support.database import reading
 from bench.support.site import Site
 
 ARCHIVED = "SELECT count(*) FROM job WHERE monitoring_status = 3"
-PATIENCE_S = 90.0  # a replica's messages come again after 30 s, a job's second try may be later
+PATIENCE_S = 90.0  # messages of a killed replica are redelivered after 30 s, a second try of a job may be later
 _POLL_S = 0.1
 
 
 async def wait_archived(site: Site, jobs: int) -> float:
-    """When all were archived, Unix seconds. Raises TimeoutError when nothing moves any more."""
+    """When the last job was archived, Unix seconds. Raises TimeoutError when there is no progress."""
     most, moved = -1, time.monotonic()
     async with reading(site.database) as reader:
         while True:

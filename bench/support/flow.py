@@ -18,7 +18,7 @@ from shared.broker.streams import EVENTS
 from tests.support.nats import client_of
 
 ARRIVES_S = 900.0
-PATIENCE_S = 90.0  # what a killed ingest had in hand comes again after 30 s
+PATIENCE_S = 90.0  # messages held by a killed ingest are redelivered after 30 s
 _POLL_S = 0.1
 
 
@@ -73,7 +73,7 @@ class Log:
         return sum((info.state.subjects or {}).get(subject, 0) for subject in self._subjects)
 
     async def wait_for(self, count: int) -> float:
-        """Raises Lost when nothing comes any more; the time at the end, Unix seconds, a tenth of a second late at most."""
+        """Unix time at which the log has ``count`` events, at most 0.1 s late. Raises Lost when there is no progress."""
         last, changed = -1, time.monotonic()
         while True:
             found = await self.job_events()

@@ -12,7 +12,7 @@ from bench.support.site import Site
 
 
 class Rest:
-    """Requests to one gateway over kept connections."""
+    """Requests to one gateway over persistent connections."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
         self._session = session

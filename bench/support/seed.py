@@ -45,7 +45,7 @@ def _order(jobs: int) -> Iterator[tuple[Kind, int]]:
 
 
 def _sequences(jobs: int, number: int) -> tuple[int, int]:
-    """Of the start and of the stop of job ``number``, counted from 1, as ``_order`` has them."""
+    """The sequences of the start and the stop of job ``number``, counted from 1, in the order of ``_order``."""
     lag, place = min(_LAG, jobs), number - 1
     start = place + 1 if place < lag else lag + 2 * (place - lag) + 1
     stop = lag + 2 * place + 2 if place + lag < jobs else jobs + place + 1
@@ -76,14 +76,14 @@ def _parts(jobs: int, stream_created: str) -> Iterator[Rows]:
 
 
 def position_rows(sequence: int, stream_created: str) -> Rows:
-    """That the projection stands behind ``sequence``."""
+    """Set the position of the projection to ``sequence``."""
     return Rows(
         tables.position, ("stream", "sequence", "stream_created", "event_time"), [("EVENTS", sequence, stream_created, _TIME.timestamp())]
     )
 
 
 async def begin_log_after(client: Client, nats: NatsSettings, sequence: int) -> str:
-    """Make the log anew, so that its next event gets the sequence behind this one; returns its identity."""
+    """Recreate the log so that its next event has the sequence after this one; returns its identity."""
     streams = client.jetstream(timeout=10)
     config = next(config for config in stream_configs(nats) if config.name == nats.stream(EVENTS))
     await streams.delete_stream(nats.stream(EVENTS))

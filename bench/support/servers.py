@@ -37,7 +37,7 @@ class Databases:
 
     @property
     def postgres_pid(self) -> int | None:
-        """Of the server, when it runs."""
+        """The processes of the server, if it runs."""
         return None if self._server is None else self._server.pid
 
     async def drop(self, settings: DatabaseSettings) -> None:

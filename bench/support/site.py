@@ -36,7 +36,7 @@ ALL_SERVICES = ("ingest", "jobstore", "archiver", "gateway")
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Addresses and processes of a running site. ``services`` is empty for an embedded one."""
+    """Addresses and processes of a running site; ``services`` is empty for an embedded one."""
 
     mode: str
     engine: Engine
@@ -55,7 +55,7 @@ class Site:
 
     @property
     def pids(self) -> list[int]:
-        """Of everything that is ours, the broker's too; not of PostgreSQL."""
+        """The processes of the services and the broker, without PostgreSQL."""
         return [*self.main_pids, *(service.pid for service in self.services.values())]
 
 
@@ -80,7 +80,7 @@ class PreparedSite:
         self._groups = [nats, database, ArchiveSettings(path=self.archive)]
 
     def environment(self) -> dict[str, str]:
-        """Of a command that talks to this site."""
+        """The environment of a command on this site."""
         return inherited() | environment(self._groups)
 
     async def start(self, *names: str, **variables: str) -> Site:

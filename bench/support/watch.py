@@ -1,4 +1,4 @@
-"""When did an event become visible? The position moves in the transaction that writes the rows, so it tells."""
+"""When events became visible: the position moves in the transaction that writes the rows."""
 
 import asyncio
 import bisect

@@ -45,11 +45,11 @@ def run_retry(data: Path | None, job: int | None, *, failed: bool) -> None:
             return count
 
     count = asyncio.run(run())
-    print("no job failed to be archived" if not count else f"asked for the archiving of {count} job{'s' if count != 1 else ''}")
+    print("there are no jobs whose archiving failed" if not count else f"requested archiving of {count} job{'s' if count != 1 else ''}")
 
 
 class ArchiveUnsound(JobtideError):
-    """The archive has findings; each has been named."""
+    """The archive has findings; all have been printed."""
 
 
 def run_verify(data: Path | None, root: Path | None, *, reads_data: bool) -> None:
@@ -76,7 +76,7 @@ async def _failed(engine: AsyncEngine, after: int) -> list[tuple[int, str]]:
 
 
 async def _one(engine: AsyncEngine, id_: int) -> list[tuple[int, str]]:
-    """The job, by its database id. Raises UserError when it cannot be archived."""
+    """The job with this database id. Raises UserError when it cannot be archived."""
     from shared.database.engine import transaction
     from shared.database.tables import tables
 

@@ -13,7 +13,7 @@ DEFINITION = "cluster.json"
 
 
 def definitions_in(path: Path) -> list[Path]:
-    """The cluster.json itself, or those of an archive or of one cluster's folder. Raises UserError."""
+    """The given cluster.json, or all of an archive or of one cluster's folder. Raises UserError."""
     if path.is_file():
         return [path]
     if not path.is_dir():
@@ -46,7 +46,7 @@ def run_add(data: Path | None, path: Path) -> None:
     from shared.broker.clusters import add_cluster
 
     texts = {file: read_file(file) for file in definitions_in(path)}
-    for file, text in texts.items():  # all or none
+    for file, text in texts.items():  # validate all before adding any
         check(file, text)
 
     async def run() -> None:

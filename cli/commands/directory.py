@@ -21,9 +21,9 @@ def run_sync_ldap(data: Path | None) -> None:
     database = find_site(data).database
     settings = load(LdapSettings)
     if not settings.is_on:
-        raise UserError("JOBTIDE_LDAP_URL: not set, so there is no directory to read")
+        raise UserError("JOBTIDE_LDAP_URL: not set, so there is no directory to synchronise with")
     if settings.missing_for_search:
-        raise UserError(f"[ldap]: {', '.join(settings.missing_for_search)} needed to read the directory")
+        raise UserError(f"[ldap]: {', '.join(settings.missing_for_search)} required to search the directory")
     result = asyncio.run(_sync(database, settings))
     print(f"{result.found} users in the directory: {len(result.added)} added, {len(result.renamed)} renamed, {len(result.removed)} removed")
     if result.skipped:

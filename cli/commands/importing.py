@@ -1,4 +1,4 @@
-"""`jobtide import`: an existing archive through events."""
+"""`jobtide import`: publishes an existing archive as events."""
 
 import asyncio
 import getpass
@@ -33,12 +33,12 @@ from shared.settings import NatsSettings
 SOURCE = "/import"
 BATCH = 200
 WAIT_S = 0.2
-MOST_STILL_S = 60.0  # jobstore does not move for so long: it does not run
+STALLED_AFTER_S = 60.0  # a position that has not moved for this long means that jobstore is not running
 HEADROOM_BYTES = 4096
 
 
 class ImportFailed(JobtideError):
-    """Some entries could not be imported; each has been named."""
+    """Some entries could not be imported; all have been printed."""
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ class Tally:
 
 
 class Importer:
-    """Brings the entries of ``source`` to a site; into ``target``, the site's archive, when that is another folder."""
+    """Publishes the entries of ``source`` as events, and copies them to ``target``, the archive of the site, unless it is None."""
 
     def __init__(self, source: Path, target: Path | None, client: Client, clusters: ClusterDirectory, publisher: Publisher) -> None:
         self._source = source
@@ -72,7 +72,7 @@ class Importer:
         jobs = [entry for entry in batch if isinstance(entry, ArchivedJob)]
         self.tally.failed += [f"{entry.directory}: {entry.why}" for entry in batch if isinstance(entry, UnreadableEntry)]
         ready = [(job, envelope) for job in jobs if (envelope := self._envelope(job)) is not None]
-        if self._target is not None:  # before the events: who sees the job finds its data
+        if self._target is not None:  # before the events, so that every visible job has its data
             paths = [job.path for job, _ in ready]
             errors = await asyncio.to_thread(copy_entries, self._source, paths, self._target)
             self.tally.failed += [f"{path.relative}: {error}" for path, error in zip(paths, errors, strict=True) if error is not None]
@@ -81,7 +81,7 @@ class Importer:
             self.tally.sequences += await self._publisher.publish([envelope for _, envelope in ready])
 
     def _envelope(self, job: ArchivedJob) -> Envelope | None:
-        """None when the entry cannot be imported, which is noted."""
+        """None when the entry cannot be imported; the tally then has the reason."""
         path = job.path
         try:
             event = imported_job(job.meta, self._clusters[path.cluster])
@@ -91,13 +91,13 @@ class Importer:
         message_id = f"import:{path.cluster}:{path.job_id}:{path.start_time}"
         envelope = Envelope(event, message_id, SOURCE, datetime.now(UTC), self._actor)
         if len(envelope.body()) > self._max_bytes:
-            self.tally.failed.append(f"{path.relative}: larger than the broker takes")
+            self.tally.failed.append(f"{path.relative}: larger than the broker accepts")
             return None
         return envelope
 
 
 async def bring_clusters(source: Path, target: Path | None, client: Client, nats: NatsSettings) -> ClusterDirectory:
-    """Add the clusters that the site does not know; one that it knows stays as it is there."""
+    """Add the clusters that the site does not know; known ones keep their definition."""
     directory = ClusterDirectory(client, nats)
     await directory.refresh()
     for name in cluster_names(source):
@@ -112,20 +112,20 @@ async def bring_clusters(source: Path, target: Path | None, client: Client, nats
 
 
 async def wait_until_applied(engine: AsyncEngine, sequence: int, bar: Bar) -> None:
-    """Raises Unavailable when jobstore stands still."""
+    """Raises Unavailable when jobstore makes no progress."""
     loop = asyncio.get_running_loop()
     position, moved_at = -1, loop.time()
     while (now := await position_of(engine, EVENTS)) < sequence:
         if now > position:
             position, moved_at = now, loop.time()
             bar(now, sequence, "in the database")
-        if loop.time() - moved_at > MOST_STILL_S:
-            raise Unavailable(f"the events are recorded, but jobstore stands still at {position} of {sequence}; is it running?")
+        if loop.time() - moved_at > STALLED_AFTER_S:
+            raise Unavailable(f"the events are recorded, but jobstore has stopped at {position} of {sequence}; is it running?")
         await asyncio.sleep(WAIT_S)
 
 
 async def count_new(engine: AsyncEngine, sequences: Sequence[int], after: int) -> int:
-    """How many jobs came of the events behind ``after``: the id of an imported job is the sequence of its event."""
+    """How many jobs the events after ``after`` created; the id of an imported job is the sequence of its event."""
     new = [sequence for sequence in sequences if sequence > after]
     count = 0
     for first in range(0, len(new), BATCH):

@@ -1,4 +1,4 @@
-"""`jobtide publish`: lines of line protocol into the intake, known to be stored."""
+"""`jobtide publish`: publishes line protocol to the intake and waits until it is stored."""
 
 import asyncio
 import sys
@@ -16,22 +16,22 @@ from shared.lineprotocol import BadLine, Point, parse_lines
 from shared.settings import NatsSettings
 
 NODE_MEASUREMENT = "nodestate"
-CHUNK_BYTES = 512 * 1024  # ingest finishes a message as a whole: large ones come back as a whole, too
+CHUNK_BYTES = 512 * 1024  # a message is redelivered as a whole, so large ones cost more after a failure
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line with its end, and the subject that an adapter would publish it to."""
+    """One line including its line feed, and the subject that an adapter would publish it to."""
 
     subject: str
     data: bytes
 
 
 def split(payload: bytes, nats: NatsSettings, subject: str | None = None) -> Iterator[Line]:
-    """The lines as ingest would tell them apart; blank lines and comments stay with the line before them.
+    """The lines as ingest would split them; blank lines and comments stay with the preceding line.
 
-    Lines that are no line protocol are kept: the site must see and refuse them.
-    Raises UserError when a subject needs the cluster and a line does not tell it.
+    Invalid lines are included, so that the site refuses them visibly.
+    Raises UserError when a subject needs the cluster and a line does not name one.
     """
     physical = payload.split(b"\n")
     parsed = list(parse_lines(payload))
@@ -61,11 +61,11 @@ def _cluster_of(line: Point | BadLine) -> str | None:
     return cluster if isinstance(cluster, str) else None
 
 
-def together(lines: Iterator[Line], most_bytes: int) -> Iterator[Line]:
-    """Neighbours of one subject joined, up to ``most_bytes`` a message."""
+def together(lines: Iterator[Line], max_bytes: int) -> Iterator[Line]:
+    """Adjacent lines of one subject joined into messages of up to ``max_bytes``."""
     subject, parts, size = "", list[bytes](), 0
     for line in lines:
-        if parts and (line.subject != subject or size + len(line.data) > most_bytes):
+        if parts and (line.subject != subject or size + len(line.data) > max_bytes):
             yield Line(subject, b"".join(parts))
             parts, size = [], 0
         subject = line.subject

@@ -1,4 +1,4 @@
-"""`jobtide rebuild`: the job tables anew from the log, and from the archive for what has left it."""
+"""`jobtide rebuild`: builds the job tables from the log, and from the archive for events that have expired."""
 
 import asyncio
 import sys
@@ -47,7 +47,7 @@ def run_rebuild(data: Path | None) -> None:
 
 
 async def gone_from_the_log(site: Site, nats: NatsSettings, client: Client, engine: AsyncEngine) -> Iterator[ArchivedJob]:
-    """The archived jobs whose start the log may not have any more; none when it is complete."""
+    """The archived jobs whose start may have expired from the log; none when the log is complete."""
     first = (await log_state(client, nats.stream(EVENTS))).first_sequence
     root = site.archive.path
     if first <= 1 or not (root / VERSION_FILE).exists():
@@ -62,9 +62,9 @@ async def gone_from_the_log(site: Site, nats: NatsSettings, client: Client, engi
 
 
 def _archived(root: Path, clusters: ClusterDirectory, known: dict[JobPath, int]) -> Iterator[ArchivedJob]:
-    """With the id that the database has; without a row, the one that this system's archiver wrote.
+    """Entries with their ids: from the database row, else from an entry that this system's archiver wrote.
 
-    An entry that was copied from elsewhere has an id of another database, which must not be taken for ours.
+    An entry copied from elsewhere carries the id of another database, which must not be used.
     """
     for entry in iter_entries(root):
         if isinstance(entry, UnreadableEntry):

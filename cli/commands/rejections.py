@@ -24,10 +24,9 @@ EXCERPT_LENGTH = 120  # characters shown; the database has more
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Up to where rejections were shown: a sequence, and a time with a sequence.
+    """The last rejection shown, by sequence and by time.
 
-    What becomes of a stop that waits is known long after it, but has the stop's sequence; what comes from a log that is read late
-    has an early time.
+    Neither alone is enough: a parked stop is rejected long after its own sequence, and an event that is read late has an early time.
     """
 
     sequence: int
@@ -37,21 +36,21 @@ class Shown:
         return Shown(max([self.sequence, *(row.seq for row in rows)]), max([self.time, *((row.time, row.seq) for row in rows)]))
 
 
-async def newest(engine: AsyncEngine, most: int, code: str | None) -> tuple[Sequence[Row[Any]], Shown]:
-    """The last ``most`` rejections, of ``code`` when it is given; oldest first."""
+async def newest(engine: AsyncEngine, limit: int, code: str | None) -> tuple[Sequence[Row[Any]], Shown]:
+    """The newest ``limit`` rejections, only those with ``code`` if given, oldest first."""
     from shared.database.engine import transaction
     from shared.database.tables import tables
 
     rejection = tables.rejection.c
     async with transaction(engine) as connection:
-        query = select(tables.rejection).order_by(rejection.time.desc(), rejection.seq.desc()).limit(most)
+        query = select(tables.rejection).order_by(rejection.time.desc(), rejection.seq.desc()).limit(limit)
         rows: Sequence[Row[Any]] = (await connection.execute(_only(query, code))).all()
         last = await connection.scalar(select(func.max(rejection.seq)))
     return rows[::-1], Shown(last or 0, max(((row.time, row.seq) for row in rows), default=(0.0, 0)))
 
 
 async def after(engine: AsyncEngine, shown: Shown, code: str | None) -> Sequence[Row[Any]]:
-    """Those that are new by their sequence or by their time, some at once."""
+    """A page of rejections that are newer by sequence or by time."""
     from shared.database.engine import transaction
     from shared.database.tables import tables
 
@@ -71,7 +70,7 @@ def _only(query: Select[Any], code: str | None) -> Select[Any]:
 
 
 def folded(rows: Sequence[Row[Any]]) -> Iterator[list[Row[Any]]]:
-    """Neighbours that say the same of one message belong together."""
+    """Groups of adjacent rejections of one message that differ only in their line."""
     for _, group in itertools.groupby(rows, _sameness):
         yield list(group)
 
@@ -79,13 +78,13 @@ def folded(rows: Sequence[Row[Any]]) -> Iterator[list[Row[Any]]]:
 def _sameness(row: Row[Any]) -> tuple[Any, ...]:
     if row.intake_seq is None:
         return (row.seq,)
-    # What is no line protocol at all fails at another place in each line: that is no difference to a person.
+    # Text that is no line protocol fails at a different column in each line, which is no difference to a reader.
     text = None if row.code == LINE_PROTOCOL else row.text
     return (row.intake_seq, row.code, row.field, row.cluster, row.job_id, text)
 
 
 def describe(rows: Sequence[Row[Any]]) -> str:
-    """Two lines for rejections that say the same: when, where in the intake, why; then the subject and the first one's input."""
+    """Two lines for one group: time, place in the intake and reason, then the subject and the first input."""
     row = rows[0]
     at = datetime.fromtimestamp(row.time, UTC).strftime("%Y-%m-%d %H:%M:%S")
     summary = f"{at}  {_place(rows):<24} {_why(row, len(rows))}"
@@ -94,7 +93,7 @@ def describe(rows: Sequence[Row[Any]]) -> str:
 
 
 def shortened(excerpt: str) -> str:
-    """As a quoted text of one line, in which nothing can speak to a terminal."""
+    """Quoted and in one line, with control characters escaped."""
     return repr(excerpt if len(excerpt) <= EXCERPT_LENGTH else excerpt[:EXCERPT_LENGTH] + "…")
 
 
@@ -113,14 +112,14 @@ def _why(row: Row[Any], count: int) -> str:
     return printable(f"{code:<20}{job}{field} {' '.join(row.text.split())}")
 
 
-def run_rejections(data: Path | None, *, most: int, follow: bool, code: str | None = None) -> None:
+def run_rejections(data: Path | None, *, limit: int, follow: bool, code: str | None = None) -> None:
     """Raises UserError when no rejection can have the ``code``."""
     if code is not None and code not in REASONS:
         raise UserError(f"--code: {code!r} is none of {', '.join(REASONS)}")
 
     async def run() -> None:
         async with database_of(find_site(data)) as engine:
-            rows, shown = await newest(engine, most, code)
+            rows, shown = await newest(engine, limit, code)
             while True:
                 for group in folded(rows):
                     print(describe(group), flush=True)
@@ -133,7 +132,7 @@ def run_rejections(data: Path | None, *, most: int, follow: bool, code: str | No
                 try:
                     rows = await after(engine, shown, code)
                 except Unavailable:
-                    rows = []  # the database is away: go on when it is back
+                    rows = []  # the database is unavailable: try again
 
     asyncio.run(run())
 

@@ -30,7 +30,7 @@ def run_status(data: Path | None) -> None:
         async with AsyncExitStack() as stack:
             client, nats = await stack.enter_async_context(broker_of(site, "status"))
             engine = await stack.enter_async_context(database_of(site))
-            database = await database_state(engine)  # before the streams, or positions would be ahead of them
+            database = await database_state(engine)  # before the streams, or positions could be ahead of them
             archiving = await archiving_state(site.archive, load(MetricsSettings, timeout_s=METRIC_STORE_TIMEOUT_S))
             return await stream_states(client, nats), database, await stopped_by_status(engine), archiving
 
@@ -57,7 +57,7 @@ def _print(
             position = database.positions.get(stream.kind, 0)
             lag = f"{stream.last - position:,}" if position <= stream.last else "the log ends before: see `provision --continue-log`"
             lines.append(("jobstore", f"{position:,}", lag))
-        # No position: a queue finishes out of order, and one message that is put off would look like a standstill.
+        # Queues show no position: they finish out of order, and one postponed message would look like a standstill.
         lines += [(queue.name, "", f"{queue.waiting:,} waiting, {queue.in_work:,} in work") for queue in stream.queues]
         for index, line in enumerate(lines or [("", "", "")]):
             log.add_row(*(facts if index == 0 else ("", "", "", "")), *line)

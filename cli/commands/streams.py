@@ -41,7 +41,7 @@ async def _continue(site: Site, client: Client, nats: NatsSettings) -> list[str]
 
 @asynccontextmanager
 async def _broker_without_services(site: Site) -> AsyncIterator[tuple[Client, NatsSettings]]:
-    """The broker of a deployment; that of an embedded site is started for the purpose, as the site must not run."""
+    """The broker of a deployment. That of an embedded site, which must be stopped, is started for this command."""
     if site.folder is None:
         async with broker_of(site, "provision") as found:
             yield found
@@ -52,7 +52,7 @@ async def _broker_without_services(site: Site) -> AsyncIterator[tuple[Client, Na
 
     if is_locked(site.folder):
         raise UserError(f"a site is running in {site.folder.root}: stop it first, then continue the log, then start it again")
-    _ = site.database  # a wrong folder is told before anything is started in it
+    _ = site.database  # reject a wrong folder before starting anything in it
     with locked(site.folder):
         async with own_broker(site.folder.broker, "127.0.0.1:0") as broker:
             nats = load(NatsSettings, url=broker.url)

@@ -12,12 +12,12 @@ _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def parse_ttl(text: str) -> int | None:
-    """Seconds, None for ever. Raises UserError."""
+    """Seconds, or None for no expiry. Raises UserError."""
     if text == "0":
         return None
     match = re.fullmatch(r"([1-9][0-9]{0,8})([smhd])", text)
     if match is None:
-        raise UserError(f"--ttl: {text!r} is no duration such as 90s, 30m, 12h or 30d")
+        raise UserError(f"--ttl: {text!r} is not a duration such as 90s, 30m, 12h or 30d")
     return int(match[1]) * _UNITS_S[match[2]]
 
 
@@ -26,7 +26,7 @@ def run_token(data: Path | None, user: str, roles: list[str], ttl: str) -> None:
         raise UserError("USER is empty")
     for role in roles:
         if role not in ROLES:
-            raise UserError(f"--role: {role!r} is none of {', '.join(ROLES)}")
+            raise UserError(f"--role: {role!r} is not one of {', '.join(ROLES)}")
     ttl_s = parse_ttl(ttl)
     print(sign_token(private_key_of(find_site(data).keys_file), user, roles, ttl_s))
 

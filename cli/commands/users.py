@@ -29,7 +29,7 @@ async def _store(data: Path | None) -> AsyncIterator["UserStore"]:
 
 
 def _run(data: Path | None, work: Callable[["UserStore"], Awaitable[None]]) -> None:
-    """Raises UserError for what the rules do not allow."""
+    """Run ``work``. Raises UserError when a rule forbids the change."""
     from services.gateway.users.rules import RuleBroken
     from services.gateway.users.store import UserUnknown
 
@@ -44,7 +44,7 @@ def _run(data: Path | None, work: Callable[["UserStore"], Awaitable[None]]) -> N
 
 
 def _password(*, from_stdin: bool) -> str:
-    """Typed twice on a terminal, or a line of standard input. Raises UserError."""
+    """The password, typed twice on a terminal or read as one line of standard input. Raises UserError."""
     if from_stdin:
         return sys.stdin.readline().rstrip("\r\n")
     if not sys.stdin.isatty():
@@ -68,7 +68,7 @@ def run_add(data: Path | None, name: str, roles: list[str], projects: list[str],
     from services.gateway.users.rules import BadField, needs_password, new_account
 
     try:
-        # Everything else is looked at before anybody is asked for a password.
+        # Validate everything else before asking for a password.
         account = new_account(name, roles, projects=projects, has_password=True, real_name=real_name, email=email)
     except BadField as e:
         raise UserError(str(e)) from e
@@ -129,7 +129,7 @@ def run_project(data: Path | None, name: str, add: list[str], remove: list[str])
 
 
 def _change(data: Path | None, name: str, options: str, make: Callable[[], "list[Change]"]) -> None:
-    """All of the changes in one transaction, or none."""
+    """Apply all changes in one transaction."""
     from services.gateway.users.rules import in_turn
 
     async def change(store: "UserStore") -> None:

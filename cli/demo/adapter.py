@@ -1,4 +1,4 @@
-"""What the adapter of the simulated schedulers sends: jobs and node states as line protocol."""
+"""The adapter of the simulated schedulers: jobs and node states as line protocol."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -1,4 +1,4 @@
-"""The simulated site at work: publishes what its schedulers do, and remembers where it was."""
+"""Publishes the events of the simulated schedulers, and stores their state to continue after a restart."""
 
 import asyncio
 import random
@@ -24,14 +24,14 @@ TICK_S = 0.5
 FLUSH_TIMEOUT_S = 2
 NODE_STATES_EVERY_S = 5.0
 ALL_NODES_EVERY_S = 60.0  # between these only nodes that changed are reported
-ODD_ONES_EVERY_S = 40.0
+INVALID_EVERY_S = 40.0
 FIRST_IDS = {"fritz": 1_400_001, "alex": 2_200_001}
-MOST_RUNNING = {"fritz": 260, "alex": 140}
+MAX_RUNNING = {"fritz": 260, "alex": 140}
 STARTS_PER_S = {"fritz": 3.0, "alex": 2.0}
 
 
 class Feed:
-    """Publishes with plain NATS, as adapters do. The state is on disk before a start is published and after a stop was."""
+    """Publishes with plain NATS, as adapters do. The state is written before a start and after a stop is published."""
 
     def __init__(self, client: Client, nats: NatsSettings, state_file: Path) -> None:
         self._client = client
@@ -40,7 +40,7 @@ class Feed:
         state = _read_state(state_file)
         self._schedulers = {name: _scheduler(name, state.get(name)) for name in CLUSTERS}
         self._reported: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in CLUSTERS}
-        self._node_states_at = self._all_nodes_at = self._odd_ones_at = 0.0
+        self._node_states_at = self._all_nodes_at = self._invalid_at = 0.0
         self.was_continued = bool(state)
 
     @property
@@ -59,7 +59,7 @@ class Feed:
                 await pause.wait(stop)
 
     async def _announce(self) -> None:
-        """Start messages for all jobs that run: an adapter that was away, or whose broker was, sends them again."""
+        """Publish starts for all running jobs, as an adapter does after an outage of itself or its broker."""
         for scheduler in self._schedulers.values():
             await self._publish_starts(scheduler, list(scheduler.running.values()))
 
@@ -69,15 +69,15 @@ class Feed:
             now, passed_s = int(time.time()), time.monotonic() - before
             before += passed_s
             for scheduler in self._schedulers.values():
-                await self._turn(scheduler, now, passed_s)
+                await self._schedule(scheduler, now, passed_s)
             await self._report_nodes(now)
-            await self._be_odd(now)
+            await self._publish_invalid(now)
             await self._flush()
             self._save()
             pause.reset()
             await sleep_unless(stop, TICK_S)
 
-    async def _turn(self, scheduler: Scheduler, now: int, passed_s: float) -> None:
+    async def _schedule(self, scheduler: Scheduler, now: int, passed_s: float) -> None:
         ended = scheduler.ended(now)
         for job in ended:
             await self._publish(self._nats.job_subjects[0], job.cluster, adapter.stop_line(job))
@@ -90,7 +90,7 @@ class Feed:
             await self._publish_starts(scheduler, started)
 
     async def _flush(self) -> None:
-        """The broker has what was published."""
+        """Wait until the broker has received everything published so far."""
         await self._client.flush(timeout=FLUSH_TIMEOUT_S)
 
     async def _publish_starts(self, scheduler: Scheduler, jobs: list[Job]) -> None:
@@ -99,12 +99,12 @@ class Feed:
             await self._publish(self._nats.job_subjects[0], job.cluster, adapter.start_line(job, nodes))
 
     async def _report_nodes(self, now: int) -> None:
-        turn = time.monotonic()
-        if turn - self._node_states_at < NODE_STATES_EVERY_S:
+        clock = time.monotonic()
+        if clock - self._node_states_at < NODE_STATES_EVERY_S:
             return
-        everything = turn - self._all_nodes_at >= ALL_NODES_EVERY_S or not self._all_nodes_at
-        self._node_states_at = turn
-        self._all_nodes_at = turn if everything else self._all_nodes_at
+        everything = clock - self._all_nodes_at >= ALL_NODES_EVERY_S or not self._all_nodes_at
+        self._node_states_at = clock
+        self._all_nodes_at = clock if everything else self._all_nodes_at
         for name, scheduler in self._schedulers.items():
             states = adapter.node_states(scheduler)
             changed = [state for host, state in states.items() if everything or self._reported[name].get(host) != state]
@@ -112,12 +112,12 @@ class Feed:
             if changed:
                 await self._publish(self._nats.node_subjects[0], name, adapter.node_line(name, changed, now))
 
-    async def _be_odd(self, now: int) -> None:
-        """No site is without them: a line that is cut off, and a cluster that nobody configured."""
-        turn = time.monotonic()
-        if turn - self._odd_ones_at < ODD_ONES_EVERY_S:
+    async def _publish_invalid(self, now: int) -> None:
+        """Publish an invalid message, as every site has them: a truncated line, or a cluster that is not configured."""
+        clock = time.monotonic()
+        if clock - self._invalid_at < INVALID_EVERY_S:
             return
-        is_first, self._odd_ones_at = not self._odd_ones_at, turn
+        is_first, self._invalid_at = not self._invalid_at, clock
         if is_first:
             return
         lost = {"jobId": random.randint(1, 9999), "cluster": "testbed", "user": "ops", "startTime": now, "numNodes": 1}
@@ -147,7 +147,7 @@ def _scheduler(name: str, state: dict[str, Any] | None) -> Scheduler:
         job_id: Job(name, job_id, state["seed"], start, end, tuple((host, tuple(accelerators)) for host, accelerators in placements))
         for job_id, start, end, placements in state["running"]
     }
-    return Scheduler(name, nodes, state["seed"], state["nextId"], MOST_RUNNING[name], STARTS_PER_S[name], running)
+    return Scheduler(name, nodes, state["seed"], state["nextId"], MAX_RUNNING[name], STARTS_PER_S[name], running)
 
 
 def _read_state(path: Path) -> dict[str, Any]:

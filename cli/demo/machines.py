@@ -22,19 +22,19 @@ class Node:
 
 
 def definition(name: str) -> bytes:
-    """The cluster.json that belongs to the demo."""
+    """The cluster.json of a cluster of the demo."""
     return (files("cli.demo") / name / "cluster.json").read_bytes()
 
 
 def nodes_of(text: bytes) -> tuple[Cluster, list[Node]]:
-    """The cluster and all its nodes, each in the subcluster that a job on it is assigned to."""
+    """The cluster and its nodes, each with the subcluster that its jobs are assigned to."""
     cluster = read_cluster(text)
     nodes: dict[str, Node] = {}
     for subcluster in cluster.sub_clusters:
         accelerators = tuple(accelerator.id for accelerator in subcluster.topology.accelerators)
         hwthreads = subcluster.sockets_per_node * subcluster.cores_per_socket * subcluster.threads_per_core
         for hostname in expand(subcluster.nodes):
-            if cluster.subcluster_of(hostname) == subcluster.name:  # lists may overlap: the first one has the node
+            if cluster.subcluster_of(hostname) == subcluster.name:  # node lists may overlap; the first match wins
                 nodes.setdefault(hostname, Node(hostname, subcluster.name, hwthreads, accelerators))
     return cluster, list(nodes.values())
 
@@ -43,7 +43,7 @@ def expand(expression: str) -> list[str]:
     """All hostnames of a node list such as ``a[0121-0129],b7``."""
     hosts = []
     for term in re.split(r",(?![^\[]*\])", expression):
-        pieces = _GROUP.split(term.strip())  # literals at even places, ranges at odd ones
+        pieces = _GROUP.split(term.strip())  # literals at even indexes, ranges at odd ones
         choices = [_numbers(piece) if index % 2 else [piece] for index, piece in enumerate(pieces)]
         hosts += ["".join(parts) for parts in itertools.product(*choices)]
     return hosts

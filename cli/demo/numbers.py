@@ -1,4 +1,4 @@
-"""What the real system says of itself, once a second, for the display of the demo."""
+"""Figures of the running site, read once a second for the display of the demo."""
 
 import asyncio
 import time
@@ -25,7 +25,7 @@ RATE_OVER_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """``waiting`` are events that are not in the database yet, ``to_archive`` finished jobs that are not in the archive yet."""
+    """``waiting`` counts events not yet in the database, ``to_archive`` finished jobs not yet in the archive."""
 
     running: int
     finished: int
@@ -39,7 +39,7 @@ class Numbers:
 
 
 async def watch(client: Client, nats: NatsSettings, engine: AsyncEngine, stop: asyncio.Event, show: Callable[[Numbers], None]) -> None:
-    """Until ``stop``; says nothing while the broker or the database does not answer."""
+    """Runs until ``stop``; skips the figures while the broker or the database is unavailable."""
     history: deque[tuple[float, int]] = deque()
     while not stop.is_set():
         try:

@@ -1,4 +1,4 @@
-"""The demo beside a running site: clusters, feed, display."""
+"""The demo on a running site: adds the clusters, feeds events, shows the display."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -30,7 +30,7 @@ async def run_demo(folder: DataFolder, site: SiteSettings, running: Running, pro
         await _add_clusters(client, site.nats)
         feed = Feed(client, site.nats, folder.root / "demo.json")
         if feed.was_continued:
-            print(f"the simulated site goes on with {feed.running} running jobs")
+            print(f"the simulated site continues with {feed.running} running jobs")
         print(f"\nthree of its running jobs:\n\n{curl_line(site, running)}\n", flush=True)
         view = stack.enter_context(display(problems))
         async with asyncio.TaskGroup() as tasks:

@@ -1,4 +1,4 @@
-"""The simulated scheduler of one cluster: which job gets which nodes, from when to when. No I/O, no clock of its own."""
+"""The simulated scheduler of one cluster: assigns nodes and run times to jobs. Performs no I/O and reads no clock."""
 
 import random
 from collections.abc import Sequence
@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from cli.demo.machines import Node
 from cli.demo.workload import Request, request
 
-Placement = tuple[str, tuple[str, ...]]  # hostname, accelerators; none of them means the whole node
+Placement = tuple[str, tuple[str, ...]]  # hostname and accelerators; no accelerators means the whole node
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A running job; what its user asked for follows from ``seed`` and its id. Times are Unix seconds."""
+    """A running job. Its request is derived from ``seed`` and its id. Times are Unix seconds."""
 
     cluster: str
     job_id: int
@@ -28,13 +28,13 @@ class Job:
 
 @dataclass(slots=True)
 class Scheduler:
-    """``most_running`` bounds the jobs at a time; ``starts_per_s`` is the pace of submissions."""
+    """``max_running`` bounds the concurrent jobs; ``starts_per_s`` is the submission rate."""
 
     cluster: str
     nodes: Sequence[Node]
     seed: str
     next_id: int
-    most_running: int
+    max_running: int
     starts_per_s: float
     running: dict[int, Job] = field(default_factory=dict)
     _free: dict[str, list[str]] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class Scheduler:
 
     @staticmethod
     def is_broken(node: Node) -> bool:
-        """A few nodes of every site wait for repair."""
+        """Whether the node is one of the few that wait for repair."""
         return random.Random(node.hostname).random() < 0.02
 
     def ended(self, now: int) -> list[Job]:
@@ -74,10 +74,10 @@ class Scheduler:
 
     def start_some(self, now: int, passed_s: float) -> list[Job]:
         """The jobs that begin now, as many as came in ``passed_s`` seconds and find room."""
-        hurry = 6.0 if len(self.running) < self.most_running // 2 else 1.0  # a site is busy when one comes to look
-        self._owed = min(self._owed + self.starts_per_s * passed_s * hurry, self.most_running / 4)
+        hurry = 6.0 if len(self.running) < self.max_running // 2 else 1.0  # a site is busy when one comes to look
+        self._owed = min(self._owed + self.starts_per_s * passed_s * hurry, self.max_running / 4)
         started = []
-        while self._owed >= 1 and len(self.running) < self.most_running:
+        while self._owed >= 1 and len(self.running) < self.max_running:
             self._owed -= 1
             wanted = request(self.cluster, f"{self.seed}:{self.next_id}")
             placements = self._place(wanted)

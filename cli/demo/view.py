@@ -1,4 +1,4 @@
-"""The display of the demo: live on a terminal, a line now and then elsewhere."""
+"""The display of the demo: live on a terminal, one line every few seconds elsewhere."""
 
 import sys
 import time
@@ -23,7 +23,7 @@ class View(Protocol):
 
 
 class Lines:
-    """For logs and pipes."""
+    """Output for logs and pipes."""
 
     def __init__(self) -> None:
         self._next_at = 0.0
@@ -40,7 +40,7 @@ class Lines:
 
 
 class Screen:
-    """Drawn again at each new set of numbers."""
+    """Live output, redrawn with each new set of numbers."""
 
     def __init__(self, live: Live, problems: Problems, started: float) -> None:
         self._live = live
@@ -61,8 +61,8 @@ def _picture(numbers: Numbers, problems: Problems, up_s: float) -> Group:
     failed = f", {numbers.archiving_failed:,} failed: jobtide archive retry --failed" if numbers.archiving_failed else ""
     table.add_row("jobs archived", f"{numbers.archived:,}", f"{numbers.to_archive:,} to be archived{failed}")
     table.add_row("events", f"{numbers.events:,}", f"{numbers.events_per_s:,.1f} per second")
-    table.add_row("lag", f"{numbers.waiting:,}", "events that are not in the database yet")
-    table.add_row("rejected", f"{numbers.rejections:,}", "some lines are wrong on purpose: jobtide rejections")
+    table.add_row("lag", f"{numbers.waiting:,}", "events not yet in the database")
+    table.add_row("rejected", f"{numbers.rejections:,}", "some lines are invalid on purpose: jobtide rejections")
     if problems.count:
         table.add_row("in the log", f"{problems.count:,}", f"warnings or errors; the latest: {problems.latest[:MAX_PROBLEM_LENGTH]}")
     minutes, seconds = divmod(int(up_s), 60)
@@ -71,7 +71,7 @@ def _picture(numbers: Numbers, problems: Problems, up_s: float) -> Group:
 
 @contextmanager
 def display(problems: Problems) -> Iterator[View]:
-    """Live when standard output is a terminal; it then shows the problems of the log too, which are no longer printed."""
+    """Live when standard output is a terminal; problems are then shown in the display instead of printed."""
     if not sys.stdout.isatty():
         yield Lines()
         return

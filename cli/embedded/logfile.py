@@ -1,4 +1,4 @@
-"""The log of a site that runs on a terminal: everything goes to a file, and the terminal shows what needs a person."""
+"""The log of a site that runs on a terminal: everything goes to a file, warnings and errors to the terminal too."""
 
 import io
 import os
@@ -18,7 +18,7 @@ _HIDDEN = frozenset({"event", "level", "timestamp", "exc_info", "exception", "st
 
 
 class RotatingFile(io.TextIOBase):
-    """A log file of bounded size: a full one is renamed to ``NAME.1``, and ``OLDER_FILES`` of these are kept."""
+    """A log file of bounded size. A full one is renamed to ``NAME.1``; ``OLDER_FILES`` of these are retained."""
 
     def __init__(self, path: Path, max_bytes: int = MAX_BYTES) -> None:
         self._path = path

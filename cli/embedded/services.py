@@ -19,7 +19,7 @@ ANY_PORT = "127.0.0.1:0"
 
 @dataclass(frozen=True, slots=True)
 class SiteSettings:
-    """The groups that all services of the site share, and what the gateway needs beside."""
+    """The settings groups shared by all services of the site, and the keys of the gateway."""
 
     nats: NatsSettings
     database: DatabaseSettings
@@ -30,12 +30,12 @@ class SiteSettings:
 
 
 def load_settings_of(name: str) -> Any:
-    """Of one service, from environment and file. Raises UserError."""
+    """The settings of one service, from environment and file. Raises UserError."""
     return importlib.import_module(f"services.{name}.settings").load_settings()
 
 
 def embedded_service(name: str, site: SiteSettings) -> Start:
-    """A function that runs the service; its addresses stay the same over restarts."""
+    """A function that runs the service; a restart listens on the same addresses."""
     app = importlib.import_module(f"services.{name}.app")
     settings = load_settings_of(name)
     shared: dict[str, Any] = {}
@@ -55,7 +55,7 @@ def embedded_service(name: str, site: SiteSettings) -> Start:
 
 
 def _on_site(group: Any, site: SiteSettings) -> Any:
-    """A settings group as it is on the site: shared groups are exchanged, addresses and keys set."""
+    """The group adapted to the site: shared groups are replaced, addresses and keys are set."""
     for ours in (site.nats, site.database, site.archive):
         if type(group) is type(ours):
             return ours
@@ -72,7 +72,7 @@ def _on_site(group: Any, site: SiteSettings) -> Any:
 
 
 class _Bound:
-    """Settings whose free ports become fixed once they are chosen, so that a restart is found where the site said."""
+    """Settings in which port 0 is replaced by the port that was bound, so that a restarted service keeps its address."""
 
     def __init__(self, settings: Any) -> None:
         self.settings = settings

@@ -1,4 +1,4 @@
-"""Keeping the services of one process running: each on its own, restarted after growing pauses."""
+"""Keeps the services of one process running; each is restarted on its own, after growing pauses."""
 
 import asyncio
 import time
@@ -13,15 +13,15 @@ from shared.service import Report, leaves
 
 log = structlog.get_logger()
 
-HEALTHY_AFTER_S = 30.0  # a service that ran this long is restarted promptly again
-STOP_GRACE_S = 2.5  # services that have not ended by then are cancelled; closing what they hold takes up to 2 s more
+HEALTHY_AFTER_S = 30.0  # after running this long a service is restarted without a long pause
+STOP_GRACE_S = 2.5  # then services are cancelled; closing their connections takes up to 2 s more
 
 Start = Callable[[asyncio.Event, Report], Awaitable[None]]
 
 
 @dataclass(slots=True)
 class Addresses:
-    """What the services said of themselves; ``changed`` is called after each word."""
+    """Addresses reported by the services; ``changed`` is called after each report."""
 
     changed: Callable[[], None] = lambda: None
     by_service: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -32,7 +32,7 @@ class Addresses:
 
 
 async def supervise(service: str, start: Start, stop: asyncio.Event, addresses: Addresses) -> None:
-    """Run one service until ``stop``. Raises UserError and LogMismatch: these no restart can mend."""
+    """Run one service until ``stop``. Raises UserError and LogMismatch, which a restart cannot fix."""
     pause = Backoff(first_s=0.5, most_s=30.0)
     while not stop.is_set():
         started = time.monotonic()
@@ -44,7 +44,7 @@ async def supervise(service: str, start: Start, stop: asyncio.Event, addresses: 
         except Exception as e:
             inner = leaves(e)
             for leaf in inner:
-                # A port of an embedded site was free at its start: who took it while a service restarted may go again.
+                # The port was free when the site started, so whatever took it during a restart may release it again.
                 if isinstance(leaf, UserError | LogMismatch) and not isinstance(leaf, CannotListen):
                     raise leaf from e
             if stop.is_set():
@@ -63,7 +63,7 @@ async def supervise(service: str, start: Start, stop: asyncio.Event, addresses: 
 
 
 async def supervise_all(services: dict[str, Start], stop: asyncio.Event, addresses: Addresses) -> None:
-    """Run all of them until ``stop``, then give them ``STOP_GRACE_S`` to end. The first fatal error stops all and is raised."""
+    """Run all services until ``stop``, then allow ``STOP_GRACE_S`` for shutdown. The first fatal error stops all and is raised."""
     tasks = [asyncio.create_task(supervise(name, start, stop, addresses), name=name) for name, start in services.items()]
     stopping = asyncio.create_task(stop.wait())
     try:

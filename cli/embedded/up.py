@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class UpOptions:
-    """As typed. ``nats`` is HOST:PORT for an own server, or the URL of one that runs."""
+    """Options as typed. ``nats`` is HOST:PORT for an embedded server, or the URL of a running one."""
 
     data: Path
     http: str
@@ -46,7 +46,7 @@ async def up(options: UpOptions, *, on_ready: Callable[[Running], None], alongsi
         stack.enter_context(locked(folder))
         require_free("--http", options.http)
         for name in SERVICES:
-            load_settings_of(name)  # what is wrong in them is said before anything starts
+            load_settings_of(name)  # report invalid settings before anything starts
         keys = read_or_make_keys(folder.keys_file)
         stack.callback(folder.run_file.unlink, missing_ok=True)
         database = load(DatabaseSettings, url=SecretStr(folder.database_url))
@@ -57,7 +57,7 @@ async def up(options: UpOptions, *, on_ready: Callable[[Running], None], alongsi
             nats, database, load(ArchiveSettings, path=folder.archive), options.http, keys, read_or_make_session_key(folder.keys_file)
         )
         services = _imported(site)
-        await migrating  # before anything holds a connection to the broker, which a failure takes away
+        await migrating  # before any connection to the broker exists that a failure would break
         await _provision(nats, stop)
         if stop.is_set():
             return
@@ -91,7 +91,7 @@ def _running(addresses: Addresses, nats: NatsSettings) -> Running:
 
 
 def _reachable(address: str) -> str:
-    """An address to connect to, for one to listen on."""
+    """The address to connect to, given the address listened on."""
     host, _, port = address.rpartition(":")
     return f"127.0.0.1:{port}" if host in ("0.0.0.0", "::") else address  # noqa: S104 - compared, not bound
 
@@ -109,7 +109,7 @@ async def _when(ready: asyncio.Event, stop: asyncio.Event, then: Callable[[], Aw
 
 @asynccontextmanager
 async def _broker(folder: DataFolder, where: str, stop: asyncio.Event) -> AsyncIterator[NatsSettings]:
-    """The broker's settings: of an own server that is kept running, or of the one that ``where`` names."""
+    """Settings of the broker: an embedded server that is kept running, or the one at the URL ``where``."""
     if "://" in where:
         yield load(NatsSettings, url=where)
         return
@@ -124,7 +124,7 @@ async def _broker(folder: DataFolder, where: str, stop: asyncio.Event) -> AsyncI
 
 
 async def _provision(nats: NatsSettings, stop: asyncio.Event) -> None:
-    """Raises UserError when the broker takes no connection or refuses."""
+    """Raises UserError when the broker is unreachable or refuses the request."""
     from shared.broker.connection import dial
     from shared.broker.streams import provision
     from shared.errors import Unavailable

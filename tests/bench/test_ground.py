@@ -108,6 +108,6 @@ def test_percentiles_are_values_that_were_measured() -> None:
 
 
 def test_a_report_says_what_fell_short(tmp_path: Path) -> None:
-    results = [Result("slow", 7000, "events/s", {}, Target(8000)), Result("quick", 10, "ms", {}, Target(20, most=True))]
+    results = [Result("slow", 7000, "events/s", {}, Target(8000)), Result("quick", 10, "ms", {}, Target(20, is_upper=True))]
     text = RowReport("row", "a row", "small", {}, 1.0, results).write(tmp_path).read_text()
     assert text.index('"met": false') < text.index('"met": true')

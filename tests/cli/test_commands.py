@@ -187,7 +187,7 @@ def test_verify_names_what_is_broken(tmp_path: Path) -> None:
 
 
 def test_archive_retry_asks_again_only_for_what_can_be_archived(shared_up: UpProcess) -> None:
-    assert shared_up.run("archive", "retry", "--failed").stdout == "no job failed to be archived\n"
+    assert shared_up.run("archive", "retry", "--failed").stdout == "there are no jobs whose archiving failed\n"
     shared_up.publish(start_line(650, "fritz") + start_line(651, "fritz") + stop_line(651, "fritz"))
     until_blocking(lambda: {650, 651} <= {job["jobId"] for job in shared_up.jobs()})
     ids = {job["jobId"]: job["id"] for job in shared_up.jobs()}

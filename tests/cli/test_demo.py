@@ -26,7 +26,7 @@ NOW = 1_700_000_000
 
 
 def scheduler(name: str) -> Scheduler:
-    return Scheduler(name, nodes_of(definition(name))[1], "seed", 1000, most_running=200, starts_per_s=4.0)
+    return Scheduler(name, nodes_of(definition(name))[1], "seed", 1000, max_running=200, starts_per_s=4.0)
 
 
 def turn(one: Scheduler, now: int) -> None:
@@ -156,7 +156,7 @@ def test_the_demo_runs_hundreds_of_jobs_and_goes_on_where_it_was_killed(new_up: 
     left_running = {entry[0] for cluster in state.values() for entry in cluster["running"]}
     (site.data / "run.json").unlink()
     site.start()
-    until_blocking(lambda: re.search(r"goes on with \d+ running jobs", site.log_text))
+    until_blocking(lambda: re.search(r"continues with \d+ running jobs", site.log_text))
 
     def all_are_known() -> bool:
         known = {job["jobId"] for job in site.jobs("?items-per-page=2000")}

@@ -9,7 +9,7 @@ from typing import TypeVar, overload
 T = TypeVar("T")
 
 FIRST_PAUSE_S = 0.01
-MOST_PAUSE_S = 0.25
+MAX_PAUSE_S = 0.25
 
 
 @overload
@@ -33,7 +33,7 @@ async def until(condition: Callable[[], object], deadline_s: float = 10.0, what:
                 f"not within {deadline_s:g} s: {what or getattr(condition, '__qualname__', condition)}; last answer {value!r}"
             )
         await asyncio.sleep(pause_s)
-        pause_s = min(pause_s * 1.5, MOST_PAUSE_S)
+        pause_s = min(pause_s * 1.5, MAX_PAUSE_S)
 
 
 def until_blocking(condition: Callable[[], T], deadline_s: float = 10.0, what: str = "") -> T:
@@ -47,7 +47,7 @@ def until_blocking(condition: Callable[[], T], deadline_s: float = 10.0, what: s
         if time.monotonic() > give_up:
             raise AssertionError(f"not within {deadline_s:g} s: {what or condition}; last answer {value!r}")
         time.sleep(pause_s)
-        pause_s = min(pause_s * 1.5, MOST_PAUSE_S)
+        pause_s = min(pause_s * 1.5, MAX_PAUSE_S)
 
 
 async def pause() -> None:
