@@ -1,6 +1,5 @@
 """structlog, configured once per process."""
 
-import io
 import logging
 import sys
 from collections.abc import Callable, Mapping
@@ -12,8 +11,11 @@ import structlog
 from shared.settings import LogSettings
 
 
-class _Sink(io.TextIOBase):
-    """A stream whose failures stop nobody: it may be a file on the disk that is full."""
+class _Sink:
+    """A stream whose failures stop nobody: it may be a file on the disk that is full.
+
+    Not derived from a class of ``io``, whose finalizer flushes while the interpreter is already taking modules apart.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -39,6 +41,7 @@ def configure(settings: LogSettings, *, stream: TextIO | None = None, on_problem
     the facts of each warning and error that is written.
     """
     stream = sys.stderr if stream is None else stream
+    sink = cast("TextIO", _Sink(stream))
     as_text = settings.format == "text" or (settings.format == "auto" and stream.isatty())
     level = getattr(logging, settings.level.upper())
     renderer: structlog.typing.Processor = (
@@ -56,10 +59,10 @@ def configure(settings: LogSettings, *, stream: TextIO | None = None, on_problem
     structlog.configure(
         processors=[*shared_steps, structlog.processors.format_exc_info, renderer] if not as_text else [*shared_steps, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Sink(stream))),
+        logger_factory=structlog.PrintLoggerFactory(sink),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(_Sink(stream))
+    handler = logging.StreamHandler(sink)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared_steps, processor=renderer))
     # Libraries speak only when something is wrong: their routine lines are not ours to promise.
     logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)

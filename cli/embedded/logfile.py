@@ -1,6 +1,5 @@
 """The log of a site that runs on a terminal: everything goes to a file, warnings and errors to the terminal too."""
 
-import io
 import os
 import sys
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ OLDER_FILES = 2
 _HIDDEN = frozenset({"event", "level", "timestamp", "exc_info", "exception", "stack_info"})
 
 
-class RotatingFile(io.TextIOBase):
+class RotatingFile:
     """A log file of bounded size. A full one is renamed to ``NAME.1``; ``OLDER_FILES`` of these are retained."""
 
     def __init__(self, path: Path, max_bytes: int = MAX_BYTES) -> None:
@@ -36,6 +35,9 @@ class RotatingFile(io.TextIOBase):
 
     def flush(self) -> None:
         self._file.flush()
+
+    def isatty(self) -> bool:
+        return False
 
     def _open(self) -> TextIO:
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
