@@ -1,9 +1,12 @@
 """InfluxDB line protocol: a message's bytes to points and bad lines, each line on its own.
 
-Which bytes are one line is decided here, since a line end inside a quoted field value does not end the line. The quoted
-values are cut out and read here too, and ``line_protocol_parser`` reads what is left: that library knows only two of
-the five escapes, and ends the process on a value that is not UTF-8. A line that fails is tried again up to its first
-LF, so that an unclosed quote costs its own line and not the ones after it.
+This module decides which bytes are one line, since a line end inside a quoted field value does not end the line. It cuts
+out and unescapes the quoted values, and ``line_protocol_parser`` reads the rest: that library knows only two of the five
+escapes, and crashes the process on a value that is not UTF-8. A line that fails is tried again up to its first LF, so that
+an unclosed quote costs its own line and not the following ones.
+
+Only the tag ``function`` and the field ``event`` are used. Other tags and fields never refuse a line: if the library does
+not accept a line, it is read again without them.
 """
 
 import re
@@ -16,12 +19,16 @@ from line_protocol_parser import LineFormatError, parse_line
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """``number`` counts physical lines from 1. Field values have their Python types."""
+    """``number`` counts physical lines from 1. Field values have their Python types.
+
+    ``is_repaired``: the field ``event`` had bytes that are not UTF-8; they are U+FFFD now.
+    """
 
     number: int
     measurement: str
     tags: dict[str, str]
     fields: dict[str, Any]
+    is_repaired: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +38,9 @@ class BadLine:
     excerpt: bytes
 
 
+TAG, FIELD = "function", "event"
 EXCERPT_BYTES = 512
-MAX_ITEMS = 256  # tags and fields of one line; the library's time grows with their square
+MAX_ITEMS = 256  # tags and fields per line; the library's time grows with their square
 MAX_STRAY_QUOTES = 16  # each may cost a scan of the whole message; after that many, every LF ends a line
 
 
@@ -58,7 +66,7 @@ def parse_lines(payload: bytes) -> Iterator[Point | BadLine]:
         at = line.end + 1
 
 
-# What stands for an escaped backslash and quote while a message is read: as long as the originals, so that positions agree.
+# Masks of an escaped backslash and quote, as long as the originals so that positions agree.
 _BACKSLASH, _QUOTE = b"\0\0", b"\1\1"
 
 
@@ -110,7 +118,7 @@ def _unescape(payload: bytes, masked: bytes, begin: int, end: int) -> bytes:
     text = payload[begin:end]
     if b"\\" not in text:
         return text
-    if b"\0" in text or b"\1" in text:  # which the masks would be taken for
+    if b"\0" in text or b"\1" in text:  # would be mistaken for the masks
         return b"\\".join(_unescape_single(part.replace(b'\\"', b'"')) for part in text.split(b"\\\\"))
     return _unescape_single(masked[begin:end].replace(_QUOTE, b'"')).replace(_BACKSLASH, b"\\")
 
@@ -122,7 +130,7 @@ def _unescape_single(text: bytes) -> bytes:
     return text.replace(b"\\n", b"\n").replace(b"\\r", b"\r").replace(b"\\t", b"\t")
 
 
-_CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def _parse(line: _Line, payload: bytes, number: int) -> Point | BadLine | None:
@@ -130,66 +138,68 @@ def _parse(line: _Line, payload: bytes, number: int) -> Point | BadLine | None:
     if not skeleton or skeleton.startswith(b"#"):
         return None
     try:
-        control = _CONTROL.search(skeleton)
-        if control is not None:
-            raise ValueError(f"control character {control[0][0]:#04x} outside of a quoted value")
         if skeleton.count(b",") > MAX_ITEMS:
             raise ValueError(f"more than {MAX_ITEMS} tags and fields")
-        measurement, tags, fields = _read(skeleton.decode())
+        measurement, tags, fields = _read(skeleton.decode(errors="replace"))
+        is_repaired = False
         for key, value in fields.items():
             if isinstance(value, str):
-                fields[key] = line.texts[int(value)].decode()
-    except UnicodeDecodeError:
-        text = "not UTF-8"
+                text = line.texts[int(value)]
+                fields[key] = text.decode(errors="replace")
+                is_repaired = is_repaired or (key == FIELD and not _is_utf8(text))
     except (LineFormatError, ValueError, IndexError) as e:
-        text = str(e)[:300] or "not line protocol"
-    else:
-        return Point(number, measurement, tags, fields)
-    return BadLine(number, text, payload[line.begin : min(line.end, line.begin + EXCERPT_BYTES)])
+        return BadLine(number, str(e)[:300] or "not line protocol", payload[line.begin : min(line.end, line.begin + EXCERPT_BYTES)])
+    return Point(number, measurement, tags, fields, is_repaired)
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _read(skeleton: str) -> tuple[str, dict[str, str], dict[str, Any]]:
-    """Measurement, tags and fields; of equal keys the last wins. Raises LineFormatError."""
-    try:
-        parsed = parse_line(skeleton)
-        if skeleton.count("=") == len(parsed["tags"]) + len(parsed["fields"]):
-            return parsed["measurement"], parsed["tags"], parsed["fields"]
-    except LineFormatError:
-        pass  # the library refuses repeated tags and the ends of the range of timestamps
-    renamed, replaced = _without_repetition(skeleton)
-    parsed = parse_line(renamed)
-    kept = {key: value for key, value in parsed["tags"].items() if key not in replaced}
-    return parsed["measurement"], kept, {key: value for key, value in parsed["fields"].items() if key not in replaced}
+    """Measurement, tags and fields, at least those that are used. Raises LineFormatError or ValueError."""
+    if _CONTROL.search(skeleton) is None:
+        try:
+            parsed = parse_line(skeleton)
+            if skeleton.count("=") == len(parsed["tags"]) + len(parsed["fields"]):  # no key is repeated
+                return parsed["measurement"], parsed["tags"], parsed["fields"]
+        except LineFormatError:
+            pass
+    reduced = _without_unused(skeleton)
+    if (control := _CONTROL.search(reduced)) is not None:
+        raise ValueError(f"control character {ord(control[0]):#04x} outside of a quoted value")
+    parsed = parse_line(reduced)
+    return parsed["measurement"], parsed["tags"], parsed["fields"]
 
 
-_PART = re.compile(r"(?:[^\\ ]|\\.|\\$)+")
-_ITEM = re.compile(r"(?:[^\\,]|\\.|\\$)+")
+_PART = re.compile(r"(?:[^\\ ]|\\.|\\$)+")  # separated by spaces
+_ITEM = re.compile(r"(?:[^\\,]|\\.|\\$)+")  # separated by commas
 _KEY = re.compile(r"(?:[^\\=]|\\.)+")
-_EXTREME_TIMES = frozenset(("9223372036854775807", "-9223372036854775808"))
+_COMPLETE = re.compile(r'[^"]*|[^"]*="\d+"')
+_EXTREME_TIMES = frozenset(("9223372036854775807", "-9223372036854775808"))  # refused by the library
 
 
-def _without_repetition(skeleton: str) -> tuple[str, set[str]]:
-    """The line with every key but the last of its kind renamed, so that its value is still checked; and the new names."""
-    replaced: set[str] = set()
+def _without_unused(skeleton: str) -> str:
+    """The line with one tag and one field: of repeated keys the last counts, of tags the last that is not empty.
 
-    def rename(items: list[str]) -> list[str]:
-        seen: set[str] = set()
-        result = []
-        for item in reversed(items):
-            found = _KEY.match(item)
-            key = found[0] if found else ""
-            if key in seen:
-                replaced.add(f"replaced {len(replaced)}")
-                item = f"replaced\\ {len(replaced) - 1}{item[len(key) :]}"
-            seen.add(key)
-            result.append(item)
-        return result[::-1]
-
+    Unchanged if it has no such field, or if an unused field has a stray quote, so that the library says what is wrong.
+    """
     parts = _PART.findall(skeleton)
-    if len(parts) not in (2, 3):
-        return skeleton, replaced
+    if len(parts) not in (2, 3) or parts[0].startswith(","):
+        return skeleton
     (measurement, *tags), fields = _ITEM.findall(parts[0]), _ITEM.findall(parts[1])
-    if f"{','.join([measurement, *tags])} {','.join(fields)}" != " ".join(parts[:2]):
-        return skeleton, replaced  # an empty item: let the library say so
+    used_tags = [tag for tag in tags if _key(tag) == TAG and len(tag) > len(TAG) + 1]
+    used_fields = [field for field in fields if _key(field) == FIELD]
+    if not used_fields or not all(_COMPLETE.fullmatch(field) for field in fields if field is not used_fields[-1]):
+        return skeleton
     time = ["0" if part in _EXTREME_TIMES else part for part in parts[2:]]
-    return " ".join([",".join([measurement, *rename(tags)]), ",".join(rename(fields)), *time]), replaced
+    return " ".join([",".join([measurement, *used_tags[-1:]]), used_fields[-1], *time])
+
+
+def _key(item: str) -> str:
+    found = _KEY.match(item)
+    return found[0] if found else ""
