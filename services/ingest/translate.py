@@ -4,16 +4,18 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 import structlog
 
 from shared.broker.envelope import Envelope, excerpt_text
 from shared.domain import intake, reasons
 from shared.domain.clusters import Cluster
-from shared.domain.events import Event, IntakeRejected
+from shared.domain.events import Event, IntakeRejected, JobStarted, encode
+from shared.domain.fitting import fitted
 from shared.domain.payloads import NodeStatePayload, StartPayload, StopPayload
 from shared.domain.recorded import IntakeOrigin
-from shared.domain.wire import read_object
+from shared.domain.wire import NOT_UTF8, Payload, add_oddity, read_object
 from shared.errors import Refused
 from shared.lineprotocol import EXCERPT_BYTES, BadLine, Point, parse_lines
 from shared.settings import NatsSettings
@@ -21,7 +23,7 @@ from shared.settings import NatsSettings
 log = structlog.get_logger()
 
 JOB, NODESTATE = "job", "nodestate"
-MOST_REJECTIONS = 1000  # of one message: 8 MiB of bad bytes must not become millions of events
+MAX_REJECTIONS = 1000  # per message: 8 MiB of bad bytes must not become millions of events
 _SOURCE = "/intake/"
 _HEADROOM = 4096  # what headers and assigned fields can add to a payload
 
@@ -77,11 +79,11 @@ class Translator:
             for envelope in self._line(message, line, measurements, cluster):
                 if isinstance(envelope.event, IntakeRejected):
                     rejections += 1
-                    if rejections > MOST_REJECTIONS:
+                    if rejections > MAX_REJECTIONS:
                         continue
                 envelopes.append(envelope)
-        if rejections > MOST_REJECTIONS:
-            more = Refused(reasons.MORE_BAD_LINES, f"{rejections - MOST_REJECTIONS} further rejections of this message are not listed")
+        if rejections > MAX_REJECTIONS:
+            more = Refused(reasons.MORE_BAD_LINES, f"{rejections - MAX_REJECTIONS} further rejections of this message are not listed")
             envelopes.append(self._rejected(message, 0, 0, more, b""))
         return envelopes
 
@@ -110,13 +112,20 @@ class Translator:
             yield self._rejected(message, line.number, 0, Refused(reasons.INTERNAL, "unexpected error, see the log of ingest"), excerpt)
             return
         for part, event in enumerate(events):
-            envelope = self._envelope(message, line.number, part, event)
-            if len(excerpt) > self._max_payload // 4 and len(envelope.body()) + _HEADROOM > self._max_payload:
+            fitting = self._fitting(event) if len(excerpt) > self._max_payload // 4 else event
+            if fitting is None:
                 refusals = [*refusals, Refused(reasons.TOO_LARGE, f"the event would be over {self._max_payload} bytes")]
             else:
-                yield envelope
+                yield self._envelope(message, line.number, part, fitting)
         for part, refused in enumerate(refusals, start=len(events)):
             yield self._rejected(message, line.number, part, refused, excerpt)
+
+    def _fitting(self, event: Event) -> Event | None:
+        """The event, its texts cut where that helps; None if it is too large for the broker."""
+        max_bytes = self._max_payload - _HEADROOM
+        if isinstance(event, JobStarted):
+            return fitted(event, max_bytes)
+        return event if len(encode(event)) <= max_bytes else None
 
     def _decide(
         self, line: Point, payload: object, measurements: frozenset[str], subject_cluster: str | None
@@ -132,29 +141,32 @@ class Translator:
             raise Refused(reasons.FUNCTION_UNKNOWN, f"{function[:60]!r} is neither start_job nor stop_job", field="function")
         if not payload:
             raise Refused(reasons.EMPTY_PAYLOAD, "the payload is empty", field="event")
-        event, refusals, has_rest = self._read(line.measurement, function, payload.encode(), subject_cluster)
+        events, refusals, has_rest = self._read(line, function, payload.encode(), subject_cluster)
         if has_rest:
             refusals.append(Refused(reasons.TRAILING_DATA, "text after the JSON object was not used", field="event"))
-        return ([] if event is None else [event]), refusals
+        return events, refusals
 
     def _read(
-        self, measurement: str, function: str | None, payload: bytes, subject_cluster: str | None
-    ) -> tuple[Event | None, list[Refused], bool]:
-        if measurement == NODESTATE:
-            states, has_rest = read_object(NodeStatePayload, payload)
+        self, line: Point, function: str | None, payload: bytes, subject_cluster: str | None
+    ) -> tuple[list[Event], list[Refused], bool]:
+        if line.measurement == NODESTATE:
+            states, has_rest = _object(NodeStatePayload, line, payload)
             intake.agree_on_cluster(subject_cluster, states.cluster)
             report, refusals = intake.nodes_reported(states, self._clusters)
-            return report if report.nodes or not refusals else None, refusals, has_rest
+            return [report] if report.nodes or not refusals else [], refusals, has_rest
         if function == "start_job":
-            start, has_rest = read_object(StartPayload, payload)
+            start, has_rest = _object(StartPayload, line, payload)
             intake.agree_on_cluster(subject_cluster, start.cluster)
-            return intake.job_started(start, self._clusters), [], has_rest
-        stop, has_rest = read_object(StopPayload, payload)
+            events: list[Event] = [intake.job_started(start, self._clusters)]
+            if (ended := intake.stop_of(start)) is not None:
+                events.append(ended)
+            return events, [], has_rest
+        stop, has_rest = _object(StopPayload, line, payload)
         intake.agree_on_cluster(subject_cluster, stop.cluster)
         event = intake.job_stopped(stop, may_wait=True)
         if subject_cluster is not None:
             event = event.model_copy(update={"cluster": subject_cluster})
-        return event, [], has_rest
+        return [event], [], has_rest
 
     def _envelope(self, message: RawMessage, line: int, part: int, event: Event) -> Envelope:
         origin = IntakeOrigin(message.stream, message.sequence, line)
@@ -172,3 +184,14 @@ class Translator:
             excerpt=excerpt_text(excerpt, EXCERPT_BYTES),
         )
         return self._envelope(message, line, part, event)
+
+
+P = TypeVar("P", bound=Payload)
+
+
+def _object(model: type[P], line: Point, payload: bytes) -> tuple[P, bool]:
+    """The payload and whether text follows it; raises Refused."""
+    found, has_rest = read_object(model, payload)
+    if line.is_repaired:
+        add_oddity(found, NOT_UTF8)
+    return found, has_rest

@@ -1,27 +1,27 @@
-"""From payloads to events: the checks that need no database, alike for NATS (ingest) and REST (gateway).
+"""From payloads to events: the checks that need no database, the same for NATS (ingest) and REST (gateway).
 
 Source: event interface 2.2, 2.4, 3.1 and 4.1, with the differences of ``docs/events.md``.
 """
 
 from collections.abc import Mapping
 
-from shared.domain import reasons
+from shared.domain import oddities, reasons
 from shared.domain.clusters import Cluster, assign_subcluster
 from shared.domain.events import JobStarted, JobStopped, NodeReport, NodesReported, Tag
 from shared.domain.nodes import choose_state, clean_words
+from shared.domain.oddities import Oddity
 from shared.domain.payloads import NodeStatePayload, StartPayload, StopPayload
-from shared.domain.values import GLOBAL_SCOPE, JOB_STATES, JobState
+from shared.domain.values import FINAL_STATES, GLOBAL_SCOPE, INT32_MAX, JOB_STATES, MAX_NAME, JobState
 from shared.errors import Refused
 
 Clusters = Mapping[str, Cluster]
-MAX_NODES = 50_000  # a row of history has the report's sequence and the node's place in it as its id
-MAX_TAGS = 1000  # tag ids are made of the event's sequence and the tag's place in it
-MAX_MOMENT = 253_402_300_799  # the end of the year 9999; a time in milliseconds is beyond
-MAX_NAME = 200  # characters; what PostgreSQL can index of three such names, 4 bytes a character
+MAX_NODES = 50_000  # the id of a history row consists of the report's sequence and the index of the node
+MAX_TAGS = 1000  # a tag id consists of the event's sequence and the index of the tag
+MAX_MOMENT = 253_402_300_799  # the end of the year 9999; a time in milliseconds is later
 
 
 def job_started(payload: StartPayload, clusters: Clusters) -> JobStarted:
-    """Raises Refused."""
+    """Raises Refused. A job that had ended when its start was sent has a stop too, see ``stop_of``."""
     subcluster = assign_subcluster(clusters, payload.cluster, payload.sub_cluster, payload.resources[0].hostname)
     if len(payload.resources) != payload.num_nodes:
         raise Refused(
@@ -30,11 +30,6 @@ def job_started(payload: StartPayload, clusters: Clusters) -> JobStarted:
     if len(payload.tags) > MAX_TAGS:
         raise Refused(reasons.INVALID_VALUE, f"more than {MAX_TAGS} tags", field="tags")
     _check_moment("startTime", payload.start_time)
-    _check_length("user", payload.user)
-    _check_length("project", payload.project)
-    for index, tag in enumerate(payload.tags):
-        for part in ("type", "name", "scope"):
-            _check_length(f"tags.{index}.{part}", getattr(tag, part))
     tags = {(t.type, t.name, t.scope or GLOBAL_SCOPE): None for t in payload.tags}
     return JobStarted(
         job_id=payload.job_id,
@@ -61,17 +56,34 @@ def job_started(payload: StartPayload, clusters: Clusters) -> JobStarted:
         energy_footprint=payload.energy_footprint,
         statistics=payload.statistics,
         tags=[Tag(type=kind, name=name, scope=scope) for kind, name, scope in tags],
+        oddities=[*payload.oddities, *_state_at_start(payload)],
+    )
+
+
+def _state_at_start(payload: StartPayload) -> list[Oddity]:
+    """A final state without the time of the end."""
+    if payload.job_state not in FINAL_STATES or stop_of(payload) is not None:
+        return []
+    text = f"{payload.job_state!r} at the start, without a duration; recorded as running"
+    return [Oddity(code=oddities.STATE_AT_START, field="jobState", text=text)]
+
+
+def stop_of(payload: StartPayload) -> JobStopped | None:
+    """The stop of a job that had ended when its start was sent: the start has a final state and a duration."""
+    if payload.job_state not in FINAL_STATES or not 0 < payload.duration <= INT32_MAX:
+        return None
+    return JobStopped(
+        job_id=payload.job_id,
+        cluster=payload.cluster,
+        start_time=payload.start_time,
+        stop_time=payload.start_time + payload.duration,
+        job_state=JobState(payload.job_state),
     )
 
 
 def _check_moment(field: str, seconds: int) -> None:
     if seconds > MAX_MOMENT:
         raise Refused(reasons.INVALID_VALUE, f"{seconds} is beyond the year 9999; seconds since 1970 are expected", field=field)
-
-
-def _check_length(field: str, name: str) -> None:
-    if len(name) > MAX_NAME:
-        raise Refused(reasons.INVALID_VALUE, f"is longer than {MAX_NAME} characters", field=field)
 
 
 def _submit_time(meta_data: dict[str, str] | None) -> int:
@@ -99,6 +111,7 @@ def job_stopped(payload: StopPayload, *, may_wait: bool) -> JobStopped:
         job_state=JobState.PREEMPTED if requeued else JobState(word),
         received_state=word if requeued else None,
         may_wait=may_wait,
+        oddities=list(payload.oddities),
     )
 
 
@@ -143,7 +156,7 @@ def nodes_reported(payload: NodeStatePayload, clusters: Clusters) -> tuple[Nodes
             gpus_allocated=node.gpus_allocated,
             jobs_running=node.jobs_running,
         )
-    return NodesReported(cluster=payload.cluster, nodes=list(reports.values())), refusals
+    return NodesReported(cluster=payload.cluster, nodes=list(reports.values()), oddities=list(payload.oddities)), refusals
 
 
 def agree_on_cluster(subject_cluster: str | None, payload_cluster: str | None) -> None:

@@ -1,12 +1,14 @@
 """From the state words of a scheduler to the one state of a node. Source: event interface 4.2."""
 
+import re
 from collections.abc import Iterable
 from typing import Literal
 
 NodeStateName = Literal["allocated", "reserved", "idle", "mixed", "down", "unknown"]
 
 # Flags that Slurm appends to a base word, e.g. ``idle*`` (not responding) or ``down$`` (maintenance).
-_SUFFIXES = "*~#!%$@^-+"
+_SUFFIXES = "*~#!%$@^-"
+_JOINED = re.compile(r"[+,|]")  # ``IDLE+DRAIN`` as Slurm's scontrol and REST interface write it
 
 _KNOWN_WORDS = frozenset(
     "allocated alloc reserved resv idle mixed mix down unknown drain drained draining fail failing maint maintenance planned"
@@ -17,10 +19,14 @@ _KNOWN_WORDS = frozenset(
 _SPELLED_OUT = {"alloc": "allocated", "resv": "reserved", "mix": "mixed", "comp": "completing", "maint": "maintenance"}
 
 
+_BASE_STATES = frozenset(("allocated", "reserved", "down", "idle", "mixed", "unknown"))
+
+
 def clean_words(states: Iterable[str] | None) -> list[str]:
-    """The known words, lower case, without suffix, in order, each once."""
-    words = (word.strip().lower().rstrip(_SUFFIXES) for word in states or ())
-    return list(dict.fromkeys(_SPELLED_OUT.get(word, word) for word in words if word in _KNOWN_WORDS))
+    """The known words, lower case, joined ones taken apart, without suffix, each once; base states before flags."""
+    words = (word.strip().rstrip(_SUFFIXES) for state in states or () for word in _JOINED.split(state.lower()))
+    known = dict.fromkeys(_SPELLED_OUT.get(word, word) for word in words if word in _KNOWN_WORDS)
+    return sorted(known, key=lambda word: word not in _BASE_STATES)
 
 
 def choose_state(words: Iterable[str]) -> NodeStateName:

@@ -7,19 +7,16 @@ from typing import Annotated
 
 from pydantic import Field
 
-from shared.domain.values import INT32_MAX, INT64_MAX, TIME_MAX, SharedNode
-from shared.domain.wire import WireModel
-
-# Names stand in indexes and in subjects; a longer one would be refused by PostgreSQL, or end the connection to the broker.
-MOST_NAME_CHARACTERS = 255
+from shared.domain.values import INT32_MAX, INT64_MAX, MAX_NAME, TIME_MAX, SharedNode
+from shared.domain.wire import INFORMS, INFORMS_AS_TEXT, Payload, WireModel
 
 Int32 = Annotated[int, Field(ge=-INT32_MAX - 1, le=INT32_MAX)]
 Int64 = Annotated[int, Field(ge=-INT64_MAX - 1, le=INT64_MAX)]
 Count = Annotated[int, Field(ge=0, le=INT32_MAX)]
 Seconds = Annotated[int, Field(ge=0, le=TIME_MAX)]
 Moment = Annotated[int, Field(ge=1, le=TIME_MAX)]  # Unix seconds
-Name = Annotated[str, Field(max_length=MOST_NAME_CHARACTERS)]
-NonEmptyName = Annotated[str, Field(min_length=1, max_length=MOST_NAME_CHARACTERS)]
+Name = Annotated[str, Field(max_length=MAX_NAME)]
+NonEmptyName = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
 PositiveId = Annotated[int, Field(ge=1, le=INT64_MAX)]
 
 
@@ -61,8 +58,8 @@ class ConcurrentJobs(WireModel):
     count: Int64 = 0
 
 
-class StartPayload(WireModel):
-    """A job object, as sent at its start."""
+class StartPayload(Payload):
+    """A job object, as sent at its start. Fields that identify or bound the job refuse it, the others only inform."""
 
     job_id: PositiveId
     cluster: NonEmptyName
@@ -71,30 +68,30 @@ class StartPayload(WireModel):
     resources: Annotated[list[Resource], Field(min_length=1)]
     num_nodes: Annotated[int, Field(ge=1, le=INT32_MAX)]
     sub_cluster: Name = ""
-    partition: Name = ""
     project: Name = ""
     shared: SharedNode = "none"
-    job_state: str = ""
     tags: list[TagPayload] = []
-    energy_footprint: dict[str, float] | None = None
-    footprint: dict[str, float] | None = None
-    meta_data: dict[str, str] | None = None
-    concurrent_jobs: ConcurrentJobs = ConcurrentJobs()
-    energy: float = 0.0
-    array_job_id: Int64 = 0
-    walltime: Seconds = 0
-    requested_memory: Seconds = 0
-    submit_time: Seconds = 0
-    duration: Int32 = 0
-    smt: Count = 0
     monitoring_status: Annotated[int, Field(ge=0, le=3)] = 1
-    num_acc: Count = 0
-    num_hwthreads: Count = 0
-    statistics: dict[str, MetricStatistics] | None = None
-    id: Int64 = 0
+    partition: Annotated[Name, INFORMS] = ""
+    job_state: Annotated[str, INFORMS] = ""
+    energy_footprint: Annotated[dict[str, float] | None, INFORMS] = None
+    footprint: Annotated[dict[str, float] | None, INFORMS] = None
+    meta_data: Annotated[dict[str, str] | None, INFORMS_AS_TEXT] = None
+    concurrent_jobs: Annotated[ConcurrentJobs, INFORMS] = ConcurrentJobs()
+    energy: Annotated[float, INFORMS] = 0.0
+    array_job_id: Annotated[Int64, INFORMS] = 0
+    walltime: Annotated[Seconds, INFORMS] = 0
+    requested_memory: Annotated[Seconds, INFORMS] = 0
+    submit_time: Annotated[Seconds, INFORMS] = 0
+    duration: Annotated[Int32, INFORMS] = 0
+    smt: Annotated[Count, INFORMS] = 0
+    num_acc: Annotated[Count, INFORMS] = 0
+    num_hwthreads: Annotated[Count, INFORMS] = 0
+    statistics: Annotated[dict[str, MetricStatistics] | None, INFORMS] = None
+    id: Annotated[Int64, INFORMS] = 0
 
 
-class StopPayload(WireModel):
+class StopPayload(Payload):
     """The end of a job. ``cluster`` and ``start_time`` narrow the search when given."""
 
     job_id: PositiveId
@@ -109,13 +106,13 @@ class NodePayload(WireModel):
 
     hostname: Name = ""
     states: list[str] | None = None
-    cpus_allocated: Int64 = 0
-    memory_allocated: Int64 = 0
-    gpus_allocated: Int64 = 0
-    jobs_running: Int64 = 0
+    cpus_allocated: Annotated[Int64, INFORMS] = 0
+    memory_allocated: Annotated[Int64, INFORMS] = 0
+    gpus_allocated: Annotated[Int64, INFORMS] = 0
+    jobs_running: Annotated[Int64, INFORMS] = 0
 
 
-class NodeStatePayload(WireModel):
+class NodeStatePayload(Payload):
     """States of nodes of one cluster."""
 
     cluster: NonEmptyName

@@ -20,6 +20,7 @@ class JobState(StrEnum):
 
 
 JOB_STATES = frozenset(state.value for state in JobState)
+FINAL_STATES = JOB_STATES - {JobState.PENDING, JobState.RUNNING, JobState.SUSPENDED}
 
 SharedNode = Literal["none", "single_user", "multi_user"]
 
@@ -28,6 +29,8 @@ MONITORING_DISABLED = 0
 MONITORING_OPEN = 1  # running, or stopped and not archived yet
 ARCHIVING_FAILED = 2
 ARCHIVED = 3
+
+MAX_NAME = 200  # characters; PostgreSQL can index three such names at 4 bytes per character
 
 GLOBAL_SCOPE = "global"
 ADMIN_SCOPE = "admin"

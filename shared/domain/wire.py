@@ -2,18 +2,22 @@
 
 Keys match exactly or without regard to case, the last of equal keys wins, an unknown key at any depth refuses the
 object, ``null`` keeps the default of a scalar, integers are integer literals. Source: event interface 1.6.
+
+A value that cannot be used refuses the object, unless its field is marked as one that only informs: then the field keeps
+its default, and the object says so in its ``oddities``.
 """
 
 import json
 import types
 from functools import cache
-from typing import Any, TypeVar, Union, cast, get_args, get_origin
+from typing import Any, NamedTuple, TypeVar, Union, cast, get_args, get_origin
 
 import orjson
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 from pydantic.alias_generators import to_camel
 
-from shared.domain import reasons
+from shared.domain import oddities, reasons
+from shared.domain.oddities import Oddity
 from shared.errors import Refused
 
 
@@ -25,9 +29,29 @@ class WireModel(BaseModel):
     )
 
 
+class Payload(WireModel):
+    """The whole object of a message, with what was wrong with it."""
+
+    _oddities: tuple[Oddity, ...] = PrivateAttr(())
+
+    @property
+    def oddities(self) -> tuple[Oddity, ...]:
+        return self._oddities
+
+
+class Informs(NamedTuple):
+    """Marks a field of a ``WireModel`` that never refuses the object. ``as_text``: values of a map are stored as JSON texts."""
+
+    as_text: bool = False
+
+
+INFORMS, INFORMS_AS_TEXT = Informs(), Informs(as_text=True)
+
 M = TypeVar("M", bound=WireModel)
 
-_MOST_FIELD_CHARACTERS = 200  # of a field's name in a refusal: keys of maps come from outside
+MAX_FIELD = 200  # characters of a field's name in a refusal: keys of maps come from outside
+MAX_ODDITIES = 20  # per object; a report of nodes may have one for each node
+_MAX_QUOTED = 60  # characters of an unusable value
 
 
 def read_object(model: type[M], text: bytes) -> tuple[M, bool]:
@@ -35,20 +59,94 @@ def read_object(model: type[M], text: bytes) -> tuple[M, bool]:
 
     Raises Refused with the code and the dotted name of the field.
     """
-    value, has_rest = first_value(text)
-    return read_value(model, value), has_rest
+    value, has_rest, is_repaired = _decoded(text)
+    result = read_value(model, value)
+    if is_repaired and isinstance(result, Payload):
+        add_oddity(result, NOT_UTF8)
+    return result, has_rest
+
+
+NOT_UTF8 = Oddity(code=oddities.NOT_UTF8, text="bytes that are not UTF-8 were replaced by U+FFFD")
+
+
+def add_oddity(payload: Payload, oddity: Oddity) -> None:
+    payload._oddities = (*payload._oddities, oddity)
 
 
 def read_value(model: type[M], value: Any) -> M:
-    """As ``read_object``, for an object that is decoded already."""
+    """Like ``read_object``, for a decoded object."""
     if value is None:
         value = {}
     if not isinstance(value, dict):
         raise Refused(reasons.INVALID_JSON, f"expected a JSON object, got {_kind(value)}")
+    normalised = _normalise(model, value, "")
+    found: list[Oddity] = []
+    while True:
+        try:
+            result = model.model_validate(normalised)
+        except ValidationError as e:
+            repaired = _repair(model, normalised, e)
+            if not repaired:
+                raise refusal(e) from e
+            found += repaired
+        else:
+            if found and isinstance(result, Payload):
+                result._oddities = tuple(found[:MAX_ODDITIES])
+            return result
+
+
+def _repair(model: type[WireModel], value: dict[str, Any], error: ValidationError) -> list[Oddity]:
+    """Remove the values of informing fields that the error names, or make them texts; none when another field is wrong too."""
+    places: dict[tuple[int | str, ...], str] = {}
+    for finding in error.errors(include_url=False, include_context=False):
+        place = _informing(model, finding["loc"])
+        if place is None:
+            return []
+        places.setdefault(place, str(finding["msg"]))
+    return [_repair_one(model, value, place, message) for place, message in places.items()]
+
+
+def _informing(model: type[WireModel], location: tuple[int | str, ...]) -> tuple[int | str, ...] | None:
+    """The place of the informing field at or above a location."""
+    place: tuple[int | str, ...] = ()
+    while location:
+        field = _fields(model).get(str(location[0]))
+        if field is None:
+            return None
+        place += location[:1]
+        if field.informs is not None:
+            return place
+        if field.model is None:
+            return None
+        steps = 1 if field.container is None else 2
+        place += location[1:steps]
+        model, location = field.model, location[steps:]
+    return None
+
+
+def _repair_one(model: type[WireModel], value: dict[str, Any], place: tuple[int | str, ...], message: str) -> Oddity:
+    *path, last = place
+    owner: Any = value
+    for step in path:
+        owner = owner[step]
+    unusable = owner[last]
+    field = _fields(model).get(str(last)) if not path else None
+    if field is not None and field.informs is not None and field.informs.as_text and isinstance(unusable, dict):
+        others = sorted(key for key, item in unusable.items() if not isinstance(item, str))
+        owner[last] = {key: item if isinstance(item, str) else _json(item) for key, item in unusable.items()}
+        keys = ", ".join(map(repr, others))
+        return Oddity(code=oddities.VALUE_AS_TEXT, field=_dotted(place), text=f"the JSON of {keys[:MAX_FIELD]} is stored as text")
+    del owner[last]
+    quoted = _json(unusable)
+    quoted = quoted if len(quoted) <= _MAX_QUOTED else quoted[:_MAX_QUOTED] + "\u2026"
+    return Oddity(code=oddities.UNUSABLE_VALUE, field=_dotted(place), text=f"{quoted} is not used: {message}")
+
+
+def _json(value: Any) -> str:
     try:
-        return model.model_validate(_normalise(model, value, ""))
-    except ValidationError as e:
-        raise refusal(e) from e
+        return json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        return "a deeply nested value"
 
 
 def read_list(model: type[M], text: bytes) -> list[M]:
@@ -84,9 +182,20 @@ def refusal(error: ValidationError) -> Refused:
 
 def first_value(text: bytes) -> tuple[Any, bool]:
     """Decode the first JSON value of ``text``; the flag tells whether other text follows it. Raises Refused."""
+    value, has_rest, _ = _decoded(text)
+    return value, has_rest
+
+
+class _Decoded(NamedTuple):
+    value: Any
+    has_rest: bool
+    is_repaired: bool
+
+
+def _decoded(text: bytes) -> _Decoded:
     try:
         value = orjson.loads(text)
-        return (_storable(value) if b"u0000" in text else value), False
+        return _Decoded(_storable(value) if b"u0000" in text else value, has_rest=False, is_repaired=False)
     except RecursionError as e:
         raise Refused(reasons.INVALID_JSON, "nested too deeply") from e
     except orjson.JSONDecodeError:
@@ -95,7 +204,7 @@ def first_value(text: bytes) -> tuple[Any, bool]:
     start = len(lenient) - len(lenient.lstrip(" \t\r\n"))
     try:
         value, end = _LENIENT.raw_decode(lenient, start)
-        return _storable(value), bool(lenient[end:].strip(" \t\r\n"))
+        return _Decoded(_storable(value), bool(lenient[end:].strip(" \t\r\n")), lenient[start:end].encode() not in text)
     except RecursionError as e:
         raise Refused(reasons.INVALID_JSON, "nested too deeply") from e
     except ValueError as e:
@@ -125,12 +234,13 @@ def _storable(value: Any) -> Any:
 
 
 class _Field:
-    """How the value of one field is normalised: does null keep the default, and what is inside."""
+    """How the value of one field is normalised: whether null keeps the default, what is inside, whether it only informs."""
 
-    __slots__ = ("alias", "container", "model", "null_item", "nullable")
+    __slots__ = ("alias", "container", "informs", "model", "null_item", "nullable")
 
-    def __init__(self, alias: str, annotation: Any) -> None:
+    def __init__(self, alias: str, annotation: Any, informs: Informs | None) -> None:
         self.alias = alias
+        self.informs = informs
         self.nullable = False
         self.container: type | None = None  # list or dict, whose items are normalised
         self.model: type[WireModel] | None = None  # the objects inside, or the value itself
@@ -153,7 +263,8 @@ def _fields(model: type[WireModel]) -> dict[str, _Field]:
     fields = {}
     for name, info in model.model_fields.items():
         alias = info.alias or name
-        fields[alias] = _Field(alias, info.annotation)
+        informs = next((mark for mark in info.metadata if isinstance(mark, Informs)), None)
+        fields[alias] = _Field(alias, info.annotation, informs)
     return fields
 
 
@@ -169,7 +280,7 @@ def _normalise(model: type[WireModel], value: dict[str, Any], where: str) -> dic
     for key, item in value.items():
         field = exact.get(key) or _folded(model).get(key.casefold())
         if field is None:
-            raise Refused(reasons.UNKNOWN_FIELD, "is not a known field", field=f"{where}{key}"[:_MOST_FIELD_CHARACTERS])
+            raise Refused(reasons.UNKNOWN_FIELD, "is not a known field", field=f"{where}{key}"[:MAX_FIELD])
         if item is None:
             if not field.nullable:
                 continue
@@ -198,7 +309,7 @@ def _normalise_inner(field: _Field, item: Any, where: str) -> Any:
 
 
 def _dotted(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in location)[:_MOST_FIELD_CHARACTERS]
+    return ".".join(str(part) for part in location)[:MAX_FIELD]
 
 
 def _kind(value: Any) -> str:

@@ -60,7 +60,7 @@ jobmetrics-unknown-job userapi-metrics-user-api-5003 userapi-metrics-manager-api
 _BAD_REQUEST = """
 start-no-job-id start-negative-job-id start-no-start-time start-dup-no-start-time
 start-bad-resources-null-element start-bad-resources-null-element-subcluster
-start-bad-smt-negative start-bad-shared-word start-bad-shared-empty start-bad-monitoring-status-7 start-bad-monitoring-status-negative
+start-bad-shared-word start-bad-shared-empty start-bad-monitoring-status-7 start-bad-monitoring-status-negative
 start-tag-null start-tag-empty-names start-tags-shared-word
 stop-no-stop-time-start-zero stop-negative-id stop-zero-id stop-state-suspended stop-state-running
 tag-null-element tag-remove-null-element tags-delete-null-element tag-empty-names
@@ -92,6 +92,11 @@ jobmetrics-api-refused jobmetrics-no-data userapi-metrics-manager-api-5003 usera
 api-metrics-foreign nodes-reduction swagger-off
 page-home-none e-home
 """
+# What only informs does not cost the job; the first of these starts it, the others repeat its start.
+_INFORMS = "start-bad-metadata-number"
+_INFORMS_AGAIN = (
+    "start-bad-job-state-number start-bad-smt-bool start-bad-smt-negative start-bad-num-acc-negative start-bad-num-hwthreads-negative"
+)
 _CREATED = "start-bad-smt-2 start-tag-private-foreign-again start-tag-conflicting-scope start-tag-twice start-dup-year-earlier f-start"
 _DUPLICATE = "start-minimal-repeated-staged start-minimal-one-second-later-staged"
 
@@ -107,6 +112,9 @@ DIFFERENCES = {
         (_BAD_REQUEST, 400),
         (_OK, 200),
         (_CREATED, 201),
+        (_INFORMS, 201),
+        (_INFORMS_AGAIN, 422),
+        ("nodestate-cpus-fraction", 200),
         (_DUPLICATE, 422),
         (_UNPROCESSABLE, 422),
         (_METHOD, 405),
@@ -136,6 +144,6 @@ NOT_ASKED = {
 ONE_SIDED = frozenset(
     """
     fritz/1001/1733011201 fritz/0/1733011860 fritz/-5/1733011920 fritz/1012/0 fritz/2001/1701675200
-    fritz/1208/1733014620 fritz/1210/1733014740 fritz/1103/1733013260
+    fritz/1208/1733014620 fritz/1210/1733014740 fritz/1103/1733013260 fritz/1101/1733011200
     """.split()
 )

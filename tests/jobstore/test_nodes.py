@@ -15,12 +15,11 @@ from shared.database.engine import opened, transaction
 from shared.database.tables import tables
 from shared.domain import reasons
 from shared.domain.events import NodeReport, NodesChecked, NodesReported
-from shared.domain.intake import MAX_NAME
 from shared.domain.intake import nodes_reported as nodes_reported_of
 from shared.domain.nodes import choose_state, clean_words
 from shared.domain.payloads import NodeStatePayload
 from shared.domain.recorded import Unreadable
-from shared.domain.values import INT64_MAX
+from shared.domain.values import INT64_MAX, MAX_NAME
 from shared.domain.wire import read_object
 from shared.errors import Refused
 from shared.settings import DatabaseSettings

@@ -26,11 +26,10 @@ from shared.domain.events import (
     TagCreated,
     TagRemoved,
 )
-from shared.domain.intake import MAX_NAME
 from shared.domain.intake import job_started as job_started_of
 from shared.domain.payloads import Resource, StartPayload, TagPayload
 from shared.domain.recorded import Unreadable
-from shared.domain.values import INT32_MAX, INT64_MAX, TIME_MAX, JobState
+from shared.domain.values import INT32_MAX, INT64_MAX, MAX_NAME, TIME_MAX, JobState
 from shared.domain.wire import read_object
 from shared.errors import Refused
 from shared.settings import DatabaseSettings

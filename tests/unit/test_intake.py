@@ -7,8 +7,8 @@ import pytest
 
 from shared.domain import intake, reasons
 from shared.domain.events import JobStarted, JobStopped, NodesReported, Tag
-from shared.domain.payloads import MOST_NAME_CHARACTERS, NodeStatePayload, StartPayload, StopPayload
-from shared.domain.values import JOB_STATES
+from shared.domain.payloads import NodeStatePayload, StartPayload, StopPayload
+from shared.domain.values import JOB_STATES, MAX_NAME
 from shared.domain.wire import read_object
 from shared.errors import Refused
 from tests.support.builders import start_payload, stop_payload
@@ -61,7 +61,7 @@ def test_the_submit_time_of_the_slurm_adapter_is_taken_from_the_metadata(text: s
 
 
 @pytest.mark.parametrize("state", ["running", "completed", "anything", "", None])
-def test_the_state_of_a_start_is_not_looked_at(state: str | None) -> None:
+def test_no_state_of_a_start_refuses_it(state: str | None) -> None:
     assert started(jobState=state).job_id == 1
 
 
@@ -76,9 +76,6 @@ def test_the_state_of_a_start_is_not_looked_at(state: str | None) -> None:
         ({"numNodes": 1, "resources": hosts(2)}, reasons.NODE_COUNT_MISMATCH, "numNodes"),
         ({"numNodes": 0}, reasons.INVALID_VALUE, "numNodes"),
         ({"numNodes": 2**31}, reasons.INVALID_VALUE, "numNodes"),
-        ({"numAcc": -1}, reasons.INVALID_VALUE, "numAcc"),
-        ({"numHwthreads": -1}, reasons.INVALID_VALUE, "numHwthreads"),
-        ({"smt": -1}, reasons.INVALID_VALUE, "smt"),
         ({"shared": "all"}, reasons.INVALID_VALUE, "shared"),
         ({"shared": ""}, reasons.INVALID_VALUE, "shared"),
         ({"monitoringStatus": 4}, reasons.INVALID_VALUE, "monitoringStatus"),
@@ -90,16 +87,14 @@ def test_the_state_of_a_start_is_not_looked_at(state: str | None) -> None:
         ({"startTime": -5}, reasons.INVALID_VALUE, "startTime"),
         ({"startTime": 2**53}, reasons.INVALID_VALUE, "startTime"),
         ({"startTime": 1_764_000_000_000}, reasons.INVALID_VALUE, "startTime"),  # milliseconds
-        ({"walltime": -1}, reasons.INVALID_VALUE, "walltime"),
-        ({"duration": 2**31}, reasons.INVALID_VALUE, "duration"),
         ({"resources": [{}]}, reasons.MISSING_FIELD, "resources.0.hostname"),
         ({"resources": [{"hostname": ""}]}, reasons.MISSING_FIELD, "resources.0.hostname"),
         ({"resources": [{"hostname": "f0101", "hwthreads": [2**31]}]}, reasons.INVALID_VALUE, "resources.0.hwthreads.0"),
         ({"tags": [{"name": "a"}]}, reasons.MISSING_FIELD, "tags.0.type"),
         ({"tags": [{"type": "a", "name": ""}]}, reasons.MISSING_FIELD, "tags.0.name"),
         ({"tags": [{"type": "a", "name": str(n)} for n in range(intake.MAX_TAGS + 1)]}, reasons.INVALID_VALUE, "tags"),
-        ({"user": "u" * (MOST_NAME_CHARACTERS + 1)}, reasons.INVALID_VALUE, "user"),
-        ({"cluster": "c" * (MOST_NAME_CHARACTERS + 1)}, reasons.INVALID_VALUE, "cluster"),
+        ({"user": "u" * (MAX_NAME + 1)}, reasons.INVALID_VALUE, "user"),
+        ({"cluster": "c" * (MAX_NAME + 1)}, reasons.INVALID_VALUE, "cluster"),
     ],
     ids=lambda value: repr(value)[:60],
 )
@@ -183,7 +178,7 @@ def test_a_requeued_job_ends_as_preempted_and_keeps_the_word() -> None:
         ({"partition": "x"}, reasons.UNKNOWN_FIELD, "partition"),
         ({"duration": 5}, reasons.UNKNOWN_FIELD, "duration"),
         ({"user": "x"}, reasons.UNKNOWN_FIELD, "user"),
-        ({"cluster": "c" * (MOST_NAME_CHARACTERS + 1)}, reasons.INVALID_VALUE, "cluster"),
+        ({"cluster": "c" * (MAX_NAME + 1)}, reasons.INVALID_VALUE, "cluster"),
     ],
     ids=repr,
 )
@@ -241,7 +236,6 @@ def test_of_a_host_that_is_there_twice_the_last_counts() -> None:
         ({"cluster": "nowhere", "nodes": []}, reasons.UNKNOWN_CLUSTER, "cluster"),
         ({"nodes": []}, reasons.MISSING_FIELD, "cluster"),
         ({"cluster": "fritz", "nodes": [{"hostname": "f0101", "reason": "x"}]}, reasons.UNKNOWN_FIELD, "nodes.0.reason"),
-        ({"cluster": "fritz", "nodes": [{"hostname": "f0101", "cpusAllocated": "1"}]}, reasons.INVALID_VALUE, "nodes.0.cpusAllocated"),
         ({"cluster": "fritz", "nodes": [{"hostname": "f0101", "states": "idle"}]}, reasons.INVALID_VALUE, "nodes.0.states"),
         ({"cluster": "fritz", "nodes": {}}, reasons.INVALID_VALUE, "nodes"),
         ({"cluster": "fritz", "time": 5}, reasons.UNKNOWN_FIELD, "time"),

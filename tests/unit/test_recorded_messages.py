@@ -33,6 +33,10 @@ STATE_WORDS = "design 7: suffixes of state words are stripped, and spaces"
 NULL_INSIDE = "design 7: null inside resources or tags is refused"
 NO_IDENTITY = "events 8.5: a job without an id or a start time (missing, 0, negative) cannot be told from another"
 SMT = "events 8.5: smt above 1 depends on the presence of tags; here it is accepted always"
+UNUSED = "tags and fields that nobody reads refuse no line"
+REPLACED = "bytes that are not UTF-8 are replaced"
+INFORMS = "a value that only informs does not cost the event"
+ENDED = "a start with a final state and a duration ends at once"
 TWICE = "events 4.4: of a host that is there twice the last entry counts"
 
 DIFFERENCES: dict[str, tuple[str, list[str]]] = {
@@ -44,7 +48,19 @@ DIFFERENCES: dict[str, tuple[str, list[str]]] = {
     "unclosed-quote": (EACH_LINE_ALONE, ["line_protocol", "job.started applied"]),
     "adapter-line": (KEPT, ["job.started applied"]),
     "adapter-stop": (KEPT, ["job.stopped applied"]),
-    "start-all-fields": (KEPT, ["job.started applied"]),
+    "start-all-fields": (ENDED, ["job.started applied", "job.stopped applied"]),
+    "bad-utf8": (REPLACED, ["job.started applied"]),
+    "bad-utf8-in-event": (REPLACED, ["job.started applied"]),
+    "empty-tag-value": (UNUSED, ["job.started applied"]),
+    "nan-field": (UNUSED, ["job.started applied"]),
+    "comma-after-quote": (UNUSED, ["job.started applied"]),
+    "control-in-tag": (UNUSED, ["job.started applied"]),
+    "json-int-bool": (INFORMS, ["job.started applied"]),
+    "json-metadata-number": (INFORMS, ["job.started applied"]),
+    "start-negative-num-acc": (INFORMS, ["job.started applied"]),
+    "start-negative-hwthreads": (INFORMS, ["job.started applied"]),
+    "start-state-number": (INFORMS, ["job.started applied"]),
+    "node-bad-number": (INFORMS, ["node.reported"]),
     "start-no-job-id": (NO_IDENTITY, ["missing_field"]),
     "start-negative-job-id": (NO_IDENTITY, ["invalid_value"]),
     "start-no-start-time": (NO_IDENTITY, ["missing_field"]),

@@ -10,12 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nats.aio.client import Client
 
-from services.ingest.translate import MOST_REJECTIONS, IntakeSubjects, RawMessage, Translator
+from services.ingest.translate import MAX_REJECTIONS, IntakeSubjects, RawMessage, Translator
 from shared.broker.envelope import Envelope, read
 from shared.broker.publisher import Publisher
-from shared.domain import reasons
+from shared.domain import oddities, reasons
 from shared.domain.events import IntakeRejected, JobStarted, JobStopped, NodesReported
+from shared.domain.payloads import StartPayload
 from shared.domain.recorded import IntakeOrigin, Recorded, Unreadable
+from shared.domain.values import FINAL_STATES, JobState
+from shared.domain.wire import read_object
 from shared.settings import NatsSettings
 from tests.support.builders import line, node_line, node_payload, start_line, start_payload, stop_line
 from tests.support.clusters import DATA, sample_clusters
@@ -141,13 +144,76 @@ def test_one_subject_may_carry_both_kinds() -> None:
 
 
 def test_an_event_over_the_limit_of_the_broker_is_refused() -> None:
-    data = start_line(1, metaData={"jobScript": "x" * 60_000}) + start_line(2)
+    data = start_line(1, nodes=[f"f{number:05d}" for number in range(3000)], subCluster="main") + start_line(2)
     assert outcomes(data, max_payload=50_000) == [reasons.TOO_LARGE, "job.started"]
+    assert outcomes(stop_line(1) + b" " * 60_000, max_payload=50_000) == ["job.stopped"]
+
+
+SCRIPTS = ["x" * 60_000, "\n" * 60_000, '"\\' * 30_000, "\u00fc" * 40_000, "\U0001f4a5" * 30_000, "\x01" * 60_000, "\x7f" * 60_000]
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: ascii(script[:2]))
+def test_a_script_that_is_too_large_is_cut_and_its_job_taken(script: str) -> None:
+    metadata = {"jobName": "n", "jobScript": script, "slurmInfo": script[:30_000]}
+    (first, second) = translated(start_line(1, metaData=metadata) + start_line(2), max_payload=50_000)
+    event = first.event
+    assert isinstance(event, JobStarted)
+    assert isinstance(second.event, JobStarted)
+    assert event.meta_data is not None
+    assert event.meta_data["jobName"] == "n"
+    for name in ("jobScript", "slurmInfo"):
+        assert event.meta_data[name].endswith("\u2026")
+        assert metadata[name].startswith(event.meta_data[name][:-1])
+    assert [oddity.code for oddity in event.oddities] == [oddities.TEXT_CUT]
+    assert 42_000 < len(first.body()) <= 50_000 - 4096
+
+
+def test_bytes_that_are_not_utf8_cost_no_event() -> None:
+    payload = json.dumps(start_payload(metaData={"jobScript": "caf@"})).encode().replace(b"@", b"\xfc")
+    escaped = payload.replace(b"\\", rb"\\").replace(b'"', rb"\"")
+    (envelope,) = translated(b'job,function=start_job event="' + escaped + b'"')
+    assert isinstance(envelope.event, JobStarted)
+    over_rest, _ = read_object(StartPayload, payload)
+    assert envelope.event.meta_data == over_rest.meta_data == {"jobScript": "caf\ufffd"}
+    assert [oddity.code for oddity in envelope.event.oddities] == [oddities.NOT_UTF8]
+    assert [oddity.code for oddity in over_rest.oddities] == [oddities.NOT_UTF8]
+
+
+def test_bytes_that_are_not_utf8_are_told_for_stops_and_nodes_too() -> None:
+    (stop,) = translated(b'job,function=stop_job event="{\\"jobId\\":1,\\"stopTime\\":5,\\"cluster\\":\\"\xfc\\"}"')
+    (nodes,) = translated(node_line().replace(b"idle", b"idle\xff"), NODE)
+    for envelope in (stop, nodes):
+        assert isinstance(envelope.event, JobStopped | NodesReported)
+        assert [oddity.code for oddity in envelope.event.oddities] == [oddities.NOT_UTF8]
+
+
+@pytest.mark.parametrize("state", sorted(FINAL_STATES))
+def test_a_start_with_a_final_state_and_a_duration_ends_at_once(state: str) -> None:
+    start, stop = (envelope.event for envelope in translated(start_line(1, jobState=state, duration=60)))
+    assert isinstance(start, JobStarted)
+    assert start.oddities == []
+    assert stop == JobStopped(
+        job_id=1, cluster="fritz", start_time=start.start_time, stop_time=start.start_time + 60, job_state=JobState(state)
+    )
+
+
+@pytest.mark.parametrize("fields", [{}, {"duration": 0}, {"duration": -5}], ids=repr)
+def test_a_start_with_a_final_state_and_no_duration_runs_and_tells(fields: dict[str, Any]) -> None:
+    (start,) = (envelope.event for envelope in translated(start_line(1, jobState="completed", **fields)))
+    assert isinstance(start, JobStarted)
+    assert [(oddity.code, oddity.field) for oddity in start.oddities] == [(oddities.STATE_AT_START, "jobState")]
+
+
+@pytest.mark.parametrize("state", ["running", "pending", "suspended", "", "anything"])
+def test_another_state_at_the_start_is_not_looked_at(state: str) -> None:
+    (start,) = (envelope.event for envelope in translated(start_line(1, jobState=state, duration=60)))
+    assert isinstance(start, JobStarted)
+    assert start.oddities == []
 
 
 def test_bad_lines_without_end_are_counted_and_not_listed() -> None:
-    envelopes = translated(b"x\n" * (MOST_REJECTIONS + 50) + start_line())
-    assert len(envelopes) == MOST_REJECTIONS + 2
+    envelopes = translated(b"x\n" * (MAX_REJECTIONS + 50) + start_line())
+    assert len(envelopes) == MAX_REJECTIONS + 2
     assert isinstance(envelopes[-2].event, JobStarted)
     last = envelopes[-1].event
     assert isinstance(last, IntakeRejected)
@@ -157,9 +223,9 @@ def test_bad_lines_without_end_are_counted_and_not_listed() -> None:
 
 def test_every_subject_is_short_enough_for_the_broker() -> None:
     """A subject is part of a control line, which ends the connection when it is over 4096 bytes."""
-    (envelope,) = translated(stop_line(cluster="\U0001f4a5" * 255))
+    (envelope,) = translated(stop_line(cluster="\U0001f4a5" * 200))
     assert len(envelope.subject("p" * 32)) < 3500
-    assert outcomes(stop_line(cluster="x" * 256)) == [f"{reasons.INVALID_VALUE} cluster"]
+    assert outcomes(stop_line(cluster="x" * 201)) == [f"{reasons.INVALID_VALUE} cluster"]
 
 
 def test_node_reports_hold_every_node_of_the_line() -> None:

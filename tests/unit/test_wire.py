@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain import reasons
-from shared.domain.payloads import StartPayload, StopPayload, TagPayload
-from shared.domain.wire import first_value, read_list, read_object, storable_text
+from shared.domain import oddities, reasons
+from shared.domain.payloads import NodeStatePayload, StartPayload, StopPayload, TagPayload
+from shared.domain.wire import MAX_ODDITIES, first_value, read_list, read_object, storable_text
 from shared.errors import Refused
 from tests.support.builders import start_payload, stop_payload
 
@@ -122,7 +122,72 @@ def test_null_inside_resources_and_tags_is_refused_with_its_place(fields: dict[s
 
 @pytest.mark.parametrize("literal", ["5.0", "5e3", '"5"', "true", "1e2", "9223372036854775808", "18446744073709551616", "[5]", "{}", "-1"])
 def test_an_integer_is_an_integer_literal_in_range(literal: str) -> None:
-    assert refused(with_raw(f'"walltime":{literal}')) == (reasons.INVALID_VALUE, "walltime")
+    assert refused(with_raw(f'"numNodes":{literal}')) == (reasons.INVALID_VALUE, "numNodes")
+
+
+NUMBERS = "walltime requestedMemory submitTime numAcc numHwthreads smt".split()
+
+
+@pytest.mark.parametrize(
+    "literal", ["-1", "5.5", "5e3", '"UNLIMITED"', "true", "1e400", "-9223372036854775809", "18446744073709551616", "[5]"]
+)
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_number_that_only_informs_is_unknown_when_it_cannot_be_used(name: str, literal: str) -> None:
+    payload, _ = read_object(StartPayload, with_raw(f'"{name}":{literal}').encode())
+    assert payload.model_dump(by_alias=True)[name] == 0
+    ((code, field),) = [(oddity.code, oddity.field) for oddity in payload.oddities]
+    assert (code, field) == (oddities.UNUSABLE_VALUE, name)
+
+
+@pytest.mark.parametrize(
+    ("raw", "field"),
+    [
+        ('"energy":"5"', "energy"),
+        ('"arrayJobId":9223372036854775808', "arrayJobId"),
+        ('"duration":2147483648', "duration"),
+        ('"id":"x"', "id"),
+        ('"jobState":3', "jobState"),
+        ('"partition":["x"]', "partition"),
+        (f'"partition":"{"p" * 300}"', "partition"),
+        ('"footprint":{"a":"1"}', "footprint"),
+        ('"energyFootprint":5', "energyFootprint"),
+        ('"statistics":{"m":{"avg":"x"}}', "statistics"),
+        ('"concurrentJobs":{"count":"x"}', "concurrentJobs"),
+        ('"metaData":[1]', "metaData"),
+    ],
+    ids=lambda value: value[:40],
+)
+def test_what_only_informs_keeps_its_default_when_it_cannot_be_used(raw: str, field: str) -> None:
+    payload, _ = read_object(StartPayload, with_raw(raw).encode())
+    absent, _ = read_object(StartPayload, json.dumps({k: v for k, v in start_payload().items() if k != field}).encode())
+    assert payload.model_dump() == absent.model_dump()
+    assert [(oddity.code, oddity.field) for oddity in payload.oddities] == [(oddities.UNUSABLE_VALUE, field)]
+
+
+def test_metadata_that_are_no_texts_are_stored_as_their_json() -> None:
+    metadata = {"a": 1, "b": [1, "\u00fc"], "c": {"d": None}, "e": True, "f": "text", "g": None, "h": 1.5}
+    payload = start(metaData=metadata)
+    assert payload.meta_data == {"a": "1", "b": '[1, "\u00fc"]', "c": '{"d": null}', "e": "true", "f": "text", "g": "", "h": "1.5"}
+    assert [(oddity.code, oddity.field) for oddity in payload.oddities] == [(oddities.VALUE_AS_TEXT, "metaData")]
+
+
+def test_a_number_of_a_node_that_cannot_be_used_costs_neither_the_node_nor_its_neighbours() -> None:
+    nodes = [{"hostname": "a", "jobsRunning": 1}, {"hostname": "b", "cpusAllocated": "x", "jobsRunning": 2}]
+    payload, _ = read_object(NodeStatePayload, json.dumps({"cluster": "fritz", "nodes": nodes}).encode())
+    assert [(node.hostname, node.cpus_allocated, node.jobs_running) for node in payload.nodes] == [("a", 0, 1), ("b", 0, 2)]
+    assert [oddity.field for oddity in payload.oddities] == ["nodes.1.cpusAllocated"]
+
+
+def test_oddities_of_one_object_are_bounded() -> None:
+    nodes = [{"hostname": f"n{number}", "cpusAllocated": -(2**70)} for number in range(1000)]
+    payload, _ = read_object(NodeStatePayload, json.dumps({"cluster": "fritz", "nodes": nodes}).encode())
+    assert len(payload.nodes) == 1000
+    assert len(payload.oddities) == MAX_ODDITIES
+
+
+def test_what_identifies_a_job_refuses_it_whatever_else_is_wrong() -> None:
+    assert refused(with_raw('"walltime":-1,"user":""')) == (reasons.MISSING_FIELD, "user")
+    assert refused(with_raw('"walltime":-1,"numNodes":0')) == (reasons.INVALID_VALUE, "numNodes")
 
 
 @pytest.mark.parametrize(("literal", "value"), [("0", 0), ("-0", 0), ("9007199254740991", 2**53 - 1)])
@@ -136,7 +201,7 @@ def test_a_number_may_have_a_fraction_where_it_is_no_integer(literal: str, value
 
 
 @pytest.mark.parametrize(
-    "raw", ['"energy":true', '"energy":"5"', '"energy":1e400', '"footprint":{"a":"1"}', '"metaData":{"a":1}', '"user":5', '"project":["x"]']
+    "raw", ['"user":5', '"project":["x"]', '"cluster":null,"cluster":7', '"shared":1', '"tags":"x"', '"monitoringStatus":true']
 )
 def test_other_types_are_refused(raw: str) -> None:
     code, field = refused(with_raw(raw))
@@ -201,14 +266,21 @@ def test_storable_text_is_utf8_without_nul(text: str) -> None:
 @pytest.mark.parametrize("inside", ['"\\u0000"', "1", '"\\ud800"'])
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
 def test_deep_nesting_is_refused_and_no_accident(depth: int, inside: str, opening: str, closing: str) -> None:
-    code, _ = refused(with_raw(f'"metaData":{opening * depth}{inside}{closing * depth}'))
-    assert code in (reasons.INVALID_JSON, reasons.INVALID_VALUE)
+    code, _ = refused(with_raw(f'"tags":[{opening * depth}{inside}{closing * depth}]'))
+    assert code in (reasons.INVALID_JSON, reasons.INVALID_VALUE, reasons.UNKNOWN_FIELD)
+
+
+@pytest.mark.parametrize("depth", [10, 100, 500, 900])
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
+def test_deep_nesting_where_it_only_informs_is_told(depth: int, opening: str, closing: str) -> None:
+    payload, _ = read_object(StartPayload, with_raw(f'"metaData":{opening * depth}1{closing * depth}').encode())
+    assert [oddity.field for oddity in payload.oddities] == ["metaData"]
 
 
 def test_a_refusal_names_long_keys_only_in_part() -> None:
-    code, field = refused(with_raw(f'"metaData":{{"{"k" * 5000}":1}}'))
-    assert code == reasons.INVALID_VALUE
-    assert field == ("metaData." + "k" * 5000)[:200]
+    code, field = refused(with_raw(f'"statistics":{{"{"k" * 5000}":{{"x":1}}}}'))
+    assert code == reasons.UNKNOWN_FIELD
+    assert field == ("statistics." + "k" * 5000)[:200]
 
 
 JSON_VALUES = st.recursive(

@@ -14,8 +14,8 @@ from services.gateway.site import Call
 from services.gateway.tagging import JobChange, change_job, remove, require_writable
 from shared.broker.outcome import NoOutcome
 from shared.domain.events import JobTagged, JobUntagged, Tag
-from shared.domain.intake import MAX_NAME, MAX_TAGS
-from shared.domain.values import ADMIN_SCOPE, GLOBAL_SCOPE
+from shared.domain.intake import MAX_TAGS
+from shared.domain.values import ADMIN_SCOPE, GLOBAL_SCOPE, MAX_NAME
 from shared.domain.wire import WireModel, read_list
 
 routes = Routes("tags")

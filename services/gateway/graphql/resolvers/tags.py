@@ -16,7 +16,8 @@ from shared.broker.outcome import NoOutcome
 from shared.database.reading import read
 from shared.database.tables import tables
 from shared.domain.events import JobTagged, JobUntagged, Tag
-from shared.domain.intake import MAX_NAME, MAX_TAGS
+from shared.domain.intake import MAX_TAGS
+from shared.domain.values import MAX_NAME
 
 tag = tables.tag.c
 
