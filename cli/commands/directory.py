@@ -10,13 +10,13 @@ from shared.errors import UserError
 from shared.settings import load
 
 if TYPE_CHECKING:
-    from services.gateway.auth.ldap.settings import LdapSettings
-    from services.gateway.auth.ldap.sync import SyncResult
+    from services.gateway.people.auth.ldap.settings import LdapSettings
+    from services.gateway.people.auth.ldap.sync import SyncResult
     from shared.settings import DatabaseSettings
 
 
 def run_sync_ldap(data: Path | None) -> None:
-    from services.gateway.auth.ldap.settings import LdapSettings
+    from services.gateway.people.auth.ldap.settings import LdapSettings
 
     database = find_site(data).database
     settings = load(LdapSettings)
@@ -33,9 +33,9 @@ def run_sync_ldap(data: Path | None) -> None:
 
 
 async def _sync(database: "DatabaseSettings", settings: "LdapSettings") -> "SyncResult":
-    from services.gateway.auth.ldap.directory import Directory
-    from services.gateway.auth.ldap.sync import DirectorySync
-    from services.gateway.users.store import UserStore
+    from services.gateway.people.auth.ldap.directory import Directory
+    from services.gateway.people.auth.ldap.sync import DirectorySync
+    from services.gateway.people.users.store import UserStore
     from shared.database.engine import opened
     from shared.database.schema import require_schema
 

@@ -12,14 +12,14 @@ from cli.site import find_site
 from shared.errors import UserError
 
 if TYPE_CHECKING:
-    from services.gateway.users.model import Account
-    from services.gateway.users.rules import Change
-    from services.gateway.users.store import UserStore
+    from services.gateway.people.users.model import Account
+    from services.gateway.people.users.rules import Change
+    from services.gateway.people.users.store import UserStore
 
 
 @asynccontextmanager
 async def _store(data: Path | None) -> AsyncIterator["UserStore"]:
-    from services.gateway.users.store import UserStore
+    from services.gateway.people.users.store import UserStore
     from shared.database.engine import opened
     from shared.database.schema import require_schema
 
@@ -30,8 +30,8 @@ async def _store(data: Path | None) -> AsyncIterator["UserStore"]:
 
 def _run(data: Path | None, work: Callable[["UserStore"], Awaitable[None]]) -> None:
     """Run ``work``. Raises UserError when a rule forbids the change."""
-    from services.gateway.users.rules import RuleBroken
-    from services.gateway.users.store import UserUnknown
+    from services.gateway.people.users.rules import RuleBroken
+    from services.gateway.people.users.store import UserUnknown
 
     async def run() -> None:
         async with _store(data) as store:
@@ -56,7 +56,7 @@ def _password(*, from_stdin: bool) -> str:
 
 def _hashed(password: str) -> str:
     from services.gateway.auth.passwords import hash_password
-    from services.gateway.users.rules import BadField
+    from services.gateway.people.users.rules import BadField
 
     try:
         return hash_password(password)
@@ -65,7 +65,7 @@ def _hashed(password: str) -> str:
 
 
 def run_add(data: Path | None, name: str, roles: list[str], projects: list[str], real_name: str, email: str, *, from_stdin: bool) -> None:
-    from services.gateway.users.rules import BadField, needs_password, new_account
+    from services.gateway.people.users.rules import BadField, needs_password, new_account
 
     try:
         # Validate everything else before asking for a password.
@@ -117,20 +117,20 @@ def run_remove(data: Path | None, name: str) -> None:
 
 
 def run_role(data: Path | None, name: str, add: list[str], remove: list[str]) -> None:
-    from services.gateway.users.rules import with_role, without_role
+    from services.gateway.people.users.rules import with_role, without_role
 
     _change(data, name, "--add or --remove ROLE", lambda: [*map(with_role, add), *map(without_role, remove)])
 
 
 def run_project(data: Path | None, name: str, add: list[str], remove: list[str]) -> None:
-    from services.gateway.users.rules import with_project, without_project
+    from services.gateway.people.users.rules import with_project, without_project
 
     _change(data, name, "--add or --remove PROJECT", lambda: [*map(with_project, add), *map(without_project, remove)])
 
 
 def _change(data: Path | None, name: str, options: str, make: Callable[[], "list[Change]"]) -> None:
     """Apply all changes in one transaction."""
-    from services.gateway.users.rules import in_turn
+    from services.gateway.people.users.rules import in_turn
 
     async def change(store: "UserStore") -> None:
         changes = make()
@@ -144,7 +144,7 @@ def _change(data: Path | None, name: str, options: str, make: Callable[[], "list
 
 
 def run_password(data: Path | None, name: str, *, from_stdin: bool) -> None:
-    from services.gateway.users.rules import with_password
+    from services.gateway.people.users.rules import with_password
 
     hashed = _hashed(_password(from_stdin=from_stdin))
 

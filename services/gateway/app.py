@@ -8,28 +8,28 @@ from contextlib import AsyncExitStack, suppress
 from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.gateway import swagger
-from services.gateway.addresses import AllowList
-from services.gateway.api import GROUPS
-from services.gateway.auth.wiring import Auth, make_auth
-from services.gateway.columns import Columns
-from services.gateway.commands import Commands
+from services.gateway.frame import swagger
+from services.gateway.frame.cors import Cors
+from services.gateway.frame.layers import Layers
+from services.gateway.frame.loop_lag import LoopLag
+from services.gateway.frame.page import home_page
+from services.gateway.frame.routes import add_routes
 from services.gateway.graphql import transport
 from services.gateway.graphql.settings import GraphqlSettings
-from services.gateway.http.cors import Cors
-from services.gateway.http.layers import Layers
-from services.gateway.http.page import home_page
-from services.gateway.http.routes import add_routes
-from services.gateway.link import BrokerLink
 from services.gateway.live.wiring import Live, make_live
-from services.gateway.loop_lag import LoopLag
 from services.gateway.metrics.archived import ArchiveReader
 from services.gateway.metrics.wiring import MetricServices, metric_services
 from services.gateway.numbers import ColumnNumbers, GatewayNumbers
-from services.gateway.queries.jobs import JobQueries
+from services.gateway.people.addresses import AllowList
+from services.gateway.people.auth.wiring import Auth, make_auth
+from services.gateway.people.users.store import UserStore
+from services.gateway.reading.columns import Columns
+from services.gateway.reading.jobs import JobQueries
+from services.gateway.rest import GROUPS
 from services.gateway.settings import GatewaySettings, Settings
 from services.gateway.site import SITE, Site
-from services.gateway.users.store import UserStore
+from services.gateway.writing.commands import Commands
+from services.gateway.writing.link import BrokerLink
 from shared import metrics
 from shared.broker.streams import EVENTS
 from shared.database.engine import opened, ping

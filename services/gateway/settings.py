@@ -9,11 +9,11 @@ from typing import ClassVar
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 
-from services.gateway.auth.ldap.settings import LdapSettings
-from services.gateway.auth.oidc.settings import OidcSettings
-from services.gateway.auth.settings import ED25519_KEY_BYTES, AuthSettings
 from services.gateway.graphql.settings import GraphqlSettings
 from services.gateway.metrics.settings import SeriesSettings
+from services.gateway.people.auth.ldap.settings import LdapSettings
+from services.gateway.people.auth.oidc.settings import OidcSettings
+from services.gateway.people.auth.settings import ED25519_KEY_BYTES, AuthSettings
 from shared.metricdata.settings import MetricsSettings
 from shared.settings import Address, ArchiveSettings, DatabaseSettings, NatsSettings, SettingsGroup, group_config, load
 

@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.gateway.addresses import AllowList
-from services.gateway.auth.wiring import Auth
-from services.gateway.commands import Commands
 from services.gateway.errors import bad_request
-from services.gateway.http.query import integer
-from services.gateway.identity import User
-from services.gateway.link import BrokerLink
+from services.gateway.frame.query import integer
 from services.gateway.live.wiring import Live
 from services.gateway.metrics.archived import ArchiveReader
 from services.gateway.metrics.wiring import MetricServices
-from services.gateway.queries.jobs import JobQueries
+from services.gateway.people.addresses import AllowList
+from services.gateway.people.auth.wiring import Auth
+from services.gateway.people.identity import User
+from services.gateway.people.users.store import UserStore
+from services.gateway.reading.jobs import JobQueries
 from services.gateway.settings import GatewaySettings
-from services.gateway.users.store import UserStore
+from services.gateway.writing.commands import Commands
+from services.gateway.writing.link import BrokerLink
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,9 @@
 import re
 
 from cli.settings_page import groups
-from services.gateway.api import GROUPS
 from services.gateway.graphql.settings import GraphqlSettings
-from services.gateway.identity import ROLES
+from services.gateway.people.identity import ROLES
+from services.gateway.rest import GROUPS
 from tests.deploy.conftest import ROOT
 
 PAGE = (ROOT / "docs" / "gateway.md").read_text()

@@ -10,7 +10,8 @@ import yaml
 
 from cli.main import app
 from cli.settings_page import groups
-from services.gateway import loop_lag, numbers
+from services.gateway import numbers
+from services.gateway.frame import loop_lag
 from shared import metrics
 from shared.metrics import MetricName
 from tests.deploy.conftest import ROOT

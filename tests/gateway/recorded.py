@@ -18,7 +18,7 @@ from shared.broker.envelope import Envelope
 from shared.broker.publisher import Publisher
 from shared.domain.events import JobFacts, JobImported
 from shared.settings import ArchiveSettings, NatsSettings
-from tests.gateway.people import FORM, PASSWORD, cookie_of
+from tests.gateway.accounts import FORM, PASSWORD, cookie_of
 from tests.gateway.stack import KEY, Client, token
 from tests.support.nats import client_of
 

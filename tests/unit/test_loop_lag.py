@@ -5,7 +5,7 @@ import time
 
 from prometheus_client import CollectorRegistry
 
-from services.gateway.loop_lag import LAG, MOST_LAG, LoopLag
+from services.gateway.frame.loop_lag import LAG, MOST_LAG, LoopLag
 
 BLOCKED_S = 0.08
 

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from services.gateway.errors import bad_request
-from services.gateway.http.query import integer
-from services.gateway.queries.filters import ORDER_COLUMNS
-from services.gateway.queries.model import JobFilter, MetricRange, Operator, Order, Range, Slice, TextMatch
-from services.gateway.queries.source import FOOTPRINT_KEY
+from services.gateway.frame.query import integer
+from services.gateway.reading.filters import ORDER_COLUMNS
+from services.gateway.reading.model import JobFilter, MetricRange, Operator, Order, Range, Slice, TextMatch
+from services.gateway.reading.source import FOOTPRINT_KEY
 from shared.domain.values import INT64_MAX, JOB_STATES
 
 Json = Mapping[str, Any]

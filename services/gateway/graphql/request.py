@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 from ariadne import ObjectType
 from graphql import GraphQLResolveInfo
 
+from services.gateway.frame.turns import Turns
 from services.gateway.graphql.documents import Document
 from services.gateway.graphql.settings import GraphqlSettings
 from services.gateway.graphql.shape import MANY, Compiler, Shape, Shaped, shaped
-from services.gateway.http.turns import Turns
-from services.gateway.identity import User
+from services.gateway.people.identity import User
 from services.gateway.site import Site
 
 T = TypeVar("T")

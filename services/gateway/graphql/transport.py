@@ -20,23 +20,23 @@ from graphql import (
     create_source_event_stream,
 )
 
-from services.gateway.auth.guards import Guard, admit
 from services.gateway.errors import RequestError
-from services.gateway.graphql import playground
+from services.gateway.frame import playground
+from services.gateway.frame.answers import JSON, LARGE_BYTES, encode
+from services.gateway.frame.turns import Turns
+from services.gateway.graphql import websocket
 from services.gateway.graphql.documents import Document, Documents
 from services.gateway.graphql.executor import ShapedExecutor, WithoutIntrospection
 from services.gateway.graphql.failures import VALIDATION_FAILED, RequestFailure, error_object, refused, request_error_object
+from services.gateway.graphql.protocol import Operation
 from services.gateway.graphql.request import GraphqlRequest
 from services.gateway.graphql.schema_files import executable_schema
 from services.gateway.graphql.settings import GraphqlSettings
 from services.gateway.graphql.shape import Compiler
 from services.gateway.graphql.shapes import FAILING, TABLES
 from services.gateway.graphql.variables import lenient
-from services.gateway.http.answers import JSON, LARGE_BYTES, encode
-from services.gateway.http.turns import Turns
-from services.gateway.identity import User
-from services.gateway.live import websocket
-from services.gateway.live.protocol import Operation
+from services.gateway.people.auth.guards import Guard, admit
+from services.gateway.people.identity import User
 from services.gateway.site import SITE, Site
 from shared.errors import Unavailable
 

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, null, or_, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.gateway.queries.jobs import StoredJob, StoredTag
+from services.gateway.reading.jobs import StoredJob, StoredTag
 from shared.database.reading import read
 from shared.database.tables import tables
 from shared.domain.values import INT64_MAX

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from services.gateway.errors import forbidden
-from services.gateway.identity import User
 from services.gateway.live.changes import Change, JobChange, JobDeletion
 from services.gateway.numbers import LiveNumbers
-from services.gateway.queries.filters import may_see, visible_to
+from services.gateway.people.identity import User
+from services.gateway.reading.filters import may_see, visible_to
 from shared.errors import Unavailable
 
 Kind = Literal["job", "node"]

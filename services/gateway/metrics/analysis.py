@@ -11,7 +11,7 @@ from services.gateway.metrics.jobs import JobMetrics
 from services.gateway.metrics.model import Numbers, numbers
 from services.gateway.metrics.selection import NODE, Wanted, chosen_scopes, completed
 from services.gateway.metrics.statistics import JobStatistics
-from services.gateway.queries.jobs import StoredJob
+from services.gateway.reading.jobs import StoredJob
 from shared.domain.values import ARCHIVED, MONITORING_OPEN
 from shared.metricdata import JobData
 from shared.metricdata.model import FloatArray

@@ -10,7 +10,7 @@ import orjson
 import structlog
 
 from services.gateway.errors import RequestError
-from services.gateway.queries.jobs import StoredJob
+from services.gateway.reading.jobs import StoredJob
 from shared.archive import ArchiveError, JobPath, data_file, data_of, decoded, read_data_texts, read_meta
 from shared.domain.values import ARCHIVED
 from shared.metricdata import JobData

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, and_, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.gateway.queries.filters import lower_ascii
-from services.gateway.queries.model import Slice
-from services.gateway.queries.source import ascii_lower, holds
+from services.gateway.reading.filters import lower_ascii
+from services.gateway.reading.model import Slice
+from services.gateway.reading.source import ascii_lower, holds
 from shared.database.reading import read
 from shared.database.tables import tables
 from shared.domain.clusters import Cluster

@@ -11,7 +11,7 @@ from services.gateway.metrics.cache import Cache
 from services.gateway.metrics.model import NamedMetric, named_metrics
 from services.gateway.metrics.selection import Wanted, chosen_scopes, completed
 from services.gateway.metrics.stored import is_as_stored, stored_metric, stored_scopes
-from services.gateway.queries.jobs import StoredJob, shown_duration
+from services.gateway.reading.jobs import StoredJob, shown_duration
 from shared.domain.clusters import Cluster
 from shared.domain.values import ARCHIVED, MONITORING_OPEN, JobState
 from shared.metricdata import JobData, JobRequest, MetricSource, SourceRefused

@@ -13,7 +13,7 @@ from services.gateway.errors import bad_request
 from services.gateway.metrics.hosts import HostFilter, Hosts, HostState
 from services.gateway.metrics.model import NamedMetric, Numbers, metric_text, named_metrics, numbers
 from services.gateway.metrics.selection import NODE, Wanted, completed
-from services.gateway.queries.model import Slice
+from services.gateway.reading.model import Slice
 from shared.domain.clusters import Cluster, Metric, SubCluster
 from shared.domain.payloads import Resource
 from shared.errors import Unavailable

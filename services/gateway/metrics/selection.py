@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 
+from services.gateway.metrics.resampling import Resolution, resampled
 from shared.metricdata.model import SCOPE_RANK, JobData, MetricData
 from shared.metricdata.postprocess import SUMMED_METRICS, finished, sum_per_host
-from shared.metricdata.resampling import Resolution, resampled
 
 NODE = "node"
 

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from pydantic import Field, field_validator
 
-from shared.metricdata.resampling import DEFAULT_MINIMUM_POINTS, Resolution
+from services.gateway.metrics.resampling import DEFAULT_MINIMUM_POINTS, Resolution
 from shared.settings import SettingsGroup, group_config
 
 

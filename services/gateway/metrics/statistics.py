@@ -12,7 +12,7 @@ from services.gateway.errors import RequestError
 from services.gateway.metrics.jobs import JobMetrics
 from services.gateway.metrics.model import NamedMetric
 from services.gateway.metrics.selection import NODE, Wanted
-from services.gateway.queries.jobs import StoredJob
+from services.gateway.reading.jobs import StoredJob
 from shared.domain.values import ARCHIVED
 from shared.errors import Unavailable
 from shared.metricdata import Statistics

@@ -13,7 +13,7 @@ from shared.broker.envelope import Envelope
 from shared.broker.publisher import Publisher
 from shared.domain.events import Event, JobArchived, NodeHealth, NodesChecked
 from shared.settings import NatsSettings
-from tests.gateway.people import FORM, PASSWORD, cookie_of
+from tests.gateway.accounts import FORM, PASSWORD, cookie_of
 from tests.gateway.recorded import ACTORS, mint
 from tests.gateway.stack import Client, token
 from tests.support.nats import client_of

@@ -14,7 +14,7 @@ from services.gateway.graphql.arguments import job_filters, order_of, slice_of, 
 from services.gateway.graphql.schema_files import executable_schema
 from services.gateway.graphql.shapes.jobs import hardware_of, time_text
 from services.gateway.graphql.variables import lenient
-from services.gateway.queries.model import JobFilter, MetricRange, Order, Range, Slice, TextMatch
+from services.gateway.reading.model import JobFilter, MetricRange, Order, Range, Slice, TextMatch
 
 SCHEMA = executable_schema()
 NOW = 1_700_000_000.0

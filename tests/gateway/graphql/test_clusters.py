@@ -6,8 +6,8 @@ import pytest
 
 from services.gateway.graphql.resolvers.clusters import metrics_of
 from services.gateway.graphql.resolvers.statistics import definitions
-from services.gateway.identity import User
-from services.gateway.queries.model import JobFilter, TextMatch
+from services.gateway.people.identity import User
+from services.gateway.reading.model import JobFilter, TextMatch
 from shared.domain.clusters import Cluster, read_cluster
 from tests.gateway.recorded import exchanges
 from tests.support.clusters import cluster_text, restricted_fritz

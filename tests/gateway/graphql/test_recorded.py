@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings
+from tests.gateway.accounts import add_people, auth_settings, store_of
 from tests.gateway.conftest import until_ready
 from tests.gateway.graphql.differences import DIFFERENCES, STATUS, waits_for_metrics
 from tests.gateway.graphql.replay import Replay, archive, archived_facts, check_nodes, comparable, sessions_of
-from tests.gateway.people import add_people, auth_settings, store_of
 from tests.gateway.recorded import ACTORS, differing, exchanges, import_sample_jobs
 from tests.gateway.stack import gateway, jobstore
 from tests.support.waiting import until

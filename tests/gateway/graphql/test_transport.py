@@ -11,13 +11,13 @@ from urllib.parse import quote
 import pytest
 import pytest_asyncio
 
+from services.gateway.frame.answers import encode
 from services.gateway.graphql.documents import Documents
 from services.gateway.graphql.schema_files import executable_schema
 from services.gateway.graphql.settings import GraphqlSettings
 from services.gateway.graphql.shape import shaped
 from services.gateway.graphql.transport import response_type
-from services.gateway.http.answers import encode
-from tests.gateway.people import People, people
+from tests.gateway.accounts import People, people
 from tests.gateway.rows import job_row, write
 from tests.gateway.stack import token
 from tests.support.databases import SqliteTemplate

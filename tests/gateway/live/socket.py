@@ -7,7 +7,7 @@ from typing import Any
 
 import aiohttp
 
-from services.gateway.live.protocol import SUBPROTOCOL
+from services.gateway.graphql.protocol import SUBPROTOCOL
 from tests.gateway.stack import Client, token
 
 WAIT_S = 10.0

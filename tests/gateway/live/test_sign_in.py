@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from services.gateway.live import websocket
+from services.gateway.graphql import websocket
 from shared.database.engine import opened
 from shared.settings import DatabaseSettings
+from tests.gateway.accounts import People, people
 from tests.gateway.live.grounds import FAST
 from tests.gateway.live.listener import Listener, listening
 from tests.gateway.live.projected import Projected
 from tests.gateway.live.socket import connected
-from tests.gateway.people import People, people
 from tests.gateway.stack import token
 
 JOBS = "subscription { jobs { kind job { user } } }"

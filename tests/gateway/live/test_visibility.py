@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import create_engine, insert, select
 
 from services.gateway.errors import RequestError
-from services.gateway.identity import ROLES, User
-from services.gateway.queries.filters import may_see, visible_to
+from services.gateway.people.identity import ROLES, User
+from services.gateway.reading.filters import may_see, visible_to
 from shared.database.tables import metadata, tables
 from tests.gateway.rows import job_row
 

@@ -10,8 +10,8 @@ from services.gateway.graphql.settings import GraphqlSettings
 from services.gateway.metrics.settings import SeriesSettings
 from shared.metricdata import MetricsSettings
 from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings
+from tests.gateway.accounts import add_people, auth_settings, store_of
 from tests.gateway.conftest import until_ready
-from tests.gateway.people import add_people, auth_settings, store_of
 from tests.gateway.recorded import ACTORS, exchanges, import_sample_jobs
 from tests.gateway.stack import Client, archiver, gateway, jobstore
 from tests.support.clusters import sample_clusters

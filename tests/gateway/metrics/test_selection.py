@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from services.gateway.metrics.model import named_metrics
+from services.gateway.metrics.resampling import Resolution
 from services.gateway.metrics.selection import Wanted, chosen_scopes, completed
 from shared.metricdata import JobData, MetricData, Series, Statistics, Unit
 from shared.metricdata.numbers import statistics_of
-from shared.metricdata.resampling import Resolution
 
 NAN = math.nan
 

@@ -7,11 +7,11 @@ import orjson
 import pytest
 
 from services.gateway.metrics.model import NamedMetric, Numbers, named_metrics
+from services.gateway.metrics.resampling import Resolution
 from services.gateway.metrics.selection import Wanted, chosen_scopes, completed
 from services.gateway.metrics.stored import StoredMetric, is_as_stored, stored_metric, stored_scopes
 from shared.archive import data_of, read_data, render_data
 from shared.metricdata.postprocess import postprocess
-from shared.metricdata.resampling import Resolution
 from tests.gateway.recorded import ARCHIVE, IMPORTED
 
 FILE = Path("data.json")

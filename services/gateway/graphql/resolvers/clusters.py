@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from services.gateway.graphql.request import Ask, answers
 from services.gateway.graphql.resolvers.roots import QUERY
 from services.gateway.graphql.shapes.clusters import ClusterView, GlobalMetric
-from services.gateway.identity import User
+from services.gateway.people.identity import User
 from shared.domain.clusters import Cluster
 
 

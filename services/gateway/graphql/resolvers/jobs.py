@@ -11,10 +11,10 @@ from services.gateway.graphql.resolvers.people import HIDDEN, visible_to
 from services.gateway.graphql.resolvers.roots import QUERY
 from services.gateway.graphql.shape import Failure
 from services.gateway.graphql.shapes.jobs import COLUMNS, JobLink, JobPage, JobView
-from services.gateway.identity import User
-from services.gateway.queries.jobs import FoundJobs, JobsWanted
-from services.gateway.queries.model import JobFilter, Order, Slice
-from services.gateway.queries.people import Person
+from services.gateway.people.identity import User
+from services.gateway.reading.jobs import FoundJobs, JobsWanted
+from services.gateway.reading.model import JobFilter, Order, Slice
+from services.gateway.reading.people import Person
 
 
 @answers(QUERY, "jobs")

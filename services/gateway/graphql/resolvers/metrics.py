@@ -13,8 +13,8 @@ from services.gateway.metrics.analysis import Footprints, Grid
 from services.gateway.metrics.model import NamedMetric
 from services.gateway.metrics.selection import Wanted
 from services.gateway.metrics.statistics import NamedStatistics, named
-from services.gateway.queries.jobs import JobsWanted, StoredJob
-from services.gateway.queries.model import Order, Slice
+from services.gateway.reading.jobs import JobsWanted, StoredJob
+from services.gateway.reading.model import Order, Slice
 from shared.metricdata.model import SCOPE_RANK
 
 MOST_NAMES = 1000  # of metrics, for each of many jobs

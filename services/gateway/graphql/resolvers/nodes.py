@@ -10,8 +10,8 @@ from services.gateway.graphql.arguments import numeric_id, text_match
 from services.gateway.graphql.request import Ask, answers
 from services.gateway.graphql.resolvers.roots import QUERY
 from services.gateway.graphql.shapes.nodes import NodePage, NodeView, StateTimes
-from services.gateway.identity import ADMIN, SUPPORT
-from services.gateway.queries.nodes import NodeFilter, NodeQueries
+from services.gateway.people.identity import ADMIN, SUPPORT
+from services.gateway.reading.nodes import NodeFilter, NodeQueries
 
 
 def require_staff(ask: Ask) -> None:

@@ -7,8 +7,8 @@ from services.gateway.graphql.failures import FORBIDDEN
 from services.gateway.graphql.request import Ask, GraphqlRequest, answers
 from services.gateway.graphql.resolvers.roots import QUERY
 from services.gateway.graphql.shape import Failure
-from services.gateway.identity import ADMIN, MANAGER, SUPPORT, User
-from services.gateway.queries.people import Person, accounts
+from services.gateway.people.identity import ADMIN, MANAGER, SUPPORT, User
+from services.gateway.reading.people import Person, accounts
 from shared.database.reading import read
 
 HIDDEN = Failure("the account of another user is not shown to everybody", FORBIDDEN)

@@ -5,7 +5,7 @@ import orjson
 from services.gateway.errors import bad_request
 from services.gateway.graphql.request import Ask, answers
 from services.gateway.graphql.resolvers.roots import MUTATION
-from services.gateway.users.rules import RuleBroken
+from services.gateway.people.users.rules import RuleBroken
 
 MAX_NAME = 255
 MAX_VALUE = 64 * 1024

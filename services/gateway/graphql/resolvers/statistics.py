@@ -8,9 +8,9 @@ from services.gateway.graphql.request import Ask, answers
 from services.gateway.graphql.resolvers.people import names_of
 from services.gateway.graphql.resolvers.roots import QUERY
 from services.gateway.graphql.shapes.statistics import RESOURCES, TOTALS, AskedMetric, StatisticsView
-from services.gateway.queries.model import JobFilter, Slice
-from services.gateway.queries.source import FOOTPRINT_KEY
-from services.gateway.queries.statistics import ALL, DurationBins, GroupBy, MetricHistogram, StatisticsWanted
+from services.gateway.reading.model import JobFilter, Slice
+from services.gateway.reading.source import FOOTPRINT_KEY
+from services.gateway.reading.statistics import ALL, DurationBins, GroupBy, MetricHistogram, StatisticsWanted
 from shared.domain.clusters import Cluster, Metric
 
 _GROUPS: dict[str, GroupBy] = {"USER": "user", "PROJECT": "project", "CLUSTER": "cluster", "SUBCLUSTER": "subcluster"}

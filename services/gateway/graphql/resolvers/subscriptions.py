@@ -20,9 +20,9 @@ from services.gateway.graphql.shapes.nodes import NodeView
 from services.gateway.live.changes import Change, JobChange, JobDeletion, NodeChange
 from services.gateway.live.clients import Kind, viewer
 from services.gateway.live.feed import Follower
-from services.gateway.queries.jobs import StoredJob
-from services.gateway.queries.model import JobFilter, Order, Slice
-from services.gateway.queries.nodes import NodeFilter, NodeQueries
+from services.gateway.reading.jobs import StoredJob
+from services.gateway.reading.model import JobFilter, Order, Slice
+from services.gateway.reading.nodes import NodeFilter, NodeQueries
 from shared.backoff import Backoff, sleep_unless
 from shared.errors import Unavailable
 

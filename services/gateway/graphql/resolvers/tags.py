@@ -9,9 +9,9 @@ from services.gateway.graphql.arguments import numeric_id
 from services.gateway.graphql.request import Ask, answers
 from services.gateway.graphql.resolvers.jobs import no_job, visible_job
 from services.gateway.graphql.resolvers.roots import MUTATION, QUERY
-from services.gateway.queries.filters import readable_tags
-from services.gateway.queries.jobs import JobsWanted, StoredTag
-from services.gateway.tagging import JobChange, as_event, change_job, create, remove, require_person_may_write, require_removable
+from services.gateway.reading.filters import readable_tags
+from services.gateway.reading.jobs import JobsWanted, StoredTag
+from services.gateway.writing.tagging import JobChange, as_event, change_job, create, remove, require_person_may_write, require_removable
 from shared.broker.outcome import NoOutcome
 from shared.database.reading import read
 from shared.database.tables import tables

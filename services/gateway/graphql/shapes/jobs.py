@@ -10,9 +10,9 @@ from typing import Any
 import orjson
 
 from services.gateway.graphql.shape import Failure, Tables, absent_as_none
-from services.gateway.queries.concurrent import CONCURRENT_COLUMNS
-from services.gateway.queries.jobs import StoredTag, shown_duration
-from services.gateway.queries.people import Person
+from services.gateway.reading.concurrent import CONCURRENT_COLUMNS
+from services.gateway.reading.jobs import StoredTag, shown_duration
+from services.gateway.reading.people import Person
 
 Json = dict[str, Any]
 

@@ -9,7 +9,7 @@ import orjson
 from services.gateway.graphql.shape import Getter, Tables
 from services.gateway.metrics.model import Numbers, SeriesText
 from services.gateway.metrics.statistics import NamedStatistics
-from services.gateway.queries.jobs import StoredJob
+from services.gateway.reading.jobs import StoredJob
 
 _NONE = orjson.Fragment(b"[]")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from operator import attrgetter, itemgetter
 
 from services.gateway.graphql.shape import Tables
-from services.gateway.queries.statistics import DurationBins, MetricHistogram, StatisticsGroup
+from services.gateway.reading.statistics import DurationBins, MetricHistogram, StatisticsGroup
 
 # From fields of JobsStatistics to what queries call them.
 TOTALS = {

@@ -1,0 +1,34 @@
+"""Forms: fields of an urlencoded or multipart body, and of the query string."""
+
+import zlib
+from typing import TypeVar
+
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from services.gateway.errors import bad_request
+from services.gateway.frame.query import Query, read_values
+
+MOST_FORM_BYTES = 256 * 1024
+# No boundary, a charset that does not exist, or bytes that are not in it; of a part: its head, its encoding.
+_BROKEN = (ValueError, LookupError, HttpProcessingError, RuntimeError, zlib.error)
+F = TypeVar("F", bound=Query)
+
+
+async def read_form(model: type[F], request: web.Request) -> F:
+    """A field of the body wins over one of the query. Raises RequestError (400), and 413 above ``MOST_FORM_BYTES``."""
+    values: dict[str, str] = {}
+    for key, value in request.query.items():
+        values.setdefault(key, value)
+    if request.can_read_body and request.content_type in ("application/x-www-form-urlencoded", "multipart/form-data"):
+        try:
+            form = await request.clone(client_max_size=MOST_FORM_BYTES).post()
+        except _BROKEN as e:
+            raise bad_request("the body is not a form") from e
+        body: dict[str, str] = {}
+        for key, part in form.items():
+            if not isinstance(part, str):
+                raise bad_request(f"form field {key[:60]}: a file, where a text is expected")
+            body.setdefault(key, part)
+        values |= body
+    return read_values(model, values, "form field")

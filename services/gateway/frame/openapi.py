@@ -1,0 +1,140 @@
+"""The description of the API, OpenAPI 3.1, made of the routes that serve it."""
+
+import re
+from collections.abc import Iterable, Iterator
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import TypeAdapter
+from pydantic.json_schema import JsonSchemaMode
+
+from services.gateway.frame.answers import JSON
+from services.gateway.frame.routes import Route
+from services.gateway.people.auth.guards import Guard
+from services.gateway.people.auth.sessions import COOKIE
+from services.gateway.rest.models import EventStream, Failure
+
+Json = dict[str, Any]
+Key = tuple[str, int]  # what of a route (its query, body or answer), and which one
+
+_CONTENT_TYPES: dict[Any, str] = {str: "text/plain", EventStream: "text/event-stream"}
+_REFERENCE = "#/components/schemas/{model}"
+_INTEGERS = frozenset({"id", "ts"})  # among the parameters of paths
+_INTEGER = {"type": "integer", "format": "int64"}
+_FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
+_PATH_PARAMETER = re.compile(r"\{(\w+)\}")
+
+_TOKEN: list[Json] = [{"token": []}, {"bearer": []}]
+_SESSION: list[Json] = [{"session": []}]
+_SECURITY = {
+    Guard.API: _TOKEN,
+    Guard.USER_API: _TOKEN,
+    Guard.CONFIG: _SESSION,
+    Guard.FRONTEND: _SESSION,
+    Guard.PAGE: _TOKEN + _SESSION,
+    Guard.NONE: [],
+}
+
+DESCRIPTION = (
+    "REST interface of jobtide, compatible with cc-backend 1.5. Every path may be written with or without a slash at its end. "
+    "Changes are events: an answer of success means that the change is in the log and in the database; 503 with a sequence "
+    "means that it is in the log, and that its outcome was not known in time."
+)
+
+
+def describe(routes: Iterable[Route], version: str) -> Json:
+    """The whole document; equal routes give equal documents."""
+    routes = list(routes)
+    schemas, definitions = _schemas(routes)
+    paths: dict[str, Json] = {}
+    for number, route in enumerate(routes):
+        for method in route.methods:
+            paths.setdefault(route.path, {})[method.lower()] = _operation(route, number, method, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "jobtide", "version": version, "description": DESCRIPTION},
+        "servers": [{"url": "/"}],
+        "paths": {path: paths[path] for path in sorted(paths)},
+        "components": {
+            "securitySchemes": {
+                "token": {"type": "apiKey", "in": "header", "name": "X-Auth-Token", "description": "A JSON Web Token, EdDSA."},
+                "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+                "session": {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": "Made by `POST /login`."},
+            },
+            "schemas": {name: definitions[name] for name in sorted(definitions)},
+        },
+    }
+
+
+def _types(routes: list[Route]) -> Iterator[tuple[Key, JsonSchemaMode, Any]]:
+    for number, route in enumerate(routes):
+        if route.query is not None:
+            yield ("query", number), "validation", route.query
+        if route.body is not None:
+            yield ("body", number), "validation", route.body
+        if route.form is not None:
+            yield ("form", number), "validation", route.form
+        for status, kind in route.answers.items():
+            if kind is not None:
+                yield (f"answer {status}", number), "serialization", kind
+    yield ("failure", 0), "serialization", Failure
+
+
+def _schemas(routes: list[Route]) -> tuple[dict[Key, Json], dict[str, Json]]:
+    inputs = [(key, mode, TypeAdapter(kind)) for key, mode, kind in _types(routes)]
+    by_key, document = TypeAdapter.json_schemas(inputs, by_alias=True, ref_template=_REFERENCE)
+    definitions = dict(document.get("$defs", {}))
+    for route in routes:
+        if route.query is not None:
+            definitions.pop(route.query.__name__, None)  # query models appear as parameters only
+    return {key: schema for (key, _), schema in by_key.items()}, definitions
+
+
+def _operation(route: Route, number: int, method: str, schemas: dict[Key, Json]) -> Json:
+    result: Json = {
+        "operationId": route.name if method == route.methods[0] else f"{route.name}_{method.lower()}",
+        "summary": route.summary,
+        "tags": [route.group],
+        "responses": _responses(route, number, schemas),
+    }
+    parameters = [
+        {"name": name, "in": "path", "required": True, "schema": _INTEGER if name in _INTEGERS else {"type": "string"}}
+        for name in _PATH_PARAMETER.findall(route.path)
+    ]
+    if route.query is not None:
+        parameters += _parameters(route.query)
+    if parameters:
+        result["parameters"] = parameters
+    if route.body is not None:
+        result["requestBody"] = {"required": True, "content": {JSON: {"schema": schemas["body", number]}}}
+    if route.form is not None:
+        result["requestBody"] = {"content": {kind: {"schema": schemas["form", number]} for kind in _FORM_TYPES}}
+    result["security"] = _SECURITY[route.guard]
+    return result
+
+
+def _parameters(query: type[Any]) -> list[Json]:
+    schema = TypeAdapter(query).json_schema(by_alias=True, ref_template=_REFERENCE)
+    required = schema.get("required", [])
+    parameters = []
+    for name, given in schema["properties"].items():
+        field = {key: value for key, value in given.items() if key not in ("title", "description")}
+        parameter = {"name": name, "in": "query", "required": name in required, "schema": field}
+        if "description" in given:
+            parameter["description"] = given["description"]
+        if field.get("type") == "array":
+            parameter |= {"style": "form", "explode": True}
+        parameters.append(parameter)
+    return parameters
+
+
+def _responses(route: Route, number: int, schemas: dict[Key, Json]) -> Json:
+    responses: Json = {}
+    for status, kind in route.answers.items():
+        responses[str(status)] = {"description": HTTPStatus(status).phrase}
+        if kind is not None:
+            content_type = _CONTENT_TYPES.get(kind, JSON)
+            responses[str(status)]["content"] = {content_type: {"schema": schemas[f"answer {status}", number]}}
+    for status in sorted(set(route.failures)):
+        responses[str(status)] = {"description": HTTPStatus(status).phrase, "content": {JSON: {"schema": schemas["failure", 0]}}}
+    return responses

@@ -1,0 +1,119 @@
+"""Routes with what they take and give, so that the API description is made of the same lines that serve it."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+from services.gateway.frame.query import Query
+from services.gateway.people.auth.guards import Guard, admit
+from services.gateway.site import SITE, Call
+
+Handler = Callable[[Call], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """``body`` and ``answers`` are types that pydantic can describe; None as an answer is an empty one.
+
+    ``form`` are fields of a form, each of which may stand in the query string too.
+    """
+
+    methods: tuple[str, ...]
+    path: str
+    handler: Handler
+    summary: str
+    group: str
+    query: type[Query] | None
+    body: Any
+    answers: Mapping[int, Any]
+    failures: tuple[int, ...]
+    guard: Guard
+    form: type[Query] | None
+    name: str
+
+    @property
+    def spellings(self) -> tuple[str, str]:
+        """With and without a slash at the end."""
+        plain = self.path.rstrip("/")
+        return plain, plain + "/"
+
+
+@dataclass(slots=True)
+class Routes:
+    """The routes of one group, collected by decorators."""
+
+    group: str
+    guard: Guard = Guard.API
+    routes: list[Route] = field(default_factory=list)
+
+    def __call__(
+        self,
+        methods: str,
+        path: str,
+        *,
+        answers: Mapping[int, Any],
+        query: type[Query] | None = None,
+        body: Any = None,
+        form: type[Query] | None = None,
+        failures: tuple[int, ...] = (),
+        guard: Guard | None = None,
+    ) -> Callable[[Handler], Handler]:
+        """``methods`` are separated by spaces; the first line of the handler's docstring is the summary."""
+
+        def register(handler: Handler) -> Handler:
+            admits = guard or self.guard
+            self.routes.append(
+                Route(
+                    methods=tuple(methods.split()),
+                    path=path,
+                    handler=handler,
+                    summary=(handler.__doc__ or "").strip().splitlines()[0],
+                    group=self.group,
+                    query=query,
+                    body=body,
+                    answers=answers,
+                    failures=failures if admits is Guard.NONE else (*failures, 401, 403),
+                    guard=admits,
+                    form=form,
+                    name=handler.__name__,
+                )
+            )
+            return handler
+
+        return register
+
+
+def add_routes(app: web.Application, groups: list[Routes]) -> None:
+    """Mount every route in both spellings, behind the guard; any other method of a known path is 405."""
+    by_path: dict[str, list[Route]] = {}
+    for group in groups:
+        for route in group.routes:
+            for spelling in route.spellings:
+                by_path.setdefault(spelling, []).append(route)
+    for path, routes in by_path.items():
+        allowed = sorted({method for route in routes for method in route.methods})
+        resource = app.router.add_resource(path)
+        for route in routes:
+            for method in route.methods:
+                resource.add_route(method, guarded(route.handler, route.guard))
+        # Without it `GET /api/jobs/start_job` would end at `/api/jobs/{id}`.
+        resource.add_route("*", _refuse_method(allowed))
+
+
+def guarded(handler: Handler, guard: Guard) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """The handler behind its guard."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        site = request.app[SITE]
+        return await handler(Call(request, site, await admit(guard, request, site)))
+
+    return handle
+
+
+def _refuse_method(allowed: list[str]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def refuse(request: web.Request) -> web.StreamResponse:
+        raise web.HTTPMethodNotAllowed(request.method, allowed)
+
+    return refuse

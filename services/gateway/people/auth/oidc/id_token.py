@@ -1,0 +1,105 @@
+"""Verification of ID tokens (OpenID Connect Core 3.1.3.7). Only signatures with public keys: no other algorithm is even tried."""
+
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import orjson
+from joserfc import jws
+from joserfc.errors import JoseError
+
+from services.gateway.errors import bad_request
+from services.gateway.people.auth.oidc.http import Object, bad_provider
+from services.gateway.people.auth.oidc.provider import VerificationKey
+
+MOST_BYTES = 64 * 1024
+MAX_ISSUED_S = 24 * 3600.0  # an ID token of a sign-in that was begun an hour ago at most is never that old
+_KEY_TYPES = {"RS256": ("RSA", None), "ES256": ("EC", "P-256"), "EdDSA": ("OKP", "Ed25519"), "Ed25519": ("OKP", "Ed25519")}
+_REGISTRY = jws.JWSRegistry(algorithms=list(_KEY_TYPES), strict_check_header=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a token must say. ``now`` is Unix time."""
+
+    issuer: str
+    client_id: str
+    nonce: str
+    now: float
+    leeway_s: float
+
+
+def head(token: str) -> tuple[str, str | None]:
+    """Algorithm and key id, of a token not verified yet. Raises RequestError (502)."""
+    if len(token) > MOST_BYTES:
+        raise bad_provider("the ID token is too long")
+    try:
+        protected = jws.extract_compact(token.encode("ascii"), registry=_REGISTRY).protected
+    except (JoseError, ValueError) as e:
+        raise bad_provider("the ID token is not signed as a whole") from e
+    algorithm, key_id = protected.get("alg"), protected.get("kid")
+    if algorithm not in _KEY_TYPES:
+        raise bad_provider(f"the ID token is signed with {str(algorithm)[:20]!r}")
+    if "crit" in protected:
+        raise bad_provider("the ID token has critical extensions")
+    return algorithm, key_id if isinstance(key_id, str) else None
+
+
+def verified(token: str, algorithm: str, keys: Sequence[VerificationKey]) -> Object:
+    """The claims, when one of the keys made the signature. Raises RequestError (502)."""
+    for key in keys:
+        if not _suits(key, algorithm):
+            continue
+        try:
+            payload = jws.deserialize_compact(token.encode("ascii"), key.key, algorithms=[algorithm], registry=_REGISTRY).payload
+        except (JoseError, ValueError, TypeError):
+            continue
+        try:
+            claims = orjson.loads(payload)
+        except orjson.JSONDecodeError as e:
+            raise bad_provider("the ID token is not JSON") from e
+        if not isinstance(claims, dict):
+            raise bad_provider("the ID token is no JSON object")
+        return claims
+    raise bad_provider("the signature of the ID token is of none of the provider's keys")
+
+
+def check(claims: Object, expected: Expected) -> str:
+    """The subject. Raises RequestError: 400 for another sign-in's token, 502 for all else."""
+    if claims.get("iss") != expected.issuer:
+        raise bad_provider("the ID token has another issuer")
+    audience = claims.get("aud")
+    audiences = audience if isinstance(audience, list) else [audience]
+    if expected.client_id not in audiences:
+        raise bad_provider("the ID token is for somebody else")
+    authorized = claims.get("azp")
+    if authorized not in (None, expected.client_id) or (len(audiences) > 1 and authorized is None):
+        raise bad_provider("the ID token was made for another client")
+    expires, issued = _time(claims, "exp"), _time(claims, "iat")
+    if expires + expected.leeway_s <= expected.now:
+        raise bad_provider("the ID token is expired")
+    if issued - expected.leeway_s > expected.now or issued + MAX_ISSUED_S < expected.now:
+        raise bad_provider("the ID token was issued at another time")
+    if "nbf" in claims and _time(claims, "nbf") - expected.leeway_s > expected.now:
+        raise bad_provider("the ID token is not valid yet")
+    nonce = claims.get("nonce")
+    if not isinstance(nonce, str) or not hmac.compare_digest(nonce.encode(), expected.nonce.encode()):
+        raise bad_request("the sign-in does not belong to this browser; start again")
+    subject = claims.get("sub")
+    if not isinstance(subject, str) or not subject:
+        raise bad_provider("the ID token has no subject")
+    return subject
+
+
+def _suits(key: VerificationKey, algorithm: str) -> bool:
+    kind, curve = _KEY_TYPES[algorithm]
+    if key.algorithm and key.algorithm != algorithm and {key.algorithm, algorithm} != {"EdDSA", "Ed25519"}:
+        return False
+    return key.key.key_type == kind and (curve is None or getattr(key.key, "curve_name", None) == curve)
+
+
+def _time(claims: Object, name: str) -> float:
+    value = claims.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise bad_provider(f"the ID token has no time {name}")
+    return float(value)

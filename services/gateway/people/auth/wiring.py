@@ -1,0 +1,107 @@
+"""The parts of signing in, put together."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from services.gateway.people.auth.attempts import Attempts, SignInAttempts
+from services.gateway.people.auth.cookie import SessionCookie, is_loopback, session_key
+from services.gateway.people.auth.crosslogin import Claimed, CookieTokenLogin, SharedSecretLogin
+from services.gateway.people.auth.ldap.settings import LdapSettings
+from services.gateway.people.auth.local import LocalLogin
+from services.gateway.people.auth.login import LoginChain, LoginMethod
+from services.gateway.people.auth.oidc.settings import OidcSettings
+from services.gateway.people.auth.oidc.signin import OidcSignIn
+from services.gateway.people.auth.passwords import Passwords
+from services.gateway.people.auth.sessions import Sessions
+from services.gateway.people.auth.settings import AuthSettings
+from services.gateway.people.auth.tokens import Tokens
+from services.gateway.people.users.store import UserStore
+from services.gateway.settings import GatewaySettings
+
+if TYPE_CHECKING:
+    from services.gateway.people.auth.ldap.sync import DirectorySync
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """What guards and the sign-in routes work with; None for what is not set."""
+
+    settings: AuthSettings
+    tokens: Tokens
+    sessions: Sessions
+    cookie: SessionCookie
+    passwords: Passwords
+    login: LoginChain
+    attempts: SignInAttempts
+    oidc: OidcSignIn | None
+    directory_sync: "DirectorySync | None"
+
+
+def _token_methods(settings: AuthSettings, tokens: Tokens, users: UserStore, clock: Callable[[], float]) -> Iterator[LoginMethod]:
+    """Those that are configured."""
+    claimed = Claimed(settings, users)
+    if secret := settings.secret("cross_login_hs512_key"):
+        yield SharedSecretLogin(secret, claimed, clock, expiry=settings.jwt_require_expiry)
+    if settings.jwt_cookie_name:
+        yield CookieTokenLogin(settings, tokens, claimed, clock)
+
+
+def make_auth(
+    stack: AsyncExitStack,
+    gateway: GatewaySettings,
+    settings: AuthSettings,
+    ldap: LdapSettings,
+    oidc: OidcSettings,
+    users: UserStore,
+    clock: Callable[[], float],
+) -> Auth:
+    """Raises UserError for settings that are not safe where the gateway listens."""
+    key = session_key(settings.secret("session_key"), settings.session_cookie_secure, gateway.http)
+    tokens = Tokens(gateway.jwt_public_key, gateway.jwt_private_key.get_secret_value(), settings, users, clock)
+    passwords = Passwords()
+    stack.callback(passwords.close)
+    by_directory, directory_sync = _directory(stack, ldap, users)
+    # In the order of LoginChain.
+    methods: list[LoginMethod] = [*by_directory, *_token_methods(settings, tokens, users, clock), LocalLogin(passwords)]
+    return Auth(
+        settings=settings,
+        tokens=tokens,
+        sessions=Sessions(key, settings.session_max_age_hours * 3600, users, clock),
+        cookie=SessionCookie(settings.session_cookie_secure, on_loopback=is_loopback(gateway.http)),
+        passwords=passwords,
+        login=LoginChain(methods),
+        attempts=_attempts(settings, clock),
+        oidc=_provider(stack, oidc, key, users, clock),
+        directory_sync=directory_sync,
+    )
+
+
+def _directory(stack: AsyncExitStack, settings: LdapSettings, users: UserStore) -> tuple[list[LoginMethod], "DirectorySync | None"]:
+    """How people of the directory sign in, and what takes them over. Where there is none, its library is not loaded."""
+    if not settings.is_on:
+        return [], None
+    from services.gateway.people.auth.ldap.directory import Directory
+    from services.gateway.people.auth.ldap.login import LdapLogin
+    from services.gateway.people.auth.ldap.sync import DirectorySync
+
+    directory = Directory(settings)
+    stack.callback(directory.close)
+    return [LdapLogin(directory, users)], DirectorySync(directory, users) if settings.sync_interval_s else None
+
+
+def _provider(stack: AsyncExitStack, settings: OidcSettings, key: bytes, users: UserStore, clock: Callable[[], float]) -> OidcSignIn | None:
+    if not settings.is_on:
+        return None
+    provider = OidcSignIn(settings, key, users, clock)
+    stack.push_async_callback(provider.close)
+    return provider
+
+
+def _attempts(settings: AuthSettings, clock: Callable[[], float]) -> SignInAttempts:
+    of_address = max(settings.login_attempts, settings.login_attempts_per_address)
+    return SignInAttempts(
+        Attempts(settings.login_attempts, settings.login_pause_s, clock),
+        Attempts(of_address, settings.login_pause_s * settings.login_attempts / of_address, clock),
+    )

@@ -1,0 +1,176 @@
+"""The copy, kept equal to the database: loaded in the background, brought up to date before each question."""
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import TypeVar
+
+import duckdb
+import structlog
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.gateway.numbers import ColumnNumbers
+from services.gateway.reading.columns.follow import Copy, Follower, Moved
+from services.gateway.reading.columns.store import ColumnStore
+from services.gateway.reading.questions import ColumnsAway, Question
+from shared.backoff import Backoff, first_of, sleep_unless
+from shared.errors import Unavailable
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+CATCH_UP_S = 2.0  # a question waits for this; when there is so much to catch up with, the database is faster
+KEEP_UP_S = 5.0  # so that the first question after a quiet time has little to catch up with
+UNFIT_PAUSE_S = 600.0  # before jobs that did not fit into memory are tried again
+
+
+class Columns:
+    """``timeout_s`` is the deadline of a question."""
+
+    def __init__(self, engine: AsyncEngine, numbers: ColumnNumbers, *, memory_mb: int, threads: int, timeout_s: float) -> None:
+        self._numbers = numbers
+        self._memory_mb = memory_mb
+        self._threads = threads
+        self._timeout_s = timeout_s
+        self._readers = ThreadPoolExecutor(threads, thread_name_prefix="columns-read")
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="columns-write")
+        self._follower = Follower(engine, self._writer)
+        self._copy: Copy | None = None
+        self._is_gone = asyncio.Event()  # the copy: it is to be loaded again
+        self._turn: asyncio.Task[None] | None = None  # the last turn of catching up
+        self._next: asyncio.Task[None] | None = None  # the same, until it begins to read
+
+    @property
+    def is_loaded(self) -> bool:
+        return self._copy is not None
+
+    # questions
+
+    async def ask(self, question: Question[T]) -> T:
+        """The answer to a question, which is put in a worker thread to the state of the database at this moment, or later.
+
+        Raises ColumnsAway; Unavailable when the database is away or time is up.
+        """
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                store = await self._fresh()
+                reader = store.reader()
+                work = asyncio.get_running_loop().run_in_executor(self._readers, reader.answer, question)
+                try:
+                    answer = await work
+                except asyncio.CancelledError:
+                    reader.stop()
+                    raise
+        except ColumnsAway:
+            self._numbers.questions.labels("away").inc()
+            raise
+        except TimeoutError as e:
+            raise Unavailable(f"columns: no answer within {self._timeout_s:g} s") from e
+        except duckdb.Error as e:
+            log.warning("columns_failed", why=f"{type(e).__name__}: {str(e)[:300]}")
+            self._numbers.questions.labels("failed").inc()
+            raise ColumnsAway from e
+        self._numbers.questions.labels("answered").inc()
+        return answer
+
+    async def _fresh(self) -> ColumnStore:
+        """The store, with all that the database had when this was called. Raises ColumnsAway, also when that takes too long."""
+        if self._copy is None:
+            raise ColumnsAway
+        turn = self._join()
+        await asyncio.wait([turn], timeout=CATCH_UP_S)
+        if not turn.done():
+            raise ColumnsAway
+        turn.result()
+        if self._copy is None:
+            raise ColumnsAway
+        return self._copy.store
+
+    def _join(self) -> "asyncio.Task[None]":
+        """A turn of catching up that has not begun: those who come while another one is at work share the next."""
+        if self._next is None:
+            self._turn = self._next = asyncio.create_task(self._catch_up_after(self._turn), name="columns catch up")
+            self._turn.add_done_callback(lambda turn: turn.cancelled() or turn.exception())  # nobody may be waiting any more
+        return self._next
+
+    async def _catch_up_after(self, turn: "asyncio.Task[None] | None") -> None:
+        if turn is not None:
+            await asyncio.wait([turn])
+        self._next = None
+        copy = self._copy
+        if copy is None:
+            raise ColumnsAway
+        try:
+            await self._follower.catch_up(copy)
+        except Moved as e:
+            self._drop()
+            raise ColumnsAway from e
+
+    # in the background
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Load, keep up, and load again when needed, until ``stop``."""
+        pause = Backoff(first_s=0.5, most_s=30.0)
+        try:
+            while not stop.is_set():
+                try:
+                    if self._copy is None:  # else the database was away for a moment, and the copy is as good as before
+                        await self._load()
+                    pause.reset()
+                    await self._keep_up(stop)
+                except (Unavailable, ColumnsAway, DBAPIError) as e:  # the last: there are no tables yet
+                    log.info("columns_wait", why=f"{type(e).__name__}: {str(e)[:300]}")
+                    await pause.wait(stop)
+                except duckdb.Error as e:
+                    self._drop()
+                    log.warning("columns_not_loaded", why=f"{type(e).__name__}: {str(e)[:300]}", then="the database answers, slower")
+                    await sleep_unless(stop, UNFIT_PAUSE_S)
+        finally:
+            if self._turn is not None:
+                self._turn.cancel()
+                await asyncio.wait([self._turn])
+            self._drop()
+            self._readers.shutdown(wait=False, cancel_futures=True)
+            self._writer.shutdown(wait=False)
+
+    async def _load(self) -> None:
+        started = time.monotonic()
+        copy = Copy(ColumnStore(memory_mb=self._memory_mb, threads=self._threads))
+        try:
+            await self._follower.load(copy)
+            await self._follower.catch_up(copy)
+        except Moved:
+            self._close(copy)
+            return
+        except BaseException:
+            self._close(copy)
+            raise
+        self._copy = copy
+        self._is_gone.clear()
+        took_s = time.monotonic() - started
+        self._numbers.load_seconds.set(took_s)
+        self._numbers.rows.set(copy.store.rows)
+        log.info("columns_loaded", jobs=copy.store.rows, seconds=round(took_s, 2))
+
+    async def _keep_up(self, stop: asyncio.Event) -> None:
+        """Until the copy is gone."""
+        while self._copy is not None and not stop.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(first_of(stop, self._is_gone), KEEP_UP_S)
+                continue
+            with suppress(ColumnsAway):
+                store = await self._fresh()
+                self._numbers.rows.set(store.rows)
+
+    def _drop(self) -> None:
+        copy, self._copy = self._copy, None
+        self._is_gone.set()
+        self._numbers.rows.set(0)
+        if copy is not None:
+            self._close(copy)
+
+    def _close(self, copy: Copy) -> None:
+        """Behind what is still being written for somebody who does not wait any more: a busy connection refuses to be closed."""
+        self._writer.submit(copy.store.close)

@@ -1,0 +1,133 @@
+"""From the database into the copy: everything once, then what changed."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from services.gateway.reading.columns.lines import Place, changed_job_lines, changed_jobtag_lines, job_lines, jobtag_lines, tag_lines
+from services.gateway.reading.columns.store import Change, ColumnStore
+from shared.database.engine import transaction
+from shared.database.progress import Progress, progress
+from shared.database.reading import read
+from shared.database.tables import tables
+from shared.domain.values import INT32_MAX, INT64_MAX
+
+CHUNK_ROWS = 20_000
+Work = Callable[[Change], None]
+Statement = Callable[[tuple[int, ...]], Select[Any]]  # of the rows behind a place
+
+
+class Moved(Exception):
+    """The tables were built anew, or an older backup was put in place: changes tell nothing any more."""
+
+
+@dataclass(slots=True)
+class Copy:
+    """A store, and how far it is. It has at least what the database had at ``at``."""
+
+    store: ColumnStore
+    at: Progress = field(default_factory=Progress)
+    last_tag: int = -1
+
+
+class Follower:
+    """Reads the database in the event loop, a text of many rows at a time, and writes in the one thread of ``writer``."""
+
+    def __init__(self, engine: AsyncEngine, writer: Executor) -> None:
+        # One state of the database for all that belongs to a change; SQLite never gives another.
+        is_postgresql = engine.dialect.name == "postgresql"
+        self._snapshots = engine.execution_options(isolation_level="REPEATABLE READ") if is_postgresql else engine
+        self._engine = engine
+        self._writer = writer
+
+    async def load(self, copy: Copy) -> None:
+        """All rows, in short transactions: what changes meanwhile has a change after ``copy.at``. Raises Unavailable."""
+        async with transaction(self._snapshots) as connection:
+            copy.at = await connection.run_sync(progress)
+            tags, last_tag = await _new_tags(connection, copy)
+            await self._write(copy.store, [tags])
+            copy.last_tag = last_tag
+        await self._load_table(copy.store, _new_jobs, lambda place: job_lines(place[0], CHUNK_ROWS), (-INT64_MAX,))
+        await self._load_table(copy.store, _jobtags, lambda place: jobtag_lines((place[0], place[1]), CHUNK_ROWS), (-INT64_MAX, -INT64_MAX))
+
+    async def _load_table(
+        self, store: ColumnStore, work: Callable[[str], Work], statement: Statement, place: tuple[int, ...] | None
+    ) -> None:
+        writing: asyncio.Future[None] | None = None  # beside the reading of the next rows
+        try:
+            while place is not None:
+                async with transaction(self._engine) as connection:
+                    text, place = await _chunk(connection, statement(place))
+                if writing is not None:
+                    await writing
+                writing = self._write(store, [work(text)])
+        finally:
+            if writing is not None:
+                await writing
+
+    async def catch_up(self, copy: Copy) -> None:
+        """One small query when nothing happened. Raises Moved, Unavailable."""
+        if await read(self._engine, progress) == copy.at:
+            return
+        async with transaction(self._snapshots) as connection:
+            now = await connection.run_sync(progress)
+            if not now.follows(copy.at):
+                raise Moved
+            if now.events > copy.at.events:
+                await self._apply(connection, copy)
+        copy.at = now
+
+    async def _apply(self, connection: AsyncConnection, copy: Copy) -> None:
+        """In one step, unless there is much to do."""
+        deletion = tables.job_deletion.c
+        gone = (await connection.scalars(select(deletion.job).where(deletion.seq > copy.at.events))).all()
+        tags, last_tag = await _new_tags(connection, copy)
+        work = [_without(gone), tags]
+        place: tuple[int, ...] | None = (copy.at.events, INT64_MAX)
+        while place is not None:
+            since = Place(place[0], place[1])
+            jobs, place = await _chunk(connection, changed_job_lines(since, CHUNK_ROWS))
+            jobtags, _ = await _chunk(connection, changed_jobtag_lines(since, CHUNK_ROWS))
+            await self._write(copy.store, [*work, _changed_jobs(jobs), _jobtags(jobtags)])
+            copy.last_tag = last_tag  # only now: whoever asks may have gone away before
+            work = []
+            if place is not None:  # what is done is done, should this be cancelled
+                copy.at = replace(copy.at, events=max(copy.at.events, place[0] - 1))
+
+    def _write(self, store: ColumnStore, work: Sequence[Work]) -> "asyncio.Future[None]":
+        return asyncio.get_running_loop().run_in_executor(self._writer, store.write, work)
+
+
+async def _new_tags(connection: AsyncConnection, copy: Copy) -> tuple[Work, int]:
+    """Those that the copy lacks, and the last of them. Tags never change, and a new one has a larger id."""
+    text, _ = await _chunk(connection, tag_lines(copy.last_tag, INT32_MAX))
+    last = await connection.scalar(select(func.max(tables.tag.c.id))) if text else None
+    return lambda change: change.add_tags(text), copy.last_tag if last is None else last
+
+
+def _without(keys: Sequence[int]) -> Work:
+    return lambda change: change.delete_jobs(keys)
+
+
+def _new_jobs(text: str) -> Work:
+    return lambda change: change.add_jobs(text, are_new=True)
+
+
+def _changed_jobs(text: str) -> Work:
+    return lambda change: change.add_jobs(text)
+
+
+def _jobtags(text: str) -> Work:
+    return lambda change: change.add_jobtags(text)
+
+
+async def _chunk(connection: AsyncConnection, statement: Select[Any]) -> tuple[str, tuple[int, ...] | None]:
+    """The text, and the place of its last row unless it was the last of all."""
+    row: Sequence[Any] = (await connection.execute(statement)).one()
+    text, *place = row
+    return text or "", None if place[0] is None else tuple(place)

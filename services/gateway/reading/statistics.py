@@ -1,0 +1,212 @@
+"""Numbers of many jobs: totals and histograms, of all together or by group. One statement for the totals, one for each histogram."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, Literal
+
+from sqlalchemy import BigInteger, ColumnElement, Select, Text, and_, case, func, literal, select
+
+from services.gateway.people.identity import User
+from services.gateway.reading.filters import conditions, cut, footprint, is_running, live_duration
+from services.gateway.reading.model import JobFilter, Slice
+from services.gateway.reading.questions import Steps
+from services.gateway.reading.source import Source, bytewise, total, whole
+from shared.domain.values import INT32_MAX
+
+GroupBy = Literal["user", "project", "cluster", "subcluster"]
+_GROUP_COLUMNS = {"user": "hpc_user", "project": "project", "cluster": "cluster", "subcluster": "subcluster"}
+RESOURCES = frozenset({"num_nodes", "num_hwthreads", "num_acc"})
+HOUR_S = 3600
+ALL = Slice(most=None)
+
+
+@dataclass(frozen=True, slots=True)
+class DurationBins:
+    """Bin 0 holds durations from 0 up to, not including, ``width_s``; longer jobs than the last bin are not counted."""
+
+    bins: int
+    width_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class MetricHistogram:
+    """``key`` is the footprint key. Values from 0 to ``peak`` are counted, ``peak`` itself in the last bin."""
+
+    metric: str
+    key: str
+    peak: float
+    bins: int
+
+    def edges(self) -> list[tuple[int, int]]:
+        """Both ends of each bin, to the nearest whole number."""
+        marks = [round(self.peak * number / self.bins) for number in range(self.bins + 1)]
+        return list(pairwise(marks))
+
+
+Histogram = DurationBins | MetricHistogram | str  # the last: of a resource
+
+
+@dataclass(frozen=True, slots=True)
+class StatisticsWanted:
+    """``totals`` and ``sort_by`` are names in ``TOTALS``, ``resources`` names in ``RESOURCES``.
+
+    ``sort_by`` (the largest first) and ``slice`` are of groups; without ``sort_by`` they come in the order of their names.
+    """
+
+    totals: frozenset[str] = frozenset()
+    group_by: GroupBy | None = None
+    sort_by: str | None = None
+    slice: Slice = ALL
+    duration: DurationBins | None = None
+    resources: frozenset[str] = frozenset()
+    metrics: tuple[MetricHistogram, ...] = ()
+    short_job_s: int = 300
+
+
+@dataclass(slots=True)
+class StatisticsGroup:
+    """``key`` is empty when all jobs are one group. Histograms that were not asked for are absent.
+
+    ``duration``: jobs per bin. ``resources``: by name, (value, jobs) of every value that occurs, ascending. ``metrics``: jobs per
+    bin, in the order asked for.
+    """
+
+    key: str = ""
+    totals: dict[str, int] = field(default_factory=dict)
+    duration: list[int] = field(default_factory=list)
+    resources: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    metrics: list[list[int]] = field(default_factory=list)
+
+
+TOTALS = frozenset(
+    "total_jobs total_users running_jobs short_jobs total_walltime total_nodes total_node_hours total_cores total_core_hours"
+    " total_accs total_acc_hours".split()
+)
+_IN_HOURS = frozenset({"total_walltime", "total_node_hours", "total_core_hours", "total_acc_hours"})  # from a sum of seconds
+
+
+def sane_duration(source: Source, now: int) -> ColumnElement[int]:
+    """``live_duration``, but never more than 68 years.
+
+    A time in wrong units must not make the sums of all jobs impossible: multiplied by nodes or threads it still has 64 bits.
+    """
+    is_absurd = source.job.c.duration > INT32_MAX
+    return case((is_absurd, literal(INT32_MAX, BigInteger)), else_=live_duration(source, now))
+
+
+def sums(source: Source, wanted: StatisticsWanted, now: int) -> dict[str, ColumnElement[Any]]:
+    """Every total, before it is divided; NULL for a sum of nothing."""
+    job, duration = source.job.c, sane_duration(source, now)
+    is_short = and_(job.duration < wanted.short_job_s, ~is_running(source))
+    return {
+        "total_jobs": func.count(),
+        "total_users": func.count(job.hpc_user.distinct()),
+        "running_jobs": func.count(case((is_running(source), 1))),
+        "short_jobs": func.count(case((is_short, 1))),
+        "total_walltime": total(duration),
+        "total_nodes": total(job.num_nodes),
+        "total_node_hours": total(duration * job.num_nodes),
+        "total_cores": total(job.num_hwthreads),
+        "total_core_hours": total(duration * job.num_hwthreads),
+        "total_accs": total(job.num_acc),
+        "total_acc_hours": total(duration * job.num_acc),
+    }
+
+
+class Statistics:
+    """The statements of one question, and what their rows make."""
+
+    def __init__(self, user: User, where: Sequence[JobFilter], wanted: StatisticsWanted, now: int) -> None:
+        self._user = user
+        self._where = where
+        self._wanted = wanted
+        self._now = now
+        self._names = sorted(wanted.totals)
+
+    def answer(self, source: Source) -> Steps[list[StatisticsGroup]]:
+        rows = yield self.totals(source)
+        groups = {row[0]: self.group(row) for row in rows}
+        if groups:
+            for histogram, statement in self.histograms(source, groups):
+                rows = yield statement
+                self.fill(groups, histogram, rows)
+        return list(groups.values())
+
+    def totals(self, source: Source) -> Select[Any]:
+        """The group and its totals: one row for each group in order, or a single row without groups."""
+        wanted = self._wanted
+        available = sums(source, wanted, self._now)
+        chosen = [available[name] for name in self._names] or [func.count()]
+        condition = conditions(self._user, self._where, source)
+        if wanted.group_by is None:
+            return select(literal("", Text), *chosen).select_from(source.job).where(condition)
+        group = self._group(source)
+        statement = select(group, *chosen).where(condition).group_by(group)
+        if wanted.sort_by is not None:
+            statement = statement.order_by(func.coalesce(available[wanted.sort_by], 0).desc())
+        return cut(statement.order_by(bytewise(group)), wanted.slice)
+
+    def histograms(self, source: Source, groups: Collection[str]) -> Iterator[tuple[Histogram, Select[Any]]]:
+        """What each fills, and a statement that gives group, value or bin, and number of jobs."""
+        wanted, job = self._wanted, source.job.c
+        if wanted.duration is not None:
+            duration = sane_duration(source, self._now)
+            is_covered = and_(duration >= 0, duration < wanted.duration.bins * wanted.duration.width_s)
+            yield wanted.duration, self._histogram(source, groups, duration // wanted.duration.width_s, is_covered)
+        for name in sorted(wanted.resources):
+            yield name, self._histogram(source, groups, job[name], job[name].is_not(None))
+        for histogram in dict.fromkeys(wanted.metrics):
+            value = footprint(histogram.key, source)
+            if value is not None and histogram.peak > 0:
+                last = histogram.bins - 1
+                exact: ColumnElement[int] = whole(value / histogram.peak * histogram.bins)
+                place = case((exact > last, last), else_=exact)
+                yield histogram, self._histogram(source, groups, place, and_(value >= 0, value <= histogram.peak))
+
+    def _histogram(self, source: Source, groups: Collection[str], value: ColumnElement[Any], condition: ColumnElement[bool]) -> Select[Any]:
+        value = value.label("value")
+        where = and_(conditions(self._user, self._where, source), condition)
+        if self._wanted.group_by is None:
+            return select(literal("", Text), value, func.count()).select_from(source.job).where(where).group_by(value)
+        group = self._group(source)
+        if self._wanted.slice.most is not None:
+            where = and_(where, group.in_(sorted(groups)))
+        return select(group, value, func.count()).where(where).group_by(group, value)
+
+    def _group(self, source: Source) -> ColumnElement[str]:
+        assert self._wanted.group_by is not None
+        column: ColumnElement[str] = source.job.c[_GROUP_COLUMNS[self._wanted.group_by]]
+        return column
+
+    # what the rows make
+
+    def group(self, row: Sequence[Any]) -> StatisticsGroup:
+        wanted = self._wanted
+        totals = {name: int(found or 0) // (HOUR_S if name in _IN_HOURS else 1) for name, found in zip(self._names, row[1:], strict=False)}
+        return StatisticsGroup(
+            key=row[0],
+            totals=totals,
+            duration=[0] * wanted.duration.bins if wanted.duration is not None else [],
+            resources={name: [] for name in wanted.resources},
+            metrics=[[0] * histogram.bins for histogram in wanted.metrics],
+        )
+
+    def fill(self, groups: Mapping[str, StatisticsGroup], histogram: Histogram, rows: Iterable[Sequence[Any]]) -> None:
+        """A group that is not asked for, or came after the totals were read, is passed over."""
+        if isinstance(histogram, str):
+            for key, value, jobs in rows:
+                if key in groups:
+                    groups[key].resources[histogram].append((value, jobs))
+            for group in groups.values():
+                group.resources[histogram].sort()
+        elif isinstance(histogram, DurationBins):
+            for key, value, jobs in rows:
+                if key in groups:
+                    groups[key].duration[value] = jobs
+        else:
+            places = [place for place, asked in enumerate(self._wanted.metrics) if asked == histogram]
+            for key, value, jobs in rows:
+                if key in groups:
+                    for place in places:
+                        groups[key].metrics[place][value] = jobs

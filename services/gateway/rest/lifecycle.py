@@ -1,0 +1,48 @@
+"""Starting and stopping jobs: the same payloads and rules as over NATS, with an answer."""
+
+from http import HTTPStatus
+
+from aiohttp import web
+
+from services.gateway.errors import RequestError, forbidden
+from services.gateway.frame.answers import answer, message
+from services.gateway.frame.routes import Routes
+from services.gateway.rest.jobs import job_answer
+from services.gateway.rest.models import JobObject, Message
+from services.gateway.site import Call
+from shared.broker.outcome import NoOutcome
+from shared.domain.intake import job_started, job_stopped
+from shared.domain.payloads import StartPayload, StopPayload
+from shared.domain.wire import read_object
+
+routes = Routes("jobs")
+
+
+@routes("POST PUT", "/api/jobs/start_job/", body=StartPayload, answers={201: Message}, failures=(400, 413, 422, 503))
+async def start_job(call: Call) -> web.StreamResponse:
+    """A job started."""
+    payload, _ = read_object(StartPayload, await call.request.read())
+    event = job_started(payload, await call.site.link.clusters_with(payload.cluster))
+    for tag in event.tags:
+        if not call.user.may_write_scope(tag.scope):
+            raise forbidden(f"tags: the scope {tag.scope!r} may not be written by {call.user.name}")
+    outcome = await call.site.commands.decide(event, call.user)
+    if outcome.kind == "duplicate":
+        raise RequestError(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            f"a job with jobId {event.job_id}, cluster {event.cluster} and startTime {event.start_time} exists already (id {outcome.job})",
+        )
+    return message("success", HTTPStatus.CREATED)
+
+
+@routes("POST PUT", "/api/jobs/stop_job/", body=StopPayload, answers={200: JobObject}, failures=(400, 404, 413, 422, 503))
+async def stop_job(call: Call) -> web.StreamResponse:
+    """A job ended."""
+    payload, _ = read_object(StopPayload, await call.request.read())
+    outcome = await call.site.commands.decide(job_stopped(payload, may_wait=False), call.user)
+    if outcome.kind == "duplicate":
+        raise RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, f"jobId {payload.job_id} (id {outcome.job}) has already been stopped")
+    rows = await call.site.jobs.by_id(call.user, outcome.job) if outcome.job is not None else None
+    if rows is None:
+        raise NoOutcome(outcome.sequence)  # applied, and deleted since: there is nothing to show
+    return answer(job_answer(call, rows, with_tags=False))

@@ -1,0 +1,59 @@
+"""Metric data of one job in the shape of the GraphQL interface."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+
+import structlog
+from aiohttp import web
+from pydantic import Field
+
+from services.gateway.errors import RequestError, told
+from services.gateway.frame.answers import answer, answer_in_thread
+from services.gateway.frame.query import Query, read_query
+from services.gateway.frame.routes import Routes
+from services.gateway.metrics.rest import Json, as_list
+from services.gateway.metrics.selection import Wanted
+from services.gateway.rest.jobs import visible_job
+from services.gateway.rest.models import JobMetricsAnswer
+from services.gateway.site import Call
+from shared.domain.clusters import Scope
+from shared.errors import Unavailable
+
+log = structlog.get_logger()
+routes = Routes("jobs")
+
+
+class JobMetricsQuery(Query):
+    metric: list[str] = Field([], description="Only these metrics.")
+    scope: list[Scope] = Field([], description="In these scopes; without one the node, or all scopes that the archive has.")
+
+
+@routes(
+    "GET",
+    "/api/jobs/metrics/{id}",
+    query=JobMetricsQuery,
+    answers={200: JobMetricsAnswer, 404: JobMetricsAnswer, 500: JobMetricsAnswer, 503: JobMetricsAnswer},
+    failures=(400,),
+)
+async def job_metrics(call: Call) -> web.StreamResponse:
+    """Metric data of one job, long series in the largest configured resolution."""
+    query = read_query(JobMetricsQuery, call.request)
+    try:
+        (job,) = (await visible_job(call)).jobs
+        wanted = Wanted(_names(query.metric), _names(query.scope), call.site.metrics.settings.resolution(None))
+        metrics = await call.site.metrics.jobs.of(job, wanted)
+    except RequestError as e:
+        return _failed(e.status, str(e))
+    except Unavailable as e:
+        log.warning("job_metrics_unavailable", why=str(e))
+        return _failed(HTTPStatus.SERVICE_UNAVAILABLE, told(e))
+    return await answer_in_thread({"data": {"jobMetrics": as_list(metrics)}, "error": None})
+
+
+def _names(given: Sequence[str]) -> tuple[str, ...] | None:
+    return tuple(dict.fromkeys(given)) or None
+
+
+def _failed(status: HTTPStatus, text: str) -> web.Response:
+    failed: Json = {"data": None, "error": {"message": text}}
+    return answer(failed, status)

@@ -1,0 +1,88 @@
+"""Sign-in by an OpenID Connect provider; where none is set, these paths do not exist."""
+
+import re
+
+import structlog
+from aiohttp import hdrs, web
+from pydantic import Field
+
+from services.gateway.errors import RequestError, bad_request
+from services.gateway.frame.answers import unknown_path
+from services.gateway.frame.page import sign_in_page
+from services.gateway.frame.query import Query, read_query
+from services.gateway.frame.routes import Routes
+from services.gateway.people.auth.guards import Guard
+from services.gateway.people.auth.oidc.signin import COOKIE, OidcSignIn
+from services.gateway.people.auth.redirects import local_target
+from services.gateway.rest.models import SignedIn
+from services.gateway.rest.signin import RedirectQuery, Text, signed_in_answer, wants_json
+from services.gateway.site import Call
+
+log = structlog.get_logger()
+routes = Routes("sign-in", guard=Guard.NONE)
+
+_HOST = re.compile(r"[A-Za-z0-9.-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
+
+
+class CallbackQuery(Query):
+    code: Text = ""
+    state: Text = ""
+    error: Text = Field("", description="Why the provider refuses.")
+    iss: Text = Field("", description="The provider, where it says so.")
+
+
+@routes("GET", "/oidc-login", query=RedirectQuery, answers={302: None}, failures=(400, 404, 502, 503))
+async def begin(call: Call) -> web.StreamResponse:
+    """Go to the sign-in provider of the site."""
+    oidc = call.site.auth.oidc
+    if oidc is None:
+        return unknown_path()
+    target = local_target(read_query(RedirectQuery, call.request).redirect)
+    begun = await oidc.begin(_base_url(call.request), target)
+    response = web.Response(status=302, headers={hdrs.LOCATION: begun.url, hdrs.CACHE_CONTROL: "no-store"})
+    is_secure = call.site.auth.cookie.is_secure(call.request)
+    response.set_cookie(
+        COOKIE,
+        begun.cookie,
+        max_age=int(oidc.settings.sign_in_max_age_s),
+        path=oidc.cookie_path,
+        httponly=True,
+        samesite="Lax",
+        secure=is_secure,
+    )
+    return response
+
+
+@routes("GET", "/oidc-callback", query=CallbackQuery, answers={200: SignedIn, 302: None}, failures=(400, 403, 404, 422, 502, 503))
+async def finish(call: Call) -> web.StreamResponse:
+    """Come back from the provider, with a code; answers with a session cookie."""
+    oidc = call.site.auth.oidc
+    if oidc is None:
+        return unknown_path()
+    try:
+        response = await _signed_in(call, oidc)
+    except RequestError as e:
+        log.info("oidc_sign_in_refused", why=str(e))
+        if wants_json(call.request):
+            raise
+        response = sign_in_page(str(e), status=e.status, has_provider=True)
+        response.headers[hdrs.CACHE_CONTROL] = "no-store"
+    # What was begun ends here, however it ended: the code is used up.
+    response.del_cookie(COOKIE, path=oidc.cookie_path)
+    return response
+
+
+async def _signed_in(call: Call, oidc: OidcSignIn) -> web.Response:
+    query = read_query(CallbackQuery, call.request).model_dump(exclude_unset=True)
+    user, target = await oidc.finish(call.request.cookies.get(COOKIE, ""), query)
+    value = await call.site.auth.sessions.begin(user)
+    log.info("signed_in", user=user.name, source=user.source.name.lower())
+    return signed_in_answer(call, user, value, target)
+
+
+def _base_url(request: web.Request) -> str:
+    """As the browser names this server. The provider only comes back to what is registered there."""
+    if _HOST.fullmatch(request.host) is None:
+        raise bad_request("Host: not a host name")
+    is_secure = request.secure or request.headers.get(hdrs.X_FORWARDED_PROTO) == "https"
+    return f"{'https' if is_secure else 'http'}://{request.host}"

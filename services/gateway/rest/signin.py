@@ -1,0 +1,151 @@
+"""Signing in and out. Browsers get redirects and a page, programs that accept JSON get JSON."""
+
+import math
+from http import HTTPStatus
+from typing import Annotated
+
+import structlog
+from aiohttp import hdrs, web
+from pydantic import Field
+
+from services.gateway.errors import RequestError
+from services.gateway.frame.answers import JSON, answer, failure
+from services.gateway.frame.forms import read_form
+from services.gateway.frame.page import sign_in_page
+from services.gateway.frame.query import Query, read_query
+from services.gateway.frame.routes import Routes
+from services.gateway.people.auth.guards import Guard
+from services.gateway.people.auth.login import Attempt
+from services.gateway.people.auth.redirects import local_target
+from services.gateway.people.auth.sessions import COOKIE
+from services.gateway.people.auth.tokens import bearer
+from services.gateway.people.identity import User
+from services.gateway.rest.models import SignedIn
+from services.gateway.site import Call
+from shared.errors import Unavailable
+
+log = structlog.get_logger()
+routes = Routes("sign-in", guard=Guard.NONE)
+
+Text = Annotated[str, Field(max_length=8192)]
+
+
+class LoginForm(Query):
+    username: Annotated[str, Field(max_length=255)] = ""
+    password: Annotated[str, Field(max_length=1024)] = ""
+    redirect: Text = Field("", description="A path of this server, where to go after success.")
+
+
+class TokenForm(LoginForm):
+    login_token: Text = Field("", alias="login-token", description="A token signed with the key shared with a portal (HS256 or HS512).")
+
+
+class RedirectQuery(Query):
+    redirect: Text = ""
+
+
+@routes("GET", "/login", query=RedirectQuery, answers={200: str}, failures=(400,))
+async def login_page(call: Call) -> web.StreamResponse:
+    """The page for signing in."""
+    return sign_in_page(redirect=local_target(read_query(RedirectQuery, call.request).redirect), has_provider=has_provider(call))
+
+
+@routes("POST", "/login", form=TokenForm, answers={200: SignedIn, 302: None}, failures=(400, 401, 413, 422, 429, 503))
+async def login(call: Call) -> web.StreamResponse:
+    """Sign in; answers with a session cookie."""
+    return await _login(call)
+
+
+@routes("GET POST", "/jwt-login", form=TokenForm, answers={200: SignedIn, 302: None}, failures=(400, 401, 413, 422, 429, 503))
+async def jwt_login(call: Call) -> web.StreamResponse:
+    """Sign in by a token of a portal, in the header `Authorization`, in `login-token` or in a cookie."""
+    return await _login(call)
+
+
+async def _login(call: Call) -> web.StreamResponse:
+    form = await read_form(TokenForm, call.request)
+    try:
+        user = await _signed_in(call, form)
+        value = await call.site.auth.sessions.begin(user)
+    except _TooMany as e:
+        response = _refusal(call, HTTPStatus.TOO_MANY_REQUESTS, str(e), form)
+        response.headers[hdrs.RETRY_AFTER] = str(math.ceil(e.wait_s))
+        return response
+    except RequestError as e:
+        if e.status != HTTPStatus.UNAUTHORIZED:
+            raise
+        return _refusal(call, e.status, str(e), form)
+    log.info("signed_in", user=user.name, source=user.source.name.lower())
+    return signed_in_answer(call, user, value, form.redirect)
+
+
+def signed_in_answer(call: Call, user: User, cookie: str, redirect: str) -> web.Response:
+    """The session's cookie, with JSON or a redirect to a path of this server."""
+    if wants_json(call.request):
+        response = answer({"user": {"username": user.name, "name": user.real_name, "roles": sorted(user.roles)}})
+    else:
+        response = web.Response(status=HTTPStatus.FOUND, headers={hdrs.LOCATION: local_target(redirect)})
+    response.headers[hdrs.CACHE_CONTROL] = "no-store"
+    call.site.auth.cookie.put(call.request, response, cookie, call.site.auth.sessions.max_age_s)
+    token_cookie = call.site.auth.settings.jwt_cookie_name
+    if token_cookie and token_cookie in call.request.cookies:
+        response.del_cookie(token_cookie, path="/")  # it has done its work
+    return response
+
+
+class _TooMany(RequestError):
+    def __init__(self, wait_s: float) -> None:
+        super().__init__(HTTPStatus.TOO_MANY_REQUESTS, f"too many attempts to sign in; try again in {math.ceil(wait_s / 60)} minutes")
+        self.wait_s = wait_s
+
+
+async def _signed_in(call: Call, form: TokenForm) -> User:
+    auth, request = call.site.auth, call.request
+    bucket = form.username, call.site.allow_list.address(request)
+    wait_s = auth.attempts.take(*bucket)
+    if wait_s:
+        log.warning("too_many_sign_ins", user=form.username[:100], address=str(bucket[1]))
+        raise _TooMany(wait_s)
+    attempt = Attempt(
+        name=form.username,
+        password=form.password,
+        token=bearer(request.headers) or form.login_token,
+        cookies=request.cookies,
+        account=await call.site.users.find(form.username) if form.username else None,
+    )
+    try:
+        user = await auth.login.login(attempt)
+    except Unavailable:
+        auth.attempts.give_back(*bucket)  # nobody was asked for the password
+        raise
+    auth.attempts.give_back(*bucket)
+    return user
+
+
+def _refusal(call: Call, status: HTTPStatus, text: str, form: LoginForm) -> web.Response:
+    log.info("sign_in_refused", user=form.username[:100], address=str(call.site.allow_list.address(call.request)), why=text)
+    if wants_json(call.request):
+        return failure(status, text)
+    return sign_in_page(text, local_target(form.redirect), status, has_provider=has_provider(call))
+
+
+@routes("POST", "/logout", answers={200: str}, failures=(503,))
+async def logout(call: Call) -> web.StreamResponse:
+    """Sign out: the session ends, wherever its cookie was copied to."""
+    cookie = call.request.cookies.get(COOKIE)
+    session = await call.site.auth.sessions.read(cookie) if cookie else None
+    if session is not None:
+        await call.site.auth.sessions.end(session)
+    response = (
+        answer({"msg": "signed out"}) if wants_json(call.request) else sign_in_page("You are signed out.", has_provider=has_provider(call))
+    )
+    call.site.auth.cookie.take_away(call.request, response)
+    return response
+
+
+def has_provider(call: Call) -> bool:
+    return call.site.auth.oidc is not None
+
+
+def wants_json(request: web.BaseRequest) -> bool:
+    return JSON in request.headers.get(hdrs.ACCEPT, "")

@@ -1,0 +1,24 @@
+"""``/userapi``: reading jobs with a token of a person. The same handlers as under ``/api``, behind another guard."""
+
+from dataclasses import replace
+
+from services.gateway.frame.routes import Routes
+from services.gateway.people.auth.guards import Guard
+from services.gateway.rest import jobs, metrics
+
+READ_BY_PEOPLE = frozenset(
+    {("GET", "/api/jobs/"), ("GET", "/api/jobs/{id}"), ("POST", "/api/jobs/{id}"), ("GET", "/api/jobs/metrics/{id}")}
+)
+
+routes = Routes("userapi", guard=Guard.USER_API)
+for _route in [*jobs.routes.routes, *metrics.routes.routes]:
+    if any((method, _route.path) in READ_BY_PEOPLE for method in _route.methods):
+        routes.routes.append(
+            replace(
+                _route,
+                path=_route.path.replace("/api/", "/userapi/", 1),
+                group=routes.group,
+                guard=routes.guard,
+                name=f"userapi_{_route.name}",
+            )
+        )

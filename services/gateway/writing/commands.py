@@ -1,0 +1,71 @@
+"""Writing: every change is an event in the log, and its outcome is what jobstore says became of it."""
+
+import asyncio
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from nats.errors import Error as NatsError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.gateway.errors import of_refusal
+from services.gateway.people.identity import User
+from services.gateway.writing.link import BrokerLink
+from shared.backoff import Backoff
+from shared.broker.envelope import Envelope
+from shared.broker.outcome import NoOutcome, Outcome, publish_and_wait
+from shared.broker.streams import EVENTS
+from shared.database.engine import position_of
+from shared.domain.events import Event
+from shared.errors import Refused, Unavailable
+
+SOURCE = "jobtide/gateway"
+
+
+class Commands:
+    """Publishes on behalf of a user. Raises Unavailable when the broker does not take an event, RequestError for a refusal."""
+
+    def __init__(self, link: BrokerLink, engine: AsyncEngine, timeout_s: float) -> None:
+        self._link = link
+        self._engine = engine
+        self._timeout_s = timeout_s
+
+    async def decide(self, event: Event, user: User) -> Outcome:
+        """Publish one event and wait for its outcome, applied or duplicate.
+
+        Raises RequestError when it was refused, NoOutcome when nobody said so in time.
+        """
+        client, publisher = self._link.client, self._link.publisher
+        try:
+            envelope = _envelope(event, user, reply_to=client.new_inbox())
+            outcome = await publish_and_wait(client, publisher, envelope, timeout_s=self._timeout_s)
+        except Refused as e:
+            raise of_refusal(e) from e
+        except NatsError as e:
+            raise Unavailable("the broker went away") from e
+        if outcome.kind == "refused":
+            raise of_refusal(Refused(outcome.code or "", outcome.text or outcome.code or "refused"))
+        if outcome.kind == "waiting":
+            raise NoOutcome(outcome.sequence)
+        return outcome
+
+    async def record(self, events: Sequence[Event], user: User) -> int:
+        """Publish without waiting for an outcome; returns the last sequence."""
+        try:
+            return (await self._link.publisher.publish([_envelope(e, user) for e in events], deadline_s=self._timeout_s))[-1]
+        except Refused as e:
+            raise of_refusal(e) from e
+
+    async def applied(self, sequence: int) -> None:
+        """Wait until jobstore has handled everything up to ``sequence`` of EVENTS. Raises NoOutcome after the time."""
+        pause = Backoff(first_s=0.01, most_s=0.2)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                while await position_of(self._engine, EVENTS) < sequence:  # noqa: ASYNC110 - the position moves in the database
+                    await asyncio.sleep(pause.next_s())
+        except TimeoutError as e:
+            raise NoOutcome(sequence) from e
+
+
+def _envelope(event: Event, user: User, reply_to: str | None = None) -> Envelope:
+    return Envelope(event, str(uuid.uuid4()), SOURCE, datetime.now(UTC), actor=user.name, reply_to=reply_to)

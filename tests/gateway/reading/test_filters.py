@@ -1,0 +1,53 @@
+"""What a filter may hold at most, so that each engine takes the statement."""
+
+import pytest
+
+from services.gateway.errors import RequestError
+from services.gateway.people.identity import User
+from services.gateway.reading.filters import MOST_FILTERS, MOST_VALUES, MOST_VALUES_TOGETHER
+from services.gateway.reading.jobs import JobQueries
+from services.gateway.reading.model import JobFilter, MetricRange, Range, TextMatch
+from services.gateway.reading.nodes import NodeFilter, NodeQueries
+from shared.database.engine import opened
+from shared.settings import DatabaseSettings
+from tests.gateway.rows import job_row, write
+
+ROOT = User("root", frozenset({"admin"}))
+NUMBERS = tuple(range(MOST_VALUES))
+NAMES = tuple(map(str, NUMBERS))
+
+
+async def test_as_many_values_as_are_allowed_are_taken(database: DatabaseSettings) -> None:
+    await write(database, "job", [job_row(1)])
+    async with opened(database, read_only=True) as engine:
+        most = [JobFilter(ids=NUMBERS), JobFilter(project=TextMatch("in", (*NAMES[1:], "phys-a")))]
+        assert len(NUMBERS) + len(NAMES) == MOST_VALUES_TOGETHER
+        assert await JobQueries(engine, 100).count(ROOT, most + [JobFilter(duration=Range(1, 99))] * (MOST_FILTERS - 2)) == 1
+        assert await NodeQueries(engine).count([NodeFilter(hostname=TextMatch("in", NAMES))], "node") == []
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        [JobFilter()] * (MOST_FILTERS + 1),
+        [JobFilter(ids=(*NUMBERS, 1))],
+        [JobFilter(ids=NUMBERS), JobFilter(tags=NUMBERS), JobFilter(ids=(1,))],
+        [JobFilter(metric_stats=(MetricRange("mem_used_max", Range(1, 2)),) * (MOST_VALUES_TOGETHER // 3 + 1))],
+    ],
+    ids=["filters", "one list", "all lists", "metrics"],
+)
+async def test_more_are_refused(sqlite_database: DatabaseSettings, where: list[JobFilter]) -> None:
+    async with opened(sqlite_database, read_only=True) as engine:
+        with pytest.raises(RequestError, match="more than") as caught:
+            await JobQueries(engine, 100).count(ROOT, where)
+        assert caught.value.status == 400
+
+
+async def test_filters_of_nodes_have_the_same_bounds(sqlite_database: DatabaseSettings) -> None:
+    names = TextMatch("in", NAMES)
+    async with opened(sqlite_database, read_only=True) as engine:
+        queries = NodeQueries(engine)
+        for where in ([NodeFilter(hostname=names, cluster=names, subcluster=names)], [NodeFilter()] * (MOST_FILTERS + 1)):
+            for answer in (queries.all(where), queries.count(where, "health"), queries.history(where, "node")):
+                with pytest.raises(RequestError, match="more than"):
+                    await answer
