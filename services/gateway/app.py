@@ -14,19 +14,20 @@ from services.gateway.frame.layers import Layers
 from services.gateway.frame.loop_lag import LoopLag
 from services.gateway.frame.page import home_page
 from services.gateway.frame.routes import add_routes
+from services.gateway.frame.settings import GatewaySettings
 from services.gateway.graphql import transport
 from services.gateway.graphql.settings import GraphqlSettings
 from services.gateway.live.wiring import Live, make_live
 from services.gateway.metrics.archived import ArchiveReader
 from services.gateway.metrics.wiring import MetricServices, metric_services
 from services.gateway.numbers import ColumnNumbers, GatewayNumbers
-from services.gateway.people.addresses import AllowList
 from services.gateway.people.auth.wiring import Auth, make_auth
 from services.gateway.people.users.store import UserStore
 from services.gateway.reading.columns import Columns
 from services.gateway.reading.jobs import JobQueries
 from services.gateway.rest import GROUPS
-from services.gateway.settings import GatewaySettings, Settings
+from services.gateway.rest.description import served_document
+from services.gateway.settings import Settings
 from services.gateway.site import SITE, Site
 from services.gateway.writing.commands import Commands
 from services.gateway.writing.link import BrokerLink
@@ -133,7 +134,6 @@ def make_site(
         users=users,
         auth=auth,
         live=live,
-        allow_list=AllowList(gateway.allowed_ips, gateway.trusted_proxies),
         clock=clock,
     )
 
@@ -144,10 +144,12 @@ def application(settings: GatewaySettings, graphql: GraphqlSettings, site: Site,
 
     app = web.Application(client_max_size=settings.max_body_bytes)
     app[SITE] = site
-    Layers(Cors(settings.cors_origins), GatewayNumbers(health.registry), settings.request_timeout_s).install(app)
-    add_routes(app, GROUPS)
+    Layers(
+        Cors(settings.cors_origins), GatewayNumbers(health.registry), settings.request_timeout_s, site.auth.guards.delete_invalid_cookie
+    ).install(app)
+    add_routes(app, GROUPS, site.call)
     transport.add_to(app, graphql)
-    swagger.add_to(app)
+    swagger.add_to(app, served_document)
     app.router.add_get("/", home)
     app.router.add_get("/healthz", health.healthz)
     app.router.add_get("/readyz", health.readyz)

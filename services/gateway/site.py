@@ -7,16 +7,16 @@ from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.gateway.errors import bad_request
+from services.gateway.frame.credentials import Guard
 from services.gateway.frame.query import integer
+from services.gateway.frame.settings import GatewaySettings
 from services.gateway.live.wiring import Live
 from services.gateway.metrics.archived import ArchiveReader
 from services.gateway.metrics.wiring import MetricServices
-from services.gateway.people.addresses import AllowList
 from services.gateway.people.auth.wiring import Auth
 from services.gateway.people.identity import User
 from services.gateway.people.users.store import UserStore
 from services.gateway.reading.jobs import JobQueries
-from services.gateway.settings import GatewaySettings
 from services.gateway.writing.commands import Commands
 from services.gateway.writing.link import BrokerLink
 
@@ -35,8 +35,11 @@ class Site:
     users: UserStore
     auth: Auth
     live: Live
-    allow_list: AllowList
     clock: Callable[[], float]
+
+    async def call(self, guard: Guard, request: web.Request) -> "Call":
+        """Admit a request. Raises RequestError (401, 403), Unavailable."""
+        return Call(request, self, await self.auth.guards.admit(guard, request))
 
 
 SITE = web.AppKey("site", Site)

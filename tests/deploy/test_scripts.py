@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from cli.keys import sign_token
 from deploy import smoke
-from services.gateway.settings import public_keys
+from services.gateway.frame.settings import public_keys
 from shared.broker.streams import provision
 from shared.health import Health, serve_health
 from shared.lineprotocol import Point, parse_lines

@@ -16,12 +16,12 @@ from services.archiver.app import run as run_archiver
 from services.archiver.settings import ArchiverSettings
 from services.archiver.settings import Settings as AllArchiverSettings
 from services.gateway.app import run as run_gateway
+from services.gateway.frame.settings import GatewaySettings
 from services.gateway.graphql.settings import GraphqlSettings
 from services.gateway.metrics.settings import SeriesSettings
 from services.gateway.people.auth.ldap.settings import LdapSettings
 from services.gateway.people.auth.oidc.settings import OidcSettings
 from services.gateway.people.auth.settings import AuthSettings
-from services.gateway.settings import GatewaySettings
 from services.gateway.settings import Settings as AllGatewaySettings
 from services.jobstore.app import run as run_jobstore
 from services.jobstore.settings import JobstoreSettings

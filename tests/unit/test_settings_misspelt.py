@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from services.gateway.settings import GatewaySettings
+from services.gateway.frame.settings import GatewaySettings
 from services.jobstore.settings import JobstoreSettings
 from shared.errors import UserError
 from shared.settings import CONFIG_VARIABLE, NatsSettings, SettingsGroup, doubtful_variables, load, setting_name

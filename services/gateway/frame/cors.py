@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from aiohttp import hdrs, web
 
-from services.gateway.people.auth.tokens import TOKEN_HEADER
+from services.gateway.frame.credentials import TOKEN_HEADER
 
 METHODS = frozenset({"GET", "POST", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"})
 HEADERS = frozenset(

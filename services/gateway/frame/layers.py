@@ -1,4 +1,4 @@
-"""What surrounds every request, outside to inside: numbers and log, compression, spoiled sessions, errors, CORS, origin, deadline."""
+"""The layers around every request, outside to inside: numbers and log, compression, those of the caller, errors, CORS, origin, deadline."""
 
 import asyncio
 import time
@@ -8,14 +8,13 @@ from http import HTTPStatus
 
 import structlog
 from aiohttp import hdrs, set_zlib_backend, web
+from aiohttp.typedefs import Middleware
 from isal import isal_zlib
 
 from services.gateway.errors import RequestError, told
 from services.gateway.frame.answers import failure, unknown_path
 from services.gateway.frame.cors import Cors
 from services.gateway.numbers import GatewayNumbers
-from services.gateway.people.auth.guards import SPOILED_SESSION
-from services.gateway.site import SITE
 from shared.broker.outcome import NoOutcome
 from shared.errors import Refused, Unavailable
 
@@ -36,16 +35,17 @@ SECURITY_HEADERS = {
 
 
 class Layers:
-    """``middlewares`` and ``on_prepare`` are to be given to the application."""
+    """``inner`` middlewares see every error as a response, and responses before they are compressed."""
 
-    def __init__(self, cors: Cors, numbers: GatewayNumbers, request_timeout_s: float) -> None:
+    def __init__(self, cors: Cors, numbers: GatewayNumbers, request_timeout_s: float, *inner: Middleware) -> None:
         self._cors = cors
         self._numbers = numbers
         self._timeout_s = request_timeout_s
+        self._inner = inner
 
     def install(self, app: web.Application) -> None:
         set_zlib_backend(isal_zlib)  # the same format, thirty times as fast at the same size
-        for layer in (self._observe, self._compress, self._take_spoiled_session, self._answer_errors, self._cross_origin, self._deadline):
+        for layer in (self._observe, self._compress, *self._inner, self._answer_errors, self._cross_origin, self._deadline):
             app.middlewares.append(layer)
         app.on_response_prepare.append(self._add_headers)
 
@@ -72,14 +72,6 @@ class Layers:
         response = await handler(request)
         if not response.prepared:
             compress(request, response)
-        return response
-
-    @web.middleware
-    async def _take_spoiled_session(self, request: web.Request, handler: Next) -> web.StreamResponse:
-        """A cookie that is no session any more goes with the answer, or it would be sent for as long as it lasts."""
-        response = await handler(request)
-        if request.get(SPOILED_SESSION) and not response.prepared:
-            request.app[SITE].auth.cookie.take_away(request, response)
         return response
 
     @web.middleware

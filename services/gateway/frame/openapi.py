@@ -9,15 +9,13 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
 from services.gateway.frame.answers import JSON
+from services.gateway.frame.credentials import SESSION_COOKIE, Guard
+from services.gateway.frame.models import Failure
 from services.gateway.frame.routes import Route
-from services.gateway.people.auth.guards import Guard
-from services.gateway.people.auth.sessions import COOKIE
-from services.gateway.rest.models import EventStream, Failure
 
 Json = dict[str, Any]
 Key = tuple[str, int]  # what of a route (its query, body or answer), and which one
 
-_CONTENT_TYPES: dict[Any, str] = {str: "text/plain", EventStream: "text/event-stream"}
 _REFERENCE = "#/components/schemas/{model}"
 _INTEGERS = frozenset({"id", "ts"})  # among the parameters of paths
 _INTEGER = {"type": "integer", "format": "int64"}
@@ -42,7 +40,7 @@ DESCRIPTION = (
 )
 
 
-def describe(routes: Iterable[Route], version: str) -> Json:
+def describe(routes: Iterable[Route[Any]], version: str) -> Json:
     """The whole document; equal routes give equal documents."""
     routes = list(routes)
     schemas, definitions = _schemas(routes)
@@ -59,14 +57,14 @@ def describe(routes: Iterable[Route], version: str) -> Json:
             "securitySchemes": {
                 "token": {"type": "apiKey", "in": "header", "name": "X-Auth-Token", "description": "A JSON Web Token, EdDSA."},
                 "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
-                "session": {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": "Made by `POST /login`."},
+                "session": {"type": "apiKey", "in": "cookie", "name": SESSION_COOKIE, "description": "Made by `POST /login`."},
             },
             "schemas": {name: definitions[name] for name in sorted(definitions)},
         },
     }
 
 
-def _types(routes: list[Route]) -> Iterator[tuple[Key, JsonSchemaMode, Any]]:
+def _types(routes: list[Route[Any]]) -> Iterator[tuple[Key, JsonSchemaMode, Any]]:
     for number, route in enumerate(routes):
         if route.query is not None:
             yield ("query", number), "validation", route.query
@@ -80,7 +78,7 @@ def _types(routes: list[Route]) -> Iterator[tuple[Key, JsonSchemaMode, Any]]:
     yield ("failure", 0), "serialization", Failure
 
 
-def _schemas(routes: list[Route]) -> tuple[dict[Key, Json], dict[str, Json]]:
+def _schemas(routes: list[Route[Any]]) -> tuple[dict[Key, Json], dict[str, Json]]:
     inputs = [(key, mode, TypeAdapter(kind)) for key, mode, kind in _types(routes)]
     by_key, document = TypeAdapter.json_schemas(inputs, by_alias=True, ref_template=_REFERENCE)
     definitions = dict(document.get("$defs", {}))
@@ -90,7 +88,7 @@ def _schemas(routes: list[Route]) -> tuple[dict[Key, Json], dict[str, Json]]:
     return {key: schema for (key, _), schema in by_key.items()}, definitions
 
 
-def _operation(route: Route, number: int, method: str, schemas: dict[Key, Json]) -> Json:
+def _operation(route: Route[Any], number: int, method: str, schemas: dict[Key, Json]) -> Json:
     result: Json = {
         "operationId": route.name if method == route.methods[0] else f"{route.name}_{method.lower()}",
         "summary": route.summary,
@@ -128,13 +126,19 @@ def _parameters(query: type[Any]) -> list[Json]:
     return parameters
 
 
-def _responses(route: Route, number: int, schemas: dict[Key, Json]) -> Json:
+def _responses(route: Route[Any], number: int, schemas: dict[Key, Json]) -> Json:
     responses: Json = {}
     for status, kind in route.answers.items():
         responses[str(status)] = {"description": HTTPStatus(status).phrase}
         if kind is not None:
-            content_type = _CONTENT_TYPES.get(kind, JSON)
+            content_type = _content_type(kind)
             responses[str(status)]["content"] = {content_type: {"schema": schemas[f"answer {status}", number]}}
     for status in sorted(set(route.failures)):
         responses[str(status)] = {"description": HTTPStatus(status).phrase, "content": {JSON: {"schema": schemas["failure", 0]}}}
     return responses
+
+
+def _content_type(answer: Any) -> str:
+    """The ``content_type`` of an answer model that declares one."""
+    declared: str = getattr(answer, "content_type", JSON)
+    return "text/plain" if answer is str else declared

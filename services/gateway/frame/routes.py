@@ -1,20 +1,21 @@
 """Routes with what they take and give, so that the API description is made of the same lines that serve it."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from aiohttp import web
 
+from services.gateway.frame.credentials import Guard
 from services.gateway.frame.query import Query
-from services.gateway.people.auth.guards import Guard, admit
-from services.gateway.site import SITE, Call
 
-Handler = Callable[[Call], Awaitable[web.StreamResponse]]
+C = TypeVar("C")  # the call: a request together with its user and what the handlers work with
+Handler = Callable[[C], Awaitable[web.StreamResponse]]
+Admit = Callable[[Guard, web.Request], Awaitable[C]]  # raises RequestError (401, 403), Unavailable
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class Route(Generic[C]):
     """``body`` and ``answers`` are types that pydantic can describe; None as an answer is an empty one.
 
     ``form`` are fields of a form, each of which may stand in the query string too.
@@ -22,7 +23,7 @@ class Route:
 
     methods: tuple[str, ...]
     path: str
-    handler: Handler
+    handler: Handler[C]
     summary: str
     group: str
     query: type[Query] | None
@@ -41,12 +42,12 @@ class Route:
 
 
 @dataclass(slots=True)
-class Routes:
+class Routes(Generic[C]):
     """The routes of one group, collected by decorators."""
 
     group: str
     guard: Guard = Guard.API
-    routes: list[Route] = field(default_factory=list)
+    routes: list[Route[C]] = field(default_factory=list)
 
     def __call__(
         self,
@@ -59,10 +60,10 @@ class Routes:
         form: type[Query] | None = None,
         failures: tuple[int, ...] = (),
         guard: Guard | None = None,
-    ) -> Callable[[Handler], Handler]:
+    ) -> Callable[[Handler[C]], Handler[C]]:
         """``methods`` are separated by spaces; the first line of the handler's docstring is the summary."""
 
-        def register(handler: Handler) -> Handler:
+        def register(handler: Handler[C]) -> Handler[C]:
             admits = guard or self.guard
             self.routes.append(
                 Route(
@@ -85,9 +86,9 @@ class Routes:
         return register
 
 
-def add_routes(app: web.Application, groups: list[Routes]) -> None:
-    """Mount every route in both spellings, behind the guard; any other method of a known path is 405."""
-    by_path: dict[str, list[Route]] = {}
+def add_routes(app: web.Application, groups: Sequence[Routes[C]], admit: Admit[C]) -> None:
+    """Mount every route in both spellings, behind its guard; any other method of a known path is 405."""
+    by_path: dict[str, list[Route[C]]] = {}
     for group in groups:
         for route in group.routes:
             for spelling in route.spellings:
@@ -97,17 +98,14 @@ def add_routes(app: web.Application, groups: list[Routes]) -> None:
         resource = app.router.add_resource(path)
         for route in routes:
             for method in route.methods:
-                resource.add_route(method, guarded(route.handler, route.guard))
+                resource.add_route(method, _guarded(route.handler, route.guard, admit))
         # Without it `GET /api/jobs/start_job` would end at `/api/jobs/{id}`.
         resource.add_route("*", _refuse_method(allowed))
 
 
-def guarded(handler: Handler, guard: Guard) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    """The handler behind its guard."""
-
+def _guarded(handler: Handler[C], guard: Guard, admit: Admit[C]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def handle(request: web.Request) -> web.StreamResponse:
-        site = request.app[SITE]
-        return await handler(Call(request, site, await admit(guard, request, site)))
+        return await handler(await admit(guard, request))
 
     return handle
 

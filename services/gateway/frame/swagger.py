@@ -1,22 +1,13 @@
-"""The API's description and a page to try it, which loads nothing from elsewhere.
+"""Swagger UI, a page to read and try the API description. It loads nothing from other hosts."""
 
-``python -m services.gateway.frame.swagger`` writes the committed description anew.
-"""
+from collections.abc import Callable
 
-from functools import cache
-from importlib.metadata import version
-from pathlib import Path
-
-import orjson
 from aiohttp import web
 
-from services.gateway.frame.answers import JSON, encode
-from services.gateway.frame.openapi import Json, describe
+from services.gateway.frame.answers import JSON
 from services.gateway.frame.static import package_files
-from services.gateway.rest import GROUPS
 
 _FILES = frozenset({"swagger-ui.css", "swagger-ui-bundle.js", "swagger-ui-standalone-preset.js", "favicon-32x32.png"})
-COMMITTED = Path(__file__).parent / "openapi.json"
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -35,22 +26,9 @@ _PAGE = """<!DOCTYPE html>
 _START = 'SwaggerUIBundle({url: "doc.json", dom_id: "#swagger-ui", deepLinking: true, validatorUrl: null});\n'
 
 
-@cache
-def document() -> Json:
-    return describe((route for group in GROUPS for route in group.routes), version("jobtide"))
+def add_to(app: web.Application, description: Callable[[], bytes]) -> None:
+    """``description`` returns the OpenAPI document as JSON; it is called when a page asks for it."""
 
-
-def document_text() -> bytes:
-    """As it is committed: readable, with a line feed at its end."""
-    return orjson.dumps(document(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-
-
-@cache
-def _description() -> bytes:
-    return encode(document()) + b"\n"
-
-
-def add_to(app: web.Application) -> None:
     async def page(_: web.Request) -> web.StreamResponse:
         return web.Response(text=_PAGE, content_type="text/html")
 
@@ -58,7 +36,7 @@ def add_to(app: web.Application) -> None:
         raise web.HTTPMovedPermanently("/swagger/")
 
     async def doc(_: web.Request) -> web.StreamResponse:
-        return web.Response(body=_description(), content_type=JSON)
+        return web.Response(body=description(), content_type=JSON)
 
     async def start(_: web.Request) -> web.StreamResponse:
         return web.Response(text=_START, content_type="text/javascript")
@@ -69,7 +47,3 @@ def add_to(app: web.Application) -> None:
     app.router.add_get("/swagger/doc.json", doc)
     app.router.add_get("/swagger/start.js", start)
     app.router.add_get("/swagger/{name}", package_files("swagger_ui", "static", _FILES))
-
-
-if __name__ == "__main__":
-    COMMITTED.write_bytes(document_text())

@@ -23,6 +23,7 @@ from graphql import (
 from services.gateway.errors import RequestError
 from services.gateway.frame import playground
 from services.gateway.frame.answers import JSON, LARGE_BYTES, encode
+from services.gateway.frame.credentials import Guard
 from services.gateway.frame.turns import Turns
 from services.gateway.graphql import websocket
 from services.gateway.graphql.documents import Document, Documents
@@ -35,7 +36,6 @@ from services.gateway.graphql.settings import GraphqlSettings
 from services.gateway.graphql.shape import Compiler
 from services.gateway.graphql.shapes import FAILING, TABLES
 from services.gateway.graphql.variables import lenient
-from services.gateway.people.auth.guards import Guard, admit
 from services.gateway.people.identity import User
 from services.gateway.site import SITE, Site
 from shared.errors import Unavailable
@@ -172,7 +172,7 @@ def add_to(app: web.Application, settings: GraphqlSettings) -> GraphqlEndpoint:
     async def answered(request: web.Request) -> web.StreamResponse:
         kind = response_type(request.headers.getall(hdrs.ACCEPT, []))
         try:
-            user = await admit(Guard.PAGE, request, request.app[SITE])
+            user = await request.app[SITE].auth.guards.admit(Guard.PAGE, request)
             is_get = request.method == hdrs.METH_GET
             asked = _of_query_string(request) if is_get else _of_body(await _body(request, settings.max_body_bytes))
             answer = await endpoint.execute(request.app[SITE], user, asked, only_queries=is_get)

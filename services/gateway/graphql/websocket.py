@@ -12,11 +12,11 @@ from graphql import GraphQLError
 
 from services.gateway.errors import RequestError, told
 from services.gateway.frame.answers import encode
+from services.gateway.frame.credentials import TOKEN_HEADER, Guard
 from services.gateway.frame.layers import lift_deadline
 from services.gateway.graphql.failures import UNAVAILABLE, RequestFailure, error_object
 from services.gateway.graphql.protocol import SUBPROTOCOL, Close, Closed, Message, Operation, read_message, read_operation
-from services.gateway.people.auth.guards import Guard, admit
-from services.gateway.people.auth.tokens import TOKEN_HEADER, token_of
+from services.gateway.people.auth.tokens import token_of
 from services.gateway.people.identity import User
 from services.gateway.site import SITE, Site
 from shared.errors import Unavailable
@@ -39,7 +39,7 @@ async def serve(request: web.Request, operate: Operate) -> web.StreamResponse:
     site = request.app[SITE]
     is_known = bool(token_of(request.headers))
     # Whoever keeps silent takes places of its own address only; no name of a user begins like this.
-    who = (await admit(Guard.PAGE, request, site)).name if is_known else f"\0{site.allow_list.address(request)}"
+    who = (await site.auth.guards.admit(Guard.PAGE, request)).name if is_known else f"\0{site.auth.allow_list.address(request)}"
     with ExitStack() as place:
         place.enter_context(site.live.clients.admitted(who, "websocket"))
         socket = web.WebSocketResponse(
@@ -215,7 +215,7 @@ class _Who:
     async def _ask(self) -> User:
         if self._token:
             return await self._site.auth.tokens.user(self._token)
-        return await admit(Guard.PAGE, self._request, self._site)
+        return await self._site.auth.guards.admit(Guard.PAGE, self._request)
 
     async def is_still_good(self) -> bool:
         """A database that is away ends nothing."""

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.gateway.frame.settings import GatewaySettings
 from services.gateway.live.clients import LiveClients
 from services.gateway.live.feed import Feed
 from services.gateway.numbers import LiveNumbers
-from services.gateway.settings import GatewaySettings
 
 
 @dataclass(frozen=True, slots=True)

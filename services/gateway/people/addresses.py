@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from aiohttp import hdrs, web
 
-from services.gateway.settings import EVERYBODY
+from services.gateway.frame.settings import EVERYBODY
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 

@@ -12,7 +12,7 @@ from services.gateway.rest.models import ClusterList
 from services.gateway.site import Call
 from shared.domain.clusters import Cluster, Metric, MetricUnit, SubCluster
 
-routes = Routes("clusters")
+routes = Routes[Call]("clusters")
 
 Json = dict[str, Any]
 

@@ -8,14 +8,14 @@ from pydantic import Field
 
 from services.gateway.errors import RequestError, bad_request
 from services.gateway.frame.answers import answer
+from services.gateway.frame.credentials import Guard
 from services.gateway.frame.forms import read_form
 from services.gateway.frame.query import Query
 from services.gateway.frame.routes import Routes
-from services.gateway.people.auth.guards import Guard
 from services.gateway.rest.models import TaggerObject
 from services.gateway.site import Call
 
-routes = Routes("configuration", guard=Guard.CONFIG)
+routes = Routes[Call]("configuration", guard=Guard.CONFIG)
 
 NOTICE = "notice"  # the name in the table of texts
 MOST_CHARACTERS = 10_000

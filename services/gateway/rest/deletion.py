@@ -17,7 +17,7 @@ from services.gateway.site import Call
 from shared.domain.events import JobDeleted
 from shared.domain.wire import read_object
 
-routes = Routes("jobs")
+routes = Routes[Call]("jobs")
 
 
 async def _delete(call: Call, rows: JobRows) -> web.StreamResponse:

@@ -10,13 +10,13 @@ from aiohttp import hdrs, web
 from pydantic import BeforeValidator, Field
 
 from services.gateway.errors import RequestError
+from services.gateway.frame.credentials import Guard
 from services.gateway.frame.layers import lift_deadline
 from services.gateway.frame.query import StrictQuery, read_query
 from services.gateway.frame.routes import Routes
 from services.gateway.live.changes import Change
 from services.gateway.live.clients import Viewer, viewer
 from services.gateway.live.feed import Follower, Taken
-from services.gateway.people.auth.guards import Guard, admit
 from services.gateway.rest.event_blocks import block, event, position_block
 from services.gateway.rest.models import EventStream
 from services.gateway.site import Call
@@ -24,7 +24,7 @@ from shared.backoff import Backoff, sleep_unless
 from shared.errors import Unavailable
 
 log = structlog.get_logger()
-routes = Routes("events", Guard.PAGE)
+routes = Routes[Call]("events", Guard.PAGE)
 
 LAST_EVENT_ID = "Last-Event-ID"
 RETRY_MS = 3000
@@ -175,7 +175,7 @@ def _bound_buffers(request: web.Request) -> None:
 async def _is_still_good(call: Call) -> bool:
     """The sign-in, asked again, gives the same user with the same rights. A database that is away ends nothing."""
     try:
-        return await admit(Guard.PAGE, call.request, call.site) == call.user
+        return await call.site.auth.guards.admit(Guard.PAGE, call.request) == call.user
     except RequestError:
         return False
     except Unavailable:

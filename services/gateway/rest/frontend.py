@@ -9,17 +9,17 @@ from pydantic import AfterValidator, Field
 
 from services.gateway.errors import RequestError, forbidden, not_found
 from services.gateway.frame.answers import answer
+from services.gateway.frame.credentials import Guard
 from services.gateway.frame.forms import read_form
 from services.gateway.frame.query import Integer, Positive, Query, read_query
 from services.gateway.frame.routes import Routes
-from services.gateway.people.auth.guards import Guard
 from services.gateway.people.users.rules import RuleBroken
 from services.gateway.people.users.store import of_source
 from services.gateway.rest.models import LogEntry
 from services.gateway.rest.systemlog import MOST_LINES, LogUnreadable, Wanted, journal
 from services.gateway.site import Call
 
-routes = Routes("frontend", guard=Guard.FRONTEND)
+routes = Routes[Call]("frontend", guard=Guard.FRONTEND)
 
 MOST_VALUE = 65_536
 _SAFE_WORDS = r"^[A-Za-z0-9 :.\-]*$"  # as journalctl's arguments: no option, no pattern that takes for ever

@@ -25,7 +25,7 @@ from shared.domain.wire import first_value
 from shared.errors import Refused, Unavailable
 
 log = structlog.get_logger()
-routes = Routes("jobs")
+routes = Routes[Call]("jobs")
 
 DEFAULT_ITEMS = 25
 

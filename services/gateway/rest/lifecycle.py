@@ -15,7 +15,7 @@ from shared.domain.intake import job_started, job_stopped
 from shared.domain.payloads import StartPayload, StopPayload
 from shared.domain.wire import read_object
 
-routes = Routes("jobs")
+routes = Routes[Call]("jobs")
 
 
 @routes("POST PUT", "/api/jobs/start_job/", body=StartPayload, answers={201: Message}, failures=(400, 413, 422, 503))

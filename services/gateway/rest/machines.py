@@ -11,7 +11,7 @@ from services.gateway.frame.routes import Routes
 from services.gateway.rest.machinestate import MOST_BYTES, MachineStates
 from services.gateway.site import Call
 
-routes = Routes("nodes")
+routes = Routes[Call]("nodes")
 PATH = "/api/machine_state/{cluster}/{host}"
 
 

@@ -19,7 +19,7 @@ from shared.domain.payloads import Int64
 from shared.domain.values import INT64_MAX
 from shared.domain.wire import WireModel, read_object
 
-routes = Routes("jobs")
+routes = Routes[Call]("jobs")
 
 
 class MetadataEdit(WireModel):

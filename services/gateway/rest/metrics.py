@@ -20,7 +20,7 @@ from shared.domain.clusters import Scope
 from shared.errors import Unavailable
 
 log = structlog.get_logger()
-routes = Routes("jobs")
+routes = Routes[Call]("jobs")
 
 
 class JobMetricsQuery(Query):

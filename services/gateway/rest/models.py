@@ -1,23 +1,12 @@
 """The objects of answers. Handlers build plain dictionaries, which these describe; a test holds the two together."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel
-from pydantic.alias_generators import to_camel
+from pydantic import Field, RootModel
 
+from services.gateway.frame.models import Answer
 from shared.domain.payloads import MetricStatistics
 from shared.domain.values import JobState, SharedNode
-
-
-class Answer(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", strict=True)
-
-
-class Failure(Answer):
-    """``status`` is the phrase of the HTTP status."""
-
-    status: str
-    error: str
 
 
 class Message(Answer):
@@ -200,3 +189,5 @@ class EventStream(RootModel[str]):
     not of this database), everything is to be loaded again. `end`: the sign-in is no longer good or its rights changed;
     the connection ends.
     """
+
+    content_type: ClassVar[str] = "text/event-stream"

@@ -13,7 +13,7 @@ from shared.domain.payloads import NodeStatePayload
 from shared.domain.wire import read_object
 
 log = structlog.get_logger()
-routes = Routes("nodes")
+routes = Routes[Call]("nodes")
 
 REFUSED_NODES = "Jobtide-Refused-Nodes"
 

@@ -8,10 +8,10 @@ from pydantic import Field
 
 from services.gateway.errors import RequestError, bad_request
 from services.gateway.frame.answers import unknown_path
+from services.gateway.frame.credentials import Guard
 from services.gateway.frame.page import sign_in_page
 from services.gateway.frame.query import Query, read_query
 from services.gateway.frame.routes import Routes
-from services.gateway.people.auth.guards import Guard
 from services.gateway.people.auth.oidc.signin import COOKIE, OidcSignIn
 from services.gateway.people.auth.redirects import local_target
 from services.gateway.rest.models import SignedIn
@@ -19,7 +19,7 @@ from services.gateway.rest.signin import RedirectQuery, Text, signed_in_answer, 
 from services.gateway.site import Call
 
 log = structlog.get_logger()
-routes = Routes("sign-in", guard=Guard.NONE)
+routes = Routes[Call]("sign-in", guard=Guard.NONE)
 
 _HOST = re.compile(r"[A-Za-z0-9.-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
 

@@ -14,7 +14,7 @@ from services.gateway.rest.status import SiteStatus, site_status
 from services.gateway.site import Call
 from shared.errors import Unavailable
 
-routes = Routes("operation")
+routes = Routes[Call]("operation")
 
 MOST_REJECTIONS = 1000
 

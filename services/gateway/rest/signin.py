@@ -10,14 +10,13 @@ from pydantic import Field
 
 from services.gateway.errors import RequestError
 from services.gateway.frame.answers import JSON, answer, failure
+from services.gateway.frame.credentials import SESSION_COOKIE, Guard
 from services.gateway.frame.forms import read_form
 from services.gateway.frame.page import sign_in_page
 from services.gateway.frame.query import Query, read_query
 from services.gateway.frame.routes import Routes
-from services.gateway.people.auth.guards import Guard
 from services.gateway.people.auth.login import Attempt
 from services.gateway.people.auth.redirects import local_target
-from services.gateway.people.auth.sessions import COOKIE
 from services.gateway.people.auth.tokens import bearer
 from services.gateway.people.identity import User
 from services.gateway.rest.models import SignedIn
@@ -25,7 +24,7 @@ from services.gateway.site import Call
 from shared.errors import Unavailable
 
 log = structlog.get_logger()
-routes = Routes("sign-in", guard=Guard.NONE)
+routes = Routes[Call]("sign-in", guard=Guard.NONE)
 
 Text = Annotated[str, Field(max_length=8192)]
 
@@ -101,7 +100,7 @@ class _TooMany(RequestError):
 
 async def _signed_in(call: Call, form: TokenForm) -> User:
     auth, request = call.site.auth, call.request
-    bucket = form.username, call.site.allow_list.address(request)
+    bucket = form.username, call.site.auth.allow_list.address(request)
     wait_s = auth.attempts.take(*bucket)
     if wait_s:
         log.warning("too_many_sign_ins", user=form.username[:100], address=str(bucket[1]))
@@ -123,7 +122,7 @@ async def _signed_in(call: Call, form: TokenForm) -> User:
 
 
 def _refusal(call: Call, status: HTTPStatus, text: str, form: LoginForm) -> web.Response:
-    log.info("sign_in_refused", user=form.username[:100], address=str(call.site.allow_list.address(call.request)), why=text)
+    log.info("sign_in_refused", user=form.username[:100], address=str(call.site.auth.allow_list.address(call.request)), why=text)
     if wants_json(call.request):
         return failure(status, text)
     return sign_in_page(text, local_target(form.redirect), status, has_provider=has_provider(call))
@@ -132,7 +131,7 @@ def _refusal(call: Call, status: HTTPStatus, text: str, form: LoginForm) -> web.
 @routes("POST", "/logout", answers={200: str}, failures=(503,))
 async def logout(call: Call) -> web.StreamResponse:
     """Sign out: the session ends, wherever its cookie was copied to."""
-    cookie = call.request.cookies.get(COOKIE)
+    cookie = call.request.cookies.get(SESSION_COOKIE)
     session = await call.site.auth.sessions.read(cookie) if cookie else None
     if session is not None:
         await call.site.auth.sessions.end(session)

@@ -4,7 +4,7 @@ from nats.aio.client import Client
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.gateway.rest.models import Answer
+from services.gateway.frame.models import Answer
 from shared.broker.streams import INTAKE
 from shared.errors import Unavailable
 from shared.settings import NatsSettings

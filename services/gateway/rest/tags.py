@@ -18,7 +18,7 @@ from shared.domain.intake import MAX_TAGS
 from shared.domain.values import ADMIN_SCOPE, GLOBAL_SCOPE, MAX_NAME
 from shared.domain.wire import WireModel, read_list
 
-routes = Routes("tags")
+routes = Routes[Call]("tags")
 
 Text = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
 
@@ -52,7 +52,7 @@ async def _change(call: Call, change: JobChange) -> web.StreamResponse:
     (job,) = rows.jobs
     tags = _writable(call, await _requests(call))
     if tags:
-        sequence = await change_job(call.site, call.user, change, job.id, job.cluster, tags)
+        sequence = await change_job(call.site.commands, call.user, change, job.id, job.cluster, tags)
         changed = await call.site.jobs.by_id(call.user, job.id)
         if changed is None:
             raise NoOutcome(sequence)
@@ -82,5 +82,5 @@ async def delete_tags(call: Call) -> web.StreamResponse:
     tags = _writable(call, [r for r in requests if r.scope in (GLOBAL_SCOPE, ADMIN_SCOPE)])
     for missing in await call.site.jobs.missing_tags([tag.key for tag in tags]):
         raise not_found("there is no tag " + "/".join(missing))
-    await remove(call.site, call.user, tags)
+    await remove(call.site.commands, call.user, tags)
     return web.Response(text=f"Deleted Tags from DB: {len(tags)} successfull of {len(requests)} requested\n")

@@ -2,15 +2,16 @@
 
 from dataclasses import replace
 
+from services.gateway.frame.credentials import Guard
 from services.gateway.frame.routes import Routes
-from services.gateway.people.auth.guards import Guard
 from services.gateway.rest import jobs, metrics
+from services.gateway.site import Call
 
 READ_BY_PEOPLE = frozenset(
     {("GET", "/api/jobs/"), ("GET", "/api/jobs/{id}"), ("POST", "/api/jobs/{id}"), ("GET", "/api/jobs/metrics/{id}")}
 )
 
-routes = Routes("userapi", guard=Guard.USER_API)
+routes = Routes[Call]("userapi", guard=Guard.USER_API)
 for _route in [*jobs.routes.routes, *metrics.routes.routes]:
     if any((method, _route.path) in READ_BY_PEOPLE for method in _route.methods):
         routes.routes.append(

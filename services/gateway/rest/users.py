@@ -9,10 +9,10 @@ from pydantic import Field
 
 from services.gateway.errors import RequestError, bad_request, forbidden
 from services.gateway.frame.answers import answer, message
+from services.gateway.frame.credentials import Guard
 from services.gateway.frame.forms import read_form
 from services.gateway.frame.query import Query, read_query
 from services.gateway.frame.routes import Routes
-from services.gateway.people.auth.guards import Guard
 from services.gateway.people.identity import ROLES, USER
 from services.gateway.people.users.model import Account
 from services.gateway.people.users.rules import (
@@ -30,8 +30,8 @@ from services.gateway.rest.models import Message, UserObject
 from services.gateway.site import Call
 from shared.domain.wire import WireModel, read_object
 
-routes = Routes("users")
-pages = Routes("configuration", guard=Guard.CONFIG)
+routes = Routes[Call]("users")
+pages = Routes[Call]("configuration", guard=Guard.CONFIG)
 
 Text = Annotated[str, Field(max_length=1024)]
 

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from services.gateway.errors import RequestError, forbidden
 from services.gateway.people.identity import ADMIN, User
 from services.gateway.reading.jobs import StoredTag
-from services.gateway.site import Site
+from services.gateway.writing.commands import Commands
 from shared.domain.events import JobTagged, JobUntagged, Tag, TagCreated, TagRemoved
 from shared.domain.values import ADMIN_SCOPE, GLOBAL_SCOPE
 
@@ -37,20 +37,20 @@ def as_event(tag: StoredTag) -> Tag:
     return Tag(type=tag.type, name=tag.name, scope=tag.scope)
 
 
-async def change_job(site: Site, user: User, change: JobChange, job: int, cluster: str, tags: Sequence[Tag]) -> int:
+async def change_job(commands: Commands, user: User, change: JobChange, job: int, cluster: str, tags: Sequence[Tag]) -> int:
     """Returns the sequence of the change. Raises Unavailable, RequestError."""
-    return (await site.commands.decide(change(id=job, cluster=cluster, tags=list(tags)), user)).sequence
+    return (await commands.decide(change(id=job, cluster=cluster, tags=list(tags)), user)).sequence
 
 
-async def create(site: Site, user: User, tag: Tag) -> int:
+async def create(commands: Commands, user: User, tag: Tag) -> int:
     """Returns the sequence of the change. Raises RequestError (409) when it exists already, Unavailable."""
-    outcome = await site.commands.decide(TagCreated(tag=tag), user)
+    outcome = await commands.decide(TagCreated(tag=tag), user)
     if outcome.kind == "duplicate":
         raise RequestError(HTTPStatus.CONFLICT, f"the tag {'/'.join(tag.key)} exists already")
     return outcome.sequence
 
 
-async def remove(site: Site, user: User, tags: Sequence[Tag]) -> None:
+async def remove(commands: Commands, user: User, tags: Sequence[Tag]) -> None:
     """From all jobs and from the list of tags, one after the other. Raises RequestError, Unavailable."""
     for tag in tags:
-        await site.commands.decide(TagRemoved(tag=tag), user)
+        await commands.decide(TagRemoved(tag=tag), user)

@@ -10,8 +10,8 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from services.gateway.frame.settings import GatewaySettings
 from services.gateway.people.identity import User
-from services.gateway.settings import GatewaySettings
 from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings
 from tests.gateway.stack import KEY, Client, gateway, public_key_text, token
 

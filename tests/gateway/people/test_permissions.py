@@ -9,9 +9,10 @@ from urllib.parse import quote, urlencode
 import pytest
 import pytest_asyncio
 
+from services.gateway.frame.credentials import Guard
 from services.gateway.frame.routes import Route
-from services.gateway.people.auth.guards import Guard
 from services.gateway.rest import GROUPS
+from services.gateway.site import Call
 from tests.gateway.accounts import FORM, PEOPLE, People, people
 from tests.gateway.stack import token
 from tests.support.databases import SqliteTemplate
@@ -92,7 +93,7 @@ EXPECTED: dict[str, Any] = {
 }
 
 
-def routes() -> Iterator[tuple[str, Route, str]]:
+def routes() -> Iterator[tuple[str, Route[Call], str]]:
     for route in (route for group in GROUPS for route in group.routes):
         for method in route.methods:
             yield f"{method} {route.path}", route, method
@@ -191,7 +192,7 @@ INJECTIONS = [
 LEAKS = re.compile(r"sqlite|postgres|traceback|syntax error|sqlalchemy|root:x|no such (table|column)", re.IGNORECASE)
 
 
-def parameters(route: Route) -> Iterator[str]:
+def parameters(route: Route[Call]) -> Iterator[str]:
     for model in (route.query, route.form):
         if model is not None:
             yield from (info.alias or name for name, info in model.model_fields.items())

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
+from services.gateway.frame.settings import GatewaySettings
 from services.gateway.people.auth.attempts import MOST_BUCKETS, Attempts
 from services.gateway.people.auth.cookie import session_key
 from services.gateway.people.auth.redirects import local_target
 from services.gateway.people.auth.settings import AuthSettings
-from services.gateway.settings import GatewaySettings
 from shared.errors import UserError
 from tests.gateway.accounts import Clock, auth_settings
 

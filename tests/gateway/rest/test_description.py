@@ -4,14 +4,14 @@ import json
 import re
 
 from services.gateway.frame.answers import encode
-from services.gateway.frame.swagger import COMMITTED, document, document_text
 from services.gateway.rest import GROUPS
+from services.gateway.rest.description import COMMITTED, document, document_text
 from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings
 from tests.gateway.stack import gateway
 
 
 def test_the_committed_description_is_the_one_of_the_code() -> None:
-    """``python -m services.gateway.frame.swagger`` writes it anew."""
+    """``python -m services.gateway.rest.description`` writes it anew."""
     assert COMMITTED.read_bytes() == document_text()
 
 

@@ -17,7 +17,7 @@ from schemathesis import Case, GenerationMode
 from schemathesis.core.result import Ok
 from schemathesis.graphql import nodes
 
-from services.gateway.frame.swagger import document
+from services.gateway.rest.description import document
 from shared.settings import DatabaseSettings, NatsSettings
 from tests.gateway.accounts import People, people
 from tests.gateway.conftest import until_ready

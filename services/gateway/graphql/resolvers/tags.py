@@ -41,7 +41,7 @@ async def create_tag(ask: Ask) -> StoredTag:
         if not text or len(text) > MAX_NAME or "\0" in text:
             raise bad_request(f"{name}: from 1 to {MAX_NAME} characters are needed, without NUL")
     require_person_may_write(ask.user, new.scope)
-    sequence = await create(ask.site, ask.user, new)
+    sequence = await create(ask.site.commands, ask.user, new)
     found = await _read(ask, and_(tag.tag_type == new.type, tag.tag_name == new.name, tag.tag_scope == new.scope))
     if not found:
         raise NoOutcome(sequence)  # removed again since: there is nothing to show
@@ -69,7 +69,7 @@ async def _change(ask: Ask, change: JobChange) -> Sequence[StoredTag]:
     found = await ask.site.jobs.jobs(ask.user, [key], JobsWanted(["cluster"]))
     if not found.rows:
         raise no_job(key)  # deleted meanwhile
-    await change_job(ask.site, ask.user, change, key, found.rows[0].cluster, [as_event(one) for one in chosen])
+    await change_job(ask.site.commands, ask.user, change, key, found.rows[0].cluster, [as_event(one) for one in chosen])
     return (await ask.site.jobs.jobs(ask.user, [key], JobsWanted((), tags=True))).tags.get(key, [])
 
 
@@ -89,7 +89,7 @@ async def _remove(ask: Ask, ids: Sequence[str]) -> list[int]:
     chosen = await _by_ids(ask, ids)
     for one in chosen:
         require_removable(ask.user, one.scope)
-    await remove(ask.site, ask.user, [as_event(one) for one in chosen])
+    await remove(ask.site.commands, ask.user, [as_event(one) for one in chosen])
     return [one.id for one in chosen]
 
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from aiohttp import hdrs, web
 
-from services.gateway.people.auth.sessions import COOKIE
+from services.gateway.frame.credentials import SESSION_COOKIE
 from shared.addresses import is_loopback_host, parse_address
 from shared.errors import UserError
 
@@ -18,10 +18,12 @@ class SessionCookie:
         self._on_loopback = on_loopback
 
     def put(self, request: web.BaseRequest, response: web.StreamResponse, value: str, max_age_s: int) -> None:
-        response.set_cookie(COOKIE, value, max_age=max_age_s, path="/", httponly=True, samesite="Lax", secure=self.is_secure(request))
+        response.set_cookie(
+            SESSION_COOKIE, value, max_age=max_age_s, path="/", httponly=True, samesite="Lax", secure=self.is_secure(request)
+        )
 
     def take_away(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
-        response.del_cookie(COOKIE, path="/", httponly=True, samesite="Lax", secure=self.is_secure(request))
+        response.del_cookie(SESSION_COOKIE, path="/", httponly=True, samesite="Lax", secure=self.is_secure(request))
 
     def is_secure(self, request: web.BaseRequest) -> bool:
         if self._secure != "auto":

@@ -6,6 +6,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from services.gateway.errors import unauthorized
+from services.gateway.frame.settings import public_keys
 from services.gateway.people.auth.login import Attempt
 from services.gateway.people.auth.settings import AuthSettings
 from services.gateway.people.auth.tokens import EDDSA, Claims, Expected, Tokens, read_token, real_name, texts
@@ -13,7 +14,6 @@ from services.gateway.people.identity import AuthSource, User
 from services.gateway.people.users.model import Account
 from services.gateway.people.users.rules import is_user_name, known_roles, shown_text, usable_projects
 from services.gateway.people.users.store import UserStore
-from services.gateway.settings import public_keys
 
 HMAC = ("HS256", "HS512")
 

@@ -15,7 +15,6 @@ from services.gateway.people.identity import AuthSource, User
 from services.gateway.people.users.model import Account
 from services.gateway.people.users.store import UserStore, of_source
 
-COOKIE = "session"
 MOST_BYTES = 4000  # browsers drop longer cookies
 _ALGORITHM = "HS256"
 _PURPOSE = "jobtide:session"  # as audience: no other token that the key may ever sign is a session

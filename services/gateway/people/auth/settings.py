@@ -6,9 +6,9 @@ from typing import ClassVar, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 
+from services.gateway.frame.settings import ED25519_KEY_BYTES
 from shared.settings import SettingsGroup, group_config
 
-ED25519_KEY_BYTES = 32
 LEAST_SECRET_BYTES = 32
 
 

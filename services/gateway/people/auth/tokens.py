@@ -13,14 +13,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from multidict import CIMultiDictProxy
 
 from services.gateway.errors import RequestError, unauthorized
-from services.gateway.people.auth.settings import ED25519_KEY_BYTES, AuthSettings
+from services.gateway.frame.credentials import TOKEN_HEADER
+from services.gateway.frame.settings import ED25519_KEY_BYTES, public_keys
+from services.gateway.people.auth.settings import AuthSettings
 from services.gateway.people.identity import MANAGER, User
 from services.gateway.people.users.model import Account
 from services.gateway.people.users.store import UserStore
-from services.gateway.settings import public_keys
 from shared.errors import UserError
 
-TOKEN_HEADER = "X-Auth-Token"  # noqa: S105 - a header's name
 EDDSA = ("EdDSA",)
 _BEARER = "Bearer "
 _NUMERIC_CLAIMS = ("exp", "nbf")

@@ -5,9 +5,12 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from services.gateway.frame.settings import GatewaySettings
+from services.gateway.people.addresses import AllowList
 from services.gateway.people.auth.attempts import Attempts, SignInAttempts
 from services.gateway.people.auth.cookie import SessionCookie, is_loopback, session_key
 from services.gateway.people.auth.crosslogin import Claimed, CookieTokenLogin, SharedSecretLogin
+from services.gateway.people.auth.guards import Guards
 from services.gateway.people.auth.ldap.settings import LdapSettings
 from services.gateway.people.auth.local import LocalLogin
 from services.gateway.people.auth.login import LoginChain, LoginMethod
@@ -18,7 +21,6 @@ from services.gateway.people.auth.sessions import Sessions
 from services.gateway.people.auth.settings import AuthSettings
 from services.gateway.people.auth.tokens import Tokens
 from services.gateway.people.users.store import UserStore
-from services.gateway.settings import GatewaySettings
 
 if TYPE_CHECKING:
     from services.gateway.people.auth.ldap.sync import DirectorySync
@@ -35,6 +37,8 @@ class Auth:
     passwords: Passwords
     login: LoginChain
     attempts: SignInAttempts
+    allow_list: AllowList
+    guards: Guards
     oidc: OidcSignIn | None
     directory_sync: "DirectorySync | None"
 
@@ -60,6 +64,9 @@ def make_auth(
     """Raises UserError for settings that are not safe where the gateway listens."""
     key = session_key(settings.secret("session_key"), settings.session_cookie_secure, gateway.http)
     tokens = Tokens(gateway.jwt_public_key, gateway.jwt_private_key.get_secret_value(), settings, users, clock)
+    sessions = Sessions(key, settings.session_max_age_hours * 3600, users, clock)
+    cookie = SessionCookie(settings.session_cookie_secure, on_loopback=is_loopback(gateway.http))
+    allow_list = AllowList(gateway.allowed_ips, gateway.trusted_proxies)
     passwords = Passwords()
     stack.callback(passwords.close)
     by_directory, directory_sync = _directory(stack, ldap, users)
@@ -68,11 +75,13 @@ def make_auth(
     return Auth(
         settings=settings,
         tokens=tokens,
-        sessions=Sessions(key, settings.session_max_age_hours * 3600, users, clock),
-        cookie=SessionCookie(settings.session_cookie_secure, on_loopback=is_loopback(gateway.http)),
+        sessions=sessions,
+        cookie=cookie,
         passwords=passwords,
         login=LoginChain(methods),
         attempts=_attempts(settings, clock),
+        allow_list=allow_list,
+        guards=Guards(tokens, sessions, cookie, allow_list),
         oidc=_provider(stack, oidc, key, users, clock),
         directory_sync=directory_sync,
     )
