@@ -55,7 +55,7 @@ def _password(*, from_stdin: bool) -> str:
 
 
 def _hashed(password: str) -> str:
-    from services.gateway.auth.passwords import hash_password
+    from services.gateway.people.auth.passwords import hash_password
     from services.gateway.people.users.rules import BadField
 
     try:
@@ -99,7 +99,7 @@ def run_list(data: Path | None) -> None:
 
 
 def _way(account: "Account") -> str:
-    from services.gateway.identity import AuthSource
+    from services.gateway.people.identity import AuthSource
 
     if account.source is AuthSource.LOCAL:
         return "password" if account.password else "token only"
