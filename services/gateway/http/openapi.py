@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from http import HTTPStatus
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -10,6 +9,7 @@ from pydantic.json_schema import JsonSchemaMode
 
 from services.gateway.auth.guards import Guard
 from services.gateway.auth.sessions import COOKIE
+from services.gateway.errors import phrase
 from services.gateway.http.answers import JSON
 from services.gateway.http.routes import Route
 from services.gateway.models import EventStream, Failure
@@ -131,10 +131,10 @@ def _parameters(query: type[Any]) -> list[Json]:
 def _responses(route: Route, number: int, schemas: dict[Key, Json]) -> Json:
     responses: Json = {}
     for status, kind in route.answers.items():
-        responses[str(status)] = {"description": HTTPStatus(status).phrase}
+        responses[str(status)] = {"description": phrase(status)}
         if kind is not None:
             content_type = _CONTENT_TYPES.get(kind, JSON)
             responses[str(status)]["content"] = {content_type: {"schema": schemas[f"answer {status}", number]}}
     for status in sorted(set(route.failures)):
-        responses[str(status)] = {"description": HTTPStatus(status).phrase, "content": {JSON: {"schema": schemas["failure", 0]}}}
+        responses[str(status)] = {"description": phrase(status), "content": {JSON: {"schema": schemas["failure", 0]}}}
     return responses
