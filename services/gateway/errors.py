@@ -31,6 +31,19 @@ def unauthorized(text: str) -> RequestError:
     return RequestError(HTTPStatus.UNAUTHORIZED, text)
 
 
+# Python 3.13 renamed these; the answers keep the phrases that cc-backend gives.
+_PHRASES = {
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Request Entity Too Large",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "Unprocessable Entity",
+}
+
+
+def phrase(status: int) -> str:
+    """The name of a status in answers, the same on every version of Python."""
+    known = HTTPStatus(status)
+    return _PHRASES.get(known, known.phrase)
+
+
 _STATUS_OF_REASON = {
     reasons.DUPLICATE_JOB: HTTPStatus.UNPROCESSABLE_ENTITY,
     reasons.ALREADY_STOPPED: HTTPStatus.UNPROCESSABLE_ENTITY,

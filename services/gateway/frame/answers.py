@@ -7,6 +7,8 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from services.gateway.errors import phrase
+
 JSON = "application/json"
 LARGE_BYTES = 16 * 1024  # longer answers are compressed in a thread
 _ESCAPES = ((b"<", b"\\u003c"), (b">", b"\\u003e"), (b"&", b"\\u0026"), ("\u2028".encode(), b"\\u2028"), ("\u2029".encode(), b"\\u2029"))
@@ -36,7 +38,7 @@ def message(text: str, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
 
 
 def failure(status: HTTPStatus, text: str) -> web.Response:
-    return answer({"status": status.phrase, "error": text}, status)
+    return answer({"status": phrase(status), "error": text}, status)
 
 
 def unknown_path() -> web.Response:

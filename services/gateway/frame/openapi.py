@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from http import HTTPStatus
 from typing import Any
 
 from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
+from services.gateway.errors import phrase
 from services.gateway.frame.answers import JSON
 from services.gateway.frame.credentials import SESSION_COOKIE, Guard
 from services.gateway.frame.models import Failure
@@ -129,12 +129,12 @@ def _parameters(query: type[Any]) -> list[Json]:
 def _responses(route: Route[Any], number: int, schemas: dict[Key, Json]) -> Json:
     responses: Json = {}
     for status, kind in route.answers.items():
-        responses[str(status)] = {"description": HTTPStatus(status).phrase}
+        responses[str(status)] = {"description": phrase(status)}
         if kind is not None:
             content_type = _content_type(kind)
             responses[str(status)]["content"] = {content_type: {"schema": schemas[f"answer {status}", number]}}
     for status in sorted(set(route.failures)):
-        responses[str(status)] = {"description": HTTPStatus(status).phrase, "content": {JSON: {"schema": schemas["failure", 0]}}}
+        responses[str(status)] = {"description": phrase(status), "content": {JSON: {"schema": schemas["failure", 0]}}}
     return responses
 
 
