@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.archiver.annotations import Annotator
 from services.archiver.dependencies import Dependencies
 from services.archiver.dispatch import Dispatcher
 from services.archiver.folder import ArchiveFolder
@@ -18,6 +19,7 @@ from services.archiver.polling import ClusterPoller
 from services.archiver.position import PositionWatch
 from services.archiver.queue import WorkQueue, durable
 from services.archiver.settings import ArchiverSettings, Settings
+from services.archiver.tag_removals import TagRemovals
 from shared import metrics
 from shared.broker.clusters import ClusterDirectory
 from shared.broker.connection import connected
@@ -52,9 +54,27 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
         position = PositionWatch(reader)
         publisher = Publisher(client, settings.nats.prefix)
         dependencies = Dependencies(folder, source, clusters, numbers, archive_gates=not settings.archiver.gives_up_when_full)
-        pipeline = Pipeline(settings, clusters, source, publisher, folder.prepare, dependencies, numbers)
+        annotator = Annotator(reader, settings.archive.path)
+        pipeline = Pipeline(settings, clusters, source, publisher, folder.prepare, annotator, dependencies, numbers)
+        tag_removals = TagRemovals(
+            reader,
+            annotator,
+            dependencies,
+            numbers,
+            ack_wait_s=settings.archiver.ack_wait_s,
+            max_pause_s=settings.archiver.retry_most_s,
+        )
         dispatcher = Dispatcher(
-            settings, queue, reader, position, pipeline, dependencies, numbers, tick=health.loop("queue", within_s=60.0)
+            settings,
+            queue,
+            reader,
+            position,
+            pipeline,
+            dependencies,
+            tag_removals,
+            publisher,
+            numbers,
+            tick=health.loop("queue", within_s=60.0),
         )
         health.check("queue", queue.info)
         health.check("database", lambda: ping(engine))
@@ -65,6 +85,7 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
         async with Loops() as loops:
             background = [
                 loops.create_task(pipeline.run(), name="pipeline"),
+                loops.create_task(tag_removals.run(), name="tag-removals"),
                 loops.create_task(dependencies.keep_probing(stop), name="dependencies"),
                 loops.create_task(position.keep_reading(stop), name="position"),
                 loops.create_task(clusters.keep_fresh(stop), name="clusters"),
@@ -76,6 +97,7 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
             await pipeline.drain(settings.archiver.grace_s)
             await end(background)
         await pipeline.hand_back()
+        await tag_removals.hand_back()
 
 
 def _pollers(

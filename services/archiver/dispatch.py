@@ -8,16 +8,18 @@ import structlog
 
 from services.archiver.dependencies import Dependencies
 from services.archiver.jobs import Found, JobReader
-from services.archiver.judge import Annotate, Archive, Later, Nothing, judge
+from services.archiver.judge import Annotate, Archive, Later, Nothing, RemoveTag, judge
+from services.archiver.lost_stops import request_lost_stops
 from services.archiver.numbers import ArchiverNumbers
 from services.archiver.pipeline import Pipeline
 from services.archiver.position import PositionWatch
 from services.archiver.queue import Delivery, WorkQueue
 from services.archiver.settings import Settings
+from services.archiver.tag_removals import TagRemovals
 from services.archiver.work import Work
 from shared.backoff import Backoff, sleep_unless
 from shared.broker.clusters import ClusterDirectory
-from shared.broker.streams import EVENTS
+from shared.broker.publisher import Publisher
 from shared.domain.events import JobArchiveRequested, JobMetadataEdited, JobStopped, JobTagged, JobUntagged
 from shared.domain.recorded import Recorded
 from shared.errors import ConsumerLost, Unavailable
@@ -44,6 +46,8 @@ class Dispatcher:
         position: PositionWatch,
         pipeline: Pipeline,
         dependencies: Dependencies,
+        tag_removals: TagRemovals,
+        publisher: Publisher,
         numbers: ArchiverNumbers,
         *,
         tick: Callable[[], None],
@@ -54,6 +58,8 @@ class Dispatcher:
         self._position = position
         self._pipeline = pipeline
         self._dependencies = dependencies
+        self._tag_removals = tag_removals
+        self._publisher = publisher
         self._numbers = numbers
         self._tick = tick
         self._observed_at = 0.0
@@ -67,6 +73,7 @@ class Dispatcher:
             try:
                 await clusters.refresh()
                 await self._queue.bind()
+                await request_lost_stops(self._reader, self._publisher, self._queue.state)
                 if not is_reported:
                     on_bound()
                     is_reported = True
@@ -89,6 +96,7 @@ class Dispatcher:
             await self._pipeline.wait_for_change(1.0)
             return
         if self._dependencies.blocks_all:
+            await self._queue.hand_back_buffered()
             await sleep_unless(stop, OUTAGE_POLL_S)
             return
         await self._yield_to_jobstore(stop)
@@ -100,6 +108,10 @@ class Dispatcher:
                 await self._hand_back(deliveries, None if stop.is_set() else BEHIND_PAUSE_S)
                 return
             found = await self._find(deliveries)
+            if found is None:
+                self._position.observe(await self._reader.position())
+                await self._hand_back(deliveries, BEHIND_PAUSE_S)
+                return
         except Unavailable:
             await self._hand_back(deliveries, BEHIND_PAUSE_S)
             raise
@@ -110,7 +122,7 @@ class Dispatcher:
         threshold = self._settings.archiver.gives_way_from
         previous = -1
         for _ in range(MAX_YIELDS if threshold else 0):
-            now = (await self._reader.position(EVENTS)).sequence
+            now = (await self._reader.position()).sequence
             if now == previous or await self._queue.last_sequence() - now < threshold or await sleep_unless(stop, YIELD_POLL_S):
                 return
             self._tick()
@@ -134,7 +146,7 @@ class Dispatcher:
                 await delivery.in_progress()
         return False
 
-    async def _find(self, deliveries: Sequence[Delivery]) -> Found:
+    async def _find(self, deliveries: Sequence[Delivery]) -> Found | None:
         stops: dict[int, JobStopped] = {}
         ids: set[int] = set()
         for delivery in deliveries:
@@ -143,7 +155,8 @@ class Dispatcher:
                     stops[delivery.sequence] = stopped
                 case Recorded(event=JobArchiveRequested(id=id_) | JobTagged(id=id_) | JobUntagged(id=id_) | JobMetadataEdited(id=id_)):
                     ids.add(id_)
-        return await self._reader.find(stops, sorted(ids))
+        last = max(delivery.sequence for delivery in deliveries)
+        return await self._reader.find(stops, sorted(ids), through=last, stream_created=deliveries[0].stream_created)
 
     async def _dispatch(self, deliveries: Sequence[Delivery], found: Found) -> None:
         work_by_job: dict[int, Work] = {}
@@ -159,6 +172,8 @@ class Dispatcher:
                         work.archives, work.is_archived = True, verdict.is_archived
                     else:
                         work.annotates = True
+                case RemoveTag():
+                    await self._tag_removals.submit(delivery)
                 case Later(pause_s=pause_s):
                     await self._later(delivery, pause_s)
                 case Nothing():

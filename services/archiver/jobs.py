@@ -4,14 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import RowMapping, and_, literal_column, select
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import RowMapping, and_, literal, literal_column, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from shared.archive import JobPath
+from shared.broker.streams import EVENTS
 from shared.database.engine import transaction
 from shared.database.tables import tables
 from shared.domain.events import JobStopped, Tag
-from shared.domain.values import MONITORING_DISABLED, JobState
+from shared.domain.values import MONITORING_DISABLED, MONITORING_OPEN, JobState
 
 _IS_RUNNING = tables.job.c.job_state == literal_column(
     f"'{JobState.RUNNING.value}'"
@@ -30,6 +31,10 @@ class Position:
     sequence: int
     stream_created: str
 
+    def has_passed(self, sequence: int, stream_created: str) -> bool:
+        """False also when the position belongs to another log than ``stream_created``."""
+        return self.stream_created == stream_created and self.sequence >= sequence
+
 
 @dataclass(frozen=True, slots=True)
 class JobRecord:
@@ -41,6 +46,10 @@ class JobRecord:
     @property
     def id(self) -> int:
         return int(self.row["id"])
+
+    @property
+    def changed_seq(self) -> int:
+        return int(self.row["changed_seq"])
 
     @property
     def cluster(self) -> str:
@@ -74,18 +83,21 @@ class JobReader:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def position(self, stream: str) -> Position:
-        position = tables.position
+    async def position(self) -> Position:
+        """How far jobstore is in EVENTS."""
         async with transaction(self._engine) as connection:
-            found = (
-                await connection.execute(select(position.c.sequence, position.c.stream_created).where(position.c.stream == stream))
-            ).first()
-        return Position(0, "") if found is None else Position(int(found.sequence), str(found.stream_created))
+            return await self._position(connection)
 
-    async def find(self, stops: Mapping[int, JobStopped], ids: Sequence[int]) -> Found:
-        """Look up the jobs of many events at once. ``stops`` are keyed by sequence; jobstore must have passed all of them."""
+    async def find(self, stops: Mapping[int, JobStopped], ids: Sequence[int], *, through: int, stream_created: str) -> Found | None:
+        """Look up the jobs of many events at once. ``stops`` are keyed by sequence.
+
+        None unless jobstore has passed the sequence ``through`` in that log, before and after the rows are read: while a
+        database is replaced by an older dump, a missing row does not mean that a stop was refused.
+        """
         job, parked_stop = tables.job, tables.parked_stop
         async with transaction(self._engine) as connection:
+            if not (await self._position(connection)).has_passed(through, stream_created):
+                return None
             parked: set[int] = set()
             rows: list[RowMapping] = []
             if stops:
@@ -97,13 +109,38 @@ class JobReader:
                 rows += (await connection.execute(select(*_JOB_COLUMNS).where(by_stop))).mappings().all()
             if ids:
                 rows += (await connection.execute(select(*_JOB_COLUMNS).where(job.c.id.in_(ids)))).mappings().all()
-            tags = await self._tags(connection, {int(row["id"]) for row in rows}) if rows else {}
-        records = {int(row["id"]): JobRecord(dict(row), tags.get(int(row["id"]), ())) for row in rows}
+            records = await self._records(connection, rows)
+            if not (await self._position(connection)).has_passed(through, stream_created):
+                return None
         return Found(
             by_stop={int(record.row["stop_seq"]): record for record in records.values() if record.row["stop_seq"] is not None},
             parked=frozenset(parked),
             by_id=records,
         )
+
+    async def by_id(self, ids: Sequence[int]) -> dict[int, JobRecord]:
+        """The jobs that exist."""
+        async with transaction(self._engine) as connection:
+            rows = (await connection.execute(select(*_JOB_COLUMNS).where(tables.job.c.id.in_(ids)))).mappings().all()
+            return await self._records(connection, rows)
+
+    async def changed_since(self, after: tuple[int, int], *, limit: int) -> list[JobRecord]:
+        """Up to ``limit`` jobs with (changed_seq, id) greater than ``after``, in that order."""
+        job = tables.job.c
+        query = select(*_JOB_COLUMNS).where(job.changed_seq >= after[0], tuple_(job.changed_seq, job.id) > tuple_(*map(literal, after)))
+        async with transaction(self._engine) as connection:
+            rows = (await connection.execute(query.order_by(job.changed_seq, job.id).limit(limit))).mappings().all()
+            records = await self._records(connection, rows)
+        return [records[int(row["id"])] for row in rows]
+
+    async def stopped_before(self, sequence: int, after: int, *, limit: int) -> list[tuple[int, str]]:
+        """Ids above ``after``, ascending, and clusters of jobs that wait to be archived and stopped before ``sequence``. Reads all jobs."""
+        job = tables.job.c
+        query = select(job.id, job.cluster).where(
+            job.id > after, job.stop_seq < sequence, job.monitoring_status == MONITORING_OPEN, job.job_state != JobState.RUNNING.value
+        )
+        async with transaction(self._engine) as connection:
+            return [(int(id_), str(cluster)) for id_, cluster in await connection.execute(query.order_by(job.id).limit(limit))]
 
     async def running(self, cluster: str, started_before: int) -> list[int]:
         """Ids of the monitored running jobs that started before ``started_before``, ascending."""
@@ -120,6 +157,17 @@ class JobReader:
         query = select(*_MEASURING_COLUMNS).where(job.id.in_(ids), _IS_RUNNING).order_by(job.id)
         async with transaction(self._engine) as connection:
             return [dict(row) for row in (await connection.execute(query)).mappings()]
+
+    @staticmethod
+    async def _position(connection: AsyncConnection) -> Position:
+        position = tables.position
+        query = select(position.c.sequence, position.c.stream_created).where(position.c.stream == EVENTS)
+        found = (await connection.execute(query)).first()
+        return Position(0, "") if found is None else Position(int(found.sequence), str(found.stream_created))
+
+    async def _records(self, connection: AsyncConnection, rows: Sequence[RowMapping]) -> dict[int, JobRecord]:
+        tags = await self._tags(connection, {int(row["id"]) for row in rows}) if rows else {}
+        return {int(row["id"]): JobRecord(dict(row), tags.get(int(row["id"]), ())) for row in rows}
 
     @staticmethod
     async def _tags(connection: Any, ids: set[int]) -> dict[int, list[tuple[int, Tag]]]:

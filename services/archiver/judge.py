@@ -3,13 +3,11 @@
 from dataclasses import dataclass
 
 from services.archiver.jobs import Found, JobRecord
-from shared.domain.events import JobArchiveRequested, JobMetadataEdited, JobStopped, JobTagged, JobUntagged
+from shared.domain.events import JobArchiveRequested, JobMetadataEdited, JobStopped, JobTagged, JobUntagged, TagRemoved
 from shared.domain.recorded import Recorded, Unreadable
 from shared.domain.values import ARCHIVED, ARCHIVING_FAILED, MONITORING_DISABLED
 
 _PARKED_PAUSES_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
-_ANNOTATION_PAUSE_S = 3.0
-_ANNOTATION_TRIES = 100  # while the entry is being written; then the change is left to the next archiving of the job
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +20,14 @@ class Archive:
 
 @dataclass(frozen=True, slots=True)
 class Annotate:
-    """Update tags and metadata of an archived job."""
+    """Update tags and metadata of the entry, if there is one."""
 
     job: JobRecord
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveTag:
+    """Update the entries of all jobs that had the tag."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class Nothing:
     why: str
 
 
-Verdict = Archive | Annotate | Later | Nothing
+Verdict = Archive | Annotate | RemoveTag | Later | Nothing
 
 
 def judge(record: Recorded | Unreadable, attempt: int, found: Found) -> Verdict:
@@ -53,7 +56,9 @@ def judge(record: Recorded | Unreadable, attempt: int, found: Found) -> Verdict:
         case JobArchiveRequested(id=id_):
             return _requested(found.by_id.get(id_))
         case JobTagged(id=id_) | JobUntagged(id=id_) | JobMetadataEdited(id=id_):
-            return _annotated(found.by_id.get(id_), attempt)
+            return _annotated(found.by_id.get(id_))
+        case TagRemoved():
+            return RemoveTag()
         case _:
             return Nothing("foreign")
 
@@ -79,10 +84,8 @@ def _requested(job: JobRecord | None) -> Verdict:
     return Archive(job, is_archived=job.monitoring_status == ARCHIVED)
 
 
-def _annotated(job: JobRecord | None, attempt: int) -> Verdict:
-    if job is None or job.is_running or job.monitoring_status in (MONITORING_DISABLED, ARCHIVING_FAILED):
+def _annotated(job: JobRecord | None) -> Verdict:
+    """Whatever its status, the job may have an entry: the one of a job that is being archived is just not known as archived yet."""
+    if job is None or job.is_running:
         return Nothing("unarchived")  # when it is archived, the row already has the change
-    if job.monitoring_status == ARCHIVED:
-        return Annotate(job)
-    # Stopped and not archived yet: another replica may be writing the entry from an older row.
-    return Later(_ANNOTATION_PAUSE_S, "archiving") if attempt <= _ANNOTATION_TRIES else Nothing("unarchived")
+    return Annotate(job)

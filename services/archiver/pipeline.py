@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 import structlog
 
+from services.archiver.annotations import Annotator
 from services.archiver.budget import MemoryBudget
 from services.archiver.dependencies import Dependencies
 from services.archiver.failures import Failures, describe
@@ -44,6 +45,7 @@ class Pipeline:
         source: MetricSource | None,
         publisher: Publisher,
         prepare: Callable[[str], Awaitable[None]],
+        annotator: Annotator,
         dependencies: Dependencies,
         numbers: ArchiverNumbers,
     ) -> None:
@@ -53,6 +55,7 @@ class Pipeline:
         self._source = source
         self._publisher = publisher
         self._prepare = prepare
+        self._annotator = annotator
         self._dependencies = dependencies
         self._numbers = numbers
         self._root = settings.archive.path
@@ -188,6 +191,10 @@ class Pipeline:
             works = await _available(self._to_publish, 256)
             started = time.perf_counter()
             try:
+                await self._annotator.settle([work for work in works if work.archives or work.annotates])
+                for work in [work for work in works if work.error is not None]:
+                    works.remove(work)
+                    await self._failed(work, work.error or AssertionError("unreachable"))
                 await self._publisher.publish([envelope for work in works if (envelope := self._archived(work)) is not None])
             except Unavailable as e:
                 for work in works:
@@ -236,6 +243,9 @@ class Pipeline:
         # One warning per job at its first failure, and an error in _give_up: an outage of hours fails many jobs many times.
         log_failure = log.warning if count == 1 else log.debug
         log_failure("job_not_archived", job=work.job.id, tries=count, why=describe(error), exc_info=None if is_known else error)
+        if count >= own.tries and not work.archives:
+            self._rewrite(work, error)
+            return
         if count >= own.tries or isinstance(error, SourceRefused):
             try:
                 await self._give_up(work, error, count)
@@ -257,12 +267,18 @@ class Pipeline:
         self._numbers.outcome(outcome)
         await self._remove(work)
 
+    def _rewrite(self, work: Work, error: Exception) -> None:
+        """Archive the job again, since its entry cannot be updated, as with a damaged meta.json. Metric data are preserved."""
+        log.warning("entry_rewritten", job=work.job.id, why=describe(error))
+        self._failures.forget(work.sequence)
+        work.archives, work.is_archived, work.error = True, False, None
+        self._to_load.put_nowait(work)
+
     async def _give_up(self, work: Work, error: Exception, tries: int) -> None:
-        if work.archives:
-            event = JobArchivingFailed(id=work.job.id, cluster=work.job.cluster, reason=describe(error), attempts=tries)
-            await self._publisher.publish(
-                [Envelope(event, f"archiving-failed:{work.job.id}:{work.sequence}", SOURCE, datetime.now(UTC))], deadline_s=20.0
-            )
+        event = JobArchivingFailed(id=work.job.id, cluster=work.job.cluster, reason=describe(error), attempts=tries)
+        await self._publisher.publish(
+            [Envelope(event, f"archiving-failed:{work.job.id}:{work.sequence}", SOURCE, datetime.now(UTC))], deadline_s=20.0
+        )
         log.error("archiving_given_up", job=work.job.id, tries=tries, why=describe(error))
         for delivery in work.deliveries:
             await delivery.ack()

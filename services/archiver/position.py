@@ -4,9 +4,8 @@ import asyncio
 
 import structlog
 
-from services.archiver.jobs import JobReader
+from services.archiver.jobs import JobReader, Position
 from shared.backoff import Backoff, sleep_unless
-from shared.broker.streams import EVENTS
 from shared.errors import Unavailable
 
 log = structlog.get_logger()
@@ -19,25 +18,20 @@ class PositionWatch:
 
     def __init__(self, reader: JobReader) -> None:
         self._reader = reader
-        self.sequence = 0
-        self.stream_created = ""
+        self.position = Position(0, "")
         self._waiting = 0
         self._has_waiters = asyncio.Event()
         self._updated = asyncio.Condition()
 
-    def has_passed(self, sequence: int, stream_created: str) -> bool:
-        """False also when the position belongs to another log than ``stream_created``."""
-        return self.stream_created == stream_created and self.sequence >= sequence
-
     async def wait(self, sequence: int, stream_created: str, *, timeout_s: float) -> bool:
         """True once jobstore has passed ``sequence``, false after ``timeout_s``."""
-        if self.has_passed(sequence, stream_created):
+        if self.position.has_passed(sequence, stream_created):
             return True
         self._waiting += 1
         self._has_waiters.set()
         try:
             async with asyncio.timeout(timeout_s), self._updated:
-                await self._updated.wait_for(lambda: self.has_passed(sequence, stream_created))
+                await self._updated.wait_for(lambda: self.position.has_passed(sequence, stream_created))
         except TimeoutError:
             return False
         finally:
@@ -45,6 +39,12 @@ class PositionWatch:
             if not self._waiting:
                 self._has_waiters.clear()
         return True
+
+    def observe(self, found: Position) -> None:
+        """Store a position that was read, also one before the last known: the database was replaced by an older one."""
+        if found.stream_created == self.position.stream_created and found.sequence < self.position.sequence:
+            log.warning("position_went_back", before=self.position.sequence, now=found.sequence)
+        self.position = found
 
     async def keep_reading(self, stop: asyncio.Event) -> None:
         """Poll while there are waiters, until ``stop``."""
@@ -55,13 +55,13 @@ class PositionWatch:
             except TimeoutError:
                 continue
             try:
-                found = await self._reader.position(EVENTS)
+                found = await self._reader.position()
             except Unavailable as e:
                 log.warning("position_unknown", why=str(e))
                 await pause.wait(stop)
                 continue
             pause.reset()
-            self.sequence, self.stream_created = found.sequence, found.stream_created
+            self.observe(found)
             async with self._updated:
                 self._updated.notify_all()
             await sleep_unless(stop, POLL_S)

@@ -12,25 +12,28 @@ from nats.js.api import ConsumerInfo
 from nats.js.errors import APIError, NotFoundError
 
 from services.archiver.settings import Settings
-from shared.broker.cursor import log_state
+from shared.broker.cursor import LogState, log_state
 from shared.broker.envelope import read
 from shared.broker.puller import Puller, pulling
 from shared.broker.streams import EVENTS, Durable, ensure_consumer, event_filter
-from shared.domain.events import JobArchiveRequested, JobMetadataEdited, JobStopped, JobTagged, JobUntagged
+from shared.domain.events import JobArchiveRequested, JobMetadataEdited, JobStopped, JobTagged, JobUntagged, TagRemoved
 from shared.domain.recorded import Recorded, Unreadable
 from shared.errors import ConsumerLost, Unavailable
 
 log = structlog.get_logger()
 
 QUEUE_NAME = "archiver"
-SUBSCRIBED = (JobStopped, JobArchiveRequested, JobTagged, JobUntagged, JobMetadataEdited)
+JOB_EVENTS = (JobStopped, JobArchiveRequested, JobTagged, JobUntagged, JobMetadataEdited)
 
 
 def durable(settings: Settings) -> Durable:
     return Durable(
         stream=settings.nats.stream(EVENTS),
         name=QUEUE_NAME,
-        subjects=tuple(event_filter(settings.nats, event.name) for event in SUBSCRIBED),
+        subjects=(
+            *(event_filter(settings.nats, event.name) for event in JOB_EVENTS),
+            f"{settings.nats.prefix}.{TagRemoved.name}",  # belongs to no cluster
+        ),
         ack_wait_s=settings.archiver.ack_wait_s,
         max_ack_pending=settings.archiver.max_waiting,
     )
@@ -76,7 +79,7 @@ class WorkQueue:
         self._durable = durable
         self._open = AsyncExitStack()
         self._puller: Puller | None = None
-        self.stream_created = ""
+        self.state = LogState("", 0, 0)
 
     async def bind(self) -> None:
         """Create the consumer if it is missing, and subscribe. Raises Unavailable."""
@@ -89,7 +92,7 @@ class WorkQueue:
         # No read-ahead: buffered messages are not available to other replicas.
         reading = pulling(self._client, self._durable.stream, self._durable.name, reads_ahead=False)
         self._puller = await self._open.enter_async_context(reading)
-        self.stream_created = state.created
+        self.state = state
         if done:
             log.info("archive_queue_bound", consumer=self._durable.name, done=done)
 
@@ -116,7 +119,7 @@ class WorkQueue:
     def _delivery(self, message: Msg) -> Delivery:
         metadata = message.metadata
         record = read(metadata.sequence.stream, message.headers, message.data, metadata.timestamp)
-        return Delivery(message, record, metadata.num_delivered or 1, self.stream_created)
+        return Delivery(message, record, metadata.num_delivered or 1, self.state.created)
 
     async def last_sequence(self) -> int:
         """Last sequence of the whole stream. Raises Unavailable."""

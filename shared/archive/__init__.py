@@ -13,7 +13,7 @@ from shared.archive.layout import (
     open_archive,
     require_archive,
 )
-from shared.archive.meta import meta_of_row, render_meta, with_annotations
+from shared.archive.meta import annotations, meta_of_row, render_meta, with_annotations
 from shared.archive.preserved import Preserved, read_preserved
 from shared.archive.reader import (
     data_file,
@@ -40,6 +40,7 @@ __all__ = [
     "JobPath",
     "Preserved",
     "UnreadableEntry",
+    "annotations",
     "check_version",
     "cluster_names",
     "copy_entries",

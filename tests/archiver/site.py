@@ -55,6 +55,7 @@ def job_row(id_: int, *, job_id: int = 1, hosts: Sequence[str] = ("f0101",), **c
         "statistics": None,
         "requested_memory": 0,
         "stop_seq": None,
+        "changed_seq": 0,
         "is_overdue": 0,
     } | columns
 
@@ -113,9 +114,9 @@ class Site:
         async with client_of(self.nats) as client:
             js = client.jetstream(timeout=5)
             stream = self.nats.stream("EVENTS")
-            last = (await log_state(client, stream)).last_sequence
+            state = await log_state(client, stream)
             found = []
-            for sequence in range(1, last + 1):
+            for sequence in range(max(1, state.first_sequence), state.last_sequence + 1):
                 message = await js.get_msg(stream, sequence)
                 if message.subject is not None and message.subject.startswith(f"{self.nats.prefix}.{name}."):
                     found.append(orjson.loads(message.data or b"{}"))

@@ -10,7 +10,18 @@ import pytest
 
 from services.archiver.jobs import JobRecord
 from services.archiver.work import Work, perform
-from shared.archive import JobPath, job_path_of, meta_of_row, pack, read_data, read_meta, render_data, render_meta, with_annotations
+from shared.archive import (
+    JobPath,
+    job_path_of,
+    meta_of_row,
+    open_archive,
+    pack,
+    read_data,
+    read_meta,
+    render_data,
+    render_meta,
+    with_annotations,
+)
 from shared.archive.layout import ArchiveError
 from shared.archive.text import dump
 from shared.domain.events import Tag
@@ -128,6 +139,7 @@ def test_text_above_2000_bytes_is_packed_deterministically() -> None:
 
 def _write(root: Path, row: dict[str, Any], data: JobData | None) -> Work:
     work = Work(JobRecord(row, ()), [], archives=True, metrics=sample_clusters()[row["cluster"]].metrics_on(row["subcluster"]), data=data)
+    open_archive(root)
     perform(root, [work])
     assert work.error is None
     return work

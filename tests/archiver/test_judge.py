@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from services.archiver.jobs import Found, JobRecord
-from services.archiver.judge import Annotate, Archive, Later, Nothing, judge
-from shared.domain.events import Event, JobArchiveRequested, JobDeleted, JobMetadataEdited, JobTagged
+from services.archiver.judge import Annotate, Archive, Later, Nothing, RemoveTag, judge
+from shared.domain.events import Event, JobArchiveRequested, JobDeleted, JobMetadataEdited, JobTagged, Tag, TagRemoved
 from shared.domain.recorded import Recorded, Unreadable
 from shared.errors import Refused
 from tests.archiver.site import job_row
@@ -42,11 +42,12 @@ NOBODY = Found({}, frozenset(), {})
         (REQUEST, NOBODY, Nothing),
         (TAGGED, found(monitoring_status=3), Annotate),
         (EDITED, found(monitoring_status=3), Annotate),
-        (TAGGED, found(monitoring_status=1), Later),
-        (TAGGED, found(monitoring_status=2), Nothing),
-        (TAGGED, found(monitoring_status=0), Nothing),
+        (TAGGED, found(monitoring_status=1), Annotate),
+        (TAGGED, found(monitoring_status=2), Annotate),
+        (TAGGED, found(monitoring_status=0), Annotate),
         (TAGGED, found(job_state="running"), Nothing),
         (TAGGED, NOBODY, Nothing),
+        (TagRemoved(tag=Tag(type="t", name="n")), NOBODY, RemoveTag),
         (JobDeleted(id=7, cluster="fritz"), found(), Nothing),
     ],
 )
@@ -62,7 +63,6 @@ def test_an_unreadable_event_is_acknowledged() -> None:
     assert isinstance(judge(Unreadable(5, 0.0, Refused("unreadable_event", "?"), ""), 1, NOBODY), Nothing)
 
 
-def test_pauses_of_a_parked_stop_grow_and_a_change_is_retried_a_bounded_number_of_times() -> None:
+def test_pauses_of_a_parked_stop_grow() -> None:
     pauses = [judge(Recorded(5, STOP, 0.0), times, found(parked=True)) for times in range(1, 10)]
     assert [verdict.pause_s for verdict in pauses if isinstance(verdict, Later)] == [1, 2, 4, 8, 15, 30, 30, 30, 30]
-    assert isinstance(judge(Recorded(5, TAGGED, 0.0), 101, found(monitoring_status=1)), Nothing)

@@ -12,14 +12,17 @@ from shared.settings import DatabaseSettings
 from tests.archiver.site import job_row
 from tests.support.builders import START_TIME, job_stopped
 
+POSITION = {"stream": "EVENTS", "sequence": 9000, "stream_created": "now", "event_time": 0.0}
+
 
 async def test_every_lookup_uses_an_index(database: DatabaseSettings) -> None:
     async with opened(database) as engine:
         async with engine.begin() as connection:
-            await connection.execute(tables.job.insert(), [job_row(n, job_id=n, stop_seq=5000 + n) for n in range(1, 500)])
+            await connection.execute(tables.job.insert(), [job_row(n, job_id=n, stop_seq=5000 + n, changed_seq=77) for n in range(1, 500)])
             running: list[dict[str, Any]] = [{}, {"start_time": START_TIME + 1}, {"cluster": "alex"}, {"monitoring_status": 0}]
             rows = [job_row(n, job_id=n, job_state="running", **columns) for n, columns in enumerate(running, 500)]
             await connection.execute(tables.job.insert(), rows)
+            await connection.execute(tables.position.insert(), POSITION)
         statements: list[tuple[str, Any]] = []
 
         @event.listens_for(engine.sync_engine, "before_cursor_execute")
@@ -28,12 +31,15 @@ async def test_every_lookup_uses_an_index(database: DatabaseSettings) -> None:
                 statements.append((statement, parameters))
 
         reader = JobReader(engine)
-        found = await reader.find({5007: job_stopped(7), 5008: job_stopped(9)}, [11])
+        found = await reader.find({5007: job_stopped(7), 5008: job_stopped(9)}, [11], through=5008, stream_created="now")
+        assert found is not None
         assert {sequence: job.id for sequence, job in found.by_stop.items()} == {5007: 7, 5011: 11}
         assert found.by_id[11].path.job_id == 11
         assert await reader.running("fritz", START_TIME + 1) == [500]
         assert [row["id"] for row in await reader.still_running([11, 500, 501])] == [500, 501]
-        assert len(statements) == 6
+        assert [job.id for job in await reader.changed_since((77, 3), limit=2)] == [4, 5]
+        assert list(await reader.by_id([11])) == [11]
+        assert len(statements) == 12
 
         async with engine.connect() as connection:
             for statement, parameters in statements:
@@ -53,5 +59,8 @@ async def test_every_lookup_uses_an_index(database: DatabaseSettings) -> None:
 async def test_an_empty_lookup_finds_nothing(count: int, sqlite_database: DatabaseSettings) -> None:
     async with opened(sqlite_database) as engine:
         reader = JobReader(engine)
-        found = await reader.find({n: job_stopped(n) for n in range(1, count + 1)}, [])
+        async with engine.begin() as connection:
+            await connection.execute(tables.position.insert(), POSITION)
+        found = await reader.find({n: job_stopped(n) for n in range(1, count + 1)}, [], through=count, stream_created="now")
+    assert found is not None
     assert (found.by_stop, found.parked, found.by_id) == ({}, frozenset(), {})

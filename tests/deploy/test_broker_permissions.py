@@ -53,7 +53,7 @@ def events_of(user: str) -> Sequence[Event]:
     """One of each event that the service publishes, with the least that gives its subject."""
     kinds: dict[str, list[type[Event]]] = {
         "ingest": [JobStarted, JobStopped, NodesReported, IntakeRejected],
-        "archiver": [JobArchived, JobArchivingFailed, JobsMeasured, NodesChecked],
+        "archiver": [JobArchived, JobArchivingFailed, JobArchiveRequested, JobsMeasured, NodesChecked],
         "gateway": [
             *(JobStarted, JobStopped, JobTagged, JobUntagged, TagCreated, TagRemoved),
             *(JobMetadataEdited, JobDeleted, JobArchiveRequested, NodesReported),
