@@ -2,6 +2,8 @@
 
 import ctypes
 import os
+import platform
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,8 +24,16 @@ def flush_directory(path: Path) -> None:
         os.close(descriptor)
 
 
+def syncfs_reports_errors(system: str, release: str) -> bool:
+    """Linux before 5.8 returns success from syncfs(2) although writing failed (man page, section BUGS)."""
+    numbers = re.match(r"(\d+)\.(\d+)", release)
+    return system == "Linux" and numbers is not None and (int(numbers[1]), int(numbers[2])) >= (5, 8)
+
+
 def _find_syncfs() -> Callable[[int], int] | None:
-    """syncfs(2) of Linux, which Python does not expose. None on other systems."""
+    """syncfs(2) of Linux, which Python does not expose. None where it is missing or does not report errors."""
+    if not syncfs_reports_errors(platform.system(), platform.release()):
+        return None
     try:
         syncfs = ctypes.CDLL(None, use_errno=True).syncfs
     except (AttributeError, OSError):

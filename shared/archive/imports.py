@@ -28,6 +28,7 @@ from shared.metricdata.model import Statistics
 from shared.metricdata.numbers import round2
 from shared.metricdata.results import energy_kwh, footprint
 
+_STATE_SPELLINGS = {"canceled": JobState.CANCELLED.value}
 _FINAL_STATES = frozenset(JobState) - {JobState.RUNNING, JobState.PENDING, JobState.SUSPENDED}
 
 
@@ -93,8 +94,12 @@ def imported_job(meta: Mapping[str, Any], cluster: Cluster) -> JobImported:
     fields["monitoringStatus"] = ARCHIVED
     fields["shared"] = fields.get("shared") or "none"
     fields.setdefault("subCluster", "")
-    fields["resources"] = [_only(one, "hostname", "hwthreads", "accelerators", "configuration") for one in _list(fields, "resources")]
-    fields["tags"] = [_only(tag, "type", "name") | {"scope": tag.get("scope") or GLOBAL_SCOPE} for tag in _list(fields, "tags")]
+    fields["resources"] = [_resource(one) for one in _list(fields, "resources")]
+    fields["tags"] = [_tag(tag) for tag in _list(fields, "tags")]
+    fields |= {key: _text(fields[key]) for key in ("user", "project", "partition") if key in fields}
+    fields["jobState"] = _state(fields.get("jobState"))
+    if isinstance(texts := fields.get("metaData"), dict):
+        fields["metaData"] = {key: value if isinstance(value, str) else orjson.dumps(value).decode() for key, value in texts.items()}
     fields["statistics"] = _statistics(fields.get("statistics") or {})
     try:
         job = JobImported.model_validate_json(orjson.dumps(fields), strict=True)
@@ -140,6 +145,30 @@ def _only(item: Any, *keys: str) -> dict[str, Any]:
     if not isinstance(item, dict):
         raise ArchiveError(f"{keys[0]}: not inside an object")
     return {key: item[key] for key in keys if item.get(key) is not None}
+
+
+def _resource(found: dict[str, Any]) -> dict[str, Any]:
+    resource = _only(found, "hostname", "hwthreads", "accelerators", "configuration")
+    if isinstance(accelerators := resource.get("accelerators"), list):
+        resource["accelerators"] = [_text(one) for one in accelerators]
+    return resource
+
+
+def _tag(found: dict[str, Any]) -> dict[str, Any]:
+    return {key: _text(value) for key, value in _only(found, "type", "name").items()} | {"scope": found.get("scope") or GLOBAL_SCOPE}
+
+
+def _text(value: Any) -> Any:
+    """Other writers store ids and names of digits as numbers."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _state(word: Any) -> Any:
+    """A state word in another spelling, such as ``CANCELED``, ``cancelled by 4711`` or ``out-of-memory+``."""
+    if not isinstance(word, str):
+        return word
+    base = word.split(" by ")[0].strip().rstrip("+").lower().replace("-", "_")
+    return _STATE_SPELLINGS.get(base, base)
 
 
 def _statistics(found: Any) -> dict[str, Any]:

@@ -96,6 +96,29 @@ def test_a_missing_subcluster_is_the_one_of_the_first_host() -> None:
 
 
 @pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        *(
+            ({"jobState": word}, {"job_state": "cancelled"})
+            for word in ("canceled", "CANCELED", "Cancelled", "CANCELLED+", "cancelled by 1060117793")
+        ),
+        ({"jobState": "OUT-OF-MEMORY"}, {"job_state": "out_of_memory"}),
+        ({"user": 1001, "project": 7, "partition": 3}, {"user": "1001", "project": "7", "partition": "3"}),
+        ({"metaData": {"a": 1, "b": None, "c": ["x"], "d": "y"}}, {"meta_data": {"a": "1", "b": "null", "c": '["x"]', "d": "y"}}),
+        ({"tags": [{"type": 1, "name": 2}]}, {"tags": [Tag(type="1", name="2")]}),
+    ],
+)
+def test_values_in_the_form_of_other_writers_are_read(changes: dict[str, Any], expected: dict[str, Any]) -> None:
+    job = imported_job(meta(**changes), CLUSTERS["fritz"])
+    assert {key: getattr(job, key) for key in expected} == expected
+
+
+def test_accelerators_given_as_numbers_are_read() -> None:
+    job = imported_job(meta(resources=[{"hostname": "f0101", "accelerators": [0, 1, "c1"]}]), CLUSTERS["fritz"])
+    assert job.resources[0].accelerators == ["0", "1", "c1"]
+
+
+@pytest.mark.parametrize(
     ("changes", "why"),
     [
         ({"jobId": "5"}, "jobId: "),
@@ -108,7 +131,8 @@ def test_a_missing_subcluster_is_the_one_of_the_first_host() -> None:
         ({"user": ""}, "user: is empty"),
         ({"duration": -1}, "duration: is negative"),
         ({"shared": "maybe"}, "shared: "),
-        ({"metaData": {"a": 1}}, "metaData.a: "),
+        ({"metaData": [1]}, "metaData: "),
+        ({"user": True}, "user: "),
         ({"statistics": []}, None),
         ({"statistics": {"x": {"unit": "W"}}}, "not inside an object"),
         ({"subCluster": "nowhere"}, "subCluster: 'nowhere' is not a subcluster of fritz"),

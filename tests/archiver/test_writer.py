@@ -14,6 +14,7 @@ import pytest
 
 from shared.archive import Entry, JobPath, is_complete, open_archive, read_data, read_meta, verify, write_cluster, write_entries
 from shared.archive import writer as module
+from shared.archive.flush import syncfs_reports_errors
 from shared.archive.layout import TEMPORARY_PREFIX
 from shared.errors import UserError
 from tests.support.clusters import cluster_text
@@ -108,6 +109,33 @@ def test_a_group_whose_flush_fails_is_reported_and_can_be_written_again(call: in
     assert [is_complete(tmp_path, one.path) for one in group] == [call == 2] * 20
     assert write_entries(tmp_path, group) == [None] * 20
     assert all(is_complete(tmp_path, one.path) for one in group)
+
+
+@pytest.mark.parametrize(
+    ("system", "release", "reports"),
+    [
+        ("Linux", "6.18.44-fc", True),
+        ("Linux", "5.8.0", True),
+        ("Linux", "5.10.0-21-amd64", True),
+        ("Linux", "5.7.19", False),
+        ("Linux", "4.18.0-553.el8_10.x86_64", False),
+        ("Linux", "3.10.0-1160.el7", False),
+        ("Linux", "unknown", False),
+        ("Darwin", "23.4.0", False),
+    ],
+)
+def test_the_file_system_is_flushed_at_once_only_where_the_kernel_reports_errors(system: str, release: str, reports: bool) -> None:
+    assert syncfs_reports_errors(system, release) is reports
+
+
+def test_without_a_shared_flush_every_file_and_folder_is_flushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[Path] = []
+    monkeypatch.setattr(module, "can_flush_filesystem", False)
+    monkeypatch.setattr(module, "flush_file", flushed.append)
+    monkeypatch.setattr(module, "flush_directory", flushed.append)
+    assert write_entries(tmp_path, [entry(job) for job in range(1, 21)]) == [None] * 20
+    assert len([path for path in flushed if path.name in ("meta.json", "data.json")]) == 40
+    assert {entry(job).path.under(tmp_path).parent for job in range(1, 21)} <= set(flushed)
 
 
 def test_leftovers_of_a_dead_writer_are_removed_by_the_next_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
