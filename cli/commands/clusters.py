@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from cli.site import broker_of, find_site
-from shared.domain.clusters import read_cluster
+from shared.domain.clusters import read_new_cluster
 from shared.errors import UserError
 
 DEFINITION = "cluster.json"
@@ -35,7 +35,7 @@ def read_file(path: Path) -> bytes:
 def check(file: Path, text: bytes) -> None:
     """Raises UserError that names the file and the field."""
     try:
-        read_cluster(text)
+        read_new_cluster(text)
     except ValidationError as e:
         first = e.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"])

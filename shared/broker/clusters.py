@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from shared.backoff import sleep_unless
 from shared.broker.envelope import subject_token
 from shared.broker.streams import clusters_bucket, identity
-from shared.domain.clusters import Cluster, read_cluster
+from shared.domain.clusters import Cluster, read_cluster, read_new_cluster
 from shared.errors import Unavailable, UserError
 from shared.settings import NatsSettings
 
@@ -106,7 +106,7 @@ class ClusterDirectory(Mapping[str, Cluster]):
 async def add_cluster(client: Client, nats: NatsSettings, text: bytes) -> Cluster:
     """Add or replace one cluster. Raises UserError when ``text`` is not a cluster definition."""
     try:
-        cluster = read_cluster(text)
+        cluster = read_new_cluster(text)
     except ValidationError as e:
         first = e.errors(include_url=False)[0]
         raise UserError(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from e

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
 from shared.domain import reasons
@@ -17,7 +17,16 @@ Scope = Literal["node", "socket", "memoryDomain", "core", "hwthread", "accelerat
 Statistic = Literal["avg", "min", "max", ""]
 EnergyKind = Literal["power", "energy", ""]
 EVERY_NODE = "*"
-MOST_LISTED_HOSTS = 200_000
+MAX_LISTED_HOSTS = 200_000
+MAX_CLUSTER_NAME = 64
+_CLUSTER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*", re.ASCII)
+_ARCHIVE_FILES = frozenset(("version.txt",))  # files beside the folders of clusters in an archive
+_NEW = {"is_new": True}
+
+
+def _is_new(info: ValidationInfo) -> bool:
+    """Definitions that are being added are checked more strictly than stored ones, which must stay readable."""
+    return bool(info.context and info.context.get("is_new"))
 
 
 class ClusterModel(BaseModel):
@@ -118,24 +127,26 @@ class SubCluster(ClusterModel):
 
     @field_validator("nodes")
     @classmethod
-    def _nodes_are_readable(cls, value: str) -> str:
+    def _nodes_are_readable(cls, value: str, info: ValidationInfo) -> str:
         if value != EVERY_NODE:
-            NodeList(value)
+            nodes = NodeList(value)
+            if _is_new(info):
+                nodes.refuse_empty()
         return value
 
     @cached_property
     def number_of_nodes(self) -> int:
-        """0 when it is for every node: then nobody says how many there are."""
+        """0 when it is for every node: then the number is unknown."""
         return 0 if self.nodes == EVERY_NODE else len(NodeList(self.nodes))
 
     @cached_property
     def hosts(self) -> list[str]:
-        """Sorted; none when it is for every node, and of a list without end only the first ones."""
-        return [] if self.nodes == EVERY_NODE else sorted(set(itertools.islice(NodeList(self.nodes), MOST_LISTED_HOSTS)))
+        """Sorted; none when it is for every node, at most ``MAX_LISTED_HOSTS``."""
+        return [] if self.nodes == EVERY_NODE else sorted(set(itertools.islice(NodeList(self.nodes), MAX_LISTED_HOSTS)))
 
 
 class Cluster(ClusterModel):
-    """The name is that of a folder in the archive."""
+    """The name is also a folder of the archive, an argument of commands and a token of subjects."""
 
     name: str = Field(min_length=1, max_length=255)
     metric_config: list[Metric] = Field(min_length=1)
@@ -143,9 +154,23 @@ class Cluster(ClusterModel):
 
     @field_validator("name")
     @classmethod
-    def _name_can_be_that_of_a_folder(cls, value: str) -> str:
+    def _name_is_safe(cls, value: str, info: ValidationInfo) -> str:
         if value.startswith(".") or "/" in value or "\0" in value:
             raise ValueError("a name without '/' is expected, which does not begin with a dot")
+        if _is_new(info) and (_CLUSTER_NAME.fullmatch(value) is None or len(value) > MAX_CLUSTER_NAME or value in _ARCHIVE_FILES):
+            raise ValueError(
+                f"letters, digits, '-', '_' and '.' are expected, at most {MAX_CLUSTER_NAME}, the first a letter or digit;"
+                f" {', '.join(_ARCHIVE_FILES)} is reserved"
+            )
+        return value
+
+    @field_validator("sub_clusters")
+    @classmethod
+    def _subclusters_have_names_of_their_own(cls, value: list[SubCluster], info: ValidationInfo) -> list[SubCluster]:
+        names = [subcluster.name for subcluster in value]
+        repeated = next((name for index, name in enumerate(names) if name in names[:index]), None)
+        if _is_new(info) and repeated is not None:
+            raise ValueError(f"the name {repeated!r} is used twice")
         return value
 
     @cached_property
@@ -179,10 +204,10 @@ class Cluster(ClusterModel):
 
 
 class NodeList:
-    """A node list expression: terms separated by commas, each of literals and ``[a-b,c,d-e]`` groups.
+    """A node list expression: terms separated by commas, each consisting of literals and ``[a-b,c,d-e]`` groups.
 
-    Beyond cc-backend, single numbers in brackets, ranges of unlike width (``[1-10]``), and ``_``, ``.`` and ``-``
-    anywhere in a literal are allowed. Raises ValueError when the expression cannot be read.
+    In addition to cc-backend's syntax, single numbers in brackets, ranges of different width (``[1-10]``), and ``_``, ``.``
+    and ``-`` anywhere in a literal are allowed. Raises ValueError when the expression cannot be read.
     """
 
     _PART = re.compile(r"(?P<literal>[A-Za-z0-9_.-]+)|\[(?P<ranges>[0-9,-]+)\]")
@@ -221,24 +246,34 @@ class NodeList:
             at = part.end()
         return parts
 
+    def refuse_empty(self) -> None:
+        """Raises ValueError for a list without hosts, and for a descending range, which has none."""
+        if not self._literals and not self._terms:
+            raise ValueError("node list: there is no host in it")
+        for parts in self._terms:
+            for part in parts:
+                if isinstance(part, _Group):
+                    part.refuse_descending()
+
     def __contains__(self, hostname: str) -> bool:
         return hostname in self._literals or any(_matches(parts, hostname) for parts in self._terms)
 
     def __len__(self) -> int:
-        """How many names there are; one that two terms have counts twice."""
+        """The number of names; a name in two terms counts twice."""
         return len(self._literals) + sum(math.prod(len(part) for part in parts if isinstance(part, _Group)) for parts in self._terms)
 
     def __iter__(self) -> Iterator[str]:
-        """All names, in no special order; one that two terms have comes twice."""
+        """All names, in no particular order; a name in two terms appears twice."""
         yield from self._literals
         for parts in self._terms:
             yield from map("".join, itertools.product(*(part if isinstance(part, _Group) else (part,) for part in parts)))
 
 
 class _Group:
-    """The numbers of one pair of brackets; those of a range have the width of its ends, between unlike widths no padding."""
+    """The numbers in one pair of brackets, padded to the width of the range's ends if both have the same."""
 
     def __init__(self, ranges: str, term: str) -> None:
+        self._term = term
         self._ranges = [self._range(text, term) for text in ranges.split(",")]
         self.widths = sorted({width for low, high in self._ranges for width in range(len(low), len(high) + 1)})
 
@@ -248,9 +283,14 @@ class _Group:
         if not dash:
             high = low
         is_padded = len(low) > 1 and low.startswith("0")
-        if not (low.isdigit() and high.isdigit()) or max(len(low), len(high)) > _MOST_DIGITS or (len(low) != len(high) and is_padded):
+        if not (low.isdigit() and high.isdigit()) or max(len(low), len(high)) > _MAX_DIGITS or (len(low) != len(high) and is_padded):
             raise ValueError(f"node list: cannot read the range {text!r} in {term!r}")
         return low, high
+
+    def refuse_descending(self) -> None:
+        for low, high in self._ranges:
+            if int(high) < int(low):
+                raise ValueError(f"node list: the range '{low}-{high}' in {self._term!r} is descending")
 
     def __len__(self) -> int:
         return sum(max(int(high) - int(low) + 1, 0) for low, high in self._ranges)
@@ -270,7 +310,7 @@ class _Group:
         return False
 
 
-_MOST_DIGITS = 18
+_MAX_DIGITS = 18
 
 
 def _matches(parts: Sequence[str | _Group], hostname: str, at: int = 0) -> bool:
@@ -285,8 +325,13 @@ def _matches(parts: Sequence[str | _Group], hostname: str, at: int = 0) -> bool:
 
 
 def read_cluster(text: bytes) -> Cluster:
-    """Raises pydantic.ValidationError."""
+    """A stored definition. Raises pydantic.ValidationError."""
     return Cluster.model_validate_json(text)
+
+
+def read_new_cluster(text: bytes) -> Cluster:
+    """A definition to be added: mistakes that would leave jobs without a subcluster are refused too. Raises as above."""
+    return Cluster.model_validate_json(text, context=_NEW)
 
 
 def assign_subcluster(clusters: Mapping[str, Cluster], cluster: str, given: str, first_host: str) -> str:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from shared.domain.clusters import Cluster, NodeList, read_cluster
+from shared.domain.clusters import Cluster, NodeList, read_cluster, read_new_cluster
 from tests.support.clusters import NAMES, cluster_text
 
 
@@ -73,6 +73,71 @@ def test_what_is_no_node_list_is_refused(expression: str) -> None:
         NodeList(expression)
 
 
+@pytest.mark.parametrize(
+    ("nodes", "text"),
+    [
+        ("n[10-01]", "'10-01' in 'n[10-01]'"),
+        ("n[01-10],m[2-1]", "'2-1' in 'm[2-1]'"),
+        ("r[1-2]n[40-01]", "'40-01' in 'r[1-2]n[40-01]'"),
+        ("n[1-3,9-7]", "'9-7' in 'n[1-3,9-7]'"),
+        ("n[10-9]", "'10-9' in 'n[10-9]'"),
+        ("", "no host"),
+        (" , ", "no host"),
+    ],
+)
+def test_a_new_node_list_without_hosts_is_refused_with_the_place(nodes: str, text: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        read_new_cluster(json.dumps(definition(nodes)).encode())
+    (found,) = caught.value.errors()
+    assert found["loc"] == ("subClusters", 0, "nodes")
+    assert text in found["msg"]
+    assert cluster(nodes).sub_clusters[0].number_of_nodes >= 0, "a stored one stays readable"
+
+
+BAD_NAMES = [
+    "con\n",
+    "-rf",
+    "--help",
+    "version.txt",
+    "a b",
+    "a\tb",
+    "clust\u00e9r",
+    "a/b",
+    ".a",
+    "_a",
+    "a;b",
+    "a\0",
+    "x" * 65,
+    "a*",
+    "a>",
+    "$x",
+]
+
+
+@pytest.mark.parametrize("name", BAD_NAMES, ids=ascii)
+def test_a_new_cluster_has_a_name_of_the_grammar(name: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        read_new_cluster(json.dumps(definition("n1", name=name)).encode())
+    assert caught.value.errors()[0]["loc"] == ("name",)
+
+
+@pytest.mark.parametrize("name", [name for name in BAD_NAMES if name not in ("a/b", ".a", "a\0")], ids=ascii)
+def test_a_stored_cluster_with_another_name_stays_readable(name: str) -> None:
+    assert cluster("n1", name=name).name == name
+
+
+@pytest.mark.parametrize("name", ["fritz", "Fritz2", "a", "1a", "a-b_c", "alex.hpc", "x" * 64])
+def test_names_of_the_grammar_are_taken(name: str) -> None:
+    assert read_new_cluster(json.dumps(definition("n1", name=name)).encode()).name == name
+
+
+def test_a_new_cluster_has_each_subcluster_once() -> None:
+    document = definition("n1", "n2")
+    document["subClusters"][1]["name"] = "s0"
+    with pytest.raises(ValidationError, match="used twice"):
+        read_new_cluster(json.dumps(document).encode())
+
+
 @given(st.text(alphabet="an0123[],-_. ", max_size=30), st.text(max_size=10))
 def test_any_text_is_a_node_list_or_a_value_error(expression: str, host: str) -> None:
     try:
@@ -89,13 +154,17 @@ def test_a_padded_range_is_an_interval(low: int, high: int, number: int, width: 
     assert (f"n{number:0{width}d}" in nodes) == (low <= number <= high and number < 10**width)
 
 
-def cluster(*lists: str, **changes: Any) -> Cluster:
-    document = {
+def definition(*lists: str, **changes: Any) -> dict[str, Any]:
+    document: dict[str, Any] = {
         "name": "c",
         "metricConfig": [{"name": "load", "scope": "node", "timestep": 60, "unit": {"base": ""}}],
         "subClusters": [{"name": f"s{index}", "nodes": nodes} for index, nodes in enumerate(lists)],
     }
-    return read_cluster(json.dumps(document | changes).encode())
+    return document | changes
+
+
+def cluster(*lists: str, **changes: Any) -> Cluster:
+    return read_cluster(json.dumps(definition(*lists, **changes)).encode())
 
 
 def test_of_overlapping_subclusters_the_first_in_the_file_is_taken() -> None:
@@ -115,7 +184,7 @@ def test_a_host_of_no_subcluster_has_none() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_sample_clusters_are_read(name: str) -> None:
-    found = read_cluster(cluster_text(name))
+    found = read_new_cluster(cluster_text(name))
     assert found.name == name
     assert all(found.metrics_on(subcluster.name) for subcluster in found.sub_clusters)
 
