@@ -114,7 +114,7 @@ def _headers() -> dict[str, Any]:
         "properties": {
             MESSAGE_ID: text | {"description": "The same as `ce-id`; the broker drops a second message with it."},
             "ce-specversion": {"const": "1.0"},
-            "ce-id": text | {"description": "From the intake: stream and creation time, sequence, line, part."},
+            "ce-id": text | {"description": "From the intake: stream and creation time, sequence and stored time, line, part."},
             "ce-type": text | {"description": "`jobtide.<event>.v<version>`."},
             "ce-source": text | {"description": "`/intake/<subject>`, or the publisher's own path."},
             "ce-time": text | {"format": "date-time", "description": "Of the intake: when the broker received the message."},

@@ -14,7 +14,7 @@ from shared.domain.clusters import Cluster
 from shared.domain.events import Event, IntakeRejected, JobStarted, encode
 from shared.domain.fitting import fitted
 from shared.domain.payloads import NodeStatePayload, StartPayload, StopPayload
-from shared.domain.recorded import IntakeOrigin
+from shared.domain.recorded import IntakeOrigin, microseconds
 from shared.domain.wire import NOT_UTF8, Payload, add_oddity, read_object
 from shared.errors import Refused
 from shared.lineprotocol import EXCERPT_BYTES, BadLine, Point, parse_lines
@@ -169,7 +169,7 @@ class Translator:
         return [event], [], has_rest
 
     def _envelope(self, message: RawMessage, line: int, part: int, event: Event) -> Envelope:
-        origin = IntakeOrigin(message.stream, message.sequence, line)
+        origin = IntakeOrigin(message.stream, message.sequence, line, microseconds(message.received_at))
         return Envelope(event, origin.message_id(part), f"{_SOURCE}{message.subject}", message.received_at)
 
     def _rejected(self, message: RawMessage, line: int, part: int, refused: Refused, excerpt: bytes) -> Envelope:

@@ -108,6 +108,7 @@ class JobSeeds:
                     "received_state": None,
                     "origin": f"stop {row.stop_seq}",
                     "parked_at": now or 0.0,
+                    "oddities": None,
                 }
                 for row in ended
             ]

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
+from pydantic import TypeAdapter
 from sqlalchemy import bindparam, case, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -11,9 +12,11 @@ from services.jobstore.rules.world import JobHead, ParkedStop, Refusal, World
 from services.jobstore.sql import insert_or_ignore, is_running, one_of, write_rows
 from shared.database.tables import ProjectionTables
 from shared.domain.events import Event, JobFacts, JobsMeasured, JobStopped, JobTagged, JobUntagged, Tag, TagCreated, TagRemoved
-from shared.domain.recorded import Recorded, Unreadable
+from shared.domain.oddities import Oddity
+from shared.domain.recorded import Recorded, Unreadable, without_stored_time
 from shared.domain.values import ARCHIVING_FAILED, MONITORING_DISABLED, JobState
 
+_ODDITIES = TypeAdapter(list[Oddity])
 JOBS_AT_ONCE = 20_000  # of one statement, so that it ends well within the database's time limit
 
 
@@ -111,7 +114,20 @@ class JobStore:
 
     async def save_refusals(self, connection: AsyncConnection, refusals: Sequence[Refusal]) -> None:
         """The same input is rejected once, however often it is read."""
-        await write_rows(connection, insert_or_ignore(connection, self._tables.rejection), [_refusal_row(r) for r in refusals])
+        new = await self._without_known(connection, refusals)
+        await write_rows(connection, insert_or_ignore(connection, self._tables.rejection), [_refusal_row(r) for r in new])
+
+    async def _without_known(self, connection: AsyncConnection, refusals: Sequence[Refusal]) -> list[Refusal]:
+        """Leave out what is known under an id of the first form, without stored time: an upgrade may come between two readings.
+
+        Such an id may also belong to another message, of an intake that was restored; then the time of the event differs.
+        """
+        rejection = self._tables.rejection.c
+        first_forms = {form for refusal in refusals if (form := without_stored_time(refusal.origin)) is not None}
+        query = select(rejection.origin, rejection.time).where(one_of(connection, rejection.origin, first_forms))
+        known = {(row.origin, row.time) for row in await connection.execute(query)} if first_forms else set()
+        known |= {(refusal.origin, refusal.time) for refusal in refusals}
+        return [refusal for refusal in refusals if (without_stored_time(refusal.origin), refusal.time) not in known]
 
     async def _merge_metadata(self, connection: AsyncConnection, world: World) -> None:
         job = self._tables.job
@@ -210,6 +226,7 @@ def _parked_stop(row: Any) -> ParkedStop:
         stop_time=row.stop_time,
         job_state=JobState(row.job_state),
         received_state=row.received_state,
+        oddities=_ODDITIES.validate_json(row.oddities) if row.oddities else [],
     )
     return ParkedStop(row.seq, stop, row.origin, row.parked_at)
 
@@ -226,6 +243,7 @@ def _parked_row(parked: ParkedStop) -> dict[str, Any]:
         "received_state": stop.received_state,
         "origin": parked.origin,
         "parked_at": parked.parked_at,
+        "oddities": _ODDITIES.dump_json(stop.oddities).decode() if stop.oddities else None,
     }
 
 

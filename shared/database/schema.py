@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from shared.database.engine import transaction
 from shared.errors import UserError
 
-REVISION = "0003"  # the newest of the migrations
+REVISION = "0004"  # the newest of the migrations
 
 
 async def revision(engine: AsyncEngine) -> str | None:

@@ -202,6 +202,7 @@ def projection_tables(metadata: MetaData, prefix: str = "") -> ProjectionTables:
         Column("received_state", Text),
         Column("origin", Text, nullable=False, comment="message id of the event"),
         Column("parked_at", Double, nullable=False, comment="event time, Unix seconds"),
+        Column("oddities", Text, comment="JSON of the oddities that the stop tells"),
         index("parked_stop_job_id", "job_id"),
         index("parked_stop_parked_at", "parked_at"),
     )

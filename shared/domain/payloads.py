@@ -102,9 +102,9 @@ class StopPayload(Payload):
 
 
 class NodePayload(WireModel):
-    """One node. An empty ``hostname`` refuses this node alone, see ``intake.nodes_reported``."""
+    """One node. A ``hostname`` that is empty or too long refuses this node alone, see ``intake.nodes_reported``."""
 
-    hostname: Name = ""
+    hostname: str = ""
     states: list[str] | None = None
     cpus_allocated: Annotated[Int64, INFORMS] = 0
     memory_allocated: Annotated[Int64, INFORMS] = 0

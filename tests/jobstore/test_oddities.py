@@ -1,11 +1,14 @@
 """Oddities of starts and stops stand in the job's metadata."""
 
 import orjson
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.domain import oddities
 from shared.domain.oddities import MAX_LISTED, MAX_TEXT, Oddity, as_text
-from tests.jobstore.logs import Memory
+from shared.settings import DatabaseSettings
+from tests.jobstore.logs import Memory, apply, record
 from tests.support.builders import START_TIME, job_started, job_stopped
+from tests.support.databases import query
 
 WALLTIME = Oddity(code=oddities.UNUSABLE_VALUE, field="walltime", text="-1 is out of range")
 WORD = Oddity(code=oddities.STATE_WORD, field="jobState", text="'CANCELLED by 7' was taken as 'cancelled'")
@@ -29,6 +32,12 @@ def test_a_stop_that_waited_still_tells_its_own() -> None:
     memory = Memory()
     memory.apply(job_stopped(7, stop_time=START_TIME + 1, oddities=[WORD]), job_started(7))
     assert set(memory.job(2).metadata_changes) == {"stopOddities"}
+
+
+async def test_a_stop_that_waited_in_the_database_tells_them_too(engine: AsyncEngine, database: DatabaseSettings) -> None:
+    await apply(engine, [record(1, job_stopped(7, stop_time=START_TIME + 1, oddities=[WORD]))], [record(2, job_started(7))])
+    ((metadata,),) = await query(database, "SELECT meta_data FROM job")
+    assert orjson.loads(metadata) == {"stopOddities": str(WORD)}
 
 
 def test_without_oddities_the_metadata_stay_as_they_came() -> None:

@@ -340,7 +340,7 @@ async def test_what_the_log_has_of_jobs_that_left_it_happens_once(
     await rebuild_now(nats_client, nats_settings, database, [ArchivedJob(6, imported(6, []))])  # deleted since
     assert await dump(database, without=("position",)) == before
     # A stop is copied while it still waits, and its start is applied before the jobs are looked at.
-    columns = "stop_seq, job_id, cluster, start_time, start_time + duration, job_state, NULL, 'x', 0.0"
+    columns = "stop_seq, job_id, cluster, start_time, start_time + duration, job_state, NULL, 'x', 0.0, NULL"
     async with opened(database) as engine, transaction(engine) as connection:
         await connection.execute(text(f"INSERT INTO parked_stop SELECT {columns} FROM job WHERE id = 12"))
     await rebuild_now(nats_client, nats_settings, database, [])

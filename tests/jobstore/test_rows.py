@@ -241,7 +241,6 @@ def test_longer_names_are_refused_by_their_field(field: str) -> None:
     tag = {"type": "t", "name": "n", "scope": "s"}
     fields: dict[str, Any] = {"user": "alice", "project": "p", "tags": [tag]}
     (tag if "." in field else fields)[field.rsplit(".", 1)[-1]] = longest("x") + "x"
-    payload, _ = read_object(StartPayload, orjson.dumps(start_payload(2, **fields)))
     with pytest.raises(Refused) as refused:
-        job_started_of(payload, {"fritz": sample_clusters()["fritz"]})
+        read_object(StartPayload, orjson.dumps(start_payload(2, **fields)))
     assert (refused.value.code, refused.value.field) == (reasons.INVALID_VALUE, field)

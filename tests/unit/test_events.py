@@ -17,7 +17,7 @@ from shared.broker.envelope import Envelope, excerpt_text, read, subject_token
 from shared.domain import events, reasons
 from shared.domain.events import EVENT_TYPES, Event, JobTagged, Tag, decode, encode, type_of
 from shared.domain.payloads import Resource
-from shared.domain.recorded import IntakeOrigin, Recorded, Unreadable
+from shared.domain.recorded import IntakeOrigin, Recorded, Unreadable, microseconds, without_stored_time
 from shared.errors import Refused
 from tests.support.builders import job_started, job_stopped, nodes_reported
 from tests.support.clusters import DATA
@@ -211,10 +211,19 @@ def test_clusters_have_subject_tokens_of_their_own(one: str, other: str) -> None
     assert (tokens[0] == tokens[1]) == (one == other or {one, other} == {"", "_"})
 
 
-@given(st.text(), st.integers(0), st.integers(0), st.integers(0))
+@given(st.text(), st.integers(0, 2**63), st.integers(0, 2**63), st.integers(0, 2**63))
 def test_the_origin_is_read_back_from_the_message_id(stream: str, sequence: int, line: int, part: int) -> None:
     origin = IntakeOrigin(stream, sequence, line)
     assert IntakeOrigin.of(origin.message_id(part)) == origin
+    assert without_stored_time(origin.message_id(part)) is None
+    stored = IntakeOrigin(stream, sequence, line, 1_767_323_045_000_001)
+    assert IntakeOrigin.of(stored.message_id(part)) == stored
+    assert without_stored_time(stored.message_id(part)) == origin.message_id(part)
+
+
+@given(st.datetimes(timezones=st.just(UTC)))
+def test_stored_times_that_differ_give_ids_that_differ(time: datetime) -> None:
+    assert datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds(time)) == time
 
 
 @pytest.mark.parametrize("message_id", ["", "abc", "a:b:c:d", "1:2:3", "x:1:2:-3", "x:1:2:"])

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -106,8 +106,23 @@ def test_a_rejection_says_where_the_line_is_and_how_it_begins() -> None:
 def test_ids_are_made_of_the_place_in_the_intake() -> None:
     data = start_line(1) + start_line(2) + line('{"jobId":1,"stopTime":5} x', function="stop_job")
     ids = [envelope.message_id for envelope in translated(data)]
-    assert ids == [f"{STREAM}:77:1:0", f"{STREAM}:77:2:0", f"{STREAM}:77:3:0", f"{STREAM}:77:3:1"]
-    assert [IntakeOrigin.of(id_) for id_ in ids[:2]] == [IntakeOrigin(STREAM, 77, 1), IntakeOrigin(STREAM, 77, 2)]
+    prefix = f"{STREAM}:77@1767323045000000"
+    assert ids == [f"{prefix}:1:0", f"{prefix}:2:0", f"{prefix}:3:0", f"{prefix}:3:1"]
+    assert [IntakeOrigin.of(id_) for id_ in ids[:2]] == [IntakeOrigin(STREAM, 77, line, 1_767_323_045_000_000) for line in (1, 2)]
+
+
+async def test_a_sequence_that_is_used_again_gives_other_events(nats_client: Client, nats_settings: NatsSettings) -> None:
+    """An intake that was restored from an older copy, while the log still knows the ids of its messages."""
+    translator = Translator(IntakeSubjects(nats_settings), CLUSTERS, 1024 * 1024)
+    publisher = Publisher(nats_client, nats_settings.prefix)
+
+    def read_at(received: datetime, job_id: int) -> list[Envelope]:
+        return translator.translate(RawMessage(nats_settings.job_subjects[0], start_line(job_id) + b"x\n", STREAM, 77, received))
+
+    first = await publisher.publish(read_at(RECEIVED, 1), deadline_s=10)
+    assert await publisher.publish(read_at(RECEIVED, 1), deadline_s=10) == first
+    again = await publisher.publish(read_at(RECEIVED + timedelta(microseconds=1), 2), deadline_s=10)
+    assert again == [sequence + 2 for sequence in first]
 
 
 def test_the_time_of_an_event_is_when_the_broker_received_it() -> None:
