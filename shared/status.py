@@ -5,19 +5,18 @@ from dataclasses import dataclass, field
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js.errors import NotFoundError
-from sqlalchemy import func, literal_column, select
+from sqlalchemy import func, not_, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.broker.streams import EVENTS, INTAKE, NODES
 from shared.database.engine import transaction
+from shared.database.progress import progress
+from shared.database.sql import is_running
 from shared.database.tables import tables
 from shared.errors import Unavailable
 from shared.settings import NatsSettings
 
 STREAMS = (INTAKE, EVENTS, NODES)
-
-# The states as text in the statement: only so SQLite finds that the partial index answers it.
-_IS_RUNNING = tables.job.c.job_state == literal_column("'running'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +81,13 @@ async def _stream_state(client: Client, nats: NatsSettings, kind: str, timeout_s
 
 async def database_state(engine: AsyncEngine) -> DatabaseState:
     """Cheap, however many jobs are stored. Raises Unavailable."""
-    rejection, position = tables.rejection.c, tables.position.c
+    rejection = tables.rejection.c
     async with transaction(engine) as connection:
-        positions = {row[0]: row[1] for row in await connection.execute(select(position.stream, position.sequence))}
-        running = await connection.scalar(select(func.count()).select_from(tables.job).where(_IS_RUNNING))
+        applied = await connection.run_sync(progress)
+        running = await connection.scalar(select(func.count()).select_from(tables.job).where(is_running(tables.job.c.job_state)))
         parked = await connection.scalar(select(func.count()).select_from(tables.parked_stop))
         codes = {row[0]: row[1] for row in await connection.execute(select(rejection.code, func.count()).group_by(rejection.code))}
-    return DatabaseState(positions, running or 0, parked or 0, codes)
+    return DatabaseState({EVENTS: applied.events, NODES: applied.nodes}, running or 0, parked or 0, codes)
 
 
 async def stopped_by_status(engine: AsyncEngine) -> dict[int, int]:
@@ -96,6 +95,6 @@ async def stopped_by_status(engine: AsyncEngine) -> dict[int, int]:
     job = tables.job.c
     async with transaction(engine) as connection:
         rows = await connection.execute(
-            select(job.monitoring_status, func.count()).where(job.job_state != "running").group_by(job.monitoring_status)
+            select(job.monitoring_status, func.count()).where(not_(is_running(job.job_state))).group_by(job.monitoring_status)
         )
         return {row[0]: row[1] for row in rows}

@@ -25,7 +25,8 @@ from shared.broker.cursor import log_state
 from shared.broker.envelope import Envelope
 from shared.broker.publisher import Publisher
 from shared.broker.streams import EVENTS
-from shared.database.engine import position_of, transaction
+from shared.database.engine import transaction
+from shared.database.progress import progress_of
 from shared.database.tables import tables
 from shared.errors import JobtideError, Unavailable, UserError
 from shared.settings import NatsSettings
@@ -115,7 +116,7 @@ async def wait_until_applied(engine: AsyncEngine, sequence: int, bar: Bar) -> No
     """Raises Unavailable when jobstore makes no progress."""
     loop = asyncio.get_running_loop()
     position, moved_at = -1, loop.time()
-    while (now := await position_of(engine, EVENTS)) < sequence:
+    while (now := (await progress_of(engine)).events) < sequence:
         if now > position:
             position, moved_at = now, loop.time()
             bar(now, sequence, "in the database")

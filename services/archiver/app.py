@@ -16,7 +16,7 @@ from services.archiver.node_health import NodeHealthChecks
 from services.archiver.numbers import ArchiverNumbers
 from services.archiver.pipeline import Pipeline
 from services.archiver.polling import ClusterPoller
-from services.archiver.position import PositionWatch
+from services.archiver.progress import ProgressWatch
 from services.archiver.queue import WorkQueue, durable
 from services.archiver.settings import ArchiverSettings, Settings
 from services.archiver.tag_removals import TagRemovals
@@ -51,7 +51,7 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
         queue = WorkQueue(client, durable(settings))
         stack.push_async_callback(queue.release)
         reader = JobReader(engine)
-        position = PositionWatch(reader)
+        progress = ProgressWatch(reader)
         publisher = Publisher(client, settings.nats.prefix)
         dependencies = Dependencies(folder, source, clusters, numbers, archive_gates=not settings.archiver.gives_up_when_full)
         annotator = Annotator(reader, settings.archive.path)
@@ -68,7 +68,7 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
             settings,
             queue,
             reader,
-            position,
+            progress,
             pipeline,
             dependencies,
             tag_removals,
@@ -87,7 +87,7 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
                 loops.create_task(pipeline.run(), name="pipeline"),
                 loops.create_task(tag_removals.run(), name="tag-removals"),
                 loops.create_task(dependencies.keep_probing(stop), name="dependencies"),
-                loops.create_task(position.keep_reading(stop), name="position"),
+                loops.create_task(progress.keep_reading(stop), name="progress"),
                 loops.create_task(clusters.keep_fresh(stop), name="clusters"),
             ]
             for name, poller in _pollers(settings.archiver, source, engine, reader, clusters, publisher, numbers).items():

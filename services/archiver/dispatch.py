@@ -12,7 +12,7 @@ from services.archiver.judge import Annotate, Archive, Later, Nothing, RemoveTag
 from services.archiver.lost_stops import request_lost_stops
 from services.archiver.numbers import ArchiverNumbers
 from services.archiver.pipeline import Pipeline
-from services.archiver.position import PositionWatch
+from services.archiver.progress import ProgressWatch
 from services.archiver.queue import Delivery, WorkQueue
 from services.archiver.settings import Settings
 from services.archiver.tag_removals import TagRemovals
@@ -43,7 +43,7 @@ class Dispatcher:
         settings: Settings,
         queue: WorkQueue,
         reader: JobReader,
-        position: PositionWatch,
+        progress: ProgressWatch,
         pipeline: Pipeline,
         dependencies: Dependencies,
         tag_removals: TagRemovals,
@@ -55,7 +55,7 @@ class Dispatcher:
         self._settings = settings
         self._queue = queue
         self._reader = reader
-        self._position = position
+        self._progress = progress
         self._pipeline = pipeline
         self._dependencies = dependencies
         self._tag_removals = tag_removals
@@ -109,7 +109,7 @@ class Dispatcher:
                 return
             found = await self._find(deliveries)
             if found is None:
-                self._position.observe(await self._reader.position())
+                self._progress.observe(await self._reader.progress())
                 await self._hand_back(deliveries, BEHIND_PAUSE_S)
                 return
         except Unavailable:
@@ -122,7 +122,7 @@ class Dispatcher:
         threshold = self._settings.archiver.gives_way_from
         previous = -1
         for _ in range(MAX_YIELDS if threshold else 0):
-            now = (await self._reader.position()).sequence
+            now = (await self._reader.progress()).events
             if now == previous or await self._queue.last_sequence() - now < threshold or await sleep_unless(stop, YIELD_POLL_S):
                 return
             self._tick()
@@ -139,7 +139,7 @@ class Dispatcher:
         last = max(delivery.sequence for delivery in deliveries)
         give_up = time.monotonic() + self._settings.archiver.ack_wait_s
         while not stop.is_set() and time.monotonic() < give_up:
-            if await self._position.wait(last, deliveries[0].stream_created, timeout_s=POSITION_WAIT_S):
+            if await self._progress.wait(last, deliveries[0].stream_created, timeout_s=POSITION_WAIT_S):
                 return True
             self._tick()
             for delivery in deliveries:

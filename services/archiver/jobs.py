@@ -4,36 +4,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import RowMapping, and_, literal, literal_column, select, tuple_
+from sqlalchemy import RowMapping, and_, literal, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from shared.archive import JobPath
-from shared.broker.streams import EVENTS
 from shared.database.engine import transaction
+from shared.database.progress import Progress, progress, progress_of
+from shared.database.sql import is_running
 from shared.database.tables import tables
 from shared.domain.events import JobStopped, Tag
 from shared.domain.values import MONITORING_DISABLED, MONITORING_OPEN, JobState
 
-_IS_RUNNING = tables.job.c.job_state == literal_column(
-    f"'{JobState.RUNNING.value}'"
-)  # literal, because the partial index of running jobs does not match a parameter
+_IS_RUNNING = is_running(tables.job.c.job_state)
 _MEASURING_COLUMNS = [
     tables.job.c[name]
     for name in ("id", "subcluster", "start_time", "resources", "num_nodes", "num_acc", "footprint", "energy", "energy_footprint")
 ]
 _JOB_COLUMNS = [column for column in tables.job.c if column.name != "is_overdue"]
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """Last sequence that jobstore applied, and the creation time of the log it belongs to."""
-
-    sequence: int
-    stream_created: str
-
-    def has_passed(self, sequence: int, stream_created: str) -> bool:
-        """False also when the position belongs to another log than ``stream_created``."""
-        return self.stream_created == stream_created and self.sequence >= sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +70,9 @@ class JobReader:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def position(self) -> Position:
-        """How far jobstore is in EVENTS."""
-        async with transaction(self._engine) as connection:
-            return await self._position(connection)
+    async def progress(self) -> Progress:
+        """Raises Unavailable."""
+        return await progress_of(self._engine)
 
     async def find(self, stops: Mapping[int, JobStopped], ids: Sequence[int], *, through: int, stream_created: str) -> Found | None:
         """Look up the jobs of many events at once. ``stops`` are keyed by sequence.
@@ -96,7 +82,7 @@ class JobReader:
         """
         job, parked_stop = tables.job, tables.parked_stop
         async with transaction(self._engine) as connection:
-            if not (await self._position(connection)).has_passed(through, stream_created):
+            if not (await connection.run_sync(progress)).has_applied(through, stream_created):
                 return None
             parked: set[int] = set()
             rows: list[RowMapping] = []
@@ -110,7 +96,7 @@ class JobReader:
             if ids:
                 rows += (await connection.execute(select(*_JOB_COLUMNS).where(job.c.id.in_(ids)))).mappings().all()
             records = await self._records(connection, rows)
-            if not (await self._position(connection)).has_passed(through, stream_created):
+            if not (await connection.run_sync(progress)).has_applied(through, stream_created):
                 return None
         return Found(
             by_stop={int(record.row["stop_seq"]): record for record in records.values() if record.row["stop_seq"] is not None},
@@ -157,13 +143,6 @@ class JobReader:
         query = select(*_MEASURING_COLUMNS).where(job.id.in_(ids), _IS_RUNNING).order_by(job.id)
         async with transaction(self._engine) as connection:
             return [dict(row) for row in (await connection.execute(query)).mappings()]
-
-    @staticmethod
-    async def _position(connection: AsyncConnection) -> Position:
-        position = tables.position
-        query = select(position.c.sequence, position.c.stream_created).where(position.c.stream == EVENTS)
-        found = (await connection.execute(query)).first()
-        return Position(0, "") if found is None else Position(int(found.sequence), str(found.stream_created))
 
     async def _records(self, connection: AsyncConnection, rows: Sequence[RowMapping]) -> dict[int, JobRecord]:
         tags = await self._tags(connection, {int(row["id"]) for row in rows}) if rows else {}

@@ -5,9 +5,8 @@ from contextlib import AsyncExitStack
 
 import structlog
 
-from services.jobstore.events import EventsApplier
+from services.jobstore.appliers import events_applier, nodes_applier
 from services.jobstore.housekeeping import Housekeeping
-from services.jobstore.nodes import NodesApplier
 from services.jobstore.numbers import ProjectionNumbers
 from services.jobstore.position import Positions
 from services.jobstore.projection import Projection
@@ -20,7 +19,7 @@ from shared.broker.publisher import Publisher
 from shared.broker.streams import EVENTS, NODES
 from shared.database.engine import opened, ping
 from shared.database.schema import require_schema
-from shared.database.tables import ProjectionTables, tables
+from shared.database.tables import tables
 from shared.errors import Unavailable
 from shared.health import Health, serve_health
 from shared.loops import Loops
@@ -80,11 +79,3 @@ async def _report_up(report: Report, address: str, stop: asyncio.Event, readings
         if await first_of(stop, reading) is stop:
             return
     report("jobstore", health=address)
-
-
-def events_applier(settings: Settings, projected: ProjectionTables) -> EventsApplier:
-    return EventsApplier(projected, settings.jobstore.limits)
-
-
-def nodes_applier(settings: Settings, projected: ProjectionTables) -> NodesApplier:
-    return NodesApplier(projected, history_s=settings.jobstore.node_history_days * 86_400, unchanged_s=settings.jobstore.node_unchanged_s)

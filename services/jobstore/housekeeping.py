@@ -13,11 +13,11 @@ from sqlalchemy import exists, or_, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.jobstore.settings import JobstoreSettings
-from services.jobstore.sql import is_running
 from shared.backoff import sleep_unless
 from shared.broker.envelope import Envelope
 from shared.broker.publisher import Publisher
 from shared.database.engine import transaction
+from shared.database.sql import is_running
 from shared.database.tables import tables
 from shared.domain.events import HousekeepingDue
 from shared.errors import JobtideError

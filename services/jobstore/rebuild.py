@@ -9,7 +9,7 @@ from sqlalchemy import MetaData, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.schema import CreateIndex, CreateTable, DropTable
 
-from services.jobstore.app import events_applier, nodes_applier
+from services.jobstore.appliers import events_applier, nodes_applier
 from services.jobstore.position import Position, Positions
 from services.jobstore.projection import Applier
 from services.jobstore.seeding import ArchivedJob, JobSeeds, seed_nodes

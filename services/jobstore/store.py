@@ -9,7 +9,8 @@ from sqlalchemy import bindparam, case, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.jobstore.rules.world import JobHead, ParkedStop, Refusal, World
-from services.jobstore.sql import insert_or_ignore, is_running, one_of, write_rows
+from services.jobstore.sql import insert_or_ignore, one_of, write_rows
+from shared.database.sql import is_running
 from shared.database.tables import ProjectionTables
 from shared.domain.events import Event, JobFacts, JobsMeasured, JobStopped, JobTagged, JobUntagged, Tag, TagCreated, TagRemoved
 from shared.domain.oddities import Oddity

@@ -16,7 +16,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from shared.database.errors import away_as_unavailable
 from shared.database.reading import SqliteReaders
-from shared.database.tables import tables
 from shared.errors import UserError
 from shared.settings import DatabaseSettings
 
@@ -162,14 +161,6 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     with away_as_unavailable():
         async with engine.begin() as connection:
             yield connection
-
-
-async def position_of(engine: AsyncEngine, stream: str) -> int:
-    """The last sequence of ``stream`` (EVENTS or NODES) that jobstore applied; 0 before the first. Raises Unavailable."""
-    position = tables.position
-    async with transaction(engine) as connection:
-        found = await connection.scalar(sqlalchemy.select(position.c.sequence).where(position.c.stream == stream))
-    return int(found or 0)
 
 
 async def ping(engine: AsyncEngine) -> None:

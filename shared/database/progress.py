@@ -1,20 +1,22 @@
-"""How far the projection is, for readers that keep something made of its rows and follow the changes."""
+"""How far the projection is: what every reader of its tables needs to wait for an event or to follow changes."""
 
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.broker.streams import EVENTS, NODES
+from shared.database.engine import transaction
 from shared.database.tables import tables
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """``build`` counts the rebuilds, ``log`` is the identity of EVENTS; ``events`` and ``nodes`` are the last sequences applied.
+    """``build`` counts the rebuilds, ``log`` identifies EVENTS; ``events`` and ``nodes`` are the last sequences applied.
 
-    While ``build`` and ``log`` are the same and the sequences do not go back (as after an older backup was put in place),
-    a row that changed since ``events`` or ``nodes`` has a larger ``changed_seq``, and a job that went has a row in
-    ``job_deletion``. Otherwise any row may be another: read everything.
+    While ``build`` and ``log`` stay the same and the sequences do not decrease (as they do when an older backup is restored),
+    every row changed after ``events`` or ``nodes`` has a larger ``changed_seq``, and every deleted job has a row in
+    ``job_deletion``. Otherwise any row may differ, and a reader must start over.
     """
 
     build: int = 0
@@ -23,13 +25,20 @@ class Progress:
     log: str = ""
 
     def follows(self, earlier: "Progress") -> bool:
-        """Whether ``changed_seq`` tells all that happened since ``earlier``."""
+        """Whether ``changed_seq`` identifies every change since ``earlier``."""
         is_same = (self.build, self.log) == (earlier.build, earlier.log)
         return is_same and self.events >= earlier.events and self.nodes >= earlier.nodes
 
+    def has_applied(self, sequence: int, log: str) -> bool:
+        """Whether the event with this sequence of EVENTS took effect; False when ``log`` is another one."""
+        return self.log == log and self.events >= sequence
+
 
 def progress(connection: Connection) -> Progress:
-    """One query. Asked before the rows, it is never ahead of them: what comes between is only read twice."""
+    """One query. Read it before the rows: it is then never ahead of them, and changes in between are only read twice.
+
+    In a coroutine: ``await connection.run_sync(progress)`` inside a transaction, or ``progress_of``.
+    """
     position = tables.position.c
     rows = connection.execute(select(position.stream, position.sequence, position.build, position.stream_created)).all()
     found = {row.stream: row for row in rows}
@@ -40,3 +49,9 @@ def progress(connection: Connection) -> Progress:
         nodes.sequence if nodes else 0,
         events.stream_created if events else "",
     )
+
+
+async def progress_of(engine: AsyncEngine) -> Progress:
+    """Raises Unavailable."""
+    async with transaction(engine) as connection:
+        return await connection.run_sync(progress)

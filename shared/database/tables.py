@@ -21,6 +21,8 @@ from sqlalchemy import (
     text,
 )
 
+from shared.database.sql import RUNNING
+
 Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite makes only INTEGER a row id
 
 
@@ -108,8 +110,8 @@ def projection_tables(metadata: MetaData, prefix: str = "") -> ProjectionTables:
             f"{prefix}job_running",
             "start_time",
             "cluster",
-            sqlite_where=text("job_state = 'running'"),
-            postgresql_where=text("job_state = 'running'"),
+            sqlite_where=text(RUNNING),
+            postgresql_where=text(RUNNING),
         ),
     )
     tag = Table(

@@ -13,7 +13,8 @@ from services.jobstore.settings import JobstoreSettings, Settings
 from shared.broker.envelope import Envelope
 from shared.broker.publisher import Publisher
 from shared.broker.streams import EVENTS
-from shared.database.engine import opened, position_of
+from shared.database.engine import opened
+from shared.database.progress import progress_of
 from shared.domain.events import Event
 from shared.service import leaves
 from shared.settings import DatabaseSettings, NatsSettings
@@ -94,6 +95,7 @@ async def applied(database: DatabaseSettings, sequence: int, stream: str = EVENT
     async with opened(database) as engine:
 
         async def is_there() -> bool:
-            return await position_of(engine, stream) >= sequence
+            progress = await progress_of(engine)
+            return (progress.events if stream == EVENTS else progress.nodes) >= sequence
 
         await until(is_there, deadline_s, f"{stream} applied up to {sequence}")

@@ -9,8 +9,9 @@ from alembic.runtime.migration import MigrationContext
 from pydantic import SecretStr
 from sqlalchemy import Connection, inspect, text
 
-from shared.database.engine import async_url, opened, ping, position_of, transaction
+from shared.database.engine import async_url, opened, ping, transaction
 from shared.database.migrate import head, migrate
+from shared.database.progress import progress_of
 from shared.database.schema import REVISION, require_schema, revision
 from shared.database.tables import metadata
 from shared.errors import Unavailable, UserError
@@ -71,7 +72,7 @@ async def test_another_schema_is_refused_with_a_way_out(tmp_path: Any) -> None:
 async def test_a_fresh_database_is_at_position_zero(database: DatabaseSettings) -> None:
     async with opened(database, read_only=True) as engine:
         await ping(engine)
-        assert await position_of(engine, "EVENTS") == 0
+        assert (await progress_of(engine)).events == 0
 
 
 async def test_a_reader_cannot_write(database: DatabaseSettings) -> None:

@@ -6,12 +6,13 @@ from dataclasses import fields
 from typing import Any
 
 import orjson
-from sqlalchemy import BigInteger, ColumnElement, Select, and_, case, exists, false, literal, literal_column, not_, or_, select, true
+from sqlalchemy import BigInteger, ColumnElement, Select, and_, case, exists, false, literal, not_, or_, select, true
 
 from services.gateway.errors import bad_request, forbidden
 from services.gateway.people.identity import MANAGER, USER, User
 from services.gateway.reading.model import JobFilter, MetricRange, Order, Range, Slice, TextMatch
 from services.gateway.reading.source import DATABASE, FOOTPRINT_KEY, Source, begins, bytewise, decimal_text, ends, has_word, holds
+from shared.database.sql import has_state
 from shared.domain.values import INT32_MAX, INT64_MAX, JOB_STATES, JobState
 
 Condition = ColumnElement[bool]
@@ -131,18 +132,13 @@ def in_states(states: Sequence[str], source: Source = DATABASE) -> Condition:
     """
     known = sorted(JOB_STATES.intersection(states))
     if len(known) == 1:
-        return _has_state(known[0], source)
+        return has_state(source.job.c.job_state, JobState(known[0]))
     found: Condition = source.job.c.job_state.in_(known)
     return found
 
 
 def is_running(source: Source = DATABASE) -> Condition:
-    return _has_state(JobState.RUNNING, source)
-
-
-def _has_state(state: str, source: Source) -> Condition:
-    same: Condition = source.job.c.job_state == literal_column(f"'{JobState(state).value}'")
-    return same
+    return has_state(source.job.c.job_state, JobState.RUNNING)
 
 
 # texts

@@ -14,8 +14,7 @@ from services.gateway.writing.link import BrokerLink
 from shared.backoff import Backoff
 from shared.broker.envelope import Envelope
 from shared.broker.outcome import NoOutcome, Outcome, publish_and_wait
-from shared.broker.streams import EVENTS
-from shared.database.engine import position_of
+from shared.database.progress import progress_of
 from shared.domain.events import Event
 from shared.errors import Refused, Unavailable
 
@@ -61,7 +60,7 @@ class Commands:
         pause = Backoff(first_s=0.01, most_s=0.2)
         try:
             async with asyncio.timeout(self._timeout_s):
-                while await position_of(self._engine, EVENTS) < sequence:  # noqa: ASYNC110 - the position moves in the database
+                while (await progress_of(self._engine)).events < sequence:  # noqa: ASYNC110 - the position moves in the database
                     await asyncio.sleep(pause.next_s())
         except TimeoutError as e:
             raise NoOutcome(sequence) from e

@@ -4,8 +4,9 @@ import asyncio
 
 import structlog
 
-from services.archiver.jobs import JobReader, Position
+from services.archiver.jobs import JobReader
 from shared.backoff import Backoff, sleep_unless
+from shared.database.progress import Progress
 from shared.errors import Unavailable
 
 log = structlog.get_logger()
@@ -13,25 +14,25 @@ log = structlog.get_logger()
 POLL_S = 0.05
 
 
-class PositionWatch:
-    """The last known position of jobstore in EVENTS."""
+class ProgressWatch:
+    """The progress of jobstore as last read."""
 
     def __init__(self, reader: JobReader) -> None:
         self._reader = reader
-        self.position = Position(0, "")
+        self.progress = Progress()
         self._waiting = 0
         self._has_waiters = asyncio.Event()
         self._updated = asyncio.Condition()
 
-    async def wait(self, sequence: int, stream_created: str, *, timeout_s: float) -> bool:
+    async def wait(self, sequence: int, log_id: str, *, timeout_s: float) -> bool:
         """True once jobstore has passed ``sequence``, false after ``timeout_s``."""
-        if self.position.has_passed(sequence, stream_created):
+        if self.progress.has_applied(sequence, log_id):
             return True
         self._waiting += 1
         self._has_waiters.set()
         try:
             async with asyncio.timeout(timeout_s), self._updated:
-                await self._updated.wait_for(lambda: self.position.has_passed(sequence, stream_created))
+                await self._updated.wait_for(lambda: self.progress.has_applied(sequence, log_id))
         except TimeoutError:
             return False
         finally:
@@ -40,11 +41,11 @@ class PositionWatch:
                 self._has_waiters.clear()
         return True
 
-    def observe(self, found: Position) -> None:
-        """Store a position that was read, also one before the last known: the database was replaced by an older one."""
-        if found.stream_created == self.position.stream_created and found.sequence < self.position.sequence:
-            log.warning("position_went_back", before=self.position.sequence, now=found.sequence)
-        self.position = found
+    def observe(self, found: Progress) -> None:
+        """Keep what was read, even when it is behind the last known progress: then an older database was restored."""
+        if found.log == self.progress.log and found.events < self.progress.events:
+            log.warning("position_went_back", before=self.progress.events, now=found.events)
+        self.progress = found
 
     async def keep_reading(self, stop: asyncio.Event) -> None:
         """Poll while there are waiters, until ``stop``."""
@@ -55,7 +56,7 @@ class PositionWatch:
             except TimeoutError:
                 continue
             try:
-                found = await self._reader.position()
+                found = await self._reader.progress()
             except Unavailable as e:
                 log.warning("position_unknown", why=str(e))
                 await pause.wait(stop)
