@@ -1,6 +1,7 @@
 """Fewer samples for long series: largest triangle three buckets, for all series of a metric at once. Pure.
 
-Source: metrics specification, 3.8. A missing sample is taken before any other, so that gaps stay visible.
+Source: metrics specification, 3.8. A missing sample is preferred to any other, so that gaps stay visible. The band over the
+series covers all samples of each bucket, so every reduced series stays inside it.
 """
 
 from dataclasses import dataclass, replace
@@ -22,9 +23,9 @@ class Resolution:
     minimum_points: int = DEFAULT_MINIMUM_POINTS
 
     def points(self, timestep: int, samples: int) -> int | None:
-        """How many samples are kept; None: all of them, at the old timestep.
+        """Number of samples after reduction; None if the series stay as they are.
 
-        A resolution that is no multiple of the timestep changes nothing: one such metric is no reason to refuse the others.
+        A resolution that is not a multiple of the timestep changes nothing, so that such a metric does not fail the whole query.
         """
         if self.seconds <= timestep or timestep <= 0 or self.seconds % timestep:
             return None
@@ -39,7 +40,7 @@ def resampled(data: JobData, resolution: Resolution) -> JobData:
 
 
 def _metric(metric: MetricData, resolution: Resolution) -> MetricData:
-    """All series of a metric keep one timestep and one length: the shorter ones are filled up with missing samples."""
+    """All series of a metric have one timestep and one length; shorter ones are padded with missing samples."""
     values = matrix([series.data for series in metric.series])
     kept = resolution.points(metric.timestep, values.shape[1])
     if kept is None:
@@ -49,38 +50,54 @@ def _metric(metric: MetricData, resolution: Resolution) -> MetricData:
         metric,
         timestep=resolution.seconds,
         series=tuple(replace(series, data=row) for series, row in zip(metric.series, reduced, strict=True)),
-        statistics_series=None if metric.statistics_series is None else _band(metric.statistics_series, values.shape[1], kept),
+        statistics_series=None if metric.statistics_series is None else _band(metric.statistics_series, values, kept),
     )
 
 
-def _band(series: StatisticsSeries, samples: int, kept: int) -> StatisticsSeries:
-    def reduced(row: FloatArray | None) -> FloatArray | None:
+def _band(band: StatisticsSeries, values: FloatArray, kept: int) -> StatisticsSeries:
+    """Minimum and maximum of each bucket; missing where a step of the bucket has no band. The other lines are reduced as series."""
+    samples = values.shape[1]
+    starts = bucket_starts(samples, kept)
+
+    def padded(row: FloatArray) -> FloatArray:
+        result = np.full(samples, np.nan)
+        result[: row.size] = row[:samples]
+        return result
+
+    def line(row: FloatArray | None) -> FloatArray | None:
         if row is None or row.size == 0:
             return row
-        filled = np.full((1, samples), np.nan)
-        filled[0, : row.size] = row[:samples]
-        found: FloatArray = lttb(filled, kept)[0]
-        return found
+        reduced: FloatArray = lttb(padded(row)[None, :], kept)[0]
+        return reduced
 
-    nothing = np.empty(0)
-    least, greatest = reduced(series.min), reduced(series.max)
+    def edge(row: FloatArray, extreme: np.ufunc, present: np.ufunc) -> FloatArray:
+        if row.size == 0:
+            return row
+        stored = extreme.reduceat(padded(row), starts)
+        measured = present.reduceat(present.reduce(values, axis=0), starts)  # stored bands of other writers may be rounded
+        result: FloatArray = np.where(np.isnan(stored), np.nan, present(stored, measured))
+        return result
+
     return StatisticsSeries(
-        min=nothing if least is None else least,
-        median=reduced(series.median),
-        max=nothing if greatest is None else greatest,
-        mean=reduced(series.mean),
+        min=edge(band.min, np.minimum, np.fmin), median=line(band.median), max=edge(band.max, np.maximum, np.fmax), mean=line(band.mean)
     )
+
+
+def bucket_starts(samples: int, kept: int) -> list[int]:
+    """The index of the first sample of each bucket. The first and the last sample are buckets of their own."""
+    width = (samples - 2) / max(kept - 2, 1)
+    return [0, *(int(width * bucket) + 1 for bucket in range(kept - 2)), samples - 1]
 
 
 def lttb(values: FloatArray, kept: int) -> FloatArray:
-    """``kept`` samples of each row; the first and the last are always among them. Rows must have more samples than that."""
+    """``kept`` samples of each row, always including the first and the last. Rows must have more samples."""
     rows, samples = values.shape
     chosen = np.zeros((rows, kept), dtype=np.intp)
     chosen[:, -1] = samples - 1
     every = np.arange(rows)
     width = (samples - 2) / max(kept - 2, 1)
     borders = [int(width * bucket) + 1 for bucket in range(kept + 1)]
-    last = samples - 2  # a candidate in no bucket, as the algorithm was defined
+    last = samples - 2  # a candidate in no bucket, as in the definition of the algorithm
     before: NDArray[np.intp] = np.zeros(rows, dtype=np.intp)
     for bucket in range(kept - 2):
         first, end = borders[bucket], min(borders[bucket + 1], last)
@@ -97,7 +114,7 @@ def lttb(values: FloatArray, kept: int) -> FloatArray:
 
 
 def _largest(areas: FloatArray) -> NDArray[np.intp]:
-    """The first of the largest of each row; where some are NaN, the last of these."""
+    """The index of the first maximum of each row, or of the last NaN if there is one."""
     is_missing = np.isnan(areas)
     found: NDArray[np.intp] = np.argmax(areas, axis=1)
     has_missing = is_missing.any(axis=1)

@@ -1,11 +1,16 @@
 """Largest triangle three buckets, on the check vectors and at the borders."""
 
+import itertools
 import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from services.gateway.metrics.resampling import Resolution, lttb
+from services.gateway.metrics.resampling import Resolution, bucket_starts, lttb, resampled
+from shared.metricdata import MetricData, Series, Statistics, StatisticsSeries, Unit
+from shared.metricdata.postprocess import statistics_series
 
 ROW = [float(n % 7) for n in range(60)]
 REDUCED = [0, 5, 0, 6, 0, 6, 2, 0, 6, 0, 6, 3]
@@ -43,3 +48,35 @@ def test_the_ends_are_always_kept_and_every_sample_is_an_original_in_order(kept:
     assert (len(reduced), reduced[0], reduced[-1]) == (kept, row[0], row[-1])
     assert set(reduced) <= set(row.tolist())
     assert reduced == sorted(reduced)
+
+
+SAMPLES = st.floats(-1e6, 1e6) | st.just(math.nan)
+
+
+@settings(max_examples=200)
+@given(st.data(), st.integers(3, 60), st.integers(1, 12), st.integers(2, 20))
+def test_every_series_is_inside_its_band_at_every_resolution(data: st.DataObject, samples: int, series: int, factor: int) -> None:
+    """Series of different lengths with gaps; the band is the computed one, or one that another writer rounded."""
+    lengths = data.draw(st.lists(st.integers(1, samples), min_size=series, max_size=series))
+    rows = [np.array(data.draw(st.lists(SAMPLES, min_size=length, max_size=length))) for length in lengths]
+    band = statistics_series(rows)
+    if data.draw(st.booleans()):
+        band = StatisticsSeries(min=np.round(band.min), median=band.median, max=np.round(band.max), mean=band.median)
+    measured = MetricData(Unit(), 60, tuple(Series(f"n{n}", None, Statistics(0, 0, 0), row) for n, row in enumerate(rows)), band)
+    reduced = resampled({"m": {"node": measured}}, Resolution(60 * factor, 3))["m"]["node"]
+    found = reduced.statistics_series
+    assert found is not None
+    if reduced is measured:
+        return
+    for one in reduced.series:
+        is_shown = ~np.isnan(one.data) & ~np.isnan(found.min)
+        assert (found.min[is_shown] <= one.data[is_shown]).all()
+        assert (found.max[is_shown] >= one.data[is_shown]).all()
+    for line in (found.median, found.mean):
+        if line is not None:
+            is_shown = ~np.isnan(line) & ~np.isnan(found.min)
+            assert (found.min[is_shown] <= line[is_shown] + 1).all()  # rounded bands
+            assert (found.max[is_shown] >= line[is_shown] - 1).all()
+    gaps = np.isnan(found.min)
+    starts = [*bucket_starts(band.min.size, found.min.size), band.min.size]
+    assert [bool(np.isnan(band.min[start:end]).any()) for start, end in itertools.pairwise(starts)] == gaps.tolist()
