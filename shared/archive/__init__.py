@@ -18,16 +18,15 @@ from shared.archive.preserved import Preserved, read_preserved
 from shared.archive.reader import (
     data_file,
     data_of,
-    decoded,
     is_complete,
     read_cluster_text,
     read_data,
-    read_data_document,
     read_data_file,
     read_data_texts,
     read_meta,
     read_meta_file,
 )
+from shared.archive.series import StoredMetric, metric_data, stored_scopes
 from shared.archive.verify import Finding, verify
 from shared.archive.writer import Entry, write_cluster, write_entries
 
@@ -39,6 +38,7 @@ __all__ = [
     "Finding",
     "JobPath",
     "Preserved",
+    "StoredMetric",
     "UnreadableEntry",
     "annotations",
     "check_version",
@@ -46,18 +46,17 @@ __all__ = [
     "copy_entries",
     "data_file",
     "data_of",
-    "decoded",
     "imported_job",
     "is_complete",
     "iter_entries",
     "job_directories",
     "job_path_of",
     "meta_of_row",
+    "metric_data",
     "open_archive",
     "pack",
     "read_cluster_text",
     "read_data",
-    "read_data_document",
     "read_data_file",
     "read_data_texts",
     "read_meta",
@@ -66,6 +65,7 @@ __all__ = [
     "render_data",
     "render_meta",
     "require_archive",
+    "stored_scopes",
     "verify",
     "with_annotations",
     "write_cluster",

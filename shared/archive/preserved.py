@@ -8,7 +8,7 @@ from typing import Any
 from shared.archive.imports import known_spelling, require_same_job
 from shared.archive.layout import DATA_FILE, META_FILE, PACKED_DATA_FILE, ArchiveError, JobPath
 from shared.archive.meta import KEY_ORDER
-from shared.archive.reader import read_data_document, read_meta_file
+from shared.archive.reader import read_data_texts, read_meta_file
 
 # Known to the format, but derived neither from the database row nor from metric data.
 _FOREIGN_KNOWN_KEYS = ("concurrentJobs",)
@@ -75,7 +75,7 @@ def _document(file: Path) -> dict[str, Any]:
 def _worth(file: Path) -> int:
     """2 with metrics, 1 when damaged (partial data may still be useful), 0 when missing, empty or without metrics."""
     try:
-        return 2 if read_data_document(file) else 0
+        return 2 if read_data_texts(file) else 0
     except ArchiveError as e:
         _raise_unless_missing(e)
         return int(file.is_file() and file.stat().st_size > 0)

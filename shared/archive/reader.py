@@ -1,17 +1,16 @@
 """Reading entries of any writer: key order and indentation are free, unknown keys are ignored."""
 
-import math
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import msgspec
-import numpy as np
 import orjson
 from isal import isal_zlib
 
 from shared.archive.layout import CLUSTER_FILE, DATA_FILE, META_FILE, PACKED_DATA_FILE, ArchiveError, JobPath
-from shared.metricdata.model import FloatArray, JobData, MetricData, Series, Statistics, StatisticsSeries, Unit
+from shared.archive.series import metric_data, stored_scopes
+from shared.metricdata.model import JobData
 
 # The stubs of isal declare the class as an instance.
 _IsalError = cast("type[Exception]", isal_zlib.error)
@@ -54,19 +53,19 @@ def is_complete(root: Path, path: JobPath) -> bool:
 
 def read_data_file(file: Path, metrics: Collection[str] | None = None) -> JobData:
     """Raises ArchiveError."""
-    return data_of(read_data_document(file, metrics), file)
+    return data_of(read_data_texts(file, metrics), file)
 
 
-def data_of(document: dict[str, Any], file: Path) -> JobData:
-    """The time series of a decoded data file. Raises ArchiveError."""
-    try:
-        return {
-            metric: {scope: _metric(found) for scope, found in scopes.items()}
-            for metric, scopes in document.items()
-            if isinstance(scopes, dict)  # the schema allows a list for ``filesystems``, which has no series
-        }
-    except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as e:
-        raise ArchiveError(f"{file}: not metric data: {e!r}") from e
+def data_of(texts: Mapping[str, bytes], file: Path) -> JobData:
+    """The time series in the undecoded metrics of a data file. Raises ArchiveError."""
+    data: JobData = {}
+    for metric, text in texts.items():
+        try:
+            if scopes := stored_scopes(text):
+                data[metric] = {scope: metric_data(stored) for scope, stored in scopes.items()}
+        except ValueError as e:
+            raise ArchiveError(f"{file}: {metric}: {e}") from e
+    return data
 
 
 def read_data_texts(file: Path, metrics: Collection[str] | None = None) -> dict[str, bytes]:
@@ -85,16 +84,6 @@ def read_data_texts(file: Path, metrics: Collection[str] | None = None) -> dict[
     except (msgspec.MsgspecError, UnicodeDecodeError) as e:
         raise ArchiveError(f"{file}: not JSON: {e}") from e
     return {name: bytes(raw) for name, raw in found.items() if metrics is None or name in metrics}
-
-
-def decoded(texts: Mapping[str, bytes], file: Path) -> dict[str, Any]:
-    """Decodes one metric at a time, because decoding a large file holds the interpreter lock. Raises ArchiveError."""
-    return {name: _json(text, file) for name, text in texts.items()}
-
-
-def read_data_document(file: Path, metrics: Collection[str] | None = None) -> dict[str, Any]:
-    """``read_data_texts``, decoded. Raises ArchiveError."""
-    return decoded(read_data_texts(file, metrics), file)
 
 
 def _unpacked_bytes(packed: bytes) -> int:
@@ -120,46 +109,3 @@ def _json(content: bytes, file: Path) -> Any:
         return orjson.loads(content)
     except orjson.JSONDecodeError as e:
         raise ArchiveError(f"{file}: not JSON: {e}") from e
-
-
-def _metric(found: dict[str, Any]) -> MetricData:
-    unit = found.get("unit") or {}
-    series = found.get("statisticsSeries")
-    return MetricData(
-        unit=Unit(str(unit.get("base") or ""), str(unit.get("prefix") or "")),
-        timestep=int(found["timestep"]),
-        series=tuple(_series(one) for one in found.get("series") or []),
-        statistics_series=None if series is None else _statistics_series(series),
-    )
-
-
-def _series(found: dict[str, Any]) -> Series:
-    statistics = found.get("statistics") or {}
-    return Series(
-        hostname=str(found["hostname"]),
-        id=None if found.get("id") is None else str(found["id"]),
-        statistics=Statistics(*(float(statistics.get(name) or 0.0) for name in ("avg", "min", "max"))),
-        data=_numbers(found.get("data") or []),
-    )
-
-
-def _statistics_series(found: dict[str, Any]) -> StatisticsSeries:
-    def values(name: str) -> FloatArray | None:
-        return None if found.get(name) is None else _numbers(found[name])
-
-    nothing = np.empty(0)
-    least, greatest = values("min"), values("max")
-    return StatisticsSeries(
-        nothing if least is None else least, values("median"), nothing if greatest is None else greatest, values("mean")
-    )
-
-
-def _numbers(values: list[Any]) -> FloatArray:
-    """None becomes NaN."""
-    kinds = set(map(type, values))
-    if not kinds <= {float, int, type(None)}:
-        raise TypeError("a sample is not a number")
-    if type(None) in kinds:
-        nothing = math.nan
-        values = [nothing if value is None else value for value in values]  # faster than numpy's own conversion of None
-    return np.fromiter(values, np.float64, len(values))

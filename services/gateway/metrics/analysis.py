@@ -1,22 +1,27 @@
 """What many jobs have in common: weights and averages of each, and how their samples spread over the roofline."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from services.gateway.errors import bad_request
+from services.gateway.metrics.archived import Texts
+from services.gateway.metrics.cache import Cache
 from services.gateway.metrics.jobs import JobMetrics
 from services.gateway.metrics.model import Numbers, numbers
-from services.gateway.metrics.selection import NODE, Wanted, chosen_scopes, completed
+from services.gateway.metrics.selection import NODE, Wanted, coarsest, node_data
 from services.gateway.metrics.statistics import JobStatistics
 from services.gateway.reading.jobs import StoredJob
+from shared.archive import metric_data, stored_scopes
 from shared.domain.values import ARCHIVED, MONITORING_OPEN
-from shared.metricdata import JobData
+from shared.metricdata import MetricData
 from shared.metricdata.model import FloatArray
 
 FLOPS, BANDWIDTH = "flops_any", "mem_bw"
+_BYTES_PER_JOB = 300  # key and objects
+MIB = 1024 * 1024
 SECONDS_PER_WEIGHT = 60.0  # what readers of the interface call hours
 
 
@@ -61,10 +66,29 @@ class Grid:
                 raise bad_request(f"min{name}, max{name}: 0 < min{name} < max{name} is expected")
 
 
+@dataclass(frozen=True, slots=True)
+class RooflinePoints:
+    """Decimal logarithms of the positive samples of all nodes of a job: ``y`` of the flops, ``x`` of flops per byte."""
+
+    x: FloatArray
+    y: FloatArray
+
+    @property
+    def size(self) -> int:
+        return self.x.nbytes + self.y.nbytes + _BYTES_PER_JOB
+
+
+_NO_POINTS = RooflinePoints(np.empty(0), np.empty(0))
+
+
 class Analysis:
-    def __init__(self, jobs: JobMetrics, statistics: JobStatistics) -> None:
+    def __init__(self, jobs: JobMetrics, statistics: JobStatistics, cache_mb: float) -> None:
         self._jobs = jobs
         self._statistics = statistics
+        self._points: Cache[RooflinePoints] = Cache(int(cache_mb * MIB), lambda points: points.size)
+
+    async def close(self) -> None:
+        await self._points.close()
 
     async def footprints(self, jobs: Sequence[StoredJob], metrics: Sequence[str]) -> Footprints:
         """In the order of the jobs; those without monitoring are left out, and those whose data cannot be read."""
@@ -92,48 +116,66 @@ class Analysis:
     async def roofline(self, jobs: Sequence[StoredJob], grid: Grid) -> list[list[int]]:
         """How many samples of all jobs lie in each cell; jobs that cannot be read are left out."""
         grid.check()
+        if not grid.rows * grid.columns:
+            return [[] for _ in range(grid.rows)]
         monitored = [job for job in jobs if job.monitoring_status in (MONITORING_OPEN, ARCHIVED)]
-        counts = np.zeros((grid.rows, grid.columns), dtype=np.int64)
-        if counts.size:
-            for found in (await self._statistics.each(monitored, lambda job: self._counts(job, grid))).values():
-                counts += found
+        points = await self._statistics.each(monitored, self._points_of)
+        counts = await self._jobs.archive.in_thread(_counted, list(points.values()), grid)
         cells: list[list[int]] = counts.tolist()
         return cells
 
-    async def _counts(self, job: StoredJob, grid: Grid) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
-        wanted = Wanted((FLOPS, BANDWIDTH), (NODE,), with_band=False)
+    async def _points_of(self, job: StoredJob) -> RooflinePoints:
+        version = await self._jobs.version(job)
+        if version is None:
+            return _NO_POINTS
+        return await self._points.get(version.key, version.lifetime_s, lambda: self._load_points(job))
+
+    async def _load_points(self, job: StoredJob) -> RooflinePoints:
         if self._jobs.comes_from_store(job):
-            data = await self._jobs.stored(job, wanted)
-            return await self._jobs.archive.in_thread(_counted, completed(data, wanted), grid)
-        if job.monitoring_status != ARCHIVED:
-            return np.zeros((grid.rows, grid.columns), dtype=np.int64)
-        return await self._jobs.archive.data(
-            job, wanted.metrics, lambda data: _counted(completed(chosen_scopes(data, wanted), wanted), grid)
-        )
+            data = await self._jobs.stored(job, Wanted((FLOPS, BANDWIDTH), (NODE,), with_band=False))
+            return await self._jobs.archive.in_thread(_points_of, {name: node_data(name, scopes) for name, scopes in data.items()})
+        return await self._jobs.archive.texts(job, (FLOPS, BANDWIDTH), _archived_points)
 
 
-def _counted(data: JobData, grid: Grid) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
-    """Samples of both metrics belong together by host and place."""
-    counts = np.zeros((grid.rows, grid.columns), dtype=np.int64)
-    if any(NODE not in data.get(name, {}) for name in (FLOPS, BANDWIDTH)):
-        return counts
-    bandwidth = {series.hostname: series.data for series in data[BANDWIDTH][NODE].series}
-    for series in data[FLOPS][NODE].series:
-        if series.hostname in bandwidth:
-            _count(series.data, bandwidth[series.hostname], grid, counts)
-    return counts
+def _archived_points(texts: Texts) -> RooflinePoints:
+    """Decodes the samples of one scope only: the node, or the coarsest one, to be summed."""
+    found: dict[str, MetricData | None] = {}
+    for name, text in texts.items():
+        stored = {scope: metric for scope, metric in stored_scopes(text).items() if metric.series}
+        if stored:
+            scope = coarsest(stored)
+            found[name] = node_data(name, {scope: metric_data(stored[scope])})
+    return _points_of(found)
 
 
-def _count(flops: FloatArray, bandwidth: FloatArray, grid: Grid, counts: np.ndarray[tuple[int, int], np.dtype[np.int64]]) -> None:
+def _points_of(data: Mapping[str, MetricData | None]) -> RooflinePoints:
+    """Samples of both metrics belong together by host and index."""
+    flops, bandwidth = data.get(FLOPS), data.get(BANDWIDTH)
+    if flops is None or bandwidth is None:
+        return _NO_POINTS
+    by_host = {series.hostname: series.data for series in bandwidth.series}
+    pairs = [_pair(series.data, by_host[series.hostname]) for series in flops.series if series.hostname in by_host]
+    if not pairs:
+        return _NO_POINTS
+    return RooflinePoints(np.concatenate([x for x, _ in pairs]), np.concatenate([y for _, y in pairs]))
+
+
+def _pair(flops: FloatArray, bandwidth: FloatArray) -> tuple[FloatArray, FloatArray]:
     length = min(flops.size, bandwidth.size)
     flops, bandwidth = flops[:length], bandwidth[:length]
-    is_there = (flops > 0) & (bandwidth > 0)  # false where one of them is missing
-    y = np.log10(flops[is_there])
-    x = y - np.log10(bandwidth[is_there])
-    column = _cells(x, grid.min_x, grid.max_x, grid.columns)
-    row = _cells(y, grid.min_y, grid.max_y, grid.rows)
-    is_inside = (column >= 0) & (row >= 0)
-    np.add.at(counts, (row[is_inside], column[is_inside]), 1)
+    is_positive = (flops > 0) & (bandwidth > 0)  # false where one of them is missing
+    y = np.log10(flops[is_positive])
+    return y - np.log10(bandwidth[is_positive]), y
+
+
+def _counted(jobs: Sequence[RooflinePoints], grid: Grid) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
+    counts = np.zeros(grid.rows * grid.columns, dtype=np.int64)
+    for points in jobs:
+        column = _cells(points.x, grid.min_x, grid.max_x, grid.columns)
+        row = _cells(points.y, grid.min_y, grid.max_y, grid.rows)
+        is_inside = (column >= 0) & (row >= 0)
+        np.add.at(counts, row[is_inside] * grid.columns + column[is_inside], 1)
+    return counts.reshape(grid.rows, grid.columns)
 
 
 def _cells(values: FloatArray, least: float, most: float, cells: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

@@ -11,9 +11,8 @@ import structlog
 
 from services.gateway.errors import RequestError
 from services.gateway.reading.jobs import StoredJob
-from shared.archive import ArchiveError, JobPath, data_file, data_of, decoded, read_data_texts, read_meta
+from shared.archive import ArchiveError, JobPath, data_file, read_data_texts, read_meta
 from shared.domain.values import ARCHIVED
-from shared.metricdata import JobData
 
 log = structlog.get_logger()
 
@@ -45,30 +44,21 @@ class ArchiveReader:
         return found
 
     async def version(self, job: StoredJob) -> Version:
-        """Differs whenever the data of the job were written anew. Raises RequestError as ``data``."""
+        """Differs whenever the data of the job were written anew. Raises RequestError as ``texts``."""
         return await self._answered(job, self._version, job)
 
-    async def data(self, job: StoredJob, metrics: Sequence[str] | None, then: Callable[[JobData], T]) -> T:
-        """What ``then`` makes of the job's data, in the same thread: of all metrics, or of those that exist of ``metrics``.
+    async def texts(self, job: StoredJob, metrics: Sequence[str] | None, then: Callable[[Texts], T]) -> T:
+        """What ``then`` makes of the undecoded metrics, in the same thread: of all, or those of ``metrics`` that exist.
 
         Raises RequestError (500) when the entry cannot be read.
         """
 
         def read() -> T:
             file = self._file(job)
-            return then(data_of(decoded(_texts(file, metrics), file), file))
-
-        return await self._answered(job, read)
-
-    async def texts(self, job: StoredJob, metrics: Sequence[str] | None, then: Callable[[Texts, Callable[[Texts], JobData]], T]) -> T:
-        """As ``data``, but ``then`` gets the undecoded JSON by metric, and the function that makes data of it or of a part of it."""
-
-        def read() -> T:
-            file = self._file(job)
             try:
-                return then(_texts(file, metrics), lambda part: data_of(decoded(part, file), file))
+                return then(_texts(file, metrics))
             except (TypeError, ValueError) as e:
-                raise ArchiveError(f"{file}: not metric data: {e!r}") from e
+                raise ArchiveError(f"{file}: {e}") from e
 
         return await self._answered(job, read)
 

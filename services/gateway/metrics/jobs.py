@@ -1,6 +1,7 @@
 """The metric data of one job, from where they are: the metric store while it runs and until it is archived, then the archive."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 
 import structlog
@@ -9,9 +10,10 @@ from services.gateway.errors import RequestError, bad_request
 from services.gateway.metrics.archived import ArchiveReader, Texts
 from services.gateway.metrics.cache import Cache
 from services.gateway.metrics.model import NamedMetric, named_metrics
-from services.gateway.metrics.selection import Wanted, chosen_scopes, completed
-from services.gateway.metrics.stored import is_as_stored, stored_metric, stored_scopes
+from services.gateway.metrics.selection import Wanted, completed
+from services.gateway.metrics.stored import is_as_stored, stored_metric
 from services.gateway.reading.jobs import StoredJob, shown_duration
+from shared.archive import metric_data, stored_scopes
 from shared.domain.clusters import Cluster
 from shared.domain.values import ARCHIVED, MONITORING_OPEN, JobState
 from shared.metricdata import JobData, JobRequest, MetricSource, SourceRefused
@@ -24,6 +26,14 @@ ARCHIVED_LIFETIME_S = 5 * 3600.0
 MIB = 1024 * 1024
 
 
+@dataclass(frozen=True, slots=True)
+class DataVersion:
+    """A cache key for values made of a job's metric data, and how long they may be cached."""
+
+    key: Hashable
+    lifetime_s: float
+
+
 class JobMetrics:
     """``source`` is None at a site without a metric store; ``clock`` gives Unix time."""
 
@@ -33,13 +43,13 @@ class JobMetrics:
         source: MetricSource | None,
         clusters: Callable[[], Mapping[str, Cluster]],
         clock: Callable[[], float],
-        cache_mb: int,
+        cache_mb: float,
     ) -> None:
         self.archive = archive
         self.source = source
         self._clusters = clusters
         self._clock = clock
-        self._cache: Cache[Sequence[NamedMetric]] = Cache(cache_mb * MIB, lambda found: sum(one.size for one in found))
+        self._cache: Cache[Sequence[NamedMetric]] = Cache(int(cache_mb * MIB), lambda found: sum(one.size for one in found))
 
     def comes_from_store(self, job: StoredJob) -> bool:
         return self.source is not None and (is_running(job) or job.monitoring_status == MONITORING_OPEN)
@@ -49,24 +59,26 @@ class JobMetrics:
 
         Raises RequestError when the archive cannot be read or the store refuses, Unavailable when the store is away.
         """
-        if wanted.metrics == ():
-            return []
         from_store = self.comes_from_store(job)
-        if from_store:
-            if wanted.scopes == ():
-                return []
-            version: Hashable = job.job_state, job.duration
-        elif job.monitoring_status == ARCHIVED:
-            version = await self.archive.version(job)
-        else:
+        if wanted.metrics == () or (from_store and wanted.scopes == ()):
             return []
-        key = job.id, job.cluster, job.job_id, job.start_time, from_store, version, wanted
-        lifetime_s = RUNNING_LIFETIME_S if from_store else ARCHIVED_LIFETIME_S
-        return await self._cache.get(key, lifetime_s, lambda: self._load(job, wanted, from_store))
+        version = await self.version(job)
+        if version is None:
+            return []
+        return await self._cache.get((version.key, wanted), version.lifetime_s, lambda: self._load(job, wanted, from_store))
+
+    async def version(self, job: StoredJob) -> DataVersion | None:
+        """Changes whenever the job's metric data do. None if the job has none. Raises RequestError."""
+        identity = job.id, job.cluster, job.job_id, job.start_time
+        if self.comes_from_store(job):
+            return DataVersion((*identity, "store", job.job_state, job.duration), RUNNING_LIFETIME_S)
+        if job.monitoring_status == ARCHIVED:
+            return DataVersion((*identity, "archive", await self.archive.version(job)), ARCHIVED_LIFETIME_S)
+        return None
 
     async def _load(self, job: StoredJob, wanted: Wanted, from_store: bool) -> Sequence[NamedMetric]:
         if not from_store:
-            return await self.archive.texts(job, wanted.metrics, lambda texts, data_of: _archived(texts, data_of, wanted))
+            return await self.archive.texts(job, wanted.metrics, lambda texts: _archived(texts, wanted))
         data = await self.stored(job, wanted)
         return await self.archive.in_thread(_prepared, data, wanted)
 
@@ -106,16 +118,16 @@ def is_running(job: StoredJob) -> bool:
     return job.job_state == JobState.RUNNING
 
 
-def _archived(texts: Texts, data_of: Callable[[Texts], JobData], wanted: Wanted) -> Sequence[NamedMetric]:
+def _archived(texts: Texts, wanted: Wanted) -> Sequence[NamedMetric]:
     """Metrics that are to be given just as they are stored need no arithmetic; their order stays."""
     found: list[NamedMetric] = []
     for name, text in texts.items():
         stored = stored_scopes(text)
-        chosen = stored and ({scope: metric for scope, metric in stored.items() if scope in (wanted.scopes or ())} or stored)
-        if chosen and is_as_stored(name, chosen, wanted):
+        chosen = {scope: metric for scope, metric in stored.items() if scope in (wanted.scopes or ())} or stored
+        if is_as_stored(name, chosen, wanted):
             found += [stored_metric(name, scope, metric, wanted) for scope, metric in chosen.items() if metric.series]
         else:
-            found += _prepared(chosen_scopes(data_of({name: text}), wanted), wanted)
+            found += _prepared({name: {scope: metric_data(metric) for scope, metric in chosen.items()}}, wanted)
     return found
 
 

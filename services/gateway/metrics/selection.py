@@ -1,5 +1,6 @@
 """Which metric data are wanted, and what is made of loaded ones. Pure. Source: metrics specification, 3.2 to 3.6."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from services.gateway.metrics.resampling import Resolution, resampled
@@ -44,13 +45,23 @@ def chosen_scopes(data: JobData, wanted: Wanted) -> JobData:
     return result
 
 
+def coarsest(scopes: Iterable[str]) -> str:
+    return max(scopes, key=lambda scope: SCOPE_RANK.get(scope, 0))
+
+
+def node_data(name: str, scopes: Mapping[str, MetricData]) -> MetricData | None:
+    """The node scope of a metric, summed over the coarsest one if the metric is a rate; None if there is none."""
+    if NODE in scopes:
+        return scopes[NODE]
+    return sum_per_host(scopes[coarsest(scopes)]) if scopes and name in SUMMED_METRICS else None
+
+
 def completed(data: JobData, wanted: Wanted) -> JobData:
     """With node values of rates, statistics over many series, rounded statistics; then in the wanted resolution."""
     result: JobData = {}
     for name, scopes in data.items():
-        if wanted.wants_node and name in SUMMED_METRICS and scopes and NODE not in scopes:
-            coarsest = max(scopes, key=lambda scope: SCOPE_RANK.get(scope, 0))
-            scopes = {**scopes, NODE: sum_per_host(scopes[coarsest])}
+        if wanted.wants_node and NODE not in scopes and (node := node_data(name, scopes)) is not None:
+            scopes = {**scopes, NODE: node}
         kept = {scope: _completed(metric, wanted) for scope, metric in scopes.items() if metric.series}
         if kept:
             result[name] = kept

@@ -9,55 +9,12 @@ import msgspec
 
 from services.gateway.metrics.model import BandText, MetricText, NamedMetric, Numbers, SeriesText
 from services.gateway.metrics.selection import NODE, Wanted
+from shared.archive.series import StoredBand, StoredMetric, StoredSeries, StoredStatistics, StoredUnit
 from shared.metricdata.model import Statistics, Unit
 from shared.metricdata.numbers import round2
 from shared.metricdata.postprocess import SERIES_FOR_STATISTICS, SUMMED_METRICS
 
-_NULL = msgspec.Raw(b"null")
 _IN_NUMBERS = b"0123456789.,-+eE null\t\r\n"
-
-
-class StoredUnit(msgspec.Struct):
-    base: str | None = None
-    prefix: str | None = None
-
-
-class StoredStatistics(msgspec.Struct):
-    avg: float | None = None
-    min: float | None = None
-    max: float | None = None
-
-
-class StoredSeries(msgspec.Struct):
-    hostname: str
-    id: str | int | None = None
-    statistics: StoredStatistics | None = None
-    data: msgspec.Raw = _NULL
-
-
-class StoredBand(msgspec.Struct):
-    mean: msgspec.Raw = _NULL
-    median: msgspec.Raw = _NULL
-    min: msgspec.Raw = _NULL
-    max: msgspec.Raw = _NULL
-
-
-class StoredMetric(msgspec.Struct):
-    timestep: int
-    unit: StoredUnit | None = None
-    series: list[StoredSeries] | None = None
-    statistics_series: StoredBand | None = msgspec.field(default=None, name="statisticsSeries")
-
-
-_DECODER = msgspec.json.Decoder(dict[str, StoredMetric])
-
-
-def stored_scopes(text: bytes) -> dict[str, StoredMetric] | None:
-    """One metric of a data file by scope; None when it is not in the usual form. Samples are JSON, but maybe no numbers yet."""
-    try:
-        return _DECODER.decode(text)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return None
 
 
 def is_as_stored(name: str, scopes: Mapping[str, StoredMetric], wanted: Wanted) -> bool:

@@ -16,6 +16,8 @@ from services.gateway.metrics.statistics import JobStatistics
 from shared.domain.clusters import Cluster
 from shared.metricdata import MetricsSettings, open_source
 
+ANALYSIS_SHARE = 0.25  # of the cache
+
 
 @dataclass(frozen=True, slots=True)
 class MetricServices:
@@ -37,9 +39,13 @@ async def metric_services(
 ) -> AsyncIterator[MetricServices]:
     """``clusters`` gives the definitions as last read, ``clock`` Unix time."""
     async with open_source(source) as store:
-        jobs = JobMetrics(archive, store, clusters, clock, settings.cache_mb)
+        jobs = JobMetrics(archive, store, clusters, clock, settings.cache_mb * (1 - ANALYSIS_SHARE))
+        analysis: Analysis | None = None
         try:
             statistics = JobStatistics(jobs, loads=settings.loads, timeout_s=settings.analysis_timeout_s)
-            yield MetricServices(settings, jobs, statistics, Analysis(jobs, statistics), NodeMetrics(store, clusters, Hosts(engine)))
+            analysis = Analysis(jobs, statistics, settings.cache_mb * ANALYSIS_SHARE)
+            yield MetricServices(settings, jobs, statistics, analysis, NodeMetrics(store, clusters, Hosts(engine)))
         finally:
             await jobs.close()
+            if analysis is not None:
+                await analysis.close()
