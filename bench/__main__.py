@@ -16,6 +16,7 @@ from bench.context import SCALES, Bench, opened_bench
 from bench.machine import load, machine
 from bench.results import Result, RowReport, number, table
 from bench.rows import archiving, clients, correctness, embedded, growth, job_metrics, latency, queries, rate, rebuild
+from shared.printing import replace_unencodable
 
 OUTPUT = Path("var/bench")
 Row = Callable[[Bench], AsyncGenerator[Result, None]]
@@ -62,6 +63,7 @@ def run_row(name: str, bench: Bench, console: Console) -> RowReport:
 
 
 def main() -> None:
+    replace_unencodable()
     names = ", ".join(ROWS)
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measures a site of real processes against the promised figures.")
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"{names}; all of them when none is given")

@@ -67,7 +67,7 @@ def read_or_make_session_key(path: Path) -> str:
 def _write_keys(path: Path, pair: KeyPair, session_key: str) -> None:
     """Readable by the owner alone."""
     value = {"publicKey": pair.public, "privateKey": pair.private, "sessionKey": session_key}
-    write_whole(path, orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n", mode=0o600)
+    write_whole(path, orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n")
 
 
 def private_key_of(path: Path | None) -> str:

@@ -8,6 +8,8 @@ import typer
 from typer.exceptions import TyperException
 
 from shared.errors import JobtideError, LogMismatch, UserError
+from shared.permissions import close_files_to_others
+from shared.printing import replace_unencodable
 
 app = typer.Typer(
     name="jobtide",
@@ -311,6 +313,8 @@ def settings(
 
 def main() -> None:
     """Entry point. Exits with 0 on success, 2 for a user's mistake, 1 for any other failure."""
+    replace_unencodable()
+    close_files_to_others()
     try:
         code = app(prog_name="jobtide", standalone_mode=False)
     except TyperException as e:

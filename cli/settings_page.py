@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from cli.embedded.services import SERVICES
+from cli.embedded.settings import UpSettings
 from cli.keys import PRIVATE_KEY_VARIABLES
 from shared.settings import CONFIG_VARIABLE, PREFIX, LogSettings, SettingsGroup
 
@@ -56,6 +57,7 @@ def groups() -> dict[type[SettingsGroup], list[str]]:
         for group in _groups_of(module.Settings):
             readers.setdefault(group, []).append(service)
     readers[LogSettings] = list(SERVICES)
+    readers[UpSettings] = ["`jobtide up`"]
     return dict(sorted(readers.items(), key=lambda item: -len(item[1])))
 
 

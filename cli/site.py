@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import structlog
 from pydantic import SecretStr
 
+from cli.embedded.accounts import OPERATOR
+from cli.embedded.broker import read_or_make_passwords
 from cli.embedded.folder import DataFolder, is_locked, read_running
 from shared.errors import UserError
 from shared.settings import CONFIG_VARIABLE, PREFIX, ArchiveSettings, DatabaseSettings, NatsSettings, load
@@ -30,12 +32,16 @@ class Site:
 
     folder: DataFolder | None
 
-    @property
-    def nats(self) -> NatsSettings:
-        """Raises UserError when the embedded site does not run."""
+    def nats(self, user: str = OPERATOR) -> NatsSettings:
+        """The broker; that of an embedded site as ``user``. Raises UserError when the embedded site does not run."""
         if self.folder is None:
             return load(NatsSettings)
-        return load(NatsSettings, url=read_running(self.folder).nats)
+        running = read_running(self.folder)
+        nats = load(NatsSettings, url=running.nats)
+        if running.nats_adapter == running.nats:  # not our own broker
+            return nats
+        password = SecretStr(read_or_make_passwords(self.folder.credentials_file)[user])
+        return nats.model_copy(update={"user": user, "password": password, "creds_file": None})
 
     @property
     def database(self) -> DatabaseSettings:
@@ -76,11 +82,11 @@ def _log_only_warnings() -> None:
 
 
 @asynccontextmanager
-async def broker_of(site: Site, name: str) -> AsyncIterator[tuple["Client", NatsSettings]]:
-    """A connection for one command. Raises Unavailable, UserError."""
+async def broker_of(site: Site, name: str, user: str = OPERATOR) -> AsyncIterator[tuple["Client", NatsSettings]]:
+    """A connection for one command; ``user`` is one of an embedded broker. Raises Unavailable, UserError."""
     from shared.broker.connection import dial
 
-    nats = site.nats
+    nats = site.nats(user)
     client = await dial(nats, f"jobtide-{name}")
     try:
         yield client, nats

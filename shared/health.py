@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from shared.addresses import parse_address
+from shared.addresses import join_address, parse_address
 from shared.errors import CannotListen
 from shared.settings import setting_name
 
@@ -84,7 +84,7 @@ async def listening(app: web.Application, address: str, setting: str) -> AsyncIt
         except OSError as e:
             raise CannotListen(f"{setting}: cannot listen on {address}: {_why(e)}") from e
         bound = runner.addresses[0]
-        yield f"{bound[0]}:{bound[1]}"
+        yield join_address(bound[0], bound[1])
     finally:
         await runner.cleanup()
 

@@ -1,4 +1,14 @@
-"""Text of others on a terminal."""
+"""Printing text that others wrote."""
+
+import io
+import sys
+
+
+def replace_unencodable() -> None:
+    """Standard output and error replace characters that their encoding lacks, instead of raising UnicodeEncodeError."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def printable(text: str) -> str:

@@ -12,6 +12,7 @@ import structlog
 
 from shared.errors import JobtideError, LogMismatch, Unavailable, UserError
 from shared.log import configure
+from shared.permissions import close_files_to_others
 from shared.settings import LogSettings, doubtful_variables, load
 
 log = structlog.get_logger()
@@ -75,6 +76,7 @@ def main(service: str, run: Run, *, new_objects: int = 50_000) -> None:
         collect_garbage_rarely(new_objects)
         await run(stop, report_to_log)
 
+    close_files_to_others()
     try:
         configure(load(LogSettings))
         warn_of_doubtful_variables()

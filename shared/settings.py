@@ -38,6 +38,7 @@ SECTIONS = (
     "series",
     "ldap",
     "oidc",
+    "up",
 )
 
 Address = Annotated[str, AfterValidator(checked_address)]

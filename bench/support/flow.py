@@ -15,6 +15,7 @@ from bench.support.site import Site
 from bench.support.usage import cpu_seconds, per_event_us
 from bench.support.watch import Positions, watching
 from shared.broker.streams import EVENTS
+from shared.settings import NatsSettings
 from tests.support.nats import client_of
 
 ARRIVES_S = 900.0
@@ -45,7 +46,7 @@ async def send(site: Site, load: Load, folder: Path, *, rate: float | None = Non
 
     ``check``: raises Lost too when a job is not there or has not ended.
     """
-    async with client_of(site.nats) as client, generator(load, folder, site.nats.url, rate=rate) as publisher:
+    async with client_of(site.nats) as client, generator(load, folder, adapter_url(site.nats), rate=rate) as publisher:
         log = Log(client, site)
         before = await log.job_events()
         async with watching(site.database, every_s) as positions:
@@ -58,6 +59,13 @@ async def send(site: Site, load: Load, folder: Path, *, rate: float | None = Non
     if check:
         await expect_stopped(site, load)
     return Passage(published, translated - published.started, committed - published.started, positions, used)
+
+
+def adapter_url(nats: NatsSettings) -> str:
+    """With the credentials of the settings, if there are any: the generator's process takes only an address."""
+    if not nats.user or nats.password is None:
+        return nats.url
+    return nats.url.replace("://", f"://{nats.user}:{nats.password.get_secret_value()}@", 1)
 
 
 class Log:

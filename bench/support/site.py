@@ -16,6 +16,8 @@ from nats.aio.client import Client
 from bench.support.cluster import cluster_text
 from bench.support.seed import begin_log_after, seed_database, seed_log
 from bench.support.servers import Databases, Engine
+from cli import site as commands
+from cli.embedded.accounts import OPERATOR
 from cli.embedded.broker import own_broker
 from cli.embedded.folder import DataFolder, read_running
 from cli.keys import generate, read_keys, sign_token
@@ -159,8 +161,8 @@ async def _fill(client: Client, nats: NatsSettings, database: DatabaseSettings, 
 async def seed_embedded(folder: Path, jobs: int) -> None:
     """A data folder as a run of `jobtide up` leaves it, with so many finished jobs in database and log."""
     data = DataFolder(folder)
-    async with own_broker(data.broker, "127.0.0.1:0") as broker:
-        nats = NatsSettings(url=broker.url)
+    async with own_broker(data, "127.0.0.1:0", NatsSettings()) as broker:
+        nats = broker.settings(OPERATOR)
         async with client_of(nats) as client:
             await provision(client, nats)
             await _fill(client, nats, DatabaseSettings.model_validate({"url": data.database_url}), jobs, logged=True)
@@ -181,7 +183,7 @@ async def embedded_site(folder: Path, **variables: str) -> AsyncIterator[Site]:
         stack.callback(end, process, signal.SIGTERM)
         await until(lambda: is_running(data, process), UP_S, f"`jobtide up` ready, see {folder}/up.log")
         running = read_running(data)
-        nats = NatsSettings(url=running.nats)
+        nats = commands.Site(data).nats()
         async with client_of(nats) as client:
             await add_cluster(client, nats, cluster_text())
         broker = int((data.broker / "nats-server.pid").read_text())

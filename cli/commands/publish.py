@@ -9,8 +9,10 @@ from pathlib import Path
 import orjson
 
 from cli.commands.clusters import read_file
+from cli.embedded.accounts import ADAPTER
 from cli.raw import RawPublisher
 from cli.site import broker_of, find_site
+from shared.broker.streams import intake_filters
 from shared.errors import UserError
 from shared.lineprotocol import BadLine, Point, parse_lines
 from shared.settings import NatsSettings
@@ -75,11 +77,23 @@ def together(lines: Iterator[Line], max_bytes: int) -> Iterator[Line]:
         yield Line(subject, b"".join(parts))
 
 
+def _require_intake_subject(nats: NatsSettings, subject: str | None) -> None:
+    """Raises UserError for a subject of ``--subject`` that is not one of the settings."""
+    patterns = [pattern.split(".") for pattern in intake_filters([*nats.job_subjects, *nats.node_subjects])]
+    tokens = subject.split(".") if subject else []
+    if subject and not any(
+        len(tokens) == len(pattern) and all(wanted in ("*", token) and token for token, wanted in zip(tokens, pattern, strict=True))
+        for pattern in patterns
+    ):
+        raise UserError(f"--subject: no stream captures {subject}: it is not one of `job_subjects` and `node_subjects` in [nats]")
+
+
 def run_publish(data: Path | None, path: Path, *, chunks: bool, subject: str | None) -> None:
     payload = sys.stdin.buffer.read() if str(path) == "-" else read_file(path)
 
     async def run() -> tuple[int, int]:
-        async with broker_of(find_site(data), "publish") as (client, nats):
+        async with broker_of(find_site(data), "publish", ADAPTER) as (client, nats):
+            _require_intake_subject(nats, subject)
             lines = list(split(payload, nats, subject))
             messages = list(together(iter(lines), min(CHUNK_BYTES, client.max_payload))) if chunks else lines
             await RawPublisher(client).publish([(message.subject, message.data) for message in messages])

@@ -46,6 +46,7 @@ async def _broker_without_services(site: Site) -> AsyncIterator[tuple[Client, Na
         async with broker_of(site, "provision") as found:
             yield found
         return
+    from cli.embedded.accounts import OPERATOR
     from cli.embedded.broker import own_broker
     from cli.embedded.folder import is_locked, locked
     from shared.broker.connection import dial
@@ -54,8 +55,8 @@ async def _broker_without_services(site: Site) -> AsyncIterator[tuple[Client, Na
         raise UserError(f"a site is running in {site.folder.root}: stop it first, then continue the log, then start it again")
     _ = site.database  # reject a wrong folder before starting anything in it
     with locked(site.folder):
-        async with own_broker(site.folder.broker, "127.0.0.1:0") as broker:
-            nats = load(NatsSettings, url=broker.url)
+        async with own_broker(site.folder, "127.0.0.1:0", load(NatsSettings)) as broker:
+            nats = broker.settings(OPERATOR)
             client = await dial(nats, "jobtide-provision")
             try:
                 yield client, nats

@@ -9,6 +9,7 @@ from cli.demo.feed import Feed
 from cli.demo.machines import CLUSTERS, definition
 from cli.demo.numbers import watch
 from cli.demo.view import display
+from cli.embedded.accounts import ADAPTER, OPERATOR
 from cli.embedded.folder import DataFolder, Running
 from cli.embedded.logfile import Problems
 from cli.embedded.services import SiteSettings
@@ -24,18 +25,21 @@ TOKEN_LIFE_S = 30 * 86_400
 async def run_demo(folder: DataFolder, site: SiteSettings, running: Running, problems: Problems, stop: asyncio.Event) -> None:
     """Until ``stop``."""
     async with AsyncExitStack() as stack:
-        client = await dial(site.nats, "jobtide-demo")
+        nats = site.nats_as(OPERATOR)
+        client = await dial(nats, "jobtide-demo")
         stack.push_async_callback(client.close)
+        adapter = await dial(site.nats_as(ADAPTER), "jobtide-demo-adapter")
+        stack.push_async_callback(adapter.close)
         engine = await stack.enter_async_context(opened(site.database, read_only=True))
-        await _add_clusters(client, site.nats)
-        feed = Feed(client, site.nats, folder.root / "demo.json")
+        await _add_clusters(client, nats)
+        feed = Feed(adapter, nats, folder.root / "demo.json")
         if feed.was_continued:
             print(f"the simulated site continues with {feed.running} running jobs")
         print(f"\nthree of its running jobs:\n\n{curl_line(site, running)}\n", flush=True)
         view = stack.enter_context(display(problems))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(feed.run(stop))
-            tasks.create_task(watch(client, site.nats, engine, stop, view.show))
+            tasks.create_task(watch(client, nats, engine, stop, view.show))
 
 
 def curl_line(site: SiteSettings, running: Running) -> str:

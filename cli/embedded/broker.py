@@ -4,6 +4,8 @@ import asyncio
 import ctypes
 import importlib.metadata
 import os
+import re
+import secrets
 import shutil
 import signal
 import socket
@@ -16,10 +18,14 @@ from pathlib import Path
 
 import orjson
 import structlog
+from pydantic import SecretStr
 
-from shared.addresses import parse_address
+from cli.embedded.accounts import ADAPTER, OPERATOR, USERS, accounts
+from cli.embedded.folder import DataFolder, write_whole
+from shared.addresses import join_address, parse_address, reachable
 from shared.backoff import Backoff
 from shared.errors import Unavailable, UserError
+from shared.settings import NatsSettings
 
 log = structlog.get_logger()
 
@@ -28,11 +34,12 @@ START_TIMEOUT_S = 20.0  # a large store is checked before the server listens
 STOP_GRACE_S = 1.5
 _PR_SET_PDEATHSIG = 1
 _POLL_S = 0.01
+_PASSWORD = re.compile(r"[A-Za-z0-9_-]{8,}")  # also part of a URL and of the server's configuration
 
 CONFIGURATION = """\
-# Written by `jobtide up` at each start; changes are lost.
+# Written by `jobtide` at each start; changes are lost.
 server_name: jobtide-embedded
-listen: "{host}:{port}"
+listen: "{listen}"
 max_payload: {max_payload}
 max_pending: 128MB
 ports_file_dir: "{folder}"
@@ -44,7 +51,11 @@ jetstream {{
   store_dir: "{folder}"
   sync_interval: "10s"
 }}
-"""
+{anybody}
+{accounts}"""
+ACCOUNT = "SITE"
+FORMER_ACCOUNT = "$G"  # of sites whose broker had no accounts
+_OPEN_TO: dict[str, str | None] = {"nobody": None, "adapters": ADAPTER, "all": OPERATOR}
 
 
 def server_program() -> Path:
@@ -77,27 +88,43 @@ def require_free(name: str, address: str) -> None:
 class EmbeddedBroker:
     """Runs nats-server on ``folder``, and restarts it on the same port when it dies."""
 
-    def __init__(self, folder: Path, address: str) -> None:
-        self._folder = folder.absolute()
+    def __init__(self, folder: DataFolder, address: str, nats: NatsSettings, open_to: str = "nobody") -> None:
+        """``nats`` has the subjects and the prefix. Clients without credentials get the rights of ``open_to``."""
+        self._folder = folder.broker.absolute()
+        self._nats = nats
+        self._passwords = read_or_make_passwords(folder.credentials_file)
+        self._anybody = _OPEN_TO[open_to]
         self._host, self._port = parse_address(address)
         self._program = server_program()
         self._process: asyncio.subprocess.Process | None = None
 
     @property
     def url(self) -> str:
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"nats://{'127.0.0.1' if host == '0.0.0.0' else host}:{self._port}"  # noqa: S104 - compared, not bound
+        return f"nats://{self._address}"
+
+    @property
+    def adapter_url(self) -> str:
+        """With the credentials of an adapter."""
+        return f"nats://{ADAPTER}:{self._passwords[ADAPTER]}@{self._address}"
+
+    @property
+    def _address(self) -> str:
+        return reachable(join_address(self._host, self._port))
+
+    def settings(self, user: str) -> NatsSettings:
+        """Settings to connect as one of ``accounts.USERS``."""
+        password = SecretStr(self._passwords[user])
+        return self._nats.model_copy(update={"url": self.url, "user": user, "password": password, "creds_file": None})
 
     async def start(self) -> None:
         """Returns when the server accepts connections. Raises Unavailable when it does not start."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         await asyncio.to_thread(end_stale_server, self._folder)
+        self._move_streams()
         for left_over in self._folder.glob("*.ports"):
             left_over.unlink(missing_ok=True)
         configuration = self._folder / "nats-server.conf"
-        configuration.write_text(
-            CONFIGURATION.format(host=self._host, port=self._port or -1, folder=self._folder, max_payload=MAX_PAYLOAD_BYTES)
-        )
+        write_whole(configuration, self._configuration().encode())
         self._process = await asyncio.create_subprocess_exec(
             self._program,
             "-c",
@@ -113,6 +140,22 @@ class EmbeddedBroker:
         except TimeoutError as e:
             await self.stop()
             raise Unavailable(f"nats-server did not start in {START_TIMEOUT_S:g} s, see {self._folder}/nats-server.log") from e
+
+    def _configuration(self) -> str:
+        return CONFIGURATION.format(
+            listen=join_address(self._host, self._port or -1),
+            folder=self._folder,
+            max_payload=MAX_PAYLOAD_BYTES,
+            anybody=f"no_auth_user: {self._anybody}" if self._anybody else "",
+            accounts=accounts(self._nats, {user: f'"{password}"' for user, password in self._passwords.items()}),
+        )
+
+    def _move_streams(self) -> None:
+        """Streams of a site from before there were accounts belong to the new account from now on, as they are."""
+        before, after = (self._folder / "jetstream" / account for account in (FORMER_ACCOUNT, ACCOUNT))
+        if before.is_dir() and not after.exists():
+            before.rename(after)
+            log.info("streams_moved", account=ACCOUNT)
 
     async def _listening_port(self, process: asyncio.subprocess.Process) -> int:
         """The port from the file that nats-server writes once it listens."""
@@ -160,15 +203,32 @@ class EmbeddedBroker:
 
 
 @asynccontextmanager
-async def own_broker(folder: Path, address: str) -> AsyncIterator[EmbeddedBroker]:
+async def own_broker(folder: DataFolder, address: str, nats: NatsSettings, open_to: str = "nobody") -> AsyncIterator[EmbeddedBroker]:
     """A running server, stopped on exit."""
     require_free("--nats", address)
-    broker = EmbeddedBroker(folder, address)
+    broker = EmbeddedBroker(folder, address, nats, open_to)
     try:
         await broker.start()
         yield broker
     finally:
         await broker.stop()
+
+
+def read_or_make_passwords(path: Path) -> dict[str, str]:
+    """The password of each user of the embedded broker; missing ones are generated. Raises UserError."""
+    try:
+        found = orjson.loads(path.read_bytes())
+    except FileNotFoundError:
+        found = {}
+    except (OSError, orjson.JSONDecodeError) as e:
+        raise UserError(f"cannot read {path}: {e}") from e
+    if not isinstance(found, dict) or not all(isinstance(value, str) and _PASSWORD.fullmatch(value) for value in found.values()):
+        raise UserError(f"{path} does not hold a password for each user; remove it to get new ones")
+    missing = {user: secrets.token_hex(24) for user in USERS if user not in found}
+    if missing:
+        found |= missing
+        write_whole(path, orjson.dumps(found, option=orjson.OPT_INDENT_2) + b"\n")
+    return {user: found[user] for user in USERS}
 
 
 def _end_with_parent() -> Callable[[], None] | None:

@@ -4,7 +4,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import orjson
@@ -36,6 +36,10 @@ class DataFolder:
         return self.root / "jobtide.log"
 
     @property
+    def credentials_file(self) -> Path:
+        return self.root / "nats-users.json"
+
+    @property
     def database_file(self) -> Path:
         return self.root / "jobtide.db"
 
@@ -54,15 +58,19 @@ class DataFolder:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """The content of ``run.json``: URLs of a running site, ``health`` per service."""
+    """The content of ``run.json``: URLs of a running site, ``health`` per service.
+
+    ``nats_adapter`` carries the user and password of an adapter, who may publish to the intake subjects and nothing else.
+    """
 
     http: str | None
     nats: str
+    nats_adapter: str
     health: dict[str, str]
     pid: int
 
 
-def write_whole(path: Path, data: bytes, mode: int = 0o644) -> None:
+def write_whole(path: Path, data: bytes, mode: int = 0o600) -> None:
     """Replace a file atomically: a reader sees the old or the new content, never a part."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
@@ -74,8 +82,7 @@ def write_whole(path: Path, data: bytes, mode: int = 0o644) -> None:
 
 
 def write_running(folder: DataFolder, running: Running) -> None:
-    mode = 0o600 if "@" in running.nats else 0o644  # credentials are for the owner alone
-    write_whole(folder.run_file, orjson.dumps(asdict(running), option=orjson.OPT_INDENT_2) + b"\n", mode)
+    write_whole(folder.run_file, orjson.dumps(asdict(running), option=orjson.OPT_INDENT_2) + b"\n")
 
 
 def read_running(folder: DataFolder) -> Running:
@@ -83,7 +90,7 @@ def read_running(folder: DataFolder) -> Running:
     absent = f"no site runs in {folder.root}; start one with `jobtide up --data {folder.root}`"
     try:
         value = orjson.loads(folder.run_file.read_bytes())
-        running = Running(value["http"], value["nats"], value["health"], value["pid"])
+        running = Running(**{field.name: value[field.name] for field in fields(Running)})
     except FileNotFoundError as e:
         raise UserError(absent) from e
     except OSError as e:
@@ -111,9 +118,14 @@ def is_locked(folder: DataFolder) -> bool:
 
 
 def make_folder(path: Path) -> None:
-    """Raises UserError."""
+    """Create a data folder that only its owner can enter, or close an existing one to others. Raises UserError."""
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if path.stat().st_mode & 0o077:
+            path.chmod(0o700)
+        for file in path.iterdir():
+            if file.is_file() and file.stat().st_mode & 0o077:
+                file.chmod(0o600)
     except OSError as e:
         raise UserError(f"cannot use {path} as data folder: {e.strerror}") from e
 
@@ -123,7 +135,7 @@ def locked(folder: DataFolder) -> Iterator[None]:
     """Create the folder and lock it. Raises UserError when another site runs in it, or it cannot be written."""
     make_folder(folder.root)
     try:
-        descriptor = os.open(folder.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(folder.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as e:
         raise UserError(f"cannot use {folder.root} as data folder: {e.strerror}") from e
     try:

@@ -19,9 +19,9 @@ ANY_PORT = "127.0.0.1:0"
 
 @dataclass(frozen=True, slots=True)
 class SiteSettings:
-    """The settings groups shared by all services of the site, and the keys of the gateway."""
+    """The groups shared by all services of the site, and the keys of the gateway. ``nats_as`` gives the broker for one user."""
 
-    nats: NatsSettings
+    nats_as: Callable[[str], NatsSettings]
     database: DatabaseSettings
     archive: ArchiveSettings
     http: str
@@ -41,7 +41,7 @@ def embedded_service(name: str, site: SiteSettings) -> Start:
     shared: dict[str, Any] = {}
     for field in fields(settings):
         group = getattr(settings, field.name)
-        shared[field.name] = _on_site(group, site)
+        shared[field.name] = _on_site(group, name, site)
     bound = _Bound(replace(settings, **shared))
 
     async def start(stop: asyncio.Event, report: Report) -> None:
@@ -54,9 +54,9 @@ def embedded_service(name: str, site: SiteSettings) -> Start:
     return start
 
 
-def _on_site(group: Any, site: SiteSettings) -> Any:
+def _on_site(group: Any, service: str, site: SiteSettings) -> Any:
     """The group adapted to the site: shared groups are replaced, addresses and keys are set."""
-    for ours in (site.nats, site.database, site.archive):
+    for ours in (site.nats_as(service), site.database, site.archive):
         if type(group) is type(ours):
             return ours
     known = type(group).model_fields

@@ -6,18 +6,22 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import structlog
 from pydantic import SecretStr
 
+from cli.embedded.accounts import OPERATOR
 from cli.embedded.broker import own_broker, require_free
 from cli.embedded.folder import DataFolder, Running, locked, write_running
 from cli.embedded.services import SERVICES, SiteSettings, embedded_service, load_settings_of
+from cli.embedded.settings import UpSettings
 from cli.embedded.supervisor import Addresses, Start, supervise_all
 from cli.keys import read_or_make_keys, read_or_make_session_key
+from shared.addresses import reachable
 from shared.errors import UserError
 from shared.service import importing, install_signal_handlers
-from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings, load
+from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings, load, setting_name
 
 log = structlog.get_logger()
 
@@ -52,13 +56,18 @@ async def up(options: UpOptions, *, on_ready: Callable[[Running], None], alongsi
         database = load(DatabaseSettings, url=SecretStr(folder.database_url))
         migrating = asyncio.create_task(_migrate(database))
         stack.push_async_callback(_finished, migrating)
-        nats = await stack.enter_async_context(_broker(folder, options.nats, stop))
+        broker = await stack.enter_async_context(_broker(folder, options.nats, stop))
         site = SiteSettings(
-            nats, database, load(ArchiveSettings, path=folder.archive), options.http, keys, read_or_make_session_key(folder.keys_file)
+            broker.settings,
+            database,
+            load(ArchiveSettings, path=folder.archive),
+            options.http,
+            keys,
+            read_or_make_session_key(folder.keys_file),
         )
         services = _imported(site)
         await migrating  # before any connection to the broker exists that a failure would break
-        await _provision(nats, stop)
+        await _provision(broker.settings(OPERATOR), stop)
         if stop.is_set():
             return
         addresses = Addresses()
@@ -66,7 +75,7 @@ async def up(options: UpOptions, *, on_ready: Callable[[Running], None], alongsi
 
         def changed() -> None:
             if set(addresses.by_service) >= set(SERVICES):
-                running = _running(addresses, nats)
+                running = _running(addresses, broker)
                 write_running(folder, running)
                 if not ready.is_set():
                     ready.set()
@@ -76,7 +85,7 @@ async def up(options: UpOptions, *, on_ready: Callable[[Running], None], alongsi
         async with asyncio.TaskGroup() as group:
             group.create_task(supervise_all(services, stop, addresses))
             if alongside is not None:
-                group.create_task(_when(ready, stop, lambda: alongside(site, _running(addresses, nats), stop)))
+                group.create_task(_when(ready, stop, lambda: alongside(site, _running(addresses, broker), stop)))
 
 
 def _imported(site: SiteSettings) -> dict[str, Start]:
@@ -84,16 +93,10 @@ def _imported(site: SiteSettings) -> dict[str, Start]:
         return {name: embedded_service(name, site) for name in SERVICES}
 
 
-def _running(addresses: Addresses, nats: NatsSettings) -> Running:
+def _running(addresses: Addresses, broker: "SiteBroker") -> Running:
     http = addresses.by_service.get("gateway", {}).get("http")
     health = {service: f"http://{said['health']}" for service, said in addresses.by_service.items() if "health" in said}
-    return Running(f"http://{_reachable(http)}" if http else None, nats.url, health, os.getpid())
-
-
-def _reachable(address: str) -> str:
-    """The address to connect to, given the address listened on."""
-    host, _, port = address.rpartition(":")
-    return f"127.0.0.1:{port}" if host in ("0.0.0.0", "::") else address  # noqa: S104 - compared, not bound
+    return Running(f"http://{reachable(http)}" if http else None, broker.url, broker.adapter_url, health, os.getpid())
 
 
 async def _when(ready: asyncio.Event, stop: asyncio.Event, then: Callable[[], Awaitable[None]]) -> None:
@@ -107,17 +110,49 @@ async def _when(ready: asyncio.Event, stop: asyncio.Event, then: Callable[[], Aw
         await then()
 
 
+class SiteBroker(Protocol):
+    """The broker of the site: an ``EmbeddedBroker`` or an ``OtherBroker``."""
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def adapter_url(self) -> str: ...
+
+    def settings(self, user: str) -> NatsSettings: ...
+
+
+@dataclass(frozen=True, slots=True)
+class OtherBroker:
+    """A broker that runs already: all parts of the site connect as the user of the settings."""
+
+    nats: NatsSettings
+
+    @property
+    def url(self) -> str:
+        return self.nats.url
+
+    @property
+    def adapter_url(self) -> str:
+        return self.nats.url
+
+    def settings(self, _: str) -> NatsSettings:
+        return self.nats
+
+
 @asynccontextmanager
-async def _broker(folder: DataFolder, where: str, stop: asyncio.Event) -> AsyncIterator[NatsSettings]:
-    """Settings of the broker: an embedded server that is kept running, or the one at the URL ``where``."""
+async def _broker(folder: DataFolder, where: str, stop: asyncio.Event) -> AsyncIterator[SiteBroker]:
+    """An embedded server that is kept running, or the one at the URL ``where``."""
     if "://" in where:
-        yield load(NatsSettings, url=where)
+        yield OtherBroker(load(NatsSettings, url=where))
         return
-    async with own_broker(folder.broker, where) as broker:
+    open_to = load(UpSettings).open_to
+    if open_to != "nobody":
+        log.warning("broker_open", to=open_to, setting=setting_name("up", "open_to"))
+    async with own_broker(folder, where, load(NatsSettings), open_to) as broker:
         keeping = asyncio.create_task(broker.keep_running(stop))
         try:
-            # The own server has no users, whatever the environment says about other brokers.
-            yield load(NatsSettings, url=broker.url).model_copy(update={"user": None, "password": None, "creds_file": None})
+            yield broker
         finally:
             keeping.cancel()
             await asyncio.gather(keeping, return_exceptions=True)

@@ -1,10 +1,12 @@
 """One NATS connection per service, that never gives up."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import nats
 import structlog
@@ -19,6 +21,7 @@ log = structlog.get_logger()
 
 PENDING_BYTES = 32 * 1024 * 1024  # publishes held while the broker is away
 WAITING_LOGGED_EVERY_S = 60.0
+_TOKEN = re.compile(r"[A-Za-z0-9_-]+")
 PING_INTERVAL_S = 20  # with three outstanding pings, a silent network loss is noticed within about a minute
 
 
@@ -34,12 +37,25 @@ def connect_options(settings: NatsSettings, name: str) -> dict[str, Any]:
         "ping_interval": PING_INTERVAL_S,
         "max_outstanding_pings": 3,
         "pending_size": PENDING_BYTES,
+        "inbox_prefix": inbox_prefix(settings),
     }
     if settings.user and settings.password:
         options |= {"user": settings.user, "password": settings.password.get_secret_value()}
     if settings.creds_file:
         options["user_credentials"] = str(settings.creds_file)
     return options
+
+
+def inbox_prefix(settings: NatsSettings) -> str:
+    """``_INBOX.<user>``: the broker lets each user read its own answers only. ``_INBOX`` for a user that is no subject token."""
+    first = settings.url.partition(",")[0].strip()
+    user = settings.user or (urlsplit(first).username if "://" in first else None)
+    return f"_INBOX.{user}" if user and settings.creds_file is None and _TOKEN.fullmatch(user) else "_INBOX"
+
+
+def shown(url: str) -> str:
+    """Addresses of servers without the credentials in them."""
+    return re.sub(r"//[^/@,]*@", "//", url)
 
 
 async def dial(
@@ -59,12 +75,12 @@ async def dial(
     async def disconnected() -> None:
         if not quiet.is_set() and not client.is_closed:  # closed by us: nothing is lost
             quiet.set()
-            log.warning("broker_lost", url=settings.url)
+            log.warning("broker_lost", url=shown(settings.url))
         changed(False)
 
     async def reconnected() -> None:
         quiet.clear()
-        log.info("broker_back", url=settings.url)
+        log.info("broker_back", url=shown(settings.url))
         changed(True)
 
     async def closed() -> None:
@@ -87,8 +103,8 @@ async def dial(
             await client.connect(**options, disconnected_cb=disconnected, reconnected_cb=reconnected, error_cb=error, closed_cb=closed)
     except (NatsError, OSError, TimeoutError) as e:
         if "authorization" in str(e).lower() or "authentication" in str(e).lower():
-            raise UserError(f"the broker at {settings.url} refuses user {settings.user!r}") from e
-        raise Unavailable(f"no broker at {settings.url}") from e
+            raise UserError(f"the broker at {shown(settings.url)} refuses user {settings.user!r}") from e
+        raise Unavailable(f"no broker at {shown(settings.url)}") from e
     changed(True)
     return client
 
@@ -123,7 +139,7 @@ async def connected(
             break
         except Unavailable as e:
             if time.monotonic() >= next_word:
-                log.warning("waiting_for_broker", url=settings.url, setting=setting_name("nats", "url"))
+                log.warning("waiting_for_broker", url=shown(settings.url), setting=setting_name("nats", "url"))
                 next_word = time.monotonic() + WAITING_LOGGED_EVERY_S
             await pause.wait(stop)
             if stop.is_set():

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from shared.database.errors import away_as_unavailable
 from shared.database.reading import SqliteReaders
 from shared.errors import UserError
+from shared.permissions import close_to_others
 from shared.settings import DatabaseSettings
 
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
@@ -72,6 +73,8 @@ def create_engine(
         if read_only and not url.database.startswith("file:") and not Path(url.database).exists():  # opening it would make an empty one
             raise UserError(f"there is no database {url.database}; `jobtide migrate` makes it")
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        if not read_only:
+            close_to_others(*(Path(url.database + suffix) for suffix in ("", "-wal", "-shm")))
     bounds: dict[str, Any] = {
         "pool_size": pool_size,
         "max_overflow": 0,

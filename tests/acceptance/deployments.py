@@ -53,7 +53,7 @@ class Embedded:
 
     @property
     def nats(self) -> NatsSettings:
-        return NatsSettings(url=self.site.run_json["nats"])
+        return self.site.nats
 
     def token(self, *roles: str, user: str) -> str:
         return sign_token(read_keys(self.site.data / "keys.json").private, user, list(roles), TOKEN_LIFE_S)

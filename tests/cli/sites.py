@@ -13,7 +13,9 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from cli.embedded.folder import DataFolder
 from cli.keys import read_keys, sign_token
+from cli.site import Site
 from shared.settings import PREFIX, NatsSettings
 from tests.support.clusters import add_clusters_blocking
 from tests.support.nats import publish
@@ -41,7 +43,9 @@ def jobtide(*arguments: str | Path, text: bytes = b"", cwd: Path = REPOSITORY, *
         cwd=cwd,
         env=clean_environment(**{"PYTHONPATH": str(REPOSITORY)} | variables),
     )
-    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+    return subprocess.CompletedProcess(
+        done.args, done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+    )
 
 
 def assert_user_mistake(done: subprocess.CompletedProcess[str], *words: str) -> None:
@@ -105,7 +109,7 @@ class UpProcess:
         value: dict[str, Any] = json.loads((self.data / "run.json").read_bytes())
         return value
 
-    def launch(self) -> None:
+    def launch(self, **variables: str) -> None:
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "cli.main", "up", *self._arguments],
@@ -113,12 +117,12 @@ class UpProcess:
                 stdout=log,
                 stderr=log,
                 cwd=REPOSITORY,
-                env=clean_environment(),
+                env=clean_environment(**variables),
             )
 
-    def start(self) -> "UpProcess":
+    def start(self, **variables: str) -> "UpProcess":
         """Returns when the site is ready."""
-        self.launch()
+        self.launch(**variables)
 
         def is_ready() -> bool:
             assert self.process.poll() is None, f"ended with {self.process.returncode}:\n{self.log_text[-3000:]}"
@@ -156,7 +160,8 @@ class UpProcess:
 
     @property
     def nats(self) -> NatsSettings:
-        return NatsSettings(url=self.run_json["nats"])
+        """As the operator."""
+        return Site(DataFolder(self.data)).nats()
 
     def add_fritz(self) -> None:
         add_clusters_blocking(self.nats, ["fritz"])

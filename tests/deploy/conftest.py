@@ -44,8 +44,7 @@ class Broker:
             complaints.append(str(error))
 
         client = Client()
-        inbox = {"inbox_prefix": b"_INBOX_adapter"} if user == "adapter" else {}
-        await client.connect(**connect_options(self.settings(user), f"test-{user}") | inbox, error_cb=complain)
+        await client.connect(**connect_options(self.settings(user), f"test-{user}"), error_cb=complain)
         try:
             yield client, complaints
         finally:

@@ -9,8 +9,9 @@ from nats.aio.client import Client
 from nats.errors import TimeoutError as NatsTimeoutError
 from nats.js.errors import NotFoundError
 
+from cli.embedded.accounts import accounts, variables
 from shared.broker.clusters import ClusterDirectory, add_cluster
-from shared.broker.connection import dial
+from shared.broker.connection import connect_options, dial
 from shared.broker.cursor import log_state, read_from
 from shared.broker.envelope import Envelope
 from shared.broker.outcome import Outcome, publish_and_wait
@@ -37,6 +38,7 @@ from shared.domain.events import (
     TagRemoved,
 )
 from shared.errors import UserError
+from shared.settings import NatsSettings
 from tests.deploy.conftest import ROOT, USERS, Broker
 
 pytestmark = pytest.mark.timeout(60)
@@ -245,6 +247,12 @@ async def test_an_adapter_cannot_have_the_broker_write_into_the_log_for_it(broke
         ("archiver", "jobtide.job.started.fritz"),
         ("archiver", "$JS.API.CONSUMER.MSG.NEXT.INTAKE.ingest"),
         ("archiver", "$JS.API.STREAM.DELETE.EVENTS"),
+        ("gateway", "jobtide.job.imported.fritz"),
+        ("gateway", "jobtide.job.a_later_event.fritz"),
+        ("gateway", "jobtide.tag.a_later_event"),
+        ("gateway", "_INBOX.jobstore.1"),
+        ("jobstore", "_INBOX.archiver.1"),
+        ("jobstore", "_INBOX.1"),
         ("gateway", "jobtide.job.archived.fritz"),
         ("gateway", "jobtide.job.measured.fritz"),
         ("gateway", "jobtide.intake.rejected"),
@@ -257,6 +265,33 @@ async def test_an_adapter_cannot_have_the_broker_write_into_the_log_for_it(broke
 async def test_a_service_may_not_do_the_work_of_another(broker: Broker, user: str, subject: str) -> None:
     async with broker.connected(user) as (client, complaints):
         assert await refused(client, subject, complaints)
+
+
+@pytest.mark.parametrize("user", [user for user in USERS if user != "adapter"])
+@pytest.mark.parametrize("subject", ["_INBOX.>", "_INBOX.*.>", ">", "cc.job.event"])
+async def test_nobody_reads_the_answers_of_another(broker: Broker, user: str, subject: str) -> None:
+    async with broker.connected(user) as (client, complaints):
+        await client.subscribe(f"_INBOX.{user}.>")
+        await client.flush()
+        assert complaints == []
+        await client.subscribe(subject)
+        assert await complained(client, complaints)
+
+
+@pytest.mark.parametrize("prefix", ["_INBOX.adapter", "_INBOX_adapter"])
+async def test_an_adapter_is_acknowledged_at_either_inbox(broker: Broker, prefix: str) -> None:
+    await provisioned(broker)
+    client = Client()
+    await client.connect(**connect_options(broker.settings("adapter"), "test") | {"inbox_prefix": prefix})
+    try:
+        assert b'"INTAKE"' in (await client.request("cc.job.event", b"job", timeout=3)).data
+    finally:
+        await client.close()
+
+
+def test_the_accounts_are_those_of_the_embedded_broker() -> None:
+    """Bring the file up to date with ``python -m cli.embedded.accounts``."""
+    assert (ROOT / "deploy" / "nats.conf").read_text().endswith(accounts(NatsSettings(), variables()))
 
 
 async def test_a_request_that_is_not_allowed_has_no_effect(broker: Broker) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import nats
 from nats.aio.client import Client
 
+from shared.broker.connection import connect_options
 from shared.broker.streams import EVENTS, INTAKE, NODES, clusters_bucket, provision
 from shared.settings import NatsSettings
 from tests.support.programs import accepts, end, nats_program, run_blocking
@@ -106,9 +107,8 @@ async def _quiet(_: Exception) -> None:
 @asynccontextmanager
 async def client_of(settings: NatsSettings) -> AsyncIterator[Client]:
     """A connection for one block; it does not reconnect, so that a lost server is seen."""
-    client = await nats.connect(
-        settings.url, connect_timeout=5, allow_reconnect=False, max_reconnect_attempts=1, reconnect_time_wait=0.05, error_cb=_quiet
-    )
+    once = {"allow_reconnect": False, "max_reconnect_attempts": 1, "reconnect_time_wait": 0.05, "error_cb": _quiet}
+    client = await nats.connect(**connect_options(settings, "test") | once)
     try:
         yield client
     finally:

@@ -1,0 +1,147 @@
+"""Accounts and users of a site's broker: one user for each service, the operator and the adapters, each with its own rights.
+
+``deploy/nats.conf`` has the same text for the default settings, and a test compares the two. ``python -m cli.embedded.accounts``
+prints it for the settings of the environment, for sites with another prefix or other subjects.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from shared.broker.streams import EVENTS, INTAKE, NODES, clusters_bucket, intake_filters
+from shared.settings import NatsSettings, load
+
+ADAPTER, OPERATOR = "adapter", "operator"
+USERS = (ADAPTER, "ingest", "jobstore", "archiver", "gateway", OPERATOR)
+
+
+def accounts(nats: NatsSettings, passwords: Mapping[str, str]) -> str:
+    """The ``accounts`` block. ``passwords`` has a value of the configuration language for each of ``USERS``."""
+    subjects = intake_filters([*nats.job_subjects, *nats.node_subjects])
+    imports = "\n".join(f'      {{ service: {{ account: SITE, subject: "{subject}" }} }}' for subject in subjects)
+    exports = "\n".join(f'      {{ service: "{subject}", accounts: [ADAPTERS] }}' for subject in subjects)
+    users = "\n\n".join(_user(name, about, passwords[name], *_rights(name, nats)) for name, about in _ABOUT.items())
+    return _ACCOUNTS.format(
+        imports=imports,
+        exports=exports,
+        adapter=_user(ADAPTER, _ABOUT_ADAPTER, passwords[ADAPTER], subjects, (), ("_INBOX.adapter.>", "_INBOX_adapter.>")),
+        users=users,
+    )
+
+
+def _user(
+    name: str, about: str, password: str, publish: Iterable[str], deny: Iterable[str] = (), subscribe: Iterable[str] | None = None
+) -> str:
+    lines = [f"# {line}" for line in about.splitlines()]
+    lines += ["{", f"  user: {name}", f"  password: {password}", "  permissions: {", "    publish: {"]
+    lines += ["      allow: [", *(f'        "{subject}"' for subject in publish), "      ]"]
+    if denied := list(deny):
+        lines += ["      deny: [", *(f'        "{subject}"' for subject in denied), "      ]"]
+    inbox = ", ".join(f'"{subject}"' for subject in subscribe or (f"_INBOX.{name}.>",))
+    lines += ["    }", f"    subscribe: {{ allow: [{inbox}] }}", "  }", "}"]
+    return "\n".join(f"      {line}" for line in lines)
+
+
+def _rights(name: str, nats: NatsSettings) -> tuple[list[str], list[str]]:
+    """Subjects that the user may publish to, and exceptions from them. Requests to JetStream are publishes too."""
+    prefix, bucket = nats.prefix, clusters_bucket(nats)
+    intake, events, nodes = (nats.stream(kind) for kind in (INTAKE, EVENTS, NODES))
+    read_clusters = [f"$JS.API.STREAM.INFO.KV_{bucket}", f"$JS.API.STREAM.MSG.GET.KV_{bucket}", f"$JS.API.DIRECT.GET.KV_{bucket}.>"]
+    match name:
+        case "ingest":
+            return [
+                *(f"{prefix}.{event}" for event in ("job.started.>", "job.stopped.>", "node.reported.>", "intake.rejected")),
+                *_work_queue(intake, "ingest"),
+                *read_clusters,
+            ], []
+        case "jobstore":
+            verbs = (*("CONSUMER.CREATE.{}", "CONSUMER.MSG.NEXT.{}.*", "CONSUMER.DELETE.{}.*"), "STREAM.INFO.{}")
+            return [
+                f"{prefix}.housekeeping.>",
+                *("_INBOX.gateway.>", "_INBOX.operator.>"),
+                *(f"$JS.API.{verb.format(stream)}" for stream in (events, nodes) for verb in verbs),
+            ], [f"$JS.API.CONSUMER.*.{events}.archiver", f"$JS.API.CONSUMER.MSG.NEXT.{events}.archiver"]
+        case "archiver":
+            return [
+                *(
+                    f"{prefix}.{event}.>"
+                    for event in ("job.archived", "job.archiving_failed", "job.archive_requested", "job.measured", "node.checked")
+                ),
+                *_work_queue(events, "archiver"),
+                *read_clusters,
+            ], []
+        case "gateway":
+            jobs = ("started", "stopped", "tagged", "untagged", "metadata_edited", "deleted", "archive_requested")
+            return [
+                *(f"{prefix}.job.{what}.>" for what in jobs),
+                *(f"{prefix}.{event}" for event in ("tag.created", "tag.removed", "node.reported.>")),
+                *("$JS.API.STREAM.INFO.*", "$JS.API.CONSUMER.INFO.*.*", "$JS.API.CONSUMER.LIST.*"),
+                *read_clusters[1:],
+            ], []
+        case _:
+            return [
+                *intake_filters([*nats.job_subjects, *nats.node_subjects]),
+                f"{prefix}.>",
+                f"$KV.{bucket}.>",
+                "$JS.API.>",
+                "$JS.ACK.>",
+            ], []
+
+
+def _work_queue(stream: str, durable: str) -> list[str]:
+    requests = (f"CONSUMER.INFO.{stream}.{durable}", f"CONSUMER.CREATE.{stream}.{durable}", f"CONSUMER.CREATE.{stream}.{durable}.>")
+    return [
+        f"$JS.API.STREAM.INFO.{stream}",
+        *(f"$JS.API.{request}" for request in requests),
+        f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}",
+        f"$JS.ACK.{stream}.{durable}.>",
+    ]
+
+
+_ABOUT_ADAPTER = """\
+Schedulers and node monitors publish, and read nothing. An adapter that wants the stream's acknowledgement sets its
+inbox prefix to _INBOX.adapter (or _INBOX_adapter)."""
+
+_ABOUT = {
+    "ingest": "Takes raw messages from INTAKE and publishes the events in them.",
+    "jobstore": "Reads EVENTS and NODES with cursors of its own, and answers publishers that wait for an outcome.",
+    "archiver": """\
+Takes stopped jobs from EVENTS; publishes the outcome of their archiving, footprints of running jobs, and which nodes
+deliver metrics.""",
+    "gateway": "Publishes the requests of users and tools, waits for jobstore's answers, shows the state of the streams.",
+    OPERATOR: "People and one-shot commands: provision, cluster add, import, replay, archive retry, status.",
+}
+
+_ACCOUNTS = """\
+# Adapters live in an account of their own, which sees nothing of the site but the intake subjects, as services. The
+# account border protects the streams: within one account a publisher chooses the subject to which the broker sends a
+# stream's acknowledgement, and could have it written into EVENTS or over a cluster. Across a service import the broker
+# answers into the adapters' account only, whatever reply subject was requested.
+accounts {{
+  ADAPTERS {{
+    imports: [
+{imports}
+    ]
+    users: [
+{adapter}
+    ]
+  }}
+
+  SITE {{
+    jetstream: enabled
+    exports: [
+{exports}
+    ]
+    users: [
+{users}
+    ]
+  }}
+}}
+"""
+
+
+def variables() -> dict[str, str]:
+    """Passwords as variables that nats-server reads from its environment."""
+    return {user: f"$NATS_{user.upper()}_PASSWORD" for user in USERS}
+
+
+if __name__ == "__main__":
+    print(accounts(load(NatsSettings), variables()), end="")
