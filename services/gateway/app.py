@@ -64,7 +64,8 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report, *, clock:
         )
         columns = make_columns(settings, engine, health)
         jobs = JobQueries(engine, settings.gateway.chunk_rows, clock, columns)
-        site = make_site(settings.gateway, engine, link, users, auth, live, archive, data, jobs, clock)
+        commands = Commands(link, engine, settings.gateway.outcome_timeout_s, health.registry)
+        site = make_site(settings.gateway, engine, link, commands, users, auth, live, archive, data, jobs, clock)
         app = application(settings.gateway, settings.graphql, site, health)
         async with asyncio.TaskGroup() as tasks:
             served = asyncio.Event()  # the broker is kept until the last request has its answer
@@ -115,6 +116,7 @@ def make_site(
     gateway: GatewaySettings,
     engine: AsyncEngine,
     link: BrokerLink,
+    commands: Commands,
     users: UserStore,
     auth: Auth,
     live: Live,
@@ -130,7 +132,7 @@ def make_site(
         archive=archive,
         metrics=data,
         link=link,
-        commands=Commands(link, engine, gateway.outcome_timeout_s),
+        commands=commands,
         users=users,
         auth=auth,
         live=live,

@@ -22,13 +22,13 @@ from shared.archive.reader import data_file, is_complete, read_meta_file
 from shared.archive.writer import Entry, write_entries
 from shared.domain.clusters import Cluster, assign_subcluster
 from shared.domain.events import JobImported
+from shared.domain.states import state_of
 from shared.domain.values import ARCHIVED, GLOBAL_SCOPE, JobState
 from shared.errors import Refused
 from shared.metricdata.model import Statistics
 from shared.metricdata.numbers import round2
 from shared.metricdata.results import energy_kwh, footprint
 
-_STATE_SPELLINGS = {"canceled": JobState.CANCELLED.value}
 _FINAL_STATES = frozenset(JobState) - {JobState.RUNNING, JobState.PENDING, JobState.SUSPENDED}
 
 
@@ -165,10 +165,8 @@ def _text(value: Any) -> Any:
 
 def _state(word: Any) -> Any:
     """A state word in another spelling, such as ``CANCELED``, ``cancelled by 4711`` or ``out-of-memory+``."""
-    if not isinstance(word, str):
-        return word
-    base = word.split(" by ")[0].strip().rstrip("+").lower().replace("-", "_")
-    return _STATE_SPELLINGS.get(base, base)
+    state = state_of(word) if isinstance(word, str) else None
+    return word if state is None else state.value
 
 
 def _statistics(found: Any) -> dict[str, Any]:

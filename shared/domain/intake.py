@@ -11,12 +11,14 @@ from shared.domain.events import JobStarted, JobStopped, NodeReport, NodesReport
 from shared.domain.nodes import choose_state, clean_words
 from shared.domain.oddities import Oddity
 from shared.domain.payloads import NodeStatePayload, StartPayload, StopPayload
-from shared.domain.values import FINAL_STATES, GLOBAL_SCOPE, INT32_MAX, JOB_STATES, MAX_NAME, JobState
+from shared.domain.states import state_of
+from shared.domain.values import FINAL_STATES, GLOBAL_SCOPE, INT32_MAX, MAX_NAME, JobState
 from shared.errors import Refused
 
 Clusters = Mapping[str, Cluster]
 MAX_NODES = 50_000  # the id of a history row consists of the report's sequence and the index of the node
 MAX_TAGS = 1000  # a tag id consists of the event's sequence and the index of the tag
+MAX_STATE = 100  # characters of a state word that are stored
 MAX_MOMENT = 253_402_300_799  # the end of the year 9999; a time in milliseconds is later
 
 
@@ -62,7 +64,7 @@ def job_started(payload: StartPayload, clusters: Clusters) -> JobStarted:
 
 def _state_at_start(payload: StartPayload) -> list[Oddity]:
     """A final state without the time of the end."""
-    if payload.job_state not in FINAL_STATES or stop_of(payload) is not None:
+    if state_of(payload.job_state) not in FINAL_STATES or stop_of(payload) is not None:
         return []
     text = f"{payload.job_state!r} at the start, without a duration; recorded as running"
     return [Oddity(code=oddities.STATE_AT_START, field="jobState", text=text)]
@@ -70,14 +72,17 @@ def _state_at_start(payload: StartPayload) -> list[Oddity]:
 
 def stop_of(payload: StartPayload) -> JobStopped | None:
     """The stop of a job that had ended when its start was sent: the start has a final state and a duration."""
-    if payload.job_state not in FINAL_STATES or not 0 < payload.duration <= INT32_MAX:
+    state, received, found = _final_state(payload.job_state)
+    if state_of(payload.job_state) not in FINAL_STATES or not 0 < payload.duration <= INT32_MAX:
         return None
     return JobStopped(
         job_id=payload.job_id,
         cluster=payload.cluster,
         start_time=payload.start_time,
         stop_time=payload.start_time + payload.duration,
-        job_state=JobState(payload.job_state),
+        job_state=state,
+        received_state=received,
+        oddities=found,
     )
 
 
@@ -93,26 +98,36 @@ def _submit_time(meta_data: dict[str, str] | None) -> int:
 
 
 def job_stopped(payload: StopPayload, *, may_wait: bool) -> JobStopped:
-    """Raises Refused. A requeued job's ``pending`` ends this run, as ``preempted``."""
-    word = payload.job_state or JobState.COMPLETED
-    if word not in JOB_STATES:
-        raise Refused(reasons.INVALID_VALUE, f"{word[:60]!r} is not a job state", field="jobState")
-    if word in (JobState.RUNNING, JobState.SUSPENDED):
-        raise Refused(reasons.NOT_A_FINAL_STATE, f"{word!r} does not end a job", field="jobState")
-    if payload.start_time is not None and payload.stop_time < payload.start_time:
-        raise Refused(reasons.STOP_BEFORE_START, f"{payload.stop_time} is before startTime {payload.start_time}", field="stopTime")
+    """Raises Refused. Whether the stop time is plausible is decided with the job at hand."""
+    state, received, found = _final_state(payload.job_state)
+    if state in (JobState.RUNNING, JobState.SUSPENDED):
+        raise Refused(reasons.NOT_A_FINAL_STATE, f"{payload.job_state[:MAX_STATE]!r} does not end a job", field="jobState")
     _check_moment("stopTime", payload.stop_time)
-    requeued = word == JobState.PENDING
     return JobStopped(
         job_id=payload.job_id,
         cluster=payload.cluster,
         start_time=payload.start_time,
         stop_time=payload.stop_time,
-        job_state=JobState.PREEMPTED if requeued else JobState(word),
-        received_state=word if requeued else None,
+        job_state=state,
+        received_state=received,
         may_wait=may_wait,
-        oddities=list(payload.oddities),
+        oddities=[*payload.oddities, *found],
     )
+
+
+def _final_state(text: str) -> tuple[JobState, str | None, list[Oddity]]:
+    """The state to store, the word received where it differs, and what is odd about it. A requeued run was preempted."""
+    if text in ("", JobState.COMPLETED):
+        return JobState.COMPLETED, None, []
+    known = state_of(text)
+    state = JobState.PREEMPTED if known == JobState.PENDING else known or JobState.FAILED
+    if text == state:
+        return state, None, []
+    received = text[:MAX_STATE]
+    if text == JobState.PENDING:
+        return state, received, []  # how adapters report a requeue
+    verb = "is unknown and counts" if known is None else "was taken"
+    return state, received, [Oddity(code=oddities.STATE_WORD, field="jobState", text=f"{received!r} {verb} as {state.value!r}")]
 
 
 def nodes_reported(payload: NodeStatePayload, clusters: Clusters) -> tuple[NodesReported, list[Refused]]:

@@ -23,7 +23,7 @@ ODDITIES: dict[str, str] = {
     TEXT_CUT: "A text was cut, because the event would have been larger than the broker takes.",
     STATE_AT_START: "A start with a state that ends a job, but without the time of the end; the job was recorded as running.",
     STATE_WORD: "A stop with a state word of another spelling, or an unknown one, which counts as `failed`.",
-    STOP_BEFORE_START: "The stop time is a little before the start time; the duration is 0.",
+    STOP_BEFORE_START: "The stop time is before the start time; the duration is 0.",
 }
 
 START_KEY = "startOddities"  # of the metadata: about the start or import

@@ -26,6 +26,7 @@ EACH_LINE_ALONE = "design 7: a bad line costs only itself"
 NO_TIMESTAMP = "design 7: a timestamp is optional"
 STOP_WAITS = "design 7: a stop before its start is parked"
 KEPT = "design 7: submitTime, requestedMemory and statistics are kept"
+JOB_STATE_WORDS = "state words of stops are read in any spelling"
 FINAL_STATES = "design 7: running and suspended end nothing, pending is preempted"
 WHICH_RUN = "design 7: a stop without startTime ends the running job"
 SAME_ID = "design 7: the same id within 24 h is refused in both directions, unless the stored run has stopped by then"
@@ -70,6 +71,8 @@ DIFFERENCES: dict[str, tuple[str, list[str]]] = {
     "dup-requeue": (SAME_ID, ["job.started applied"]),
     "cache-two-starts": (SAME_ID, ["job.started applied", "duplicate_job"]),
     "cached-two-stop": (SAME_ID, ["job.started applied", "duplicate_job", "job.stopped applied"]),
+    "stop-state-case": (JOB_STATE_WORDS, ["job.stopped applied"]),
+    "stop-equal-start": (JOB_STATE_WORDS, ["job.stopped waiting"]),  # the stop before it has ended the job
     "stop-state-running": (FINAL_STATES, ["not_a_final_state"]),
     "stop-state-pending": (FINAL_STATES, ["job.stopped applied"]),
     "stop-state-suspended": (FINAL_STATES, ["not_a_final_state"]),

@@ -212,6 +212,13 @@ def test_a_start_with_a_final_state_and_a_duration_ends_at_once(state: str) -> N
     )
 
 
+def test_the_final_state_of_a_start_is_read_in_any_spelling() -> None:
+    _, stop = (envelope.event for envelope in translated(start_line(1, jobState="CANCELLED by 7", duration=60)))
+    assert isinstance(stop, JobStopped)
+    assert (stop.job_state, stop.received_state) == ("cancelled", "CANCELLED by 7")
+    assert [oddity.code for oddity in stop.oddities] == [oddities.STATE_WORD]
+
+
 @pytest.mark.parametrize("fields", [{}, {"duration": 0}, {"duration": -5}], ids=repr)
 def test_a_start_with_a_final_state_and_no_duration_runs_and_tells(fields: dict[str, Any]) -> None:
     (start,) = (envelope.event for envelope in translated(start_line(1, jobState="completed", **fields)))

@@ -6,16 +6,18 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from nats.errors import Error as NatsError
+from prometheus_client import CollectorRegistry
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.gateway.errors import of_refusal
 from services.gateway.people.identity import User
 from services.gateway.writing.link import BrokerLink
+from shared import metrics
 from shared.backoff import Backoff
 from shared.broker.envelope import Envelope
 from shared.broker.outcome import NoOutcome, Outcome, publish_and_wait
 from shared.database.progress import progress_of
-from shared.domain.events import Event
+from shared.domain.events import Event, JobStarted, JobStopped
 from shared.errors import Refused, Unavailable
 
 SOURCE = "jobtide/gateway"
@@ -24,8 +26,9 @@ SOURCE = "jobtide/gateway"
 class Commands:
     """Publishes on behalf of a user. Raises Unavailable when the broker does not take an event, RequestError for a refusal."""
 
-    def __init__(self, link: BrokerLink, engine: AsyncEngine, timeout_s: float) -> None:
+    def __init__(self, link: BrokerLink, engine: AsyncEngine, timeout_s: float, registry: CollectorRegistry) -> None:
         self._link = link
+        self._oddities = metrics.ODDITIES.counter(registry)
         self._engine = engine
         self._timeout_s = timeout_s
 
@@ -34,6 +37,8 @@ class Commands:
 
         Raises RequestError when it was refused, NoOutcome when nobody said so in time.
         """
+        for oddity in event.oddities if isinstance(event, JobStarted | JobStopped) else ():
+            self._oddities.labels(code=oddity.code).inc()
         client, publisher = self._link.client, self._link.publisher
         try:
             envelope = _envelope(event, user, reply_to=client.new_inbox())
