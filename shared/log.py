@@ -1,5 +1,6 @@
 """structlog, configured once per process."""
 
+import io
 import logging
 import sys
 from collections.abc import Callable, Mapping
@@ -8,6 +9,7 @@ from typing import Any, TextIO, cast
 
 import structlog
 
+from shared.printing import printable
 from shared.settings import LogSettings
 
 
@@ -45,7 +47,7 @@ def configure(settings: LogSettings, *, stream: TextIO | None = None, on_problem
     as_text = settings.format == "text" or (settings.format == "auto" and stream.isatty())
     level = getattr(logging, settings.level.upper())
     renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=_escaped_traceback)
         if as_text
         else structlog.processors.JSONRenderer()
     )
@@ -56,6 +58,8 @@ def configure(settings: LogSettings, *, stream: TextIO | None = None, on_problem
     ]
     if on_problem is not None:
         shared_steps.append(_reporting(on_problem))
+    if as_text:
+        shared_steps.append(_escaped)
     structlog.configure(
         processors=[*shared_steps, structlog.processors.format_exc_info, renderer] if not as_text else [*shared_steps, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -66,6 +70,17 @@ def configure(settings: LogSettings, *, stream: TextIO | None = None, on_problem
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared_steps, processor=renderer))
     # Libraries speak only when something is wrong: their routine lines are not ours to promise.
     logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
+
+
+def _escaped(_: Any, __: str, facts: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Text of users must not control the terminal, nor look like another line. Other values are printed by ``repr``."""
+    return {key: printable(value) if isinstance(value, str) else value for key, value in facts.items()}
+
+
+def _escaped_traceback(sink: TextIO, error: structlog.typing.ExcInfo) -> None:
+    text = io.StringIO()
+    structlog.dev.plain_traceback(text, error)
+    sink.write("\n".join(f"  {printable(line)}" for line in text.getvalue().split("\n")))  # indented: a message may have lines
 
 
 def _reporting(on_problem: OnProblem) -> structlog.typing.Processor:

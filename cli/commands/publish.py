@@ -10,7 +10,7 @@ import orjson
 
 from cli.commands.clusters import read_file
 from cli.embedded.accounts import ADAPTER
-from cli.raw import RawPublisher
+from cli.raw import publish_to_intake
 from cli.site import broker_of, find_site
 from shared.broker.streams import intake_filters
 from shared.errors import UserError
@@ -96,7 +96,7 @@ def run_publish(data: Path | None, path: Path, *, chunks: bool, subject: str | N
             _require_intake_subject(nats, subject)
             lines = list(split(payload, nats, subject))
             messages = list(together(iter(lines), min(CHUNK_BYTES, client.max_payload))) if chunks else lines
-            await RawPublisher(client).publish([(message.subject, message.data) for message in messages])
+            await publish_to_intake(client, [(message.subject, message.data) for message in messages])
             return len(lines), len(messages)
 
     lines, messages = asyncio.run(run())

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Row, Select, func, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from cli.raw import RawPublisher
+from cli.raw import publish_to_intake
 from cli.site import broker_of, database_of, find_site
 from shared.domain.reasons import LINE_PROTOCOL, REASONS
 from shared.errors import Unavailable, UserError
@@ -153,7 +153,7 @@ def run_replay(data: Path | None, sequence: int) -> None:
             except (NatsError, TimeoutError) as e:
                 raise Unavailable(f"the broker does not answer for the stream {stream}") from e
             assert message.subject is not None
-            (new,) = await RawPublisher(client).publish([(message.subject, message.data or b"")])
+            (new,) = await publish_to_intake(client, [(message.subject, message.data or b"")])
             return message.subject, new
 
     subject, new = asyncio.run(run())

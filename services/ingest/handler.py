@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 import structlog
 from nats.aio.msg import Msg
@@ -90,12 +91,10 @@ def _parts(batch: Sequence[Msg]) -> Iterator[Sequence[Msg]]:
 
 
 async def hand_back(batch: Sequence[Msg], delay_s: float | None = None) -> None:
-    """Offer messages to whoever asks next, instead of after the acknowledgement wait."""
+    """Make the broker offer messages again now, instead of after the acknowledgement wait; acknowledged ones are left out."""
     for message in batch:
-        try:
+        with suppress(NatsError, OSError):  # acknowledged, or the broker is away: it offers them again by itself
             await message.nak(delay=delay_s)
-        except (NatsError, OSError):
-            return  # the broker is away: it offers them again by itself
 
 
 class IngestNumbers:

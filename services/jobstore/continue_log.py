@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.jobstore.position import SAME_TIME_S, Position, Positions
 from shared.broker.cursor import LogState, log_state, read_from
 from shared.broker.envelope import MESSAGE_ID, Envelope
+from shared.broker.publisher import Outgoing, Publisher
 from shared.broker.streams import EVENTS, NODES, identity, stream_configs
 from shared.database.engine import transaction
 from shared.database.tables import tables
@@ -97,7 +98,7 @@ async def _recreate(client: Client, nats: NatsSettings, stream: str, position: P
     await js.delete_stream(name)
     info = await js.add_stream(config.evolve(first_seq=position.sequence + 1))
     log.info("stream_recreated", stream=name, created=identity(info), first=position.sequence + 1)
-    await _publish_again(client, messages)
+    await _publish_again(Publisher(client, nats.prefix), messages)
     return len(messages)
 
 
@@ -123,18 +124,19 @@ async def _forget_copy(client: Client, name: str) -> None:
 
 async def _extend(client: Client, nats: NatsSettings, stream: str, position: Position) -> int:
     """A stream that lost its end: fill it up to the position, then repeat what came after the loss."""
-    js = client.jetstream(timeout=10)
     name = nats.stream(stream)
     state = await log_state(client, name)
     held = [m for m in await _messages(client, name, 1) if m.metadata.sequence.stream <= position.sequence]
     messages = [m for m in held if m.metadata.timestamp.timestamp() > position.event_time]
     filler = Envelope(LogContinued(), "", "/provision", datetime.now(UTC))
     subject = f"{nats.prefix}.node.log_continued" if stream == NODES else filler.subject(nats.prefix)
-    for sequence in range(state.last_sequence + 1, position.sequence + 1):
-        await js.publish(subject, filler.body(), headers=filler.headers() | {MESSAGE_ID: f"continued:{state.created}:{stream}:{sequence}"})
-        if sequence % _FILL_EVERY == 0:
-            log.info("stream_filled", stream=name, to=sequence)
-    await _publish_again(client, messages)
+    publisher = Publisher(client, nats.prefix)
+    for first in range(state.last_sequence + 1, position.sequence + 1, _FILL_EVERY):
+        sequences = range(first, min(first + _FILL_EVERY, position.sequence + 1))
+        ids = [f"continued:{state.created}:{stream}:{sequence}" for sequence in sequences]
+        await publisher.publish_raw([Outgoing(subject, filler.body(), filler.headers() | {MESSAGE_ID: id_}) for id_ in ids])
+        log.info("stream_filled", stream=name, to=sequences[-1])
+    await _publish_again(publisher, messages)
     return len(messages)
 
 
@@ -150,10 +152,9 @@ async def _messages(client: Client, stream: str, first: int) -> list[Msg]:
     return messages
 
 
-async def _publish_again(client: Client, messages: list[Msg]) -> None:
-    js = client.jetstream(timeout=10)
-    for message in messages:
+async def _publish_again(publisher: Publisher, messages: list[Msg]) -> None:
+    for message in messages:  # one by one: a repeated publish must not change their order
         headers = {key: value for key, value in (message.headers or {}).items() if key != "Nats-Stream-Source"}
         if MESSAGE_ID in headers:
             headers[MESSAGE_ID] += ":again"  # the broker may still know the first id
-        await js.publish(message.subject, message.data, headers=headers)
+        await publisher.publish_raw([Outgoing(message.subject, message.data, headers)])

@@ -1,12 +1,13 @@
 """Publishing events so that each is in the log exactly once, or the caller knows that it may not be.
 
 Acknowledgements come to an inbox of our own: ``publish_async`` of nats-py 2.16 makes a task for each message, and
-keeps the slot of an acknowledgement that was lost with the connection for ever.
+keeps the slot of an acknowledgement that was lost with the connection forever.
 """
 
 import asyncio
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import orjson
 import structlog
@@ -25,11 +26,31 @@ log = structlog.get_logger()
 
 ACK_TIMEOUT_S = 5.0
 HEADER_FRAME = 64  # version line and line ends
-MOST_IN_FLIGHT = 1000  # acknowledgements awaited at once
+MAX_IN_FLIGHT = 1000  # messages that wait for their acknowledgements, and
+MAX_IN_FLIGHT_BYTES = 16 * 1024 * 1024  # their bodies
+
+
+class NoStream(Unavailable):
+    """No stream listens on the subject, or it has no leader now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message as it is sent."""
+
+    subject: str
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """As the broker counts it, which closes the connection of a client above its limit; nats-py counts the body only."""
+        headers = sum(len(k) + len(v) + 4 for k, v in self.headers.items()) + HEADER_FRAME if self.headers else 0
+        return len(self.body) + headers
 
 
 class Publisher:
-    """Publishes envelopes and awaits the broker's acknowledgements. One per connection; safe to share between tasks."""
+    """Publishes to streams and awaits the broker's acknowledgements. One per connection; safe to share between tasks."""
 
     def __init__(self, client: Client, prefix: str) -> None:
         self._client = client
@@ -47,49 +68,58 @@ class Publisher:
         Raises Unavailable when ``deadline_s`` passes first: then some may be stored, and publishing all of them
         again is right. Raises Refused when one is larger than the broker takes; the others may be stored.
         """
+        messages = [Outgoing(e.subject(self._prefix), e.body(), e.headers()) for e in envelopes]
+        return await self.publish_raw(messages, deadline_s=deadline_s)
+
+    async def publish_raw(self, messages: Sequence[Outgoing], *, deadline_s: float = 60.0, waits_for_stream: bool = True) -> list[int]:
+        """Like ``publish``. A message without an id may be stored twice when its acknowledgement is lost.
+
+        Without ``waits_for_stream``, raises NoStream at once for a subject that no stream captures.
+        """
         sequences: list[int] = []
         give_up = asyncio.get_running_loop().time() + deadline_s
-        for first in range(0, len(envelopes), MOST_IN_FLIGHT):
-            sequences += await self._publish_some(envelopes[first : first + MOST_IN_FLIGHT], give_up)
+        for some in _windows(messages):
+            sequences += await self._publish_some(some, give_up, waits_for_stream=waits_for_stream)
         return sequences
 
-    async def _publish_some(self, envelopes: Sequence[Envelope], give_up: float) -> list[int]:
+    async def _publish_some(self, messages: Sequence[Outgoing], give_up: float, *, waits_for_stream: bool) -> list[int]:
         loop = asyncio.get_running_loop()
         acks: dict[int, int] = {}
         pause = Backoff(first_s=0.1, most_s=2.0)
         while True:
-            missing = [index for index in range(len(envelopes)) if index not in acks]
-            failure = await self._try(envelopes, missing, acks)
-            if len(acks) == len(envelopes):
-                return [acks[index] for index in range(len(envelopes))]
+            missing = [index for index in range(len(messages)) if index not in acks]
+            failure = await self._try(messages, missing, acks)
+            if len(acks) == len(messages):
+                return [acks[index] for index in range(len(messages))]
+            if isinstance(failure, NoStream) and not waits_for_stream:
+                raise failure
             left_s = give_up - loop.time()
             if left_s <= 0:
-                raise Unavailable(f"the broker did not acknowledge {len(envelopes) - len(acks)} of {len(envelopes)} events") from failure
-            log.warning("publish_retried", missing=len(envelopes) - len(acks), error=repr(failure))
+                raise Unavailable(f"the broker did not acknowledge {len(messages) - len(acks)} of {len(messages)} messages") from failure
+            log.warning("publish_retried", missing=len(messages) - len(acks), error=repr(failure))
             await asyncio.sleep(min(pause.next_s(), left_s))
 
-    async def _try(self, envelopes: Sequence[Envelope], missing: list[int], acks: dict[int, int]) -> Exception | None:
-        """Publish once, all at a time, and collect the acknowledgements that come; the first failure is returned."""
+    async def _try(self, messages: Sequence[Outgoing], missing: list[int], acks: dict[int, int]) -> Exception | None:
+        """Publish once, all at a time, and collect the acknowledgements that arrive; returns the first failure."""
         loop = asyncio.get_running_loop()
         futures: dict[str, tuple[int, asyncio.Future[int]]] = {}
         failure: Exception | None = None
         try:
             await self._subscribe()
             for index in missing:
-                envelope = envelopes[index]
+                message = messages[index]
+                if message.size > self._client.max_payload:
+                    raise MaxPayloadError
                 reply = f"{self._inbox}.{next(self._numbers)}"
                 future: asyncio.Future[int] = loop.create_future()
                 futures[reply] = (index, future)
                 self._waiting[reply] = future
-                body, headers = envelope.body(), envelope.headers()
-                # The broker counts headers too, and closes the connection of who is above; nats-py looks at the body only.
-                if len(body) + sum(len(k) + len(v) + 4 for k, v in headers.items()) + HEADER_FRAME > self._client.max_payload:
-                    raise MaxPayloadError
-                await self._client.publish(envelope.subject(self._prefix), body, reply=reply, headers=headers)
+                headers = dict(message.headers) or None  # nats-py keeps and changes what it is given
+                await self._client.publish(message.subject, message.body, reply=reply, headers=headers)
             if futures:
                 await asyncio.wait([future for _, future in futures.values()], timeout=ACK_TIMEOUT_S)
         except MaxPayloadError as e:
-            raise Refused(reasons.TOO_LARGE, f"the event is larger than the broker's limit of {self._client.max_payload} bytes") from e
+            raise Refused(reasons.TOO_LARGE, f"the message is larger than the broker's limit of {self._client.max_payload} bytes") from e
         except (NatsError, OSError) as e:
             failure = e
         finally:
@@ -102,7 +132,7 @@ class Publisher:
             elif (error := future.exception()) is None:
                 acks[index] = future.result()
             else:
-                failure = failure or Unavailable(str(error))
+                failure = failure or (error if isinstance(error, Exception) else None)
         return failure
 
     async def _subscribe(self) -> None:
@@ -114,11 +144,23 @@ class Publisher:
         future = self._waiting.pop(message.subject, None)
         if future is None or future.done():
             return
-        if not message.data:  # no stream listens on the subject, or it has no leader now
-            future.set_exception(Unavailable("no stream takes the event"))
+        if not message.data:
+            future.set_exception(NoStream("no stream captures the message"))
             return
         answer = orjson.loads(message.data)
         if "error" in answer:
             future.set_exception(Unavailable(f"the broker does not take the event: {answer['error'].get('description')}"))
         else:
             future.set_result(answer["seq"])
+
+
+def _windows(messages: Sequence[Outgoing]) -> Iterator[Sequence[Outgoing]]:
+    """Pieces of bounded number and size, in order."""
+    first, size = 0, 0
+    for index, message in enumerate(messages):
+        if index > first and (index - first >= MAX_IN_FLIGHT or size + len(message.body) > MAX_IN_FLIGHT_BYTES):
+            yield messages[first:index]
+            first, size = index, 0
+        size += len(message.body)
+    if first < len(messages):
+        yield messages[first:]

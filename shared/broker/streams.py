@@ -29,6 +29,8 @@ log = structlog.get_logger()
 
 INTAKE, EVENTS, NODES = "INTAKE", "EVENTS", "NODES"
 DEDUP_WINDOW_S = 600.0  # longer than any retry of one publish
+# The least that the broker accepts. A message that it drops as a duplicate leaves no trace, and ids of publishers are not ours.
+INTAKE_DEDUP_WINDOW_S = 0.1
 _DAY_S = 86_400.0
 
 
@@ -67,7 +69,7 @@ def stream_configs(nats: NatsSettings) -> list[StreamConfig]:
             retention=RetentionPolicy.LIMITS,
             storage=StorageType.FILE,
             max_age=max_age_days * _DAY_S,
-            duplicate_window=min(DEDUP_WINDOW_S, max_age_days * _DAY_S or DEDUP_WINDOW_S),
+            duplicate_window=INTAKE_DEDUP_WINDOW_S if name == INTAKE else min(DEDUP_WINDOW_S, max_age_days * _DAY_S or DEDUP_WINDOW_S),
             num_replicas=nats.replicas,
             compression=StoreCompression.S2 if name == EVENTS else StoreCompression.NONE,
             allow_direct=True,
