@@ -4,7 +4,6 @@ import asyncio
 from contextlib import AsyncExitStack
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.archiver.annotations import Annotator
 from services.archiver.dependencies import Dependencies
@@ -12,7 +11,7 @@ from services.archiver.dispatch import Dispatcher
 from services.archiver.folder import ArchiveFolder
 from services.archiver.footprints import RunningFootprints
 from services.archiver.jobs import JobReader
-from services.archiver.node_health import NodeHealthChecks
+from services.archiver.node_health import DEADLINE_S, NodeHealthChecks
 from services.archiver.numbers import ArchiverNumbers
 from services.archiver.pipeline import Pipeline
 from services.archiver.polling import ClusterPoller
@@ -90,7 +89,13 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
                 loops.create_task(progress.keep_reading(stop), name="progress"),
                 loops.create_task(clusters.keep_fresh(stop), name="clusters"),
             ]
-            for name, poller in _pollers(settings.archiver, source, engine, reader, clusters, publisher, numbers).items():
+            pollers = _pollers(settings.archiver, source, reader, clusters, publisher, numbers)
+            if source is not None and settings.archiver.node_health_s:
+                checks = NodeHealthChecks(engine, clusters, source, publisher, numbers, interval_s=settings.archiver.node_health_s)
+                pollers["node_health"] = checks.poller
+                tick = health.loop("new_nodes", within_s=DEADLINE_S + SLACK_S)
+                background.append(loops.create_task(checks.keep_checking_new(stop, tick), name="new_nodes"))
+            for name, poller in pollers.items():
                 tick = health.loop(name, within_s=poller.max_round_s + SLACK_S)
                 background.append(loops.create_task(poller.run(stop, tick), name=name))
             await dispatcher.run(stop, clusters, on_bound=lambda: report("archiver", health=address))
@@ -103,7 +108,6 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
 def _pollers(
     settings: ArchiverSettings,
     source: MetricSource | None,
-    engine: AsyncEngine,
     reader: JobReader,
     clusters: ClusterDirectory,
     publisher: Publisher,
@@ -111,8 +115,6 @@ def _pollers(
 ) -> dict[str, ClusterPoller]:
     """Regular requests to the metric store, besides those for jobs that ended."""
     pollers: dict[str, ClusterPoller] = {}
-    if source is not None and settings.node_health_s:
-        pollers["node_health"] = NodeHealthChecks(engine, clusters, source, publisher, numbers, interval_s=settings.node_health_s).poller
     if source is not None and settings.footprints_s:
         footprints = RunningFootprints(
             reader, clusters, source, publisher, numbers, interval_s=settings.footprints_s, from_s=settings.footprints_from_s

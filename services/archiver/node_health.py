@@ -4,15 +4,19 @@ The archiver does this because it is the service that talks to the metric store.
 keeps the checks from delaying jobs.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import asyncio
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import structlog
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.archiver.numbers import ArchiverNumbers
 from services.archiver.polling import ClusterPoller
+from shared.backoff import sleep_unless
 from shared.broker.clusters import ClusterDirectory
 from shared.broker.envelope import Envelope
 from shared.broker.publisher import Publisher
@@ -20,8 +24,12 @@ from shared.database.engine import transaction
 from shared.database.tables import tables
 from shared.domain.clusters import Cluster
 from shared.domain.events import NodeHealth, NodesChecked
+from shared.errors import JobtideError, Unavailable
 from shared.metricdata import HostHealth, MetricSource
 
+log = structlog.get_logger()
+
+NEW_NODES_POLL_S = 2.0
 NODES_PER_EVENT = 200  # and per request
 DEADLINE_S = 120.0  # per cluster and round
 
@@ -52,6 +60,7 @@ class NodeHealthChecks:
         interval_s: float,
     ) -> None:
         self._engine = engine
+        self._clusters = clusters
         self._source = source
         self._publisher = publisher
         self._interval_s = interval_s
@@ -67,21 +76,56 @@ class NodeHealthChecks:
 
     async def _check(self, cluster: Cluster, number: int) -> None:
         """Each part is published on its own, so a later failure does not lose it. Raises JobtideError."""
-        for index, part in enumerate(await self._parts(cluster)):
+        await self._check_parts(cluster, await self._parts(cluster), f"node-health:{cluster.name}:{self._interval_s:g}:{number}")
+
+    async def keep_checking_new(self, stop: asyncio.Event, tick: Callable[[], None]) -> None:
+        """Check nodes shortly after their first report, until ``stop``. What fails is left to the next round."""
+        tried: set[tuple[str, str]] = set()
+        while not await sleep_unless(stop, NEW_NODES_POLL_S):
+            tick()
+            try:
+                unchecked = await self._unchecked()
+            except Unavailable:
+                continue
+            tried &= unchecked
+            for cluster in self._clusters.values():
+                hosts = {host for name, host in unchecked - tried if name == cluster.name}
+                if hosts and self._source.store_of(cluster.name):
+                    await self._check_new(cluster, hosts)
+            tried = unchecked
+
+    async def _check_new(self, cluster: Cluster, hosts: set[str]) -> None:
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                # With the interval in the id, another check of the same hosts later is a new event.
+                number = int(time.time() // self._interval_s)
+                prefix = f"node-health-new:{cluster.name}:{self._interval_s:g}:{number}:{min(hosts)}-{max(hosts)}:{len(hosts)}"
+                await self._check_parts(cluster, await self._parts(cluster, hosts), prefix)
+        except (JobtideError, TimeoutError) as e:
+            log.info("new_nodes_unchecked", cluster=cluster.name, nodes=len(hosts), why=str(e))
+
+    async def _unchecked(self) -> set[tuple[str, str]]:
+        """Cluster and host of nodes that were reported, but never checked."""
+        node = tables.node.c
+        async with transaction(self._engine) as connection:
+            rows = await connection.execute(select(node.cluster, node.hostname).where(node.health_kept_at == 0))
+            return {(str(cluster), str(host)) for cluster, host in rows}
+
+    async def _check_parts(self, cluster: Cluster, parts: Sequence[_Part], message_id: str) -> None:
+        for index, part in enumerate(parts):
             found: Mapping[str, HostHealth] = {}
             if part.metrics is not None:
                 found = await self._source.health(cluster.name, part.hosts, part.metrics)
             nodes = [_node(host, found.get(host, part.otherwise)) for host in part.hosts]
-            message_id = f"node-health:{cluster.name}:{self._interval_s:g}:{number}:{index}"
             event = NodesChecked(cluster=cluster.name, nodes=nodes)
-            await self._publisher.publish([Envelope(event, message_id, "/archiver", datetime.now(UTC))])
+            await self._publisher.publish([Envelope(event, f"{message_id}:{index}", "/archiver", datetime.now(UTC))])
 
-    async def _parts(self, cluster: Cluster) -> list[_Part]:
-        """All reported nodes, in a fixed order."""
+    async def _parts(self, cluster: Cluster, only: Collection[str] | None = None) -> list[_Part]:
+        """All reported nodes, or those of ``only``, in a fixed order."""
         node = tables.node.c
         query = select(node.hostname, node.subcluster, node.node_state).where(node.cluster == cluster.name).order_by(node.hostname)
         async with transaction(self._engine) as connection:
-            rows = (await connection.execute(query)).all()
+            rows = [row for row in (await connection.execute(query)).all() if only is None or row.hostname in only]
         down = [row.hostname for row in rows if row.node_state == "down"]
         up: dict[str, list[str]] = {}
         for row in rows:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from prometheus_client import CollectorRegistry
+from sqlalchemy import update
 from structlog.testing import capture_logs
 
 from services.archiver.node_health import NODES_PER_EVENT, NodeHealthChecks
@@ -205,6 +206,33 @@ async def test_a_store_that_answers_again_is_polled_again(archive_site: Site, st
                 return bool(await published(site))
 
             await until(answered, 10, "a check after the rest")
+
+
+async def test_a_node_is_checked_shortly_after_its_first_report(
+    archive_site: Site, store: MetricStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next regular round would be in an hour."""
+    monkeypatch.setattr("services.archiver.node_health.NEW_NODES_POLL_S", 0.1)
+    async with serving(store) as url:
+        quick = QUICK.model_copy(update={"node_health_s": 3600.0})
+        site = archive_site.with_settings(metrics=metrics_of(url), archiver=quick)
+        async with running(site):
+            await add_nodes(site, "fritz", "main", ["f0101"])
+
+            async def is_checked() -> bool:
+                return "f0101" in await health_of(site)
+
+            await until(is_checked, 10)
+            async with opened(site.database) as engine, engine.begin() as connection:
+                await connection.execute(update(tables.node).values(health_kept_at=1))
+            await add_nodes(site, "fritz", "main", ["f0102"])
+
+            async def are_checked() -> bool:
+                return "f0102" in await health_of(site)
+
+            await until(are_checked, 10)
+    checks = [record.event for record in await published(site) if isinstance(record.event, NodesChecked)]
+    assert [node.hostname for node in checks[-1].nodes] == ["f0102"]  # known ones are left to the next round
 
 
 async def test_the_archiver_checks_nodes_by_itself(archive_site: Site, store: MetricStore) -> None:

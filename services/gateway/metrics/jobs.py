@@ -123,7 +123,9 @@ def _archived(texts: Texts, wanted: Wanted) -> Sequence[NamedMetric]:
     found: list[NamedMetric] = []
     for name, text in texts.items():
         stored = stored_scopes(text)
-        chosen = {scope: metric for scope, metric in stored.items() if scope in (wanted.scopes or ())} or stored
+        chosen = {scope: metric for scope, metric in stored.items() if scope in (wanted.scopes or ())}
+        if not chosen or wanted.with_stored_scopes:
+            chosen = stored
         if is_as_stored(name, chosen, wanted):
             found += [stored_metric(name, scope, metric, wanted) for scope, metric in chosen.items() if metric.series]
         else:

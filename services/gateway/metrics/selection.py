@@ -14,7 +14,8 @@ NODE = "node"
 class Wanted:
     """None is: no wish. For ``metrics`` that means all, for ``scopes`` the node, or everything that the archive has.
 
-    An empty tuple of metrics is none. Samples and the band over all series are only made when they are asked for.
+    With ``with_stored_scopes`` all scopes of an archived job are given. An empty tuple of metrics means none.
+    Samples and the band over all series are only made when they are asked for.
     """
 
     metrics: tuple[str, ...] | None = None
@@ -22,6 +23,7 @@ class Wanted:
     resolution: Resolution = field(default_factory=Resolution)
     with_samples: bool = True
     with_band: bool = True
+    with_stored_scopes: bool = False
 
     @property
     def wants_node(self) -> bool:

@@ -27,7 +27,7 @@ class SeriesSettings(SettingsGroup):
         30.0, gt=0, le=3600, description="Queries over many jobs answer with what they have after this, seconds."
     )
     analysis_jobs: int = Field(500, ge=1, le=100_000, description="Most jobs of a footprint or roofline query.")
-    comparison_jobs: int = Field(2000, ge=1, le=1_000_000, description="Most jobs of a query for the statistics of many jobs.")
+    comparison_jobs: int = Field(2000, ge=1, le=1_000_000, description="Jobs that `jobsMetricStats` returns at most, the newest ones.")
 
     @field_validator("resolutions")
     @classmethod

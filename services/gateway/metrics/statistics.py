@@ -23,6 +23,7 @@ log = structlog.get_logger()
 
 Json = dict[str, Any]
 T = TypeVar("T")
+STORED_SCOPES_MAX_NODES = 64  # statistics of every core of more nodes make answers of megabytes
 NOTHING = Statistics(0.0, 0.0, 0.0)
 ByMetric = dict[str, Statistics]
 
@@ -57,7 +58,10 @@ class JobStatistics:
         return named(found, metrics)
 
     async def of_parts(self, job: StoredJob, metrics: Sequence[str] | None, scopes: Sequence[str] | None) -> Sequence[NamedMetric]:
-        """The statistics of each series, without samples. None means all of an archived job, and nothing of a running one."""
+        """The statistics of each series, without samples. None means all of an archived job, and nothing of a running one.
+
+        An archived job of up to STORED_SCOPES_MAX_NODES nodes gives all stored scopes, as clients expect.
+        """
         if self._jobs.comes_from_store(job) and not (metrics and scopes):
             return []
         wanted = Wanted(
@@ -65,6 +69,7 @@ class JobStatistics:
             None if scopes is None else tuple(dict.fromkeys(scopes)),
             with_samples=False,
             with_band=False,
+            with_stored_scopes=job.num_nodes <= STORED_SCOPES_MAX_NODES,
         )
         return await self._jobs.of(job, wanted)
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
+import numpy as np
 import pytest
 
 from services.gateway.metrics.settings import SeriesSettings
@@ -36,8 +37,6 @@ async def light(site: NatsSettings, sqlite_database: DatabaseSettings, archive_s
 
 def archived(light: Light, value: float) -> None:
     """Job 1 in the archive, with one load for each node."""
-    import numpy as np
-
     load = MetricData(Unit(), 60, tuple(Series(host, None, Statistics(value, value, value), np.array([value])) for host in HOSTS))
     statistics = {"cpu_load": {"avg": value, "min": value, "max": value}}
     meta = {"cluster": "fritz", "jobId": 1001, "startTime": START_TIME, "statistics": statistics}
@@ -139,6 +138,63 @@ async def test_statistics_of_running_jobs_are_real_and_means_over_the_nodes(ligh
     assert answer["data"]["jobsFootprints"] == {"metrics": [{"data": [5.0]}], "timeWeights": {"nodeHours": [20.0]}}
 
 
+@pytest.mark.parametrize(
+    ("nodes", "scopes", "expected"),
+    [
+        (2, None, {("cpu_load", "node"), ("mem_bw", "socket"), ("mem_bw", "core")}),
+        (2, "[node]", {("cpu_load", "node"), ("mem_bw", "socket"), ("mem_bw", "core"), ("mem_bw", "node")}),  # summed for the node
+        (2, "[socket]", {("cpu_load", "node"), ("mem_bw", "socket"), ("mem_bw", "core")}),
+        (64, "[socket]", {("cpu_load", "node"), ("mem_bw", "socket"), ("mem_bw", "core")}),
+        (65, "[socket]", {("cpu_load", "node"), ("mem_bw", "socket")}),
+    ],
+)
+async def test_statistics_of_parts_of_an_archived_job_cover_all_stored_scopes(
+    nodes: int, scopes: str | None, expected: set[tuple[str, str]], light: Light
+) -> None:
+    def metric(*ids: str | None) -> MetricData:
+        return MetricData(Unit(), 60, tuple(Series("f0101", id_, Statistics(1, 1, 1), np.array([1.0])) for id_ in ids))
+
+    data = {"cpu_load": {"node": metric(None)}, "mem_bw": {"socket": metric("0", "1"), "core": metric("0", "1", "2")}}
+    meta = {"cluster": "fritz", "jobId": 1001, "startTime": START_TIME, "statistics": {}}
+    light.archive.path.mkdir(exist_ok=True)
+    assert write_entries(light.archive.path, [Entry(JobPath("fritz", 1001, START_TIME), render_meta(meta), render_data(data))]) == [None]
+    await light.change(1, job_state="completed", duration=60, monitoring_status=3, num_nodes=nodes)
+    wish = "" if scopes is None else f", scopes: {scopes}"
+    answer = await light.ask(f'{{ scopedJobStats(id: "1"{wish}) {{ name scope stats {{ hostname id }} }} }}')
+    assert {(one["name"], one["scope"]) for one in answer["data"]["scopedJobStats"]} == expected
+    only = await light.ask(f'{{ scopedJobStats(id: "1", metrics: ["cpu_load"]{wish}) {{ name }} }}')
+    assert only["data"]["scopedJobStats"] == [{"name": "cpu_load"}]
+
+
+async def test_roofline_of_an_archived_job_follows_its_entry(light: Light) -> None:
+    """Counted again when the entry was replaced, from the cache otherwise; the node values are sums of the finer ones."""
+    await light.change(1, job_state="completed", duration=60, monitoring_status=3)
+
+    def write(value: float) -> None:
+        def metric(count: int) -> MetricData:
+            return MetricData(
+                Unit(), 60, tuple(Series("f0101", str(n), Statistics(1, 1, 1), np.array([value, np.nan])) for n in range(count))
+            )
+
+        data = {"flops_any": {"core": metric(4)}, "mem_bw": {"socket": metric(2)}}
+        meta = {"cluster": "fritz", "jobId": 1001, "startTime": START_TIME, "statistics": {}}
+        light.archive.path.mkdir(exist_ok=True)
+        assert write_entries(light.archive.path, [Entry(JobPath("fritz", 1001, START_TIME), render_meta(meta), render_data(data))]) == [
+            None
+        ]
+
+    async def counts() -> list[list[int]]:
+        query = 'rooflineHeatmap(filter: [{jobId: {eq: "1001"}}], rows: 2, cols: 1, minX: 1, minY: 1, maxX: 10, maxY: 10000)'
+        cells: list[list[int]] = (await light.ask(f"{{ {query} }}"))["data"]["rooflineHeatmap"]
+        return cells
+
+    write(10.0)  # 40 flops, 20 bytes: the lower row
+    assert await counts() == [[1], [0]]
+    assert await counts() == [[1], [0]]
+    write(1000.0)
+    assert await counts() == [[0], [1]]
+
+
 async def test_a_job_that_cannot_be_read_is_left_out_of_many(light: Light) -> None:
     light.measured("f0101", "cpu_load", None, 2.0)
     light.measured("f0101", "flops_any", "hwthread0", 100.0)
@@ -161,9 +217,20 @@ async def test_more_jobs_than_the_limit_are_refused(
     limits = SeriesSettings(analysis_jobs=2, comparison_jobs=2)
     jobs = [job_row(key, monitoring_status=0) for key in range(1, 4)]
     async with light_site(site, sqlite_database, archive_settings, jobs, series=limits) as light:
-        for query in ('jobsFootprints(metrics: ["cpu_load"]) { metrics { metric } }', 'jobsMetricStats(metrics: ["cpu_load"]) { id }'):
-            answer = await light.ask(f"{{ {query} }}")
-            assert "too many jobs matched (max: 2)" in answer["errors"][0]["message"]
+        answer = await light.ask('{ jobsFootprints(metrics: ["cpu_load"]) { metrics { metric } } }')
+        assert "too many jobs matched (max: 2)" in answer["errors"][0]["message"]
+
+
+@pytest.mark.parametrize(("limit", "ids", "has_more"), [(2, [2, 3], True), (3, [1, 2, 3], False), (4, [1, 2, 3], False)])
+async def test_statistics_of_many_jobs_are_those_of_the_newest(
+    limit: int, ids: list[int], has_more: bool, site: NatsSettings, sqlite_database: DatabaseSettings, archive_settings: ArchiveSettings
+) -> None:
+    statistics = '{"cpu_load":{"unit":{"base":""},"avg":1.0,"min":1.0,"max":1.0}}'
+    jobs = [job_row(key, start_time=1000 * key, job_state="completed", monitoring_status=2, statistics=statistics) for key in (2, 3, 1)]
+    async with light_site(site, sqlite_database, archive_settings, jobs, series=SeriesSettings(comparison_jobs=limit)) as light:
+        answer = await light.ask('{ jobsMetricStats(metrics: ["cpu_load"]) { id } jobsMetricStatsHasMore }')
+    assert [job["id"] for job in answer["data"]["jobsMetricStats"]] == ids
+    assert answer["data"]["jobsMetricStatsHasMore"] is has_more
 
 
 async def test_a_user_gets_nothing_of_others(light: Light) -> None:

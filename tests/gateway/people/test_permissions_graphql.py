@@ -51,6 +51,7 @@ EXPECTED: dict[str, list[tuple[str, frozenset[str]]]] = {
     "jobs": [("{ jobs { count items { id } } }", WITH_A_ROLE)],
     "jobsStatistics": [("{ jobsStatistics { totalJobs } }", WITH_A_ROLE)],
     "jobsMetricStats": [('{ jobsMetricStats(metrics: ["cpu_load"]) { jobId } }', WITH_A_ROLE)],
+    "jobsMetricStatsHasMore": [("{ jobsMetricStatsHasMore }", WITH_A_ROLE)],
     "jobsFootprints": [('{ jobsFootprints(metrics: ["cpu_load"]) { timeWeights { nodeHours } } }', WITH_A_ROLE)],
     "rooflineHeatmap": [("{ rooflineHeatmap(filter: [], rows: 2, cols: 2, minX: 1, minY: 1, maxX: 2, maxY: 2) }", WITH_A_ROLE)],
     "nodeMetrics": [(f'{{ nodeMetrics(cluster: "fritz", {RANGE}) {{ host }} }}', SITE)],

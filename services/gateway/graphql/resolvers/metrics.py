@@ -45,12 +45,20 @@ async def scoped_job_stats(ask: Ask) -> Sequence[NamedMetric]:
 
 @answers(QUERY, "jobsMetricStats")
 async def jobs_metric_stats(ask: Ask) -> list[JobStatisticsView]:
-    """Oldest start first; jobs whose data cannot be read are left out."""
+    """The newest jobs up to the limit, oldest start first. Jobs whose data cannot be read are left out."""
     metrics = _each(ask["metrics"])
     services = ask.site.metrics
-    jobs = await _jobs(ask, services.settings.comparison_jobs)
+    keys = await _newest(ask, services.settings.comparison_jobs)
+    jobs = await _stored(ask, keys[::-1])
     found = await services.statistics.of_many(jobs, metrics)
     return [JobStatisticsView(job, services.jobs.duration(job), named(found[job.id], metrics)) for job in jobs if job.id in found]
+
+
+@answers(QUERY, "jobsMetricStatsHasMore")
+async def jobs_metric_stats_has_more(ask: Ask) -> bool:
+    """Whether more jobs match the filter than jobsMetricStats returns."""
+    limit = ask.site.metrics.settings.comparison_jobs
+    return len(await _newest(ask, limit + 1)) > limit
 
 
 @answers(QUERY, "jobsFootprints")
@@ -102,6 +110,12 @@ async def _jobs(ask: Ask, most: int) -> list[StoredJob]:
     if len(keys) > most:
         raise bad_request(f"too many jobs matched (max: {most})")
     return await _stored(ask, keys)
+
+
+async def _newest(ask: Ask, limit: int) -> Sequence[int]:
+    """Ids of the matching jobs with the latest start, latest first."""
+    where = job_filters(ask["filter"], ask.site.clock())
+    return await ask.site.jobs.select(ask.user, where, Order(is_descending=True), Slice(limit))
 
 
 async def _stored(ask: Ask, keys: Sequence[int]) -> list[StoredJob]:
