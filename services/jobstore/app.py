@@ -27,7 +27,7 @@ from shared.service import Report
 
 log = structlog.get_logger()
 
-STALE_S = 90.0  # a transaction may wait for the database's own time limit
+STALE_S = 90.0  # longer than the database's own time limit for a transaction
 
 
 async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
@@ -74,7 +74,7 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
 
 
 async def _report_up(report: Report, address: str, stop: asyncio.Event, readings: list[asyncio.Event]) -> None:
-    """Up means: every stream is being read."""
+    """Report the service as up once every stream is being read."""
     for reading in readings:
         if await first_of(stop, reading) is stop:
             return

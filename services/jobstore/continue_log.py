@@ -1,4 +1,4 @@
-"""Going on after the log was lost, recreated or restored from an older backup.
+"""Continues after the log was lost, recreated or restored from an older backup.
 
 Job ids are sequences of the log, so a new event must never get a sequence that the database has seen.
 """
@@ -31,13 +31,13 @@ from shared.settings import NatsSettings
 log = structlog.get_logger()
 
 _FILL_EVERY = 500
-COPY = "_CONTINUED"  # ends the name of the copy
+COPY = "_CONTINUED"  # suffix of the copy's name
 COPY_TRIES = 600
 COPY_PAUSE_S = 0.1
 
 
 async def continue_log(client: Client, nats: NatsSettings, engine: AsyncEngine) -> list[str]:
-    """Give each stream that the database does not recognise a first new sequence above everything used.
+    """Give each stream that the database does not recognise a first sequence above all used ones.
 
     Events that the database has not seen keep their order and get new sequences. Run it while ingest, the gateway and
     jobstore are stopped. Returns one line of text for each change. Raises Unavailable.
@@ -58,13 +58,13 @@ async def continue_log(client: Client, nats: NatsSettings, engine: AsyncEngine) 
             else:
                 moved = await _extend(client, nats, stream, position)
         except (NatsError, APIError, TimeoutError, OSError) as e:
-            raise Unavailable(f"{stream}: the broker did not carry it out: {e!r}") from e
+            raise Unavailable(f"{stream}: the broker failed to carry it out: {e!r}") from e
         created = (await log_state(client, nats.stream(stream))).created
         there = await _at(client, nats, stream, position.sequence)
         async with transaction(engine) as connection:
             await positions.put(connection, replace(position, created=created, event_time=there.time if there else position.event_time))
         await _forget_copy(client, nats.stream(stream))
-        changes.append(f"{stream} goes on after {position.sequence}, {moved} events that were not applied yet moved there")
+        changes.append(f"{stream} continues after {position.sequence}; {moved} events that were not applied yet were moved there")
     return changes
 
 
@@ -77,7 +77,7 @@ async def _is_same(client: Client, nats: NatsSettings, stream: str, position: Po
 
 
 async def _at(client: Client, nats: NatsSettings, stream: str, sequence: int) -> Recorded | Unreadable | None:
-    """What the log has at one sequence; None when it is gone or never was."""
+    """The event at one sequence, or None when the log does not have it."""
     if not 0 < sequence <= (await log_state(client, nats.stream(stream))).last_sequence:
         return None
     async with read_from(client, nats.stream(stream), sequence, applied=sequence) as cursor:
@@ -86,7 +86,7 @@ async def _at(client: Client, nats: NatsSettings, stream: str, sequence: int) ->
 
 
 async def _recreate(client: Client, nats: NatsSettings, stream: str, position: Position) -> int:
-    """A stream that the database never saw: all that it holds is new, and moves above the position.
+    """Handle a stream that the database never saw: all its events are new and move above the position.
 
     It is copied before it is deleted, and the copy goes last: a run that died half-way is run again.
     """
@@ -103,7 +103,7 @@ async def _recreate(client: Client, nats: NatsSettings, stream: str, position: P
 
 
 async def _copy(client: Client, name: str) -> None:
-    """A second stream with everything that ``name`` holds, made by the broker; one that is there already is kept."""
+    """Let the broker copy ``name`` to a second stream; an existing copy is reused."""
     js = client.jetstream(timeout=10)
     try:
         await js.stream_info(name + COPY)
@@ -123,7 +123,7 @@ async def _forget_copy(client: Client, name: str) -> None:
 
 
 async def _extend(client: Client, nats: NatsSettings, stream: str, position: Position) -> int:
-    """A stream that lost its end: fill it up to the position, then repeat what came after the loss."""
+    """Handle a stream that lost its end: fill it up to the position, then republish the events that came after the loss."""
     name = nats.stream(stream)
     state = await log_state(client, name)
     held = [m for m in await _messages(client, name, 1) if m.metadata.sequence.stream <= position.sequence]
@@ -141,7 +141,7 @@ async def _extend(client: Client, nats: NatsSettings, stream: str, position: Pos
 
 
 async def _messages(client: Client, stream: str, first: int) -> list[Msg]:
-    """What the stream holds, raw. Bounded by what came in since the loss, as the services are stopped."""
+    """The raw messages of the stream. Bounded, because the services are stopped: only events since the loss are left."""
     state = await log_state(client, stream)
     if state.last_sequence < max(first, state.first_sequence):
         return []

@@ -1,4 +1,4 @@
-"""The metrics of jobstore."""
+"""Metrics of jobstore."""
 
 import time
 from collections.abc import Sequence

@@ -13,7 +13,7 @@ from shared.database.tables import ProjectionTables
 from shared.domain.recorded import Recorded, Unreadable
 from shared.errors import LogMismatch, Unavailable
 
-SAME_TIME_S = 0.001  # events carry milliseconds
+SAME_TIME_S = 0.001  # event times have millisecond precision
 
 
 class LostRace(Unavailable):
@@ -22,7 +22,7 @@ class LostRace(Unavailable):
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """``created`` is the identity of the stream that ``sequence`` counts in."""
+    """``created`` identifies the stream that ``sequence`` belongs to."""
 
     sequence: int
     created: str
@@ -30,21 +30,21 @@ class Position:
 
 
 class Positions:
-    """The table of positions. ``stream`` is EVENTS or NODES, whatever the stream's name on the broker."""
+    """Reads and moves one row of the position table. ``stream`` is EVENTS or NODES, regardless of its name on the broker."""
 
     def __init__(self, tables: ProjectionTables, stream: str) -> None:
         self._table = tables.position
         self._stream = stream
 
     async def get(self, connection: AsyncConnection, *, lock: bool = False) -> Position | None:
-        """``lock`` keeps other replicas from moving it until the transaction ends."""
+        """With ``lock``, no other replica can move it until the transaction ends."""
         table = self._table
         statement = select(table.c.sequence, table.c.stream_created, table.c.event_time).where(table.c.stream == self._stream)
         row = (await connection.execute(statement.with_for_update() if lock else statement)).one_or_none()
         return None if row is None else Position(row[0], row[1], row[2])
 
     async def begin(self, engine: AsyncEngine, ask_log: Callable[[], Awaitable[LogState]], *, may_skip: bool) -> Position:
-        """The position to read on from. Raises LogMismatch when the log is not the one that was applied.
+        """The position to continue reading from. Raises LogMismatch when the log is not the one that was applied.
 
         ``may_skip``: events that left the stream before they were applied are no loss, and are passed over.
         The log is asked after the database: another replica may move the position meanwhile, but never past the log.
@@ -82,7 +82,7 @@ class Positions:
             )
 
     def recognise(self, position: Position, record: Recorded | Unreadable) -> None:
-        """``record`` stands in the log where the position is: raises LogMismatch when another event was applied there."""
+        """``record`` is the event at the position in the log. Raises LogMismatch when a different event was applied there."""
         if position.event_time and abs(record.time - position.event_time) > SAME_TIME_S:
             raise LogMismatch(
                 f"the stream {self._stream} has another event at {position.sequence} than the one that was applied:"
@@ -103,10 +103,10 @@ class Positions:
             update(table).where(table.c.stream == self._stream, table.c.sequence == expected).values(sequence=to, event_time=event_time)
         )
         if result.rowcount != 1:
-            raise LostRace(f"{self._stream}: the position is not {expected} any more")
+            raise LostRace(f"{self._stream}: the position is no longer {expected}")
 
     async def put(self, connection: AsyncConnection, position: Position) -> None:
-        """Set the position outright: a rebuild or a continued log does."""
+        """Set the position unconditionally, for a rebuild or a continued log."""
         table = self._table
         values = {"sequence": position.sequence, "stream_created": position.created, "event_time": position.event_time}
         result = await connection.execute(update(table).where(table.c.stream == self._stream).values(values))

@@ -1,4 +1,4 @@
-"""A second set of tables from the log, switched in beside running readers and a running jobstore."""
+"""Builds a second set of tables from the log and switches to it while readers and jobstore keep running."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
@@ -26,15 +26,15 @@ log = structlog.get_logger()
 
 PREFIX = "rebuild_"
 BATCH = 5000
-MOST_QUIET_FETCHES = 10  # while the stream says that there is more
-MOST_SWITCHES = 30  # tries
-LONGEST_LOCK_MS = 300  # below the second after which PostgreSQL looks for deadlocks
+MAX_QUIET_FETCHES = 10  # empty fetches in a row although the stream reports more events
+MAX_SWITCHES = 30
+MAX_LOCK_MS = 300  # PostgreSQL checks for deadlocks after one second
 
-Progress = Callable[[str, int, int], None]  # stream, events applied, events in all
+ReportProgress = Callable[[str, int, int], None]  # stream, last sequence applied, last sequence of the stream
 
 
 class Rebuild:
-    """Builds the tables anew. One at a time per database; what an unfinished one left is dropped first."""
+    """One rebuild at a time per database. Tables left by an unfinished one are dropped first."""
 
     def __init__(self, client: Client, engine: AsyncEngine, settings: Settings) -> None:
         self._client = client
@@ -46,7 +46,7 @@ class Rebuild:
             NODES: nodes_applier(settings, self._new),
         }
 
-    async def run(self, archived: Iterable[ArchivedJob], progress: Progress) -> dict[str, int]:
+    async def run(self, archived: Iterable[ArchivedJob], progress: ReportProgress) -> dict[str, int]:
         """Rebuild and switch; returns the last sequence of each stream in the new tables.
 
         ``archived`` is asked only for jobs whose start is no longer in the log. Raises Unavailable.
@@ -57,7 +57,7 @@ class Rebuild:
         for stream, state in states.items():
             await self._catch_up(stream, state.last_sequence, progress)
         await self._index()
-        for stream in states:  # what came while the first part was applied and indexed
+        for stream in states:  # events that arrived while the first part was applied and indexed
             latest = await log_state(self._client, self._settings.nats.stream(stream))
             await self._catch_up(stream, latest.last_sequence, progress)
         return await self._switch(progress)
@@ -67,13 +67,13 @@ class Rebuild:
             for table in self._new.all():
                 await connection.execute(DropTable(table, if_exists=True))
                 await connection.execute(CreateTable(table))
-                if table is not self._new.job:  # the large one gets its indexes when it is full
+                if table is not self._new.job:  # indexing the large table is cheaper once it is full
                     for index in table.indexes:
                         await connection.execute(CreateIndex(index))
 
     async def _index(self) -> None:
         if self._engine.dialect.name != "postgresql":
-            return  # SQLite cannot rename an index: they are made with the switch
+            return  # SQLite cannot rename an index, so the switch creates them
         async with transaction(self._engine) as connection:
             await connection.execute(text("SET LOCAL statement_timeout = 0"))
             for index in self._new.job.indexes:
@@ -91,7 +91,7 @@ class Rebuild:
 
     # the log
 
-    async def _catch_up(self, stream: str, to: int, progress: Progress) -> None:
+    async def _catch_up(self, stream: str, to: int, progress: ReportProgress) -> None:
         positions = Positions(self._new, stream)
         async with transaction(self._engine) as connection:
             position = await positions.get(connection)
@@ -103,7 +103,7 @@ class Rebuild:
             while position.sequence < to:
                 batch = await cursor.batch(BATCH)
                 quiet = 0 if batch else quiet + 1
-                if quiet > MOST_QUIET_FETCHES:
+                if quiet > MAX_QUIET_FETCHES:
                     raise Unavailable(f"{stream}: no event after {position.sequence}, although it ends at {to}")
                 if not batch:
                     continue
@@ -113,14 +113,14 @@ class Rebuild:
                     raise
                 except Exception:
                     log.exception("batch_failed", stream=stream, first=batch[0].sequence, last=batch[-1].sequence)
-                    for record in batch:  # as the projection did: one cannot be applied, its neighbours can
+                    for record in batch:  # as in the projection: bury the event that fails, apply its neighbours
                         position = await self._apply_or_bury(stream, positions, position, record)
                 progress(stream, position.sequence, to)
 
     async def _apply(
         self, stream: str, positions: Positions, position: Position, batch: Sequence[Recorded | Unreadable], why: str | None = None
     ) -> Position:
-        """``why`` buries the one event of the batch."""
+        """With ``why``, the batch holds one event, which is buried."""
         async with transaction(self._engine) as connection:
             if why is None:
                 await self._appliers[stream].apply(connection, batch)
@@ -139,10 +139,10 @@ class Rebuild:
             log.exception("event_buried", stream=stream, sequence=record.sequence)
             return await self._apply(stream, positions, position, [record], f"{type(e).__name__}: {e}")
 
-    async def _switch(self, progress: Progress) -> dict[str, int]:
-        """The new tables take the names of the old ones, not behind them, in one transaction."""
+    async def _switch(self, progress: ReportProgress) -> dict[str, int]:
+        """Bring the new tables level with the old ones and rename them, in one transaction."""
         pause = Backoff(first_s=0.1, most_s=2.0)
-        for turn in range(MOST_SWITCHES):
+        for attempt in range(MAX_SWITCHES):
             try:
                 async with transaction(self._engine) as connection:
                     await self._hold_off(connection)
@@ -152,29 +152,29 @@ class Rebuild:
                     await self._rename(connection)
                 break
             except Unavailable as e:
-                if turn == MOST_SWITCHES - 1:
+                if attempt == MAX_SWITCHES - 1:
                     raise
-                log.info("switch_tried_again", why=str(e))
+                log.info("switch_retried", why=str(e))
                 await asyncio.sleep(pause.next_s())
         for stream, sequence in reached.items():
             progress(stream, sequence, sequence)
         return reached
 
     async def _hold_off(self, connection: AsyncConnection) -> None:
-        """Keep jobstore from beginning a transaction. It must not hold a lock on a table that is dropped here."""
+        """Keep jobstore from starting a transaction, which could hold a lock on a table that is dropped here."""
         if connection.dialect.name == "postgresql":
             await connection.execute(text("SET LOCAL statement_timeout = 0"))
             await connection.execute(text(f'LOCK TABLE "{tables.position.name}" IN EXCLUSIVE MODE'))
 
     async def _take(self, connection: AsyncConnection) -> None:
-        """Wait for readers, but give way soon: one that holds a table and waits for another would be the victim of a deadlock."""
+        """Lock out readers, with a short timeout: a reader that holds one table and waits for another would otherwise deadlock with us."""
         if connection.dialect.name == "postgresql":
-            await connection.execute(text(f"SET LOCAL lock_timeout = {LONGEST_LOCK_MS}"))
+            await connection.execute(text(f"SET LOCAL lock_timeout = {MAX_LOCK_MS}"))
             names = ", ".join(f'"{table.name}"' for table in tables.all())
             await connection.execute(text(f"LOCK TABLE {names} IN ACCESS EXCLUSIVE MODE"))
 
     async def _finish(self, connection: AsyncConnection, stream: str, applier: Applier) -> int:
-        """Hold the old position, and apply the few events by which the new tables are behind it."""
+        """Lock the old position and apply the few events that the new tables still lack."""
         old = await Positions(tables, stream).get(connection, lock=True)
         positions = Positions(self._new, stream)
         position = await positions.get(connection)
@@ -186,7 +186,7 @@ class Rebuild:
             while position.sequence < old.sequence:
                 batch = [record for record in await cursor.batch(BATCH) if record.sequence <= old.sequence]
                 quiet = 0 if batch else quiet + 1
-                if quiet > MOST_QUIET_FETCHES:
+                if quiet > MAX_QUIET_FETCHES:
                     raise Unavailable(f"{stream}: no event after {position.sequence}, although the database has {old.sequence}")
                 if batch:
                     await applier.apply(connection, batch)
@@ -195,7 +195,7 @@ class Rebuild:
         return position.sequence
 
     async def _count_build(self, connection: AsyncConnection) -> None:
-        """Rows may differ now whose ``changed_seq`` does not: readers that follow it begin anew."""
+        """Rows may differ although their ``changed_seq`` does not, so readers that follow it must start over."""
         before = await connection.scalar(select(func.max(tables.position.c.build)))
         await connection.execute(update(self._new.position).values(build=(before or 0) + 1))
 
@@ -214,12 +214,12 @@ class Rebuild:
                 text("SELECT indexname FROM pg_indexes WHERE schemaname = current_schema() AND starts_with(indexname, :prefix)"),
                 {"prefix": PREFIX},
             )
-            for (name,) in names.all():  # an index behind a constraint takes the constraint's name along
+            for (name,) in names.all():  # renaming a constraint renames its index
                 await connection.execute(text(f'ALTER INDEX "{name}" RENAME TO "{name.removeprefix(PREFIX)}"'))
 
 
 async def rebuild(
-    client: Client, engine: AsyncEngine, settings: Settings, archived: Iterable[ArchivedJob], progress: Progress
+    client: Client, engine: AsyncEngine, settings: Settings, archived: Iterable[ArchivedJob], progress: ReportProgress
 ) -> dict[str, int]:
     """See ``Rebuild.run``."""
     return await Rebuild(client, engine, settings).run(archived, progress)

@@ -1,4 +1,4 @@
-"""What has left the log, into a second set of tables: from the archive, else as the tables in use have it."""
+"""Fills a second set of tables with state whose events have left the log: from the archive, else from the tables in use."""
 
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
@@ -24,14 +24,14 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class ArchivedJob:
-    """A job whose start has left the log; ``id`` is its database id, which the archive keeps."""
+    """A job whose start has left the log. ``id`` is its database id, as stored in the archive."""
 
     id: int
     event: JobImported
 
 
 class JobSeeds:
-    """Jobs and what belongs to them, of events before ``first``; page by page, so that writers beside it wait for a moment only."""
+    """Copies jobs and their dependent rows from events before ``first``, page by page, so that concurrent writers wait only briefly."""
 
     def __init__(self, engine: AsyncEngine, new: ProjectionTables, applier: Applier, first: int) -> None:
         self._engine = engine
@@ -40,7 +40,7 @@ class JobSeeds:
         self._first = first
 
     async def put(self, archived: Iterable[ArchivedJob]) -> None:
-        """A job of which the archive has an entry is as it says; the others, such as running ones, are as they were before ``first``.
+        """Archived jobs are taken from the archive; the others, such as running ones, are restored to their state before ``first``.
 
         That cannot be told of everything: an edit that the log has too was made already, and one of a job that is gone is refused.
         """
@@ -67,7 +67,7 @@ class JobSeeds:
         async def with_tags(connection: AsyncConnection, rows: list[Row]) -> None:
             kept = {row["id"] for row in rows}
             of_rows = link.job_id.between(rows[0]["id"], rows[-1]["id"])
-            tagged = select(tables.jobtag).where(of_rows, link.tag_id < self._first * TAGS_PER_EVENT)  # others come from the log
+            tagged = select(tables.jobtag).where(of_rows, link.tag_id < self._first * TAGS_PER_EVENT)  # later tags come from the log
             found = (await connection.execute(tagged)).mappings()
             await write_rows(connection, insert(self._new.jobtag), [dict(row) for row in found if row["job_id"] in kept])
 
@@ -88,7 +88,7 @@ class JobSeeds:
         await self._copy(tables.job, self._new.job, self._first, before, with_tags)
 
     async def _stops_before_their_start(self) -> None:
-        """A stop that waited for a start which the log still has. One whose start came just now was copied while it still waited."""
+        """Copy stops that waited for a start which is still in the log; a stop whose start was just applied was copied as waiting."""
         job, position = tables.job.c, tables.position.c
         async with transaction(self._engine) as connection:
             now = await connection.scalar(select(position.event_time).where(position.stream == EVENTS))
@@ -122,7 +122,7 @@ class JobSeeds:
         change: Callable[[Row], Row | None] = lambda row: row,
         then: Callable[[AsyncConnection, list[Row]], Awaitable[None]] | None = None,
     ) -> None:
-        """Rows whose key is ``below``, as ``change`` makes them; None leaves one out. ``then`` gets those of a page."""
+        """Copy rows with a key less than ``below`` through ``change``, which returns None to omit one; ``then`` receives each page."""
         (key,) = table.primary_key.columns
         last = -1
         while True:
@@ -139,7 +139,7 @@ class JobSeeds:
 
 
 async def seed_nodes(connection: AsyncConnection, new: ProjectionTables, first: int) -> None:
-    """Nodes and history of the reports and checks that are gone, as the tables in use have them."""
+    """Copy nodes and their history from reports and checks that have left the log."""
     states = await _history(connection, tables.node_state, first)
     checks = await _history(connection, tables.node_health, first)
     state_then = {row["node_id"]: row for row in states}
@@ -151,7 +151,7 @@ async def seed_nodes(connection: AsyncConnection, new: ProjectionTables, first: 
             if state is None:
                 continue
             row |= {**state, "id": row["id"], "kept_at": state["time_stamp"], "report_seq": 0}
-        if row["changed_seq"] >= first:  # what a later check found comes back with it
+        if row["changed_seq"] >= first:  # the log still has the later check
             row |= NOT_CHECKED if health is None else {"health_state": health["health_state"], "health_kept_at": health["time_stamp"]}
         rows.append({column.name: row[column.name] for column in tables.node.columns})
     for table, content in ((new.node, rows), (new.node_state, states), (new.node_health, checks)):
@@ -159,6 +159,6 @@ async def seed_nodes(connection: AsyncConnection, new: ProjectionTables, first: 
 
 
 async def _history(connection: AsyncConnection, table: Table, first: int) -> list[Row]:
-    """The rows of events before ``first``, in their order."""
+    """Copy the rows of events before ``first``, in order."""
     rows = await connection.execute(select(table).where(table.c.id < first * NODES_PER_EVENT).order_by(table.c.id))
     return [dict(row) for row in rows.mappings()]

@@ -22,11 +22,11 @@ from shared.settings import DatabaseSettings
 
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 _CACHE_KIB = 32 * 1024
-_SURE_S = 1.0  # after its last use a connection is taken for good
+_TRUSTED_S = 1.0  # a connection used less long ago is not pinged
 
 
 def async_url(settings: DatabaseSettings) -> sqlalchemy.URL:
-    """Raises UserError when the URL is of no known kind."""
+    """Raises UserError for an unsupported database."""
     try:
         url = make_url(settings.url.get_secret_value())
     except ArgumentError as e:
@@ -42,8 +42,8 @@ def create_engine(
 ) -> AsyncEngine:
     """An engine whose every wait ends after ``timeout_s``; the caller disposes of it.
 
-    Raises UserError for a URL of no known kind, and when there is no SQLite file to read.
-    ``durable`` is for tables that the log does not bring back: a commit is on the disk when it returns.
+    Raises UserError for an unsupported database, and when a SQLite file to read does not exist.
+    ``durable`` is for tables that cannot be rebuilt from the log: a commit is on disk when it returns.
     """
     pool_size = connections or settings.pool_size
     url = async_url(settings)
@@ -53,13 +53,13 @@ def create_engine(
         if read_only:
             server_settings["default_transaction_read_only"] = "on"
         elif not durable:
-            # The log is the truth: a commit that a crash of PostgreSQL takes back is read from the log again.
+            # A commit lost in a crash of PostgreSQL is applied again from the log.
             server_settings["synchronous_commit"] = "off"
         engine = create_async_engine(
             url,
             pool_size=pool_size,
             max_overflow=0,
-            pool_use_lifo=True,  # the last one used has the statements prepared, and the pages at hand
+            pool_use_lifo=True,  # the connection used last has its statements prepared and its pages cached
             pool_timeout=settings.timeout_s,
             connect_args={
                 "timeout": min(10.0, settings.timeout_s),
@@ -70,7 +70,7 @@ def create_engine(
         _try_out_idle_connections(engine.sync_engine)
         return engine
     if url.database and url.database != ":memory:":
-        if read_only and not url.database.startswith("file:") and not Path(url.database).exists():  # opening it would make an empty one
+        if read_only and not url.database.startswith("file:") and not Path(url.database).exists():  # opening it would create an empty one
             raise UserError(f"there is no database {url.database}; `jobtide migrate` makes it")
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
         if not read_only:
@@ -86,14 +86,14 @@ def create_engine(
     _prepare_sqlite(engine.sync_engine, timeout_ms, read_only=read_only, durable=durable)
     if not read_only:
         return engine
-    bounds["connect_args"] |= {"check_same_thread": False}  # one thread at a time, but not always the same
+    bounds["connect_args"] |= {"check_same_thread": False}  # one thread at a time, but not always the same one
     blocking = sqlalchemy.create_engine(url.set(drivername="sqlite"), **bounds)
     _prepare_sqlite(blocking, timeout_ms, read_only=True, durable=False)
     return SqliteReaders(engine, blocking, pool_size, settings.timeout_s)
 
 
 def _try_out_idle_connections(engine: Engine) -> None:
-    """One that was used a moment ago is good: to try out each of them costs as much as the statement itself."""
+    """Ping only connections that have been idle for a while: a ping costs as much as a short statement."""
 
     @event.listens_for(engine, "checkin")
     def on_checkin(_: Any, record: Any) -> None:
@@ -101,19 +101,19 @@ def _try_out_idle_connections(engine: Engine) -> None:
 
     @event.listens_for(engine, "checkout")
     def on_checkout(connection: Any, record: Any, _: Any) -> None:
-        if time.monotonic() - record.info.get("idle_since", math.inf) < _SURE_S:
+        if time.monotonic() - record.info.get("idle_since", math.inf) < _TRUSTED_S:
             return
         try:
             engine.dialect.do_ping(connection)
         except Exception as e:
-            raise InvalidatePoolError from e  # all others of that time go with it
+            raise InvalidatePoolError from e  # the pool discards all connections of that age
 
 
 def _prepare_sqlite(engine: Engine, timeout_ms: int, *, read_only: bool, durable: bool) -> None:
     pragmas = [
         f"busy_timeout={timeout_ms}",
         "journal_mode=WAL",
-        # NORMAL is safe in WAL mode: a power loss takes back whole commits, which the log brings again.
+        # NORMAL is safe in WAL mode: a power loss takes back whole commits, which are applied again from the log.
         "synchronous=FULL" if durable else "synchronous=NORMAL",
         f"cache_size=-{_CACHE_KIB}",
         "temp_store=MEMORY",
@@ -124,7 +124,7 @@ def _prepare_sqlite(engine: Engine, timeout_ms: int, *, read_only: bool, durable
 
     @event.listens_for(engine, "connect")
     def on_connect(connection: Any, _: Any) -> None:
-        connection.isolation_level = None  # the driver opens no transaction of its own
+        connection.isolation_level = None  # the driver must not open transactions itself
         cursor = connection.cursor()
         for pragma in pragmas:
             cursor.execute(f"PRAGMA {pragma}")
@@ -132,8 +132,8 @@ def _prepare_sqlite(engine: Engine, timeout_ms: int, *, read_only: bool, durable
 
     @event.listens_for(engine, "invalidate")
     def on_invalidate(connection: Any, *_: Any) -> None:
-        # A task cancelled inside a transaction leaves the rollback to the closing of its connection, and the file has been
-        # seen to stay locked long after that, for one in a hundred. One step queues the rollback before the closing.
+        # When a task is cancelled inside a transaction, only closing the connection rolls back, and in about one case in a
+        # hundred the file stayed locked long after that. One step queues the rollback before the close.
         if isinstance(connection, sqlite3.Connection):
             return
         rollback = connection.driver_connection.rollback()
@@ -143,7 +143,7 @@ def _prepare_sqlite(engine: Engine, timeout_ms: int, *, read_only: bool, durable
 
     @event.listens_for(engine, "begin")
     def on_begin(connection: Any) -> None:
-        # A writer takes the lock at once: a transaction that reads first could not upgrade beside another writer.
+        # A writer locks immediately: a transaction that reads first cannot upgrade beside another writer.
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
 
@@ -160,13 +160,13 @@ async def opened(
 
 @asynccontextmanager
 async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """One transaction. Raises Unavailable when the database is away, busy for too long, or has no room."""
+    """One transaction. Raises Unavailable when the database is unreachable, busy for too long, or out of space."""
     with away_as_unavailable():
         async with engine.begin() as connection:
             yield connection
 
 
 async def ping(engine: AsyncEngine) -> None:
-    """A real query; raises Unavailable."""
+    """Run a real query. Raises Unavailable."""
     async with transaction(engine) as connection:
         await connection.execute(text("SELECT 1"))

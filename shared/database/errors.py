@@ -1,4 +1,4 @@
-"""What errors of the drivers mean."""
+"""Translation of driver errors."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from shared.errors import Unavailable
 
 @contextmanager
 def away_as_unavailable() -> Iterator[None]:
-    """Raises Unavailable when the database is away, busy for too long, or has no room."""
+    """Raises Unavailable when the database is unreachable, busy for too long, or out of space."""
     try:
         yield
     except (OperationalError, InterfaceError, PoolTimeoutError, OSError, TimeoutError) as e:
@@ -23,7 +23,7 @@ def away_as_unavailable() -> Iterator[None]:
 
 
 def _told(error: Exception) -> str:
-    """Its first line; a deadline that passed has none."""
+    """Its first line; empty for an expired deadline."""
     text = str(error).strip().partition("\n")[0][:300]
     return f"database: {type(error).__name__}" + (f": {text}" if text else "")
 
@@ -31,7 +31,7 @@ def _told(error: Exception) -> str:
 def _is_away(error: Exception) -> bool:
     """Server shutting down, out of resources, or a transaction that lost a race: PostgreSQL classes 08, 40, 53, 55, 57.
 
-    Or it lets nobody in: 28 (a wrong password) and 3D (no such database), which the driver tells without the library around it.
+    Also refused connections, 28 (wrong password) and 3D (no such database), which the driver raises outside SQLAlchemy.
     """
     if isinstance(error, DBAPIError):
         if error.connection_invalidated:

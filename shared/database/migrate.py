@@ -1,4 +1,4 @@
-"""Bringing the schema up to date with Alembic."""
+"""Schema migrations with Alembic."""
 
 import asyncio
 from importlib.resources import files
@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from shared.database.engine import transaction
 from shared.settings import DatabaseSettings
 
-_LOCK = 7_230_411_905  # any number that other programs on the same PostgreSQL do not lock
+_LOCK = 7_230_411_905  # an arbitrary key that no other program on the same PostgreSQL locks
 
 
 def alembic_config() -> Config:

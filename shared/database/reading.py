@@ -1,4 +1,4 @@
-"""Reading: a function over a connection, which runs in one transaction.
+"""Reads: a function over a connection, run in one transaction.
 
 On PostgreSQL it runs in the event loop, over asyncpg. SQLite answers most statements faster than two threads hand them over
 to each other, so there the whole function runs in a thread, over a connection without any asynchronous layer.
@@ -18,12 +18,12 @@ from shared.database.errors import away_as_unavailable
 from shared.errors import Unavailable
 
 T = TypeVar("T")
-_STEPS = 100_000  # of SQLite's machine, some milliseconds: then it looks whether anybody still waits
-_QUICK_S = 0.1  # who reads longer no longer keeps others waiting
+_STEPS = 100_000  # SQLite instructions (some milliseconds) between checks whether the caller still waits
+_TURN_S = 0.1  # after this, the next reader runs concurrently
 
 
 class SqliteReaders(AsyncEngine):
-    """An engine that also has connections of its own for ``read``, one for each of some threads."""
+    """An engine with additional connections for ``read``, one per thread."""
 
     __slots__ = ("_blocking", "_open", "_threads", "_timeout_s", "_turns")
 
@@ -37,11 +37,11 @@ class SqliteReaders(AsyncEngine):
         self._turns = _Turns()
 
     async def read(self, work: Callable[[Connection], T]) -> T:
-        """Raises Unavailable when time is up or the engine is disposed of, and what ``work`` and the database raise."""
+        """Raises Unavailable on timeout or after the engine was disposed of, and whatever ``work`` and the database raise."""
         reading = _Reading(self._blocking, self._turns, work)
         try:
             answer = asyncio.get_running_loop().run_in_executor(self._threads, reading.run)
-        except RuntimeError as e:  # the threads take nothing more
+        except RuntimeError as e:  # the executor was shut down
             raise Unavailable("database: closed") from e
         self._open.add(reading)
         try:
@@ -62,7 +62,7 @@ class SqliteReaders(AsyncEngine):
 
 
 class _Reading(Generic[T]):
-    """One function at work in a thread. When nobody wants the answer any more, its statement ends with an error."""
+    """One function running in a thread. Its statement is interrupted once the caller no longer waits."""
 
     def __init__(self, engine: Engine, turns: "_Turns", work: Callable[[Connection], T]) -> None:
         self._engine = engine
@@ -85,9 +85,9 @@ class _Reading(Generic[T]):
 
 
 class _Turns:
-    """Quick reads one after the other: each row wants the interpreter's lock, and threads that hand it round are slower than one.
+    """Runs quick reads one after the other: every row needs the GIL, and threads that pass it around are slower than one.
 
-    A slow read loses its turn to the next one that waits, and goes on beside it.
+    A slow read yields to the next waiting one and continues concurrently.
     """
 
     def __init__(self) -> None:
@@ -111,12 +111,12 @@ class _Turns:
                     self._condition.notify()
 
     def _is_slow(self, reader: object) -> bool:
-        """Waits for the reader whose turn it is. False as soon as it is another's, or nobody's."""
-        return not self._condition.wait_for(lambda: self._taken_by is not reader, _QUICK_S)
+        """Wait for the reader that has the turn. False once another one has it, or none."""
+        return not self._condition.wait_for(lambda: self._taken_by is not reader, _TURN_S)
 
 
 async def read(engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
-    """What ``work`` returns, which must hold nothing of the connection. Raises Unavailable, also when time is up."""
+    """Run ``work``, whose result must not refer to the connection. Raises Unavailable, also on timeout."""
     with away_as_unavailable():
         if isinstance(engine, SqliteReaders):
             return await engine.read(work)

@@ -1,6 +1,6 @@
 """All tables, declared once for PostgreSQL and SQLite.
 
-``job`` follows the columns of cc-backend's schema 11, so that its readers find what they know; JSON is stored as text.
+``job`` follows the columns of cc-backend's schema 11, so that its readers keep working; JSON is stored as text.
 The id of a job is the sequence of its start in the log, the id of a tag is made of the sequence that created it, the id
 of a node is a hash of its name: the same after every rebuild.
 """
@@ -23,12 +23,12 @@ from sqlalchemy import (
 
 from shared.database.sql import RUNNING
 
-Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite makes only INTEGER a row id
+Id = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER PRIMARY KEY is a row id in SQLite
 
 
 @dataclass(frozen=True, slots=True)
 class ProjectionTables:
-    """The tables that jobstore writes: a function of the log."""
+    """The tables that jobstore writes. They are a function of the log."""
 
     job: Table
     tag: Table
@@ -100,7 +100,7 @@ def projection_tables(metadata: MetaData, prefix: str = "") -> ProjectionTables:
             comment="sequence of the last event that changed this row or its tags",
         ),
         UniqueConstraint("job_id", "cluster", "start_time", name=f"{prefix}job_identity"),
-        # With the id, which SQLite has in every index: a page far down is found without looking at the jobs before it.
+        # Includes the id, as SQLite indexes do implicitly, so that a late page is found in the index alone.
         Index(f"{prefix}job_start_time", "start_time", postgresql_include=["id"]),
         index("job_cluster_start_time", "cluster", "start_time"),
         index("job_hpc_user_start_time", "hpc_user", "start_time"),
@@ -123,7 +123,7 @@ def projection_tables(metadata: MetaData, prefix: str = "") -> ProjectionTables:
         Column("tag_scope", Text, nullable=False, server_default="global"),
         UniqueConstraint("tag_type", "tag_name", "tag_scope", name=f"{prefix}tag_identity"),
     )
-    # No foreign keys: the projection deletes what belongs together, and a rebuild may load in any order.
+    # No foreign keys: the projection deletes dependent rows, and a rebuild loads in any order.
     jobtag = Table(
         f"{prefix}jobtag",
         metadata,
@@ -181,8 +181,8 @@ def projection_tables(metadata: MetaData, prefix: str = "") -> ProjectionTables:
         index("node_health_time_stamp", "time_stamp"),
         index("node_health_node_id_time_stamp", "node_id", "time_stamp"),
     )
-    # What readers that follow ``job.changed_seq`` cannot see there. The viewer's columns say who may learn of it.
-    # Kept for ever: some 50 bytes for a job that is gone, where the job itself took a kilobyte.
+    # Deletions, which readers that follow ``job.changed_seq`` would miss. User and project decide who may see one.
+    # Kept forever: about 50 bytes for a deleted job of about a kilobyte.
     job_deletion = Table(
         f"{prefix}job_deletion",
         metadata,
@@ -260,7 +260,7 @@ configuration = Table(
     Column("confkey", Text, primary_key=True),
     Column("value", Text),
 )
-# Sessions that were ended before their cookie expires.
+# Sessions that ended before their cookie expires.
 ended_session = Table(
     "ended_session",
     metadata,
@@ -268,7 +268,7 @@ ended_session = Table(
     Column("expires", BigInteger, nullable=False, comment="Unix seconds; afterwards the cookie is refused by its age"),
     Index("ended_session_expires", "expires"),
 )
-# Texts of the whole site, such as the notice.
+# Site-wide texts, such as the notice.
 site_text = Table(
     "site_text",
     metadata,

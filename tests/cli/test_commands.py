@@ -220,7 +220,7 @@ def test_a_site_whose_log_was_lost_goes_on_after_continue_log(new_up: Up) -> Non
     shutil.rmtree(site.data / "nats")
     site.launch()
     assert site.process.wait(20) == 2
-    assert "EVENTS goes on after" in site.run("provision", "--continue-log").stdout
+    assert "EVENTS continues after" in site.run("provision", "--continue-log").stdout
     site.start()
     site.add_fritz()
     site.publish(start_line(72, "fritz"))
