@@ -99,7 +99,7 @@ async def readers(engine: AsyncEngine, tmp_path: Path) -> AsyncIterator[AsyncEng
 
 
 async def test_quick_reads_come_one_after_the_other(readers: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading_module, "_QUICK_S", 60.0)
+    monkeypatch.setattr(reading_module, "_TURN_S", 60.0)
     inside: list[int] = []
     most = 0
 
