@@ -15,7 +15,7 @@ from services.gateway.metrics.stored import is_as_stored, stored_metric
 from services.gateway.reading.jobs import StoredJob, shown_duration
 from shared.archive import metric_data, stored_scopes
 from shared.domain.clusters import Cluster
-from shared.domain.values import ARCHIVED, MONITORING_OPEN, JobState
+from shared.domain.values import ARCHIVED, MONITORING_DISABLED, MONITORING_OPEN, JobState
 from shared.metricdata import JobData, JobRequest, MetricSource, SourceRefused
 from shared.metricdata.request import resources_of
 
@@ -52,7 +52,10 @@ class JobMetrics:
         self._cache: Cache[Sequence[NamedMetric]] = Cache(int(cache_mb * MIB), lambda found: sum(one.size for one in found))
 
     def comes_from_store(self, job: StoredJob) -> bool:
-        return self.source is not None and (is_running(job) or job.monitoring_status == MONITORING_OPEN)
+        """Whether the metric store is asked for the job: it runs or is not archived yet, and it is monitored."""
+        if self.source is None or job.monitoring_status == MONITORING_DISABLED:
+            return False
+        return is_running(job) or job.monitoring_status == MONITORING_OPEN
 
     async def of(self, job: StoredJob, wanted: Wanted) -> Sequence[NamedMetric]:
         """Empty for a job without metric data: not monitored, not archived, or of a site without a store.

@@ -195,6 +195,24 @@ async def test_roofline_of_an_archived_job_follows_its_entry(light: Light) -> No
     assert await counts() == [[0], [1]]
 
 
+@pytest.mark.parametrize("state", ["running", "completed"])
+async def test_the_store_is_not_asked_for_a_job_that_is_not_monitored(state: str, light: Light) -> None:
+    light.measured("f0101", "cpu_load", None, 2.0)
+    await light.change(1, job_state=state, monitoring_status=0)
+    requests = light.store.requests
+    answer = await light.ask(
+        '{ jobMetrics(id: "1") { name } jobStats(id: "1", metrics: ["cpu_load"]) { data { avg } } scopedJobStats(id: "1") { name }'
+        ' job(id: "1") { monitoringStatus } }'
+    )
+    assert answer["data"] == {
+        "jobMetrics": [],
+        "jobStats": [{"data": {"avg": 0}}],
+        "scopedJobStats": [],
+        "job": {"monitoringStatus": 0},
+    }
+    assert light.store.requests == requests
+
+
 async def test_a_job_that_cannot_be_read_is_left_out_of_many(light: Light) -> None:
     light.measured("f0101", "cpu_load", None, 2.0)
     light.measured("f0101", "flops_any", "hwthread0", 100.0)
