@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -105,12 +106,18 @@ async def add_nodes(site: Site, cluster: str, subcluster: str, hosts: Sequence[s
 @asynccontextmanager
 async def checks_of(site: Site, **settings: Any) -> AsyncIterator[ClusterPoller]:
     """The poller of one replica, driven by the test."""
+    async with health_checks(site, **settings) as checks:
+        yield checks.poller
+
+
+@asynccontextmanager
+async def health_checks(site: Site, **settings: Any) -> AsyncIterator[NodeHealthChecks]:
     numbers = ArchiverNumbers(CollectorRegistry())
     async with opened(site.database, read_only=True) as engine, client_of(site.nats) as client, CcMetricStore(site.metrics) as source:
         clusters = ClusterDirectory(client, site.nats)
         await clusters.refresh()
         publisher = Publisher(client, site.nats.prefix)
-        yield NodeHealthChecks(engine, clusters, source, publisher, numbers, **{"interval_s": 60.0} | settings).poller
+        yield NodeHealthChecks(engine, clusters, source, publisher, numbers, **{"interval_s": 60.0} | settings)
 
 
 async def published(site: Site) -> list[Recorded]:
@@ -211,28 +218,29 @@ async def test_a_store_that_answers_again_is_polled_again(archive_site: Site, st
 async def test_a_node_is_checked_shortly_after_its_first_report(
     archive_site: Site, store: MetricStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The next regular round would be in an hour."""
+    """Without any regular round. A checked node is left to the rounds."""
     monkeypatch.setattr("services.archiver.node_health.NEW_NODES_POLL_S", 0.1)
+    stop = asyncio.Event()
     async with serving(store) as url:
-        quick = QUICK.model_copy(update={"node_health_s": 3600.0})
-        site = archive_site.with_settings(metrics=metrics_of(url), archiver=quick)
-        async with running(site):
+        site = archive_site.with_settings(metrics=metrics_of(url))
+        async with health_checks(site) as checks, asyncio.TaskGroup() as group:
+            group.create_task(checks.keep_checking_new(stop, lambda: None))
             await add_nodes(site, "fritz", "main", ["f0101"])
-
-            async def is_checked() -> bool:
-                return "f0101" in await health_of(site)
-
-            await until(is_checked, 10)
+            await until(partial(_is_checked, site, "f0101"), 10)
             async with opened(site.database) as engine, engine.begin() as connection:
                 await connection.execute(update(tables.node).values(health_kept_at=1))
-            await add_nodes(site, "fritz", "main", ["f0102"])
+            await add_nodes(site, "fritz", "main", ["f0102", "f0103"])
+            await until(partial(_is_checked, site, "f0103"), 10)
+            stop.set()
+    found = [record.event for record in await published(site)]
+    assert [[node.hostname for node in event.nodes] for event in found if isinstance(event, NodesChecked)] == [
+        ["f0101"],
+        ["f0102", "f0103"],
+    ]
 
-            async def are_checked() -> bool:
-                return "f0102" in await health_of(site)
 
-            await until(are_checked, 10)
-    checks = [record.event for record in await published(site) if isinstance(record.event, NodesChecked)]
-    assert [node.hostname for node in checks[-1].nodes] == ["f0102"]  # known ones are left to the next round
+async def _is_checked(site: Site, host: str) -> bool:
+    return host in await health_of(site)
 
 
 async def test_the_archiver_checks_nodes_by_itself(archive_site: Site, store: MetricStore) -> None:
