@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-_ESCAPES = ((b"<", b"\\u003c"), (b">", b"\\u003e"), (b"&", b"\\u0026"), ("\u2028".encode(), b"\\u2028"), ("\u2029".encode(), b"\\u2029"))
+from shared.json_escapes import html_safe
 
 
 def number(value: float) -> Any:
@@ -40,8 +40,4 @@ def plain(value: Any) -> Any:
 
 def dump(value: Any) -> bytes:
     """One line of JSON and a newline. Raises ValueError when ``value`` contains NaN or infinity."""
-    text = orjson.dumps(plain(value))
-    for character, escape in _ESCAPES:
-        if character in text:
-            text = text.replace(character, escape)
-    return text + b"\n"
+    return html_safe(orjson.dumps(plain(value))) + b"\n"
