@@ -35,7 +35,7 @@ def run_rebuild(data: Path | None) -> None:
         async with AsyncExitStack() as stack:
             bar = stack.enter_context(progress_bar("EVENTS"))
             client, nats = await stack.enter_async_context(broker_of(site, "rebuild"))
-            engine = await stack.enter_async_context(opened(site.database))
+            engine = await stack.enter_async_context(opened(site.database, maintenance=True))
             await require_schema(engine)
             archived = await gone_from_the_log(site, nats, client, engine)
             settings = Settings(nats, site.database, load(JobstoreSettings))

@@ -181,7 +181,7 @@ async def _migrate(database: DatabaseSettings) -> None:
     from shared.database.engine import opened
     from shared.database.schema import REVISION, revision
 
-    async with opened(database) as engine:
+    async with opened(database, maintenance=True) as engine:
         try:
             if await revision(engine) == REVISION:
                 return

@@ -78,6 +78,8 @@ class Rebuild:
             await connection.execute(text("SET LOCAL statement_timeout = 0"))
             for index in self._new.job.indexes:
                 await connection.execute(CreateIndex(index))
+            for table in self._new.all():  # new tables have no statistics, and plans without them are bad until autovacuum runs
+                await connection.execute(text(f'ANALYZE "{table.name}"'))
 
     async def _seed(self, states: dict[str, LogState], archived: Iterable[ArchivedJob]) -> None:
         for stream, state in states.items():

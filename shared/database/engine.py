@@ -22,6 +22,8 @@ from shared.settings import DatabaseSettings
 
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 _CACHE_KIB = 32 * 1024
+MAX_IDLE_IN_TRANSACTION_MS = 15_000  # with the keepalives, a standby takes over within 30 s
+_KEEPALIVES = {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}  # of the server; seconds, probes
 _TRUSTED_S = 1.0  # a connection used less long ago is not pinged
 
 
@@ -38,18 +40,23 @@ def async_url(settings: DatabaseSettings) -> sqlalchemy.URL:
 
 
 def create_engine(
-    settings: DatabaseSettings, *, read_only: bool = False, durable: bool = False, connections: int | None = None
+    settings: DatabaseSettings, *, read_only: bool = False, durable: bool = False, maintenance: bool = False, connections: int | None = None
 ) -> AsyncEngine:
     """An engine whose every wait ends after ``timeout_s``; the caller disposes of it.
 
     Raises UserError for an unsupported database, and when a SQLite file to read does not exist.
     ``durable`` is for tables that cannot be rebuilt from the log: a commit is on disk when it returns.
+    ``maintenance`` is for migrations and rebuilds: only waits for locks are bounded, because indexing a large table takes its time.
     """
     pool_size = connections or settings.pool_size
     url = async_url(settings)
     timeout_ms = int(settings.timeout_s * 1000)
     if url.get_backend_name() == "postgresql":
-        server_settings = {"application_name": "jobtide", "statement_timeout": str(timeout_ms), "lock_timeout": str(timeout_ms)}
+        server_settings = {"application_name": "jobtide", "lock_timeout": str(timeout_ms), **_KEEPALIVES}
+        if not maintenance:
+            server_settings["statement_timeout"] = str(timeout_ms)
+            # A process that hangs in a transaction must not keep its standby waiting: the server ends the session.
+            server_settings["idle_in_transaction_session_timeout"] = str(min(timeout_ms, MAX_IDLE_IN_TRANSACTION_MS))
         if read_only:
             server_settings["default_transaction_read_only"] = "on"
         elif not durable:
@@ -63,7 +70,7 @@ def create_engine(
             pool_timeout=settings.timeout_s,
             connect_args={
                 "timeout": min(10.0, settings.timeout_s),
-                "command_timeout": settings.timeout_s,
+                "command_timeout": None if maintenance else settings.timeout_s,
                 "server_settings": server_settings,
             },
         )
@@ -149,9 +156,9 @@ def _prepare_sqlite(engine: Engine, timeout_ms: int, *, read_only: bool, durable
 
 @asynccontextmanager
 async def opened(
-    settings: DatabaseSettings, *, read_only: bool = False, durable: bool = False, connections: int | None = None
+    settings: DatabaseSettings, *, read_only: bool = False, durable: bool = False, maintenance: bool = False, connections: int | None = None
 ) -> AsyncIterator[AsyncEngine]:
-    engine = create_engine(settings, read_only=read_only, durable=durable, connections=connections)
+    engine = create_engine(settings, read_only=read_only, durable=durable, maintenance=maintenance, connections=connections)
     try:
         yield engine
     finally:

@@ -51,7 +51,7 @@ def migrate_blocking(settings: DatabaseSettings) -> tuple[str | None, str]:
     from shared.database.engine import opened
 
     async def run() -> tuple[str | None, str]:
-        async with opened(settings) as engine:
+        async with opened(settings, maintenance=True) as engine:
             return await migrate(engine)
 
     return asyncio.run(run())

@@ -146,6 +146,15 @@ async def test_rebuild_equals_incremental(database: DatabaseSettings, nats_setti
     assert not after.follows(before)
 
 
+async def test_rebuilt_tables_have_statistics_for_the_planner(
+    postgres_database: DatabaseSettings, nats_settings: NatsSettings, nats_client: Client
+) -> None:
+    await tell_all(nats_client, nats_settings, 1, 50, 20)
+    await rebuild_now(nats_client, nats_settings, postgres_database)
+    known = await query(postgres_database, "SELECT count(*) FROM pg_stats WHERE schemaname = current_schema() AND tablename = 'job'")
+    assert known[0][0] > 20
+
+
 async def test_both_engines_hold_the_same_rows(
     sqlite_database: DatabaseSettings, postgres_database: DatabaseSettings, nats_settings: NatsSettings, nats_client: Client
 ) -> None:
