@@ -151,7 +151,8 @@ async def seed_nodes(connection: AsyncConnection, new: ProjectionTables, first: 
             if state is None:
                 continue
             row |= {**state, "id": row["id"], "kept_at": state["time_stamp"], "report_seq": 0}
-        if row["changed_seq"] >= first:  # the log still has the later check
+        checked_at = 0 if health is None else health["time_stamp"]
+        if row["changed_seq"] >= first or row["health_kept_at"] != checked_at:  # the log still has the later check
             row |= NOT_CHECKED if health is None else {"health_state": health["health_state"], "health_kept_at": health["time_stamp"]}
         rows.append({column.name: row[column.name] for column in tables.node.columns})
     for table, content in ((new.node, rows), (new.node_state, states), (new.node_health, checks)):

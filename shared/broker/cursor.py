@@ -24,6 +24,7 @@ from shared.errors import Unavailable
 log = structlog.get_logger()
 
 INACTIVE_S = 30.0
+MAX_BATCH_BYTES = 8 * 1024 * 1024  # of bodies; decoded events take about ten times as much memory
 
 
 class LogState:
@@ -58,7 +59,7 @@ class Cursor:
         self._behind_since: int | None = None
 
     async def batch(self, most: int) -> list[Recorded | Unreadable]:
-        """The next events, in order and without a hole; empty after a quiet second, and at the stop.
+        """The next events, in order and without a hole, up to ``MAX_BATCH_BYTES``; empty after a quiet second, and at the stop.
 
         Raises Unavailable when the reading must be started again from the position.
         """
@@ -66,7 +67,7 @@ class Cursor:
 
     async def raw_batch(self, most: int) -> list[Msg]:
         """As ``batch``, the messages as they are."""
-        messages = await self._puller.batch(most)
+        messages = await self._puller.batch(most, MAX_BATCH_BYTES)
         if not messages:
             if not self._puller.is_ending:
                 await self._suspect()

@@ -64,8 +64,10 @@ class Puller:
     def inbox(self) -> str:
         return self._inbox
 
-    async def batch(self, most: int) -> list[Msg]:
+    async def batch(self, most: int, max_bytes: int = MAX_BYTES) -> list[Msg]:
         """Up to ``most`` messages, as soon as there is one; empty after a quiet second, and when it is to end.
+
+        It ends with the message that reaches ``max_bytes`` of bodies.
 
         Raises ConsumerLost when the consumer is gone, Unavailable when the broker cannot serve it now.
         """
@@ -85,7 +87,10 @@ class Puller:
                 return []
             if self._asked == 0 and not self._buffer and self._error is None:
                 return []
-        messages = [self._buffer.popleft() for _ in range(min(most, len(self._buffer)))]
+        messages: list[Msg] = []
+        while self._buffer and len(messages) < most and max_bytes > 0:
+            messages.append(self._buffer.popleft())
+            max_bytes -= len(messages[-1].data)
         if self._reads_ahead and len(self._buffer) < most:
             await self._ask(most)
         return messages

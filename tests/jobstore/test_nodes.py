@@ -168,6 +168,49 @@ async def test_history_ends_after_its_time_but_never_with_the_newest_row(engine:
     assert await history(database, "gone") == [(T + 90 * HOUR + 1, "idle")]
 
 
+# what readers follow
+
+BUSY = NodeReport(hostname="n1", sub_cluster="main", state="idle", states=["idle"], cpus_allocated=1, memory_allocated=2, gpus_allocated=3)
+CHANGES: list[tuple[dict[str, object], bool]] = [
+    ({}, False),
+    ({"sub_cluster": "spr"}, True),
+    ({"state": "down"}, True),
+    ({"states": ["idle", "drain"]}, True),
+    ({"cpus_allocated": 2}, True),
+    ({"memory_allocated": 3}, True),
+    ({"gpus_allocated": 4}, True),
+    ({"jobs_running": 5}, True),
+]
+
+
+@pytest.mark.parametrize("sizes", [[1, 1], []])
+@pytest.mark.parametrize(("fields", "is_pushed"), CHANGES, ids=[str(case[0]) for case in CHANGES])
+@pytest.mark.parametrize("later_s", [1, 2 * HOUR])
+async def test_only_a_report_that_changes_what_is_shown_gets_a_new_number(
+    engine: AsyncEngine, database: DatabaseSettings, sizes: list[int], fields: dict[str, object], later_s: int, *, is_pushed: bool
+) -> None:
+    other = NodeReport(hostname="n2", sub_cluster="main", state="idle", states=["idle"])
+    first = record(1, NodesReported(cluster="fritz", nodes=[BUSY, other]), T)
+    again = record(2, NodesReported(cluster="fritz", nodes=[BUSY.model_copy(update=fields), other]), T + later_s)
+    await apply(engine, *split([first, again], sizes))
+    rows = await query(database, "SELECT hostname, time_stamp, report_seq, changed_seq FROM node ORDER BY hostname")
+    assert rows == [("n1", T + later_s, 2, 2 if is_pushed else 1), ("n2", T + later_s, 2, 1)]
+
+
+@pytest.mark.parametrize("sizes", [[1, 1, 1], []])
+@pytest.mark.parametrize(("health", "missing", "is_pushed"), [("partial", ["ipc"], False), ("partial", [], True), ("full", ["ipc"], True)])
+async def test_only_a_check_that_changes_what_is_shown_gets_a_new_number(
+    engine: AsyncEngine, database: DatabaseSettings, sizes: list[int], health: str, missing: list[str], *, is_pushed: bool
+) -> None:
+    def found(health: str, missing: list[str]) -> NodesChecked:
+        node = {"hostname": "n1", "health": health, "missing": missing, "degraded": ["flops"]}
+        return NodesChecked.model_validate({"cluster": "fritz", "nodes": [node]})
+
+    log = [report(1, T, n1="idle"), record(2, found("partial", ["ipc"]), T), record(3, found(health, missing), T + 2 * HOUR)]
+    await apply(engine, *split(log, sizes))
+    assert await query(database, "SELECT health_kept_at, changed_seq FROM node") == [(T + 2 * HOUR, 3 if is_pushed else 2)]
+
+
 # health
 
 
