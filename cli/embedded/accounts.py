@@ -72,7 +72,7 @@ def _rights(name: str, nats: NatsSettings) -> tuple[list[str], list[str]]:
             jobs = ("started", "stopped", "tagged", "untagged", "metadata_edited", "deleted", "archive_requested")
             return [
                 *(f"{prefix}.job.{what}.>" for what in jobs),
-                *(f"{prefix}.{event}" for event in ("tag.created", "tag.removed", "node.reported.>")),
+                *(f"{prefix}.{event}" for event in ("tag.created", "tag.removed", "node.reported.>", "intake.rejected")),
                 *("$JS.API.STREAM.INFO.*", "$JS.API.CONSUMER.INFO.*.*", "$JS.API.CONSUMER.LIST.*"),
                 *read_clusters[1:],
             ], []

@@ -251,7 +251,10 @@ class NodesChecked(Event):
 
 
 class IntakeRejected(Event):
-    """A line that can never become an event. ``excerpt`` is its first 512 bytes as text."""
+    """Input that can never become an event. ``excerpt`` is its first 512 bytes as text.
+
+    ``subject`` is the subject of the intake message or, over HTTP, method and path; only the former has a stream, sequence and line.
+    """
 
     name: ClassVar[str] = "intake.rejected"
 
@@ -259,9 +262,9 @@ class IntakeRejected(Event):
     field: str | None = None
     text: str
     subject: str
-    stream: str = Field(description="Name and creation time of the intake stream, as in the message id.")
-    sequence: int
-    line: int
+    stream: str = Field("", description="Name and creation time of the intake stream, as in the message id.")
+    sequence: int | None = None
+    line: int | None = None
     excerpt: Annotated[str, Field(max_length=2048)]
 
 

@@ -5,7 +5,7 @@ The same objects arrive over NATS and over REST. Field names on the wire are cam
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from shared.domain.values import INT32_MAX, INT64_MAX, MAX_NAME, TIME_MAX, SharedNode
 from shared.domain.wire import INFORMS, INFORMS_AS_TEXT, Payload, WireModel
@@ -117,3 +117,9 @@ class NodeStatePayload(Payload):
 
     cluster: NonEmptyName
     nodes: list[NodePayload] = []
+
+    @field_validator("nodes", mode="before")
+    @classmethod
+    def _null_is_a_node_without_name(cls, nodes: object) -> object:
+        """So that it is refused alone."""
+        return [{} if node is None else node for node in nodes] if isinstance(nodes, list) else nodes

@@ -58,7 +58,7 @@ def events_of(user: str) -> Sequence[Event]:
         "archiver": [JobArchived, JobArchivingFailed, JobArchiveRequested, JobsMeasured, NodesChecked],
         "gateway": [
             *(JobStarted, JobStopped, JobTagged, JobUntagged, TagCreated, TagRemoved),
-            *(JobMetadataEdited, JobDeleted, JobArchiveRequested, NodesReported),
+            *(JobMetadataEdited, JobDeleted, JobArchiveRequested, NodesReported, IntakeRejected),
         ],
         "operator": [JobImported, JobArchiveRequested, JobStarted, IntakeRejected, TagCreated],
         "jobstore": [],
@@ -255,7 +255,7 @@ async def test_an_adapter_cannot_have_the_broker_write_into_the_log_for_it(broke
         ("jobstore", "_INBOX.1"),
         ("gateway", "jobtide.job.archived.fritz"),
         ("gateway", "jobtide.job.measured.fritz"),
-        ("gateway", "jobtide.intake.rejected"),
+        ("gateway", "jobtide.intake.a_later_event"),
         ("gateway", "cc.job.event"),
         ("gateway", "$KV.clusters.fritz"),
         ("gateway", "$JS.API.STREAM.DELETE.EVENTS"),

@@ -64,7 +64,6 @@ start-bad-shared-word start-bad-shared-empty start-bad-monitoring-status-7 start
 start-tag-null start-tag-empty-names start-tags-shared-word
 stop-no-stop-time-start-zero stop-negative-id stop-zero-id stop-state-suspended stop-state-running
 tag-null-element tag-remove-null-element tags-delete-null-element tag-empty-names
-nodestate-empty-object nodestate-null nodestate-unknown-cluster nodestate-empty-host nodestate-null-node
 list-bad-escape auth-roles-admin-api-api
 machine-put-no-json machine-put-empty machine-escaped-slash create-user-unknown-role create-user-no-role delete-user-nothing
 setting-empty setting-bad-json logs-since-semicolon
@@ -91,12 +90,16 @@ config-users-after config-users-special config-users-end taggers userapi-list-ma
 jobmetrics-api-refused jobmetrics-no-data userapi-metrics-manager-api-5003 userapi-metrics-api-5001 userapi-metrics-api-5003
 api-metrics-foreign nodes-reduction swagger-off
 page-home-none e-home
+nodestate-empty-object nodestate-null nodestate-unknown-cluster nodestate-empty-host nodestate-null-node nodestate-unknown-host
 """
 # What only informs does not cost the job; the first of these starts it, the others repeat its start.
 _INFORMS = "start-bad-metadata-number"
 _INFORMS_AGAIN = (
     "start-bad-job-state-number start-bad-smt-bool start-bad-smt-negative start-bad-num-acc-negative start-bad-num-hwthreads-negative"
 )
+# State words are read in any spelling: the first of these ends the job, so the others come too late.
+_ENDED = "stop-bad-state-1"
+_ENDED_BEFORE = "stop-bad-state-3 stop-bad-state-4 stop-bad-state-5 stop-bad-state-6 stop-bad-state-7 stop-state-empty"
 _CREATED = "start-bad-smt-2 start-tag-private-foreign-again start-tag-conflicting-scope start-tag-twice start-dup-year-earlier f-start"
 _DUPLICATE = "start-minimal-repeated-staged start-minimal-one-second-later-staged"
 
@@ -112,6 +115,8 @@ DIFFERENCES = {
         (_BAD_REQUEST, 400),
         (_OK, 200),
         (_CREATED, 201),
+        (_ENDED, 200),
+        (_ENDED_BEFORE, 422),
         (_INFORMS, 201),
         (_INFORMS_AGAIN, 422),
         ("nodestate-cpus-fraction", 200),

@@ -1,7 +1,7 @@
 """Reading nodes and the history of their states."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -19,11 +19,12 @@ from shared.database.tables import tables
 node, node_state, node_health = tables.node.c, tables.node_state.c, tables.node_health.c
 
 StateKind = Literal["node", "health"]
+MAX_HOLD_S = 900  # adapters report every few minutes, and not at the same time for all clusters
 
 
 @dataclass(frozen=True, slots=True)
 class NodeFilter:
-    """Nodes that meet everything that is given; ``after`` is a Unix time and only of the history."""
+    """Nodes that match every given field; ``after`` is a Unix time and applies to the history only."""
 
     ids: tuple[int, ...] | None = None
     hostname: TextMatch | None = None
@@ -66,7 +67,7 @@ def _identity(wanted: NodeFilter) -> ColumnElement[bool]:
 
 
 def _latest(where: Sequence[NodeFilter]) -> ColumnElement[bool]:
-    """By the states as last reported."""
+    """Filters on the last reported states."""
     require_few(where)
     parts = [true(), *map(_identity, where)]
     parts += [_is(node.node_state, wanted.scheduler_state) for wanted in where]
@@ -96,11 +97,12 @@ class NodeQueries:
         return await read(self._engine, lambda connection: [(name, nodes) for name, nodes in connection.execute(statement)])
 
     async def history(self, where: Sequence[NodeFilter], kind: StateKind) -> list[tuple[str, int, int]]:
-        """State, time and number of nodes that were in it then, by state and time, wherever there are any.
+        """Points (state, time, number of nodes) by state and time; straight lines between them are within 1 s of the truth.
 
-        The times are those at which something was recorded of one of the nodes. Others count with the state recorded last: what
-        does not change is not recorded each time. Not beyond their last report, though: what became of them then is not known.
-        Filters of the other kind of state are those of the present.
+        There are points at the start of the window (``after``) and at each recorded time in it, 1 s before and at each change, and at
+        the latest report. Unchanged states are recorded rarely, so nodes without a record at some time count with their previous
+        state, until their own last report; those of a cluster's last report count until the latest report of all, if it is at
+        most ``MAX_HOLD_S`` later. A count of 0 appears only next to a change. Filters of the other kind of state are those of now.
         """
         require_few(where)
         wanted, others, of_node = ("scheduler_state", "health_state", node.health_state)
@@ -108,23 +110,31 @@ class NodeQueries:
             wanted, others, of_node = ("health_state", "scheduler_state", node.node_state)
         chosen = and_(true(), *map(_identity, where), *(_is(of_node, getattr(item, others)) for item in where))
         after = max((item.after for item in where if item.after is not None), default=-1)
-        statement = _changes(kind, chosen, after)
-        found = await read(self._engine, lambda connection: connection.execute(statement).all())
+        changes, latest = await read(
+            self._engine,
+            lambda connection: (
+                connection.execute(_changes(kind, chosen, after)).all(),
+                connection.execute(select(func.max(node.time_stamp)).where(chosen)).scalar(),
+            ),
+        )
         states = {getattr(item, wanted) for item in where} - {None}
-        return [row for row in _counted(found, after) if not states or states == {row[0]}]
+        return [point for point in _points(changes, after, latest or 0) if not states or states == {point[0]}]
 
 
 def _changes(kind: StateKind, chosen: ColumnElement[bool], after: int) -> Select[Any]:
-    """Time, state, by how much its nodes become more then, and how many rows were recorded; by time, from what held at ``after``."""
+    """Rows (time, state, change of its count, records at that time) by time, beginning with the states that held at ``after``."""
     table = tables.node_state if kind == "node" else tables.node_health
     rows, earlier = table.c, table.alias("earlier").c
     state = node_state.node_state if kind == "node" else node_health.health_state
     held = select(func.max(earlier.time_stamp)).where(earlier.node_id == node.id, earlier.time_stamp <= after).scalar_subquery()
-    chosen_nodes = select(node.id, node.time_stamp, func.coalesce(held, after).label("since")).where(chosen)
+    of_cluster, of_all = func.max(node.time_stamp).over(partition_by=node.cluster), func.max(node.time_stamp).over()
+    is_current = and_(node.time_stamp == of_cluster, of_all - node.time_stamp <= MAX_HOLD_S)
+    until = case((is_current, null()), else_=node.time_stamp + 1)
+    chosen_nodes = select(node.id, until.label("until"), func.coalesce(held, after).label("since")).where(chosen)
     nodes = chosen_nodes.cte("nodes").prefix_with("MATERIALIZED", dialect="postgresql")  # or each row would look for it anew
     following = func.lead(rows.time_stamp).over(partition_by=rows.node_id, order_by=(rows.time_stamp, rows.id))
-    latest = nodes.c.time_stamp + 1 if kind == "node" else null()  # when a check came last is not known
-    is_instant = following == rows.time_stamp  # what was recorded counts at its time
+    latest = nodes.c.until if kind == "node" else null()  # the time of the last check is not stored
+    is_instant = following == rows.time_stamp  # each record counts at its time, also when another one has the same
     ends = case((is_instant, rows.time_stamp + 1), else_=func.coalesce(following, latest))
     joined = table.join(nodes, and_(rows.node_id == nodes.c.id, rows.time_stamp >= nodes.c.since))
     spans = select(rows.time_stamp.label("begins"), ends.label("ends"), state.label("state")).select_from(joined).subquery("spans").c
@@ -136,14 +146,36 @@ def _changes(kind: StateKind, chosen: ColumnElement[bool], after: int) -> Select
     return select(time, of_state, func.sum(changes.c.change), func.sum(changes.c.rows)).group_by(time, of_state).order_by(time)
 
 
-def _counted(changes: Iterable[Any], after: int) -> list[tuple[str, int, int]]:
-    nodes: Counter[str] = Counter()
-    counted: list[tuple[str, int, int]] = []
-    for time, several in groupby(changes, itemgetter(0)):
-        recorded = 0
-        for _, state, change, rows in several:
-            nodes[state] += int(change)
+def _points(changes: Iterable[Any], after: int, latest: int) -> list[tuple[str, int, int]]:
+    """By state and time; ``changes`` as from ``_changes``, from those that precede the window on."""
+    counts: Counter[str] = Counter()
+    points: dict[tuple[str, int], int] = {}
+
+    def add(time: int, numbers: Mapping[str, int], changed: Collection[str] = ()) -> None:
+        for state, count in numbers.items():
+            if count or state in changed:
+                points[state, time] = count
+
+    end = after  # of the points so far
+    for time, group in groupby(changes, itemgetter(0)):
+        if time > latest:
+            break
+        before, recorded = counts.copy(), 0
+        for _, state, change, rows in group:
+            counts[state] += int(change)
             recorded += int(rows)
-        if recorded and time > after:
-            counted += [(state, time, count) for state, count in nodes.items() if count]
-    return sorted(counted)
+        if time <= after:
+            continue
+        changed = {state for state, count in counts.items() if count != before[state]}
+        if end == after >= 0:
+            add(after, before)
+        if changed and time - 1 > end and (before or after >= 0):
+            add(time - 1, dict.fromkeys(counts, 0) | before, changed)
+        if changed or recorded:
+            add(time, counts, changed)
+            end = time
+    if end < latest:
+        if end == after >= 0:
+            add(after, counts)
+        add(latest, counts)
+    return [(state, time, count) for (state, time), count in sorted(points.items())]

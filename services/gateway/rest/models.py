@@ -151,6 +151,19 @@ class UsedNodes(Answer):
     used_nodes: dict[str, list[str]]
 
 
+class RefusedPart(Answer):
+    code: str = Field(description="A reason code, as in the list of rejections.")
+    field: str | None
+    text: str
+
+
+class NodesRefused(Answer):
+    """The first 100 refusals of a report that was otherwise stored; `count` is the number of all."""
+
+    refused: list[RefusedPart]
+    count: int
+
+
 class RejectionObject(Answer):
     """An input that could not take effect. ``time`` in Unix seconds."""
 

@@ -1,12 +1,13 @@
-"""Nodes by state in time: what was recorded, and in between what still holds."""
+"""The number of nodes in each state over time, as a chart draws it."""
 
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from services.gateway.reading.model import TextMatch
-from services.gateway.reading.nodes import NodeFilter, NodeQueries
+from services.gateway.reading.nodes import MAX_HOLD_S, NodeFilter, NodeQueries
 from shared.database.engine import opened
 from shared.settings import DatabaseSettings
 from tests.gateway.rows import write
@@ -23,7 +24,7 @@ NODE = {
     "kept_at": 0,
 }
 COUNTS = dict.fromkeys(("cpus_allocated", "memory_allocated", "gpus_allocated", "jobs_running"), 0) | {"states": "[]"}
-# Reported last at 400, but for node 3, of which nothing was heard after 200.
+# The last report is at 400, but node 3 was not reported after 200.
 STATES = {
     1: {100: "idle", 300: "allocated"},
     2: {100: "idle"},
@@ -51,34 +52,88 @@ async def queries(database: DatabaseSettings) -> AsyncIterator[NodeQueries]:
         yield NodeQueries(engine)
 
 
-async def test_what_is_not_recorded_anew_still_holds_until_the_last_report(queries: NodeQueries) -> None:
-    assert await queries.history([], "node") == [
-        ("allocated", 300, 1),
-        ("allocated", 400, 1),
-        ("down", 200, 1),
+def drawn(points: list[tuple[str, int, int]], state: str, time: int) -> float | None:
+    """What a chart with straight lines shows for a state; None outside of its points."""
+    of_state = [(at, count) for name, at, count in points if name == state]
+    for (begin, first), (end, last) in pairwise(of_state):
+        if begin <= time <= end:
+            return first + (last - first) * (time - begin) / (end - begin)
+    return float(of_state[0][1]) if of_state and of_state[0][0] == time else None
+
+
+TRUTH = [(100, 199, {"idle": 4}), (200, 200, {"idle": 3, "down": 1}), (201, 299, {"idle": 3}), (300, 400, {"idle": 2, "allocated": 1})]
+
+
+@pytest.mark.parametrize("after", [-1, 99, 100, 150, 199, 200, 201, 250, 299, 300, 399])
+async def test_a_chart_of_the_answer_shows_the_true_counts_from_the_start_of_the_window_to_the_latest_report(
+    queries: NodeQueries, after: int
+) -> None:
+    points = await queries.history([NodeFilter(after=after)], "node")
+    wrong = [
+        (state, time, drawn(points, state, time))
+        for begin, end, counts in TRUTH
+        for time in range(max(begin, after), end + 1)
+        for state in ("idle", "down", "allocated")
+        if (drawn(points, state, time) or 0) != counts.get(state, 0)
+    ]
+    assert wrong == []
+    assert {time for _, time, _ in points if not max(after, 99) <= time <= 400} == set()
+
+
+async def test_unchanged_states_have_points_before_each_change_and_at_the_latest_report(queries: NodeQueries) -> None:
+    assert [point for point in await queries.history([], "node") if point[0] == "idle"] == [
         ("idle", 100, 4),
+        ("idle", 199, 4),
         ("idle", 200, 3),
+        ("idle", 201, 3),
+        ("idle", 299, 3),
         ("idle", 300, 2),
         ("idle", 400, 2),
     ]
 
 
-async def test_a_window_begins_with_what_held_before(queries: NodeQueries) -> None:
-    after = [NodeFilter(after=300), NodeFilter(after=250)]
-    assert await queries.history(after, "node") == [("allocated", 400, 1), ("idle", 400, 2)]
+async def test_a_window_begins_with_the_states_that_held_before(queries: NodeQueries) -> None:
+    after = [NodeFilter(after=310), NodeFilter(after=250)]
+    expected = [("allocated", 310, 1), ("allocated", 400, 1), ("idle", 310, 2), ("idle", 400, 2)]
+    assert await queries.history(after, "node") == expected
     assert await queries.history([NodeFilter(after=400)], "node") == []
 
 
-async def test_checks_hold_until_the_next_one(queries: NodeQueries) -> None:
-    assert await queries.history([], "health") == [("full", 100, 2), ("full", 250, 1), ("partial", 250, 1)]
+async def test_a_check_holds_until_the_next_one(queries: NodeQueries) -> None:
+    points = await queries.history([], "health")
+    assert [(time, drawn(points, "full", time), drawn(points, "partial", time)) for time in (100, 249, 250, 400)] == [
+        (100, 2, None),
+        (249, 2, 0),
+        (250, 1, 1),
+        (400, 1, 1),
+    ]
+
+
+async def test_a_cluster_that_reported_shortly_before_another_one_counts_until_the_latest_report(
+    database: DatabaseSettings, queries: NodeQueries
+) -> None:
+    for key, cluster, reported in ((8, "alex", 400 + 60), (9, "emmy", 400 + 60 + MAX_HOLD_S)):
+        await write(
+            database,
+            "node",
+            [{**NODE, "id": key, "cluster": cluster, "hostname": f"f{key}", "node_state": "mixed", "time_stamp": reported}],
+        )
+        await write(database, "node_state", [{**COUNTS, "id": key + 90, "node_id": key, "time_stamp": 300, "node_state": "mixed"}])
+        points = await queries.history([], "node")
+        is_held = key == 8  # then the latest report is too long after
+        assert drawn(points, "allocated", reported) == (1 if is_held else None)
+        assert drawn(points, "mixed", reported) == (1 if is_held else 2)
 
 
 @pytest.mark.parametrize(
     ("where", "found"),
     [
-        ([NodeFilter(scheduler_state="down")], [("down", 200, 1)]),
+        ([NodeFilter(scheduler_state="down")], [("down", 199, 0), ("down", 200, 1), ("down", 201, 0)]),
         ([NodeFilter(scheduler_state="down"), NodeFilter(scheduler_state="idle")], []),
-        ([NodeFilter(hostname=TextMatch("eq", ("f3",)))], [("down", 200, 1), ("idle", 100, 1)]),
+        (
+            [NodeFilter(hostname=TextMatch("eq", ("f3",)))],
+            [("down", 199, 0), ("down", 200, 1), ("idle", 100, 1), ("idle", 199, 1), ("idle", 200, 0)],
+        ),
         ([NodeFilter(cluster=TextMatch("eq", ("alex",)))], []),
         ([NodeFilter(health_state="partial")], []),
     ],

@@ -118,17 +118,59 @@ async def test_deleting_before_a_time_keeps_tagged_jobs_on_request(api: Client) 
     assert await api.call("DELETE", path) == (200, {"msg": "Successfully deleted 1 jobs"})
 
 
-async def test_node_states_are_stored_and_unknown_hosts_are_told(api: Client, database: DatabaseSettings) -> None:
+async def test_a_report_of_nodes_stores_the_known_ones_and_names_the_refused(api: Client, database: DatabaseSettings) -> None:
     nodes = [{"hostname": "f0101", "states": ["IDLE*", "DRAIN"]}, {"hostname": "nowhere", "states": ["IDLE"]}]
     response = await api.raw("POST", "/api/nodestate/", {"cluster": "fritz", "nodes": nodes})
-    assert (response.status, await response.text(), response.headers["Jobtide-Refused-Nodes"]) == (200, "", "1")
+    assert (response.status, response.headers["Jobtide-Refused"], response.headers["Jobtide-Refused-Nodes"]) == (200, "no_subcluster", "1")
+    assert [refused["field"] for refused in (await response.json())["refused"]] == ["nodes.1.hostname"]
 
     async def stored() -> list[tuple[Any, ...]]:
         return await query(database, "SELECT hostname, node_state FROM node")
 
     assert await until(stored) == [("f0101", "idle")]
-    assert (await api.post("/api/nodestate/", {"cluster": "fritz", "nodes": nodes[1:]}))[0] == 400
-    assert (await api.post("/api/nodestate/", {"cluster": "nope", "nodes": nodes}))[0] == 400
+    response = await api.raw("POST", "/api/nodestate/", {"cluster": "fritz", "nodes": nodes[:1]})
+    assert (response.status, await response.text(), "Jobtide-Refused" in response.headers) == (200, "", False)
+
+
+WHOLLY_REFUSED = {
+    "unknown cluster": ({"cluster": "nope", "nodes": [{"hostname": "f0101", "states": ["IDLE"]}]}, "unknown_cluster", 1),
+    "no cluster": ({"nodes": [{"hostname": "f0101", "states": ["IDLE"]}]}, "missing_field", 1),
+    "empty object": ({}, "missing_field", 1),
+    "unknown hosts": ({"cluster": "fritz", "nodes": [{"hostname": "x1"}, {"hostname": "x2"}]}, "no_subcluster", 2),
+    "empty host": ({"cluster": "fritz", "nodes": [{"hostname": ""}]}, "missing_field", 1),
+    "host too long": ({"cluster": "fritz", "nodes": [{"hostname": "x" * 1000}]}, "invalid_value", 1),
+    "null as a node": ({"cluster": "fritz", "nodes": [None]}, "missing_field", 1),
+}
+
+
+@pytest.mark.parametrize(("body", "code", "count"), WHOLLY_REFUSED.values(), ids=WHOLLY_REFUSED)
+@pytest.mark.parametrize("path", ["/api/nodestate/", "/api/healthcheck/"])
+async def test_a_report_that_is_refused_as_a_whole_is_200_and_a_rejection(
+    sqlite_api: Client, path: str, body: dict[str, Any], code: str, count: int
+) -> None:
+    response = await sqlite_api.raw("POST", path, body)
+    assert (response.status, response.headers["Jobtide-Refused"], response.headers["Jobtide-Refused-Nodes"]) == (200, code, str(count))
+    assert [refused["code"] for refused in (await response.json())["refused"]] == [code] * count
+
+    async def recorded() -> list[dict[str, Any]]:
+        _, found = await sqlite_api.get("/api/rejections/")
+        return found["rejections"] if len(found["rejections"]) == count else []
+
+    rejections = await until(recorded)
+    assert {(row["code"], row["subject"], row["intakeSequence"]) for row in rejections} == {(code, f"POST {path}", None)}
+
+
+async def test_a_report_of_many_unknown_hosts_is_recorded_with_a_bound(sqlite_api: Client) -> None:
+    nodes = [{"hostname": f"x{number}"} for number in range(1005)]
+    response = await sqlite_api.raw("POST", "/api/nodestate/", {"cluster": "fritz", "nodes": nodes})
+    answered = await response.json()
+    assert (response.status, answered["count"], len(answered["refused"])) == (200, 1005, 100)
+
+    async def last() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = (await sqlite_api.get("/api/rejections/?code=more_bad_lines"))[1]["rejections"]
+        return found
+
+    assert [row["text"] for row in await until(last)] == ["5 further rejections of this request are not listed"]
 
 
 async def test_a_cluster_that_was_just_added_can_start_jobs(sqlite_api: Client, site: NatsSettings) -> None:
@@ -141,7 +183,7 @@ async def test_a_cluster_that_was_just_added_can_start_jobs(sqlite_api: Client, 
     assert (await sqlite_api.post("/api/jobs/start_job/", start_payload(1, cluster="fresh", nodes=["f0101"])))[0] == 201
 
 
-BAD_BODIES = [b"", b"{", b"[]", b'"x"', b"\xff\xfe", b"null", b'{"jobId":1,"jobId":null}', b"[" * 100_000]
+BAD_BODIES = [b"", b"{", b"[]", b'"x"', b"\xff\xfe", b'{"jobId":1,"jobId":null}', b"[" * 100_000]
 
 
 @pytest.mark.parametrize("path", ["/api/jobs/start_job/", "/api/jobs/stop_job/", "/api/nodestate/"])
