@@ -1,4 +1,4 @@
-"""What many jobs have in common: weights and averages of each, and how their samples spread over the roofline."""
+"""Analyses over many jobs: their footprints, and the distribution of their samples over the roofline."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from services.gateway.metrics.archived import Texts
 from services.gateway.metrics.cache import Cache
 from services.gateway.metrics.jobs import JobMetrics
 from services.gateway.metrics.model import Numbers, numbers
-from services.gateway.metrics.selection import NODE, Wanted, coarsest, node_data
+from services.gateway.metrics.selection import NODE, MetricSelection, coarsest, node_data
 from services.gateway.metrics.statistics import JobStatistics
 from services.gateway.reading.jobs import StoredJob
 from shared.archive import metric_data, stored_scopes
@@ -20,14 +20,14 @@ from shared.metricdata import MetricData
 from shared.metricdata.model import FloatArray
 
 FLOPS, BANDWIDTH = "flops_any", "mem_bw"
-_BYTES_PER_JOB = 300  # key and objects
+_BYTES_PER_JOB = 300  # size of a cache entry without its samples
 MIB = 1024 * 1024
-SECONDS_PER_WEIGHT = 60.0  # what readers of the interface call hours
+SECONDS_PER_WEIGHT = 60.0  # the API calls these weights hours, but clients expect minutes
 
 
 @dataclass(frozen=True, slots=True)
 class TimeWeights:
-    """Of each job, its time multiplied by its nodes, accelerators and hardware threads, in minutes."""
+    """Per job: duration times number of nodes, accelerators and hardware threads, in minutes."""
 
     node_hours: Numbers
     acc_hours: Numbers
@@ -48,7 +48,7 @@ class Footprints:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Cells of a heat map over plain numbers, which are laid out by their logarithms."""
+    """Cells of a heat map with logarithmic axes. The limits are plain numbers, not logarithms."""
 
     rows: int
     columns: int
@@ -57,18 +57,18 @@ class Grid:
     max_x: float
     max_y: float
 
-    def check(self, most_cells: int = 1_000_000) -> None:
+    def check(self, max_cells: int = 1_000_000) -> None:
         """Raises RequestError (400)."""
-        if self.rows < 0 or self.columns < 0 or self.rows * self.columns > most_cells:
-            raise bad_request(f"rows, cols: at most {most_cells} cells, and not less than 0 of either")
-        for name, least, most in (("X", self.min_x, self.max_x), ("Y", self.min_y, self.max_y)):
-            if not 0 < least < most < math.inf:
-                raise bad_request(f"min{name}, max{name}: 0 < min{name} < max{name} is expected")
+        if self.rows < 0 or self.columns < 0 or self.rows * self.columns > max_cells:
+            raise bad_request(f"rows, cols: neither may be negative, and their product is at most {max_cells}")
+        for name, low, high in (("X", self.min_x, self.max_x), ("Y", self.min_y, self.max_y)):
+            if not 0 < low < high < math.inf:
+                raise bad_request(f"min{name}, max{name}: must satisfy 0 < min{name} < max{name}")
 
 
 @dataclass(frozen=True, slots=True)
 class RooflinePoints:
-    """Decimal logarithms of the positive samples of all nodes of a job: ``y`` of the flops, ``x`` of flops per byte."""
+    """Decimal logarithms of the positive samples of a job, over all nodes: ``y`` of flops, ``x`` of flops per byte."""
 
     x: FloatArray
     y: FloatArray
@@ -91,30 +91,32 @@ class Analysis:
         await self._points.close()
 
     async def footprints(self, jobs: Sequence[StoredJob], metrics: Sequence[str]) -> Footprints:
-        """In the order of the jobs; those without monitoring are left out, and those whose data cannot be read."""
+        """In the order of ``jobs``, without those that are not monitored or whose data cannot be read."""
         monitored = [job for job in jobs if job.monitoring_status in (MONITORING_OPEN, ARCHIVED)]
         found = await self._statistics.of_many(monitored, metrics)
-        kept = [job for job in monitored if job.id in found]
-        spent = np.array([self._jobs.duration(job) / SECONDS_PER_WEIGHT for job in kept], dtype=np.float64)
+        readable = [job for job in monitored if job.id in found]
+        spent = np.array([self._jobs.duration(job) / SECONDS_PER_WEIGHT for job in readable], dtype=np.float64)
 
         def weights(parts: Sequence[int | None]) -> Numbers:
             counts = np.array([part or 0 for part in parts], dtype=np.float64)
-            return numbers(np.where(counts > 0, spent * counts, 1.0))  # unknown: all such jobs count alike
+            return numbers(np.where(counts > 0, spent * counts, 1.0))  # jobs without this number all weigh the same
 
         return Footprints(
             TimeWeights(
-                node_hours=weights([job.num_nodes for job in kept]),
-                acc_hours=weights([job.num_acc for job in kept]),
-                core_hours=weights([job.num_hwthreads for job in kept]),
+                node_hours=weights([job.num_nodes for job in readable]),
+                acc_hours=weights([job.num_acc for job in readable]),
+                core_hours=weights([job.num_hwthreads for job in readable]),
             ),
             [
-                MetricFootprint(name, numbers(np.array([found[job.id][name].avg if name in found[job.id] else math.nan for job in kept])))
+                MetricFootprint(
+                    name, numbers(np.array([found[job.id][name].avg if name in found[job.id] else math.nan for job in readable]))
+                )
                 for name in metrics
             ],
         )
 
     async def roofline(self, jobs: Sequence[StoredJob], grid: Grid) -> list[list[int]]:
-        """How many samples of all jobs lie in each cell; jobs that cannot be read are left out."""
+        """The number of samples in each cell, over all jobs. Jobs whose data cannot be read are left out."""
         grid.check()
         if not grid.rows * grid.columns:
             return [[] for _ in range(grid.rows)]
@@ -132,13 +134,13 @@ class Analysis:
 
     async def _load_points(self, job: StoredJob) -> RooflinePoints:
         if self._jobs.comes_from_store(job):
-            data = await self._jobs.stored(job, Wanted((FLOPS, BANDWIDTH), (NODE,), with_band=False))
+            data = await self._jobs.stored(job, MetricSelection((FLOPS, BANDWIDTH), (NODE,), with_band=False))
             return await self._jobs.archive.in_thread(_points_of, {name: node_data(name, scopes) for name, scopes in data.items()})
         return await self._jobs.archive.texts(job, (FLOPS, BANDWIDTH), _archived_points)
 
 
 def _archived_points(texts: Texts) -> RooflinePoints:
-    """Decodes the samples of one scope only: the node, or the coarsest one, to be summed."""
+    """Decodes the samples of the coarsest scope only; they are summed per node if necessary."""
     found: dict[str, MetricData | None] = {}
     for name, text in texts.items():
         stored = {scope: metric for scope, metric in stored_scopes(text).items() if metric.series}
@@ -149,7 +151,7 @@ def _archived_points(texts: Texts) -> RooflinePoints:
 
 
 def _points_of(data: Mapping[str, MetricData | None]) -> RooflinePoints:
-    """Samples of both metrics belong together by host and index."""
+    """Pairs the samples of both metrics by host and index."""
     flops, bandwidth = data.get(FLOPS), data.get(BANDWIDTH)
     if flops is None or bandwidth is None:
         return _NO_POINTS
@@ -178,8 +180,8 @@ def _counted(jobs: Sequence[RooflinePoints], grid: Grid) -> np.ndarray[tuple[int
     return counts.reshape(grid.rows, grid.columns)
 
 
-def _cells(values: FloatArray, least: float, most: float, cells: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """The cell of each value, -1 outside."""
-    low, high = math.log10(least), math.log10(most)
+def _cells(values: FloatArray, low: float, high: float, cells: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """The cell of each logarithm in ``values``, -1 outside the limits."""
+    low, high = math.log10(low), math.log10(high)
     places = np.floor((values - low) / (high - low) * cells).astype(np.int64)
     return np.where((values >= low) & (values < high), np.minimum(places, cells - 1), -1)

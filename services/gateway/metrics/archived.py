@@ -1,4 +1,4 @@
-"""What the archive knows of finished jobs: statistics and time series. Files are read in worker threads, a few at a time."""
+"""Statistics and time series of archived jobs. A bounded number of worker threads reads the files."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -25,16 +25,16 @@ Texts = Mapping[str, bytes]
 
 
 class ArchiveReader:
-    """Reads entries of jobs whose status says that they are archived."""
+    """Reads archive entries of jobs with monitoring status ``ARCHIVED``."""
 
     def __init__(self, root: Path, readers: int) -> None:
         self._root = root
         self._readers = asyncio.Semaphore(readers)
 
     async def statistics(self, jobs: Sequence[StoredJob]) -> dict[int, Json]:
-        """Metric to statistics, by job id, of those jobs that are archived.
+        """Job id -> metric -> statistics, for the archived ones among ``jobs``.
 
-        Where the entry cannot be read, what the job brought along when it was imported; else the job is absent.
+        If the entry cannot be read, the statistics imported with the job are used. Without those the job is absent.
         """
         archived = [job for job in jobs if job.monitoring_status == ARCHIVED]
         parts = [archived[first : first + JOBS_PER_THREAD] for first in range(0, len(archived), JOBS_PER_THREAD)]
@@ -44,11 +44,11 @@ class ArchiveReader:
         return found
 
     async def version(self, job: StoredJob) -> Version:
-        """Differs whenever the data of the job were written anew. Raises RequestError as ``texts``."""
+        """Changes whenever the job is archived again. Raises RequestError like ``texts``."""
         return await self._answered(job, self._version, job)
 
     async def texts(self, job: StoredJob, metrics: Sequence[str] | None, then: Callable[[Texts], T]) -> T:
-        """What ``then`` makes of the undecoded metrics, in the same thread: of all, or those of ``metrics`` that exist.
+        """Call ``then`` in the reading thread with the undecoded metrics: all, or those of ``metrics`` that exist.
 
         Raises RequestError (500) when the entry cannot be read.
         """

@@ -1,4 +1,4 @@
-"""Answers that may be asked for again: bounded in bytes, each key computed once at a time."""
+"""A cache of answers, bounded in bytes. Concurrent requests for a key share one load."""
 
 import asyncio
 import time
@@ -11,20 +11,20 @@ V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept(Generic[V]):
+class _Stored(Generic[V]):
     value: V
     size: int
     until: float
 
 
 class Cache(Generic[V]):
-    """The least recently used go first. Errors are not kept: the next one who asks tries again."""
+    """Evicts the least recently used value first. Errors are not cached, so the next request tries again."""
 
-    def __init__(self, most_bytes: int, size_of: Callable[[V], int], clock: Callable[[], float] = time.monotonic) -> None:
-        self._most_bytes = most_bytes
+    def __init__(self, max_bytes: int, size_of: Callable[[V], int], clock: Callable[[], float] = time.monotonic) -> None:
+        self._max_bytes = max_bytes
         self._size_of = size_of
         self._clock = clock
-        self._kept: OrderedDict[Hashable, _Kept[V]] = OrderedDict()
+        self._stored: OrderedDict[Hashable, _Stored[V]] = OrderedDict()
         self._bytes = 0
         self._loading: dict[Hashable, asyncio.Task[V]] = {}
 
@@ -33,11 +33,11 @@ class Cache(Generic[V]):
         return self._bytes
 
     async def get(self, key: Hashable, lifetime_s: float, load: Callable[[], Awaitable[V]]) -> V:
-        """What is kept under ``key``, else what ``load`` gives. A caller that goes away leaves the others their load."""
-        kept = self._kept.get(key)
-        if kept is not None and kept.until > self._clock():
-            self._kept.move_to_end(key)
-            return kept.value
+        """The cached value, or the result of ``load``. A load continues for the other callers when one is cancelled."""
+        stored = self._stored.get(key)
+        if stored is not None and stored.until > self._clock():
+            self._stored.move_to_end(key)
+            return stored.value
         task = self._loading.get(key)
         if task is None:
             task = asyncio.ensure_future(self._load(key, lifetime_s, load))
@@ -49,20 +49,20 @@ class Cache(Generic[V]):
         value = await load()
         self._forget(key)
         size = self._size_of(value)
-        if size <= self._most_bytes:
-            self._kept[key] = _Kept(value, size, self._clock() + lifetime_s)
+        if size <= self._max_bytes:
+            self._stored[key] = _Stored(value, size, self._clock() + lifetime_s)
             self._bytes += size
-            while self._bytes > self._most_bytes:
-                self._forget(next(iter(self._kept)))
+            while self._bytes > self._max_bytes:
+                self._forget(next(iter(self._stored)))
         return value
 
     def _forget(self, key: Hashable) -> None:
-        kept = self._kept.pop(key, None)
-        if kept is not None:
-            self._bytes -= kept.size
+        stored = self._stored.pop(key, None)
+        if stored is not None:
+            self._bytes -= stored.size
 
     async def close(self) -> None:
-        """Ends loads that nobody waits for any more."""
+        """Cancel all running loads."""
         loading = list(self._loading.values())
         for task in loading:
             task.cancel()

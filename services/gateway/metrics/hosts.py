@@ -1,4 +1,4 @@
-"""The hosts of a cluster: as the database knows them, and as the configuration lists them."""
+"""The hosts of a cluster, from the node table or from the cluster's configuration."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ NAMES_AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class HostState:
-    """Empty texts: the database does not know the host."""
+    """Both are empty if the database has no state of the host."""
 
     node_state: str = ""
     health: str = ""
@@ -28,7 +28,7 @@ class HostState:
 
 @dataclass(frozen=True, slots=True)
 class HostFilter:
-    """``state`` is one of the scheduler, ``all``, or ``notindb``; ``name`` a part of host names in any case, empty for all."""
+    """``state`` is a scheduler state, ``all`` or ``notindb``. ``name`` is a part of host names in any case, empty for all."""
 
     cluster: Cluster
     subcluster: str = ""
@@ -38,20 +38,20 @@ class HostFilter:
 
 @dataclass(frozen=True, slots=True)
 class HostPage:
-    """``total``: matching hosts on all pages."""
+    """``total`` counts the matching hosts of all pages."""
 
     hosts: Sequence[str]
     total: int
 
 
 class Hosts:
-    """Raises Unavailable when the database is away."""
+    """All methods raise Unavailable when the database cannot be reached."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
     async def states(self, cluster: str, hosts: Collection[str]) -> dict[str, HostState]:
-        """Of those that the database knows."""
+        """The states of the hosts that are in the database."""
         names = sorted(hosts)
 
         def states_of(connection: Connection) -> dict[str, HostState]:
@@ -66,11 +66,11 @@ class Hosts:
         return await read(self._engine, states_of)
 
     async def page(self, wanted: HostFilter, piece: Slice) -> HostPage:
-        """By name. When the database knows no host at all that matches, and no state is asked for, the configured ones."""
+        """Sorted by name. Without a state filter, falls back to the configured hosts if none in the database matches."""
         if wanted.state == NOT_IN_DATABASE:
             known = await self._names(wanted.cluster.name)
             return _cut([host for host in configured(wanted) if host not in known], piece)
-        if "\0" in wanted.state + wanted.name:  # PostgreSQL refuses what it could not hold
+        if "\0" in wanted.state + wanted.name:  # PostgreSQL refuses NUL in parameters, and no host name has one
             return HostPage((), 0)
         condition = _condition(wanted)
         statement = select(node.hostname).where(condition).order_by(node.hostname).offset(piece.first)

@@ -1,4 +1,4 @@
-"""The metric data of one job, from where they are: the metric store while it runs and until it is archived, then the archive."""
+"""The metric data of one job: from the metric store until it is archived, then from the archive."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from services.gateway.errors import RequestError, bad_request
 from services.gateway.metrics.archived import ArchiveReader, Texts
 from services.gateway.metrics.cache import Cache
 from services.gateway.metrics.model import NamedMetric, named_metrics
-from services.gateway.metrics.selection import Wanted, completed
+from services.gateway.metrics.selection import MetricSelection, completed
 from services.gateway.metrics.stored import is_as_stored, stored_metric
 from services.gateway.reading.jobs import StoredJob, shown_duration
 from shared.archive import metric_data, stored_scopes
@@ -35,7 +35,7 @@ class DataVersion:
 
 
 class JobMetrics:
-    """``source`` is None at a site without a metric store; ``clock`` gives Unix time."""
+    """``source`` is None at a site without a metric store. ``clock`` returns Unix time."""
 
     def __init__(
         self,
@@ -52,15 +52,15 @@ class JobMetrics:
         self._cache: Cache[Sequence[NamedMetric]] = Cache(int(cache_mb * MIB), lambda found: sum(one.size for one in found))
 
     def comes_from_store(self, job: StoredJob) -> bool:
-        """Whether the metric store is asked for the job: it runs or is not archived yet, and it is monitored."""
+        """Whether the job is monitored, and is running or not archived yet."""
         if self.source is None or job.monitoring_status == MONITORING_DISABLED:
             return False
         return is_running(job) or job.monitoring_status == MONITORING_OPEN
 
-    async def of(self, job: StoredJob, wanted: Wanted) -> Sequence[NamedMetric]:
-        """Empty for a job without metric data: not monitored, not archived, or of a site without a store.
+    async def of(self, job: StoredJob, wanted: MetricSelection) -> Sequence[NamedMetric]:
+        """Empty for a job without metric data: not monitored, not archived, or at a site without a metric store.
 
-        Raises RequestError when the archive cannot be read or the store refuses, Unavailable when the store is away.
+        Raises RequestError when the archive cannot be read or the store refuses the query, Unavailable when the store is down.
         """
         from_store = self.comes_from_store(job)
         if wanted.metrics == () or (from_store and wanted.scopes == ()):
@@ -79,18 +79,18 @@ class JobMetrics:
             return DataVersion((*identity, "archive", await self.archive.version(job)), ARCHIVED_LIFETIME_S)
         return None
 
-    async def _load(self, job: StoredJob, wanted: Wanted, from_store: bool) -> Sequence[NamedMetric]:
+    async def _load(self, job: StoredJob, wanted: MetricSelection, from_store: bool) -> Sequence[NamedMetric]:
         if not from_store:
             return await self.archive.texts(job, wanted.metrics, lambda texts: _archived(texts, wanted))
         data = await self.stored(job, wanted)
         return await self.archive.in_thread(_prepared, data, wanted)
 
-    async def stored(self, job: StoredJob, wanted: Wanted) -> JobData:
-        """What the metric store has, as it is. Errors about some of the data are logged, and the rest is given."""
+    async def stored(self, job: StoredJob, wanted: MetricSelection) -> JobData:
+        """Load from the metric store, unprocessed. Partial errors are logged, and the rest is returned."""
         assert self.source is not None
         cluster = self._clusters().get(job.cluster)
         if cluster is None:
-            raise RequestError(HTTPStatus.INTERNAL_SERVER_ERROR, f"the cluster {job.cluster} of job {job.id} is not configured any more")
+            raise RequestError(HTTPStatus.INTERNAL_SERVER_ERROR, f"the cluster {job.cluster} of job {job.id} is no longer configured")
         request = JobRequest(
             cluster=cluster,
             subcluster=job.subcluster,
@@ -104,13 +104,13 @@ class JobMetrics:
         try:
             loaded = await self.source.load(request)
         except SourceRefused as e:
-            raise bad_request(f"the metric data of job {job.id} cannot be asked for: {e}") from e
+            raise bad_request(f"the metric data of job {job.id} cannot be loaded: {e}") from e
         if loaded.problems:
             log.warning("metric_data_incomplete", job=job.id, problems=len(loaded.problems), first=loaded.problems[0])
         return loaded.data
 
     def duration(self, job: StoredJob) -> int:
-        """Seconds; of a running job until now."""
+        """In seconds. A running job's duration ends now."""
         return shown_duration(job, self._clock())
 
     async def close(self) -> None:
@@ -121,8 +121,8 @@ def is_running(job: StoredJob) -> bool:
     return job.job_state == JobState.RUNNING
 
 
-def _archived(texts: Texts, wanted: Wanted) -> Sequence[NamedMetric]:
-    """Metrics that are to be given just as they are stored need no arithmetic; their order stays."""
+def _archived(texts: Texts, wanted: MetricSelection) -> Sequence[NamedMetric]:
+    """Metrics in the archive's order. Those that are answered unchanged skip the conversion to arrays."""
     found: list[NamedMetric] = []
     for name, text in texts.items():
         stored = stored_scopes(text)
@@ -136,5 +136,5 @@ def _archived(texts: Texts, wanted: Wanted) -> Sequence[NamedMetric]:
     return found
 
 
-def _prepared(data: JobData, wanted: Wanted) -> Sequence[NamedMetric]:
+def _prepared(data: JobData, wanted: MetricSelection) -> Sequence[NamedMetric]:
     return named_metrics(completed(data, wanted), with_samples=wanted.with_samples, with_band=wanted.with_band)

@@ -1,4 +1,4 @@
-"""Metric data as they go out: samples are JSON text, written once and never walked again."""
+"""Metric data of answers. Samples are JSON text: serialised once, then cached and copied into answers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _BYTES_PER_OBJECT = 400
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """A list of rounded numbers as JSON text; missing ones are null."""
+    """A list of rounded numbers as JSON text. Missing samples are null."""
 
     text: bytes
 
@@ -24,7 +24,7 @@ class Numbers:
 
 @dataclass(frozen=True, slots=True)
 class SeriesText:
-    """``data`` is None when no samples were asked for."""
+    """``data`` is None if samples were not selected."""
 
     hostname: str
     id: str | None
@@ -34,7 +34,7 @@ class SeriesText:
 
 @dataclass(frozen=True, slots=True)
 class BandText:
-    """Per timestep, over all series; ``mean`` only where an archive has it."""
+    """Statistics per timestep over all series. ``mean`` exists only if the archive has it."""
 
     mean: Numbers | None
     median: Numbers | None
@@ -60,7 +60,7 @@ class NamedMetric:
 
     @property
     def size(self) -> int:
-        """Roughly, in bytes."""
+        """Approximate, in bytes."""
         band = self.metric.statistics_series
         texts = [one.data for one in self.metric.series] + ([band.mean, band.median, band.min, band.max] if band else [])
         return _BYTES_PER_OBJECT * (len(self.metric.series) + 1) + sum(len(one.text) for one in texts if one is not None)
@@ -71,7 +71,7 @@ def numbers(values: FloatArray, decimals: int = 2) -> Numbers:
 
 
 def named_metrics(data: JobData, *, with_samples: bool = True, with_band: bool = True) -> list[NamedMetric]:
-    """In the order of the data."""
+    """In the order of ``data``."""
     return [
         NamedMetric(name, scope, metric_text(metric, with_samples=with_samples, with_band=with_band))
         for name, scopes in data.items()

@@ -1,4 +1,4 @@
-"""Metric data of nodes and whole clusters, from the metric store, for the people of the site."""
+"""Metric data of nodes and whole clusters from the metric store, for the site's staff."""
 
 import asyncio
 import math
@@ -12,7 +12,7 @@ import structlog
 from services.gateway.errors import bad_request
 from services.gateway.metrics.hosts import HostFilter, Hosts, HostState
 from services.gateway.metrics.model import NamedMetric, Numbers, metric_text, named_metrics, numbers
-from services.gateway.metrics.selection import NODE, Wanted, completed
+from services.gateway.metrics.selection import NODE, MetricSelection, completed
 from services.gateway.reading.model import Slice
 from shared.domain.clusters import Cluster, Metric, SubCluster
 from shared.domain.payloads import Resource
@@ -31,7 +31,7 @@ NO_STATISTICS = Statistics(0.0, 0.0, 0.0)
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Unix seconds, ``end`` not included."""
+    """Unix seconds. ``end`` is exclusive."""
 
     start: int
     end: int
@@ -39,7 +39,7 @@ class Window:
     def check(self) -> None:
         """Raises RequestError (400)."""
         if self.start > self.end:
-            raise bad_request("from, to: the window ends before it begins")
+            raise bad_request("from, to: the window ends before it starts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +80,14 @@ class NodeMetrics:
         self._hosts = hosts
 
     def cluster(self, name: str) -> Cluster:
-        """Raises RequestError (400) for an unknown one."""
+        """Raises RequestError (400) for an unknown cluster."""
         found = self._clusters().get(name)
         if found is None:
             raise bad_request(f"unknown cluster: {name[:100]}")
         return found
 
     async def of_hosts(self, name: str, hosts: Sequence[str] | None, metrics: Sequence[str] | None, window: Window) -> list[HostMetrics]:
-        """Hosts, or all that the store knows, each with its metrics at node level; without those of which nothing is known.
+        """Node-level metrics of ``hosts``, or of all hosts in the metric store. Hosts without data are left out.
 
         Raises RequestError, Unavailable.
         """
@@ -100,7 +100,7 @@ class NodeMetrics:
         return await asyncio.to_thread(_host_metrics, cluster, chosen, loaded, order, states)
 
     async def of_cluster(self, name: str, metrics: Sequence[str] | None, window: Window) -> ClusterMetrics:
-        """The sums over all hosts that the store knows. Raises RequestError, Unavailable."""
+        """Sums over all hosts in the metric store. Raises RequestError, Unavailable."""
         cluster = self.cluster(name)
         window.check()
         chosen = _chosen(cluster, metrics)
@@ -109,9 +109,17 @@ class NodeMetrics:
         return ClusterMetrics(len(loaded.series), [metric for metric in found if metric is not None])
 
     async def page(
-        self, wanted: HostFilter, piece: Slice, metrics: Sequence[str] | None, scopes: Sequence[str] | None, window: Window, how: Wanted
+        self,
+        wanted: HostFilter,
+        piece: Slice,
+        metrics: Sequence[str] | None,
+        scopes: Sequence[str] | None,
+        window: Window,
+        how: MetricSelection,
     ) -> HostMetricsPage:
-        """One page of hosts with their metrics in ``scopes``; a metric without data has no series. ``how`` says what is made of it.
+        """One page of hosts with their metrics in ``scopes``. A metric without data has an empty list of series.
+
+        ``how`` selects resolution, samples and band.
 
         Raises RequestError, Unavailable.
         """
@@ -124,7 +132,7 @@ class NodeMetrics:
         for host in found.hosts:
             by_subcluster[wanted.subcluster or cluster.subcluster_of(host) or ""].append(host)
         names = None if metrics is None else frozenset(metrics)
-        asked = Wanted(None, (NODE,) if scopes is None else tuple(scopes))
+        asked = MetricSelection(None, (NODE,) if scopes is None else tuple(scopes))
         parts = [(cluster.subcluster(name), hosts) for name, hosts in by_subcluster.items()]
         loads = [self._load_parts(cluster, part, hosts, names, asked, window) for part, hosts in parts if part is not None]
         data: dict[str, list[NamedMetric]] = {}
@@ -149,11 +157,11 @@ class NodeMetrics:
             raise bad_request(str(e)) from e
         _log_problems(cluster, loaded.problems)
         if loaded.problems and not any(loaded.series.values()):
-            raise SourceUnavailable(f"the metric store gives nothing but errors: {loaded.problems[0]}")
+            raise SourceUnavailable(f"the metric store returned only errors: {loaded.problems[0]}")
         return HostsLoaded({host: found for host, found in loaded.series.items() if found}, loaded.problems)
 
     async def _load_parts(
-        self, cluster: Cluster, part: SubCluster, hosts: list[str], metrics: frozenset[str] | None, asked: Wanted, window: Window
+        self, cluster: Cluster, part: SubCluster, hosts: list[str], metrics: frozenset[str] | None, asked: MetricSelection, window: Window
     ) -> JobData:
         if not asked.scopes:
             return {}
@@ -187,7 +195,7 @@ def _log_problems(cluster: Cluster, problems: list[str]) -> None:
 
 
 def _chosen(cluster: Cluster, names: Sequence[str] | None) -> list[Metric]:
-    """In the order of the configuration; unknown ones are left out."""
+    """In the order of the configuration. Unknown names are ignored."""
     return [metric for metric in cluster.metric_config if names is None or metric.name in names]
 
 
@@ -221,9 +229,15 @@ def _data(metric: Metric, host: str, found: HostSeries) -> MetricData:
 
 
 def _split(
-    cluster: Cluster, part: SubCluster, hosts: list[str], names: frozenset[str] | None, asked: Wanted, how: Wanted, data: JobData
+    cluster: Cluster,
+    part: SubCluster,
+    hosts: list[str],
+    names: frozenset[str] | None,
+    asked: MetricSelection,
+    how: MetricSelection,
+    data: JobData,
 ) -> dict[str, list[NamedMetric]]:
-    """The metrics of each host; those without data too, which then have no series."""
+    """The metrics of each host, including those without data, which have no series."""
     metrics = [metric for metric in cluster.metrics_on(part.name) if names is None or metric.name in names]
     places = [
         (metric, scope)
@@ -249,7 +263,7 @@ def _split(
 
 
 def _summed(metric: Metric, loaded: HostsLoaded) -> ClusterMetric | None:
-    """Sample by sample over all hosts that have one; missing where none has. None when nobody has any."""
+    """Sums sample by sample over the hosts that have one. None if no host has data of the metric."""
     found = [series[metric.name] for series in loaded.series.values() if metric.name in series and series[metric.name].data.size]
     if not found:
         return None
@@ -269,7 +283,7 @@ def _summed(metric: Metric, loaded: HostsLoaded) -> ClusterMetric | None:
 
 
 def _large_unit(unit: Unit) -> tuple[Unit, float]:
-    """Bytes and operations of a whole cluster are told in tera; everything else stays in its unit."""
+    """Bytes and operations of a whole cluster are reported in tera. Other units are unchanged."""
     if unit.base[:1] in ("B", "F") and unit.prefix in PREFIX_FACTOR:
         return Unit(unit.base, "T"), PREFIX_FACTOR[unit.prefix] / TERA
     return unit, 1.0

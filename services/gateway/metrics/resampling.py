@@ -1,6 +1,6 @@
-"""Fewer samples for long series: largest triangle three buckets, for all series of a metric at once. Pure.
+"""Reduces long series with largest-triangle-three-buckets, vectorised over all series of a metric. Pure.
 
-Source: metrics specification, 3.8. A missing sample is preferred to any other, so that gaps stay visible. The band over the
+Source: metrics specification, 3.8. Missing samples are preferred, so that gaps stay visible. The band over the
 series covers all samples of each bucket, so every reduced series stays inside it.
 """
 
@@ -17,7 +17,7 @@ DEFAULT_MINIMUM_POINTS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """``seconds`` 0 leaves everything as it is; series with fewer samples than ``minimum_points`` are left too."""
+    """With ``seconds`` 0, or fewer than ``minimum_points`` samples, series are not reduced."""
 
     seconds: int = 0
     minimum_points: int = DEFAULT_MINIMUM_POINTS
@@ -98,17 +98,20 @@ def lttb(values: FloatArray, kept: int) -> FloatArray:
     width = (samples - 2) / max(kept - 2, 1)
     borders = [int(width * bucket) + 1 for bucket in range(kept + 1)]
     last = samples - 2  # a candidate in no bucket, as in the definition of the algorithm
-    before: NDArray[np.intp] = np.zeros(rows, dtype=np.intp)
+    previous_index: NDArray[np.intp] = np.zeros(rows, dtype=np.intp)
     for bucket in range(kept - 2):
         first, end = borders[bucket], min(borders[bucket + 1], last)
         next_first, next_end = min(borders[bucket + 1], last), min(borders[bucket + 2], last) + 1
         middle = (next_first + next_end - 1) / 2.0
         mean = values[:, next_first:next_end].mean(axis=1)
         at = np.arange(first, end)
-        previous = values[every, before][:, None]
-        areas = np.abs((before[:, None] - middle) * (values[:, first:end] - previous) - (before[:, None] - at) * (mean[:, None] - previous))
-        before = first + _largest(areas)
-        chosen[:, bucket + 1] = before
+        previous = values[every, previous_index][:, None]
+        areas = np.abs(
+            (previous_index[:, None] - middle) * (values[:, first:end] - previous)
+            - (previous_index[:, None] - at) * (mean[:, None] - previous)
+        )
+        previous_index = first + _largest(areas)
+        chosen[:, bucket + 1] = previous_index
     result: FloatArray = np.take_along_axis(values, chosen, axis=1)
     return result
 

@@ -1,4 +1,4 @@
-"""Metric data as the objects of the REST interface."""
+"""Metric data as objects of the REST API."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -39,7 +39,7 @@ def _band(band: BandText) -> Json:
 
 
 def _list(numbers: Numbers | None) -> orjson.Fragment | list[float]:
-    """What is not there is empty: clients count on a list."""
+    """Clients expect a list, so a missing line is an empty one."""
     return [] if numbers is None else numbers.fragment
 
 

@@ -1,4 +1,4 @@
-"""Which metric data are wanted, and what is made of loaded ones. Pure. Source: metrics specification, 3.2 to 3.6."""
+"""Which metric data a query selects, and the processing of loaded data. Pure. Source: metrics specification, 3.2 to 3.6."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,11 +11,11 @@ NODE = "node"
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """None is: no wish. For ``metrics`` that means all, for ``scopes`` the node, or everything that the archive has.
+class MetricSelection:
+    """None means unrestricted: all metrics; and the node scope, or every scope of an archived job. An empty tuple of metrics means none.
 
-    With ``with_stored_scopes`` all scopes of an archived job are given. An empty tuple of metrics means none.
-    Samples and the band over all series are only made when they are asked for.
+    With ``with_stored_scopes`` an archived job is answered in every stored scope, whatever ``scopes`` says.
+    Samples and the band over all series are left out unless selected, because they cost the most.
     """
 
     metrics: tuple[str, ...] | None = None
@@ -31,13 +31,13 @@ class Wanted:
 
     @property
     def source_scopes(self) -> frozenset[str]:
-        """For the metric store. The accelerator is the finest scope of all: a CPU metric is delivered in its own."""
+        """Scopes to request from the metric store. Accelerator is the finest scope, so CPU metrics are requested per hardware thread."""
         scopes = frozenset((NODE,) if self.scopes is None else self.scopes)
         return scopes | {"hwthread"} if "accelerator" in scopes else scopes
 
 
-def chosen_scopes(data: JobData, wanted: Wanted) -> JobData:
-    """Of archived data: a metric stored in one scope is given in that one; of several the wanted ones, or all when it has none of them."""
+def chosen_scopes(data: JobData, wanted: MetricSelection) -> JobData:
+    """The selected scopes of each archived metric, or all its scopes if it has none of them."""
     if not wanted.scopes:
         return data
     result: JobData = {}
@@ -52,14 +52,14 @@ def coarsest(scopes: Iterable[str]) -> str:
 
 
 def node_data(name: str, scopes: Mapping[str, MetricData]) -> MetricData | None:
-    """The node scope of a metric, summed over the coarsest one if the metric is a rate; None if there is none."""
+    """The node scope of a metric. If it is not stored, a rate is summed over its coarsest scope; other metrics give None."""
     if NODE in scopes:
         return scopes[NODE]
     return sum_per_host(scopes[coarsest(scopes)]) if scopes and name in SUMMED_METRICS else None
 
 
-def completed(data: JobData, wanted: Wanted) -> JobData:
-    """With node values of rates, statistics over many series, rounded statistics; then in the wanted resolution."""
+def completed(data: JobData, wanted: MetricSelection) -> JobData:
+    """Adds node values of rates and the band over many series, rounds statistics, then reduces to the selected resolution."""
     result: JobData = {}
     for name, scopes in data.items():
         if wanted.wants_node and NODE not in scopes and (node := node_data(name, scopes)) is not None:
@@ -70,5 +70,5 @@ def completed(data: JobData, wanted: Wanted) -> JobData:
     return resampled(result, wanted.resolution) if wanted.with_samples or wanted.with_band else result
 
 
-def _completed(metric: MetricData, wanted: Wanted) -> MetricData:
+def _completed(metric: MetricData, wanted: MetricSelection) -> MetricData:
     return finished(metric, with_band=wanted.with_band)

@@ -1,4 +1,4 @@
-"""Settings of how metric data are answered."""
+"""Settings of metric data queries."""
 
 from typing import ClassVar
 
@@ -16,18 +16,20 @@ class SeriesSettings(SettingsGroup):
 
     resolutions: list[int] = Field(
         [],
-        description="Seconds between samples that browsers may ask for (JSON list). Without a wish long series come in the largest;"
-        " an empty list leaves them as they were measured.",
+        description="Resolutions that clients may request, in seconds (JSON list). Queries without a resolution get the largest;"
+        " with an empty list, series are answered as measured.",
     )
-    minimum_points: int = Field(DEFAULT_MINIMUM_POINTS, ge=3, le=1_000_000, description="Series with fewer samples are never reduced.")
-    cache_mb: int = Field(128, ge=1, le=65_536, description="Memory for answers that may be asked for again, MiB.")
-    readers: int = Field(2, ge=1, le=64, description="Threads that read the archive and prepare metric data.")
-    loads: int = Field(8, ge=1, le=256, description="Jobs whose data one query loads at the same time.")
+    minimum_points: int = Field(DEFAULT_MINIMUM_POINTS, ge=3, le=1_000_000, description="Series with fewer samples are not reduced.")
+    cache_mb: int = Field(128, ge=1, le=65_536, description="Memory for cached answers, MiB.")
+    readers: int = Field(2, ge=1, le=64, description="Threads that read the archive and process metric data.")
+    loads: int = Field(8, ge=1, le=256, description="Jobs that a query loads concurrently.")
     analysis_timeout_s: float = Field(
-        30.0, gt=0, le=3600, description="Queries over many jobs answer with what they have after this, seconds."
+        30.0, gt=0, le=3600, description="After this, queries over many jobs return what they have loaded, seconds."
     )
-    analysis_jobs: int = Field(500, ge=1, le=100_000, description="Most jobs of a footprint or roofline query.")
-    comparison_jobs: int = Field(2000, ge=1, le=1_000_000, description="Jobs that `jobsMetricStats` returns at most, the newest ones.")
+    analysis_jobs: int = Field(500, ge=1, le=100_000, description="Maximum number of jobs of a footprint or roofline query.")
+    comparison_jobs: int = Field(
+        2000, ge=1, le=1_000_000, description="Maximum number of jobs that `jobsMetricStats` returns, newest first."
+    )
 
     @field_validator("resolutions")
     @classmethod
@@ -37,5 +39,5 @@ class SeriesSettings(SettingsGroup):
         return seconds
 
     def resolution(self, seconds: int | None) -> Resolution:
-        """None: the coarsest of the resolutions; 0: as measured."""
+        """None selects the coarsest resolution, 0 the measured one."""
         return Resolution(max(self.resolutions, default=0) if seconds is None else max(seconds, 0), self.minimum_points)

@@ -1,4 +1,4 @@
-"""Statistics of the metric data of jobs: one job's, its parts', and those of many jobs."""
+"""Statistics of metric data: of one job, of its nodes and parts, and of many jobs."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -11,7 +11,7 @@ import structlog
 from services.gateway.errors import RequestError
 from services.gateway.metrics.jobs import JobMetrics
 from services.gateway.metrics.model import NamedMetric
-from services.gateway.metrics.selection import NODE, Wanted
+from services.gateway.metrics.selection import NODE, MetricSelection
 from services.gateway.reading.jobs import StoredJob
 from shared.domain.values import ARCHIVED
 from shared.errors import Unavailable
@@ -24,7 +24,7 @@ log = structlog.get_logger()
 Json = dict[str, Any]
 T = TypeVar("T")
 STORED_SCOPES_MAX_NODES = 64  # statistics of every core of more nodes make answers of megabytes
-NOTHING = Statistics(0.0, 0.0, 0.0)
+NO_STATISTICS = Statistics(0.0, 0.0, 0.0)
 ByMetric = dict[str, Statistics]
 
 
@@ -35,7 +35,7 @@ class NamedStatistics:
 
 
 class JobStatistics:
-    """Loads over many jobs run ``loads`` at a time, and end after ``timeout_s`` with those that are there."""
+    """Queries over many jobs load ``loads`` jobs at a time, and return the loaded ones after ``timeout_s``."""
 
     def __init__(self, jobs: JobMetrics, *, loads: int, timeout_s: float) -> None:
         self._jobs = jobs
@@ -43,9 +43,9 @@ class JobStatistics:
         self._timeout_s = timeout_s
 
     async def of(self, job: StoredJob, metrics: Sequence[str]) -> list[NamedStatistics]:
-        """One for each of ``metrics``, in order; zeros for a metric without data.
+        """One element per metric, in the order of ``metrics``. A metric without data has zeros.
 
-        Raises RequestError when the archive cannot be read, Unavailable when the store is away.
+        Raises RequestError when the archive cannot be read, Unavailable when the metric store is down.
         """
         if not metrics:
             return []
@@ -58,13 +58,13 @@ class JobStatistics:
         return named(found, metrics)
 
     async def of_parts(self, job: StoredJob, metrics: Sequence[str] | None, scopes: Sequence[str] | None) -> Sequence[NamedMetric]:
-        """The statistics of each series, without samples. None means all of an archived job, and nothing of a running one.
+        """Statistics of each series. None means all metrics or scopes of an archived job, and nothing of a running one.
 
-        An archived job of up to STORED_SCOPES_MAX_NODES nodes gives all stored scopes, as clients expect.
+        An archived job with up to STORED_SCOPES_MAX_NODES nodes is answered in all stored scopes, as clients expect.
         """
         if self._jobs.comes_from_store(job) and not (metrics and scopes):
             return []
-        wanted = Wanted(
+        wanted = MetricSelection(
             None if metrics is None else tuple(dict.fromkeys(metrics)),
             None if scopes is None else tuple(dict.fromkeys(scopes)),
             with_samples=False,
@@ -74,7 +74,7 @@ class JobStatistics:
         return await self._jobs.of(job, wanted)
 
     async def of_many(self, jobs: Sequence[StoredJob], metrics: Sequence[str]) -> dict[int, ByMetric]:
-        """By job id and metric; a job whose data cannot be read is absent, and a metric without data too."""
+        """By job id and metric. Jobs whose data cannot be read, and metrics without data, are absent."""
         if not metrics:
             return {job.id: {} for job in jobs}
         running = [job for job in jobs if self._jobs.comes_from_store(job)]
@@ -85,7 +85,7 @@ class JobStatistics:
         return of_archived | of_running
 
     async def each(self, jobs: Sequence[StoredJob], load: Callable[[StoredJob], Awaitable[T]]) -> dict[int, T]:
-        """What ``load`` gives for each job, some at a time. Jobs that fail, or are late, are logged and left out."""
+        """Call ``load`` for each job, a few at a time. Jobs that fail or do not finish in time are logged and left out."""
         found: dict[int, T] = {}
 
         async def one(job: StoredJob) -> None:
@@ -104,18 +104,18 @@ class JobStatistics:
         return found
 
     async def _of_archived(self, jobs: Sequence[StoredJob]) -> dict[int, ByMetric]:
-        """What is stored: in the archive, else in the database; a job without any of it is absent."""
+        """Statistics from the archive, or from the job's row. Jobs without either are absent."""
         found = {job.id: orjson.loads(job.statistics) for job in jobs if job.statistics and job.monitoring_status != ARCHIVED}
         found |= await self._jobs.archive.statistics(jobs)
         return {key: {name: _read(one) for name, one in statistics.items()} for key, statistics in found.items() if statistics is not None}
 
     async def _of_running(self, job: StoredJob, metrics: Sequence[str]) -> ByMetric:
-        data = await self._jobs.stored(job, Wanted(tuple(metrics), (NODE,)))
+        data = await self._jobs.stored(job, MetricSelection(tuple(metrics), (NODE,)))
         return {name: rounded(job_statistics(scopes[NODE], job.num_nodes)) for name, scopes in data.items() if NODE in scopes}
 
 
 def named(found: ByMetric, metrics: Sequence[str]) -> list[NamedStatistics]:
-    return [NamedStatistics(name, found.get(name, NOTHING)) for name in metrics]
+    return [NamedStatistics(name, found.get(name, NO_STATISTICS)) for name in metrics]
 
 
 def _read(stored: Json) -> Statistics:

@@ -1,6 +1,6 @@
-"""The short way from the archive to an answer: metrics that are given just as they are stored, without arithmetic.
+"""The fast path from the archive to an answer, for metrics that are answered exactly as stored.
 
-Samples are checked, but never become numbers.
+Their samples are checked, but not parsed into numbers.
 """
 
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import msgspec
 
 from services.gateway.metrics.model import BandText, MetricText, NamedMetric, Numbers, SeriesText
-from services.gateway.metrics.selection import NODE, Wanted
+from services.gateway.metrics.selection import NODE, MetricSelection
 from shared.archive.series import StoredBand, StoredMetric, StoredSeries, StoredStatistics, StoredUnit
 from shared.metricdata.model import Statistics, Unit
 from shared.metricdata.numbers import round2
@@ -17,25 +17,25 @@ from shared.metricdata.postprocess import SERIES_FOR_STATISTICS, SUMMED_METRICS
 _IN_NUMBERS = b"0123456789.,-+eE null\t\r\n"
 
 
-def is_as_stored(name: str, scopes: Mapping[str, StoredMetric], wanted: Wanted) -> bool:
-    """Nothing is to be summed, reduced, or computed over the series."""
+def is_as_stored(name: str, scopes: Mapping[str, StoredMetric], wanted: MetricSelection) -> bool:
+    """Whether the metric needs no sum, no reduction and no band over its series."""
     if name in SUMMED_METRICS and wanted.wants_node and NODE not in scopes:
         return False
     return all(_is_complete(metric, wanted) for metric in scopes.values())
 
 
-def _is_complete(metric: StoredMetric, wanted: Wanted) -> bool:
+def _is_complete(metric: StoredMetric, wanted: MetricSelection) -> bool:
     series = metric.series or []
     if wanted.with_band and len(series) >= SERIES_FOR_STATISTICS and not metric.statistics_series:
         return False
     if wanted.resolution.seconds <= metric.timestep:
         return True
-    longest = max((_most_samples(one.data) for one in series), default=0)
+    longest = max((_max_samples(one.data) for one in series), default=0)
     return wanted.resolution.points(metric.timestep, longest) is None
 
 
-def stored_metric(name: str, scope: str, metric: StoredMetric, wanted: Wanted) -> NamedMetric:
-    """Raises TypeError when a sample is no number."""
+def stored_metric(name: str, scope: str, metric: StoredMetric, wanted: MetricSelection) -> NamedMetric:
+    """Raises TypeError when a sample is not a number."""
     unit = metric.unit or StoredUnit()
     series = [_series(one, with_samples=wanted.with_samples) for one in metric.series or ()]
     band = metric.statistics_series if wanted.with_band else None
@@ -58,15 +58,15 @@ def _band(found: StoredBand) -> BandText:
     return BandText(mean=mean, median=median, min=_samples(found.min), max=_samples(found.max))
 
 
-def _most_samples(text: msgspec.Raw) -> int:
+def _max_samples(text: msgspec.Raw) -> int:
     return bytes(text).count(b",") + 1
 
 
 def _samples(raw: msgspec.Raw) -> Numbers:
-    """The text is JSON already: a flat list is of numbers and nulls when it has no other characters than they have."""
+    """The text is valid JSON, so a flat list of only these characters holds nothing but numbers and nulls."""
     text = bytes(raw)
     if text == b"null":
         return Numbers(b"[]")
     if text.translate(None, _IN_NUMBERS) != b"[]":
-        raise TypeError("a sample is no number")
+        raise TypeError("a sample is not a number")
     return Numbers(text)

@@ -1,4 +1,4 @@
-"""The services of metric data of one gateway."""
+"""Opens everything the gateway needs to answer queries for metric data."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -16,7 +16,7 @@ from services.gateway.metrics.statistics import JobStatistics
 from shared.domain.clusters import Cluster
 from shared.metricdata import MetricsSettings, open_source
 
-ANALYSIS_SHARE = 0.25  # of the cache
+ANALYSIS_SHARE = 0.25  # fraction of the cache for roofline points
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ async def metric_services(
     clusters: Callable[[], Mapping[str, Cluster]],
     clock: Callable[[], float],
 ) -> AsyncIterator[MetricServices]:
-    """``clusters`` gives the definitions as last read, ``clock`` Unix time."""
+    """``clusters`` returns the current definitions, ``clock`` Unix time."""
     async with open_source(source) as store:
         jobs = JobMetrics(archive, store, clusters, clock, settings.cache_mb * (1 - ANALYSIS_SHARE))
         analysis: Analysis | None = None

@@ -14,7 +14,7 @@ from services.gateway.frame.query import Integer, Positive, Query, StrictQuery, 
 from services.gateway.frame.routes import Routes
 from services.gateway.metrics.model import NamedMetric
 from services.gateway.metrics.rest import as_list, by_name_and_scope
-from services.gateway.metrics.selection import Wanted
+from services.gateway.metrics.selection import MetricSelection
 from services.gateway.reading.jobs import JobRows, Page
 from services.gateway.reading.model import JobFilter, Range, TextMatch
 from services.gateway.rest.models import JobList, JobWithAllMetrics, JobWithMetrics, UsedNodes
@@ -152,7 +152,9 @@ async def _metrics(call: Call, rows: JobRows, names: list[str] | None) -> Sequen
     (job,) = rows.jobs
     scope = "core" if job.num_nodes == 1 else "node"
     resolution = call.site.metrics.settings.resolution(_coarsest_timestep(call, job.cluster))
-    return await call.site.metrics.jobs.of(job, Wanted(None if names is None else tuple(dict.fromkeys(names)), (scope,), resolution))
+    return await call.site.metrics.jobs.of(
+        job, MetricSelection(None if names is None else tuple(dict.fromkeys(names)), (scope,), resolution)
+    )
 
 
 def _coarsest_timestep(call: Call, cluster: str) -> int:

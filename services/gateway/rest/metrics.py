@@ -12,7 +12,7 @@ from services.gateway.frame.answers import answer, answer_in_thread
 from services.gateway.frame.query import Query, read_query
 from services.gateway.frame.routes import Routes
 from services.gateway.metrics.rest import Json, as_list
-from services.gateway.metrics.selection import Wanted
+from services.gateway.metrics.selection import MetricSelection
 from services.gateway.rest.jobs import visible_job
 from services.gateway.rest.models import JobMetricsAnswer
 from services.gateway.site import Call
@@ -40,7 +40,7 @@ async def job_metrics(call: Call) -> web.StreamResponse:
     query = read_query(JobMetricsQuery, call.request)
     try:
         (job,) = (await visible_job(call)).jobs
-        wanted = Wanted(_names(query.metric), _names(query.scope), call.site.metrics.settings.resolution(None))
+        wanted = MetricSelection(_names(query.metric), _names(query.scope), call.site.metrics.settings.resolution(None))
         metrics = await call.site.metrics.jobs.of(job, wanted)
     except RequestError as e:
         return _failed(e.status, str(e))

@@ -45,7 +45,7 @@ def archived(light: Light, value: float) -> None:
     assert write_entries(light.archive.path, [entry]) == [None]
 
 
-async def test_a_running_job_has_what_was_measured_since_its_start(light: Light) -> None:
+async def test_a_running_job_has_samples_since_its_start(light: Light) -> None:
     light.measured("f0101", "cpu_load", None, 1.0, 2.0, 3.004)
     light.measured("f0102", "cpu_load", None, 5.0, after_s=120)
     _, answer = await light.client.get("/api/jobs/1?all-metrics=true")
@@ -69,7 +69,7 @@ async def test_combined_series_have_the_id_of_their_own_level(light: Light) -> N
     assert parts["core"] == parts["hwthread"] == [("0", [1, 2]), ("1", [2, 2]), ("2", [3, 2]), ("3", [4, 2])]
 
 
-async def test_job_metrics_over_rest_tell_errors_by_their_status(light: Light) -> None:
+async def test_job_metrics_over_rest_answer_errors_with_their_status(light: Light) -> None:
     light.measured("f0101", "cpu_load", None, 1.0)
     status, answer = await light.client.get("/api/jobs/metrics/1?metric=cpu_load&scope=node")
     assert (status, answer["error"], answer["data"]["jobMetrics"][0]["name"]) == (200, None, "cpu_load")
@@ -81,7 +81,7 @@ async def test_job_metrics_over_rest_tell_errors_by_their_status(light: Light) -
     assert (await light.client.get("/api/jobs/metrics/1", auth=token("user", user="ulla")))[0] == 403
 
 
-async def test_a_store_that_is_away_is_503_and_the_error_is_not_kept(light: Light) -> None:
+async def test_a_store_that_is_down_is_503_and_the_error_is_not_cached(light: Light) -> None:
     from aiohttp import web
 
     async def away(_: Any) -> web.StreamResponse:
@@ -101,7 +101,7 @@ async def test_a_store_that_is_away_is_503_and_the_error_is_not_kept(light: Ligh
     assert (await light.client.get("/api/jobs/metrics/1"))[0] == 200
 
 
-async def test_equal_questions_are_loaded_once_and_no_metrics_are_not_all(light: Light) -> None:
+async def test_equal_queries_load_once_and_an_empty_list_of_metrics_is_not_all(light: Light) -> None:
     light.measured("f0101", "cpu_load", None, 1.0)
     before = light.store.requests
     await asyncio.gather(*(light.job_metrics(1, s=["node"]) for _ in range(5)))
@@ -112,7 +112,7 @@ async def test_equal_questions_are_loaded_once_and_no_metrics_are_not_all(light:
     assert light.store.requests == before + 1
 
 
-async def test_an_archived_job_is_read_from_the_archive_at_once_and_anew_when_it_is_written_again(light: Light) -> None:
+async def test_an_archived_job_is_read_again_when_its_entry_changes(light: Light) -> None:
     light.measured("f0101", "cpu_load", None, 1.0)
     assert (await light.job_metrics(1, m=["cpu_load"]))["cpu_load", "node"]["series"][0]["data"] == [1]
     archived(light, 7.0)
@@ -124,7 +124,7 @@ async def test_an_archived_job_is_read_from_the_archive_at_once_and_anew_when_it
     assert light.store.requests == requests
 
 
-async def test_statistics_of_running_jobs_are_real_and_means_over_the_nodes(light: Light) -> None:
+async def test_statistics_of_running_jobs_are_measured_and_averaged_over_nodes(light: Light) -> None:
     light.measured("f0101", "cpu_load", None, 2.0, 4.0)
     light.measured("f0102", "cpu_load", None, 6.0, 8.0)
     query = '{ jobStats(id: "1", metrics: ["cpu_load", "nope"]) { name data { avg min max } }'
@@ -196,7 +196,7 @@ async def test_roofline_of_an_archived_job_follows_its_entry(light: Light) -> No
 
 
 @pytest.mark.parametrize("state", ["running", "completed"])
-async def test_the_store_is_not_asked_for_a_job_that_is_not_monitored(state: str, light: Light) -> None:
+async def test_the_store_is_not_queried_for_a_job_without_monitoring(state: str, light: Light) -> None:
     light.measured("f0101", "cpu_load", None, 2.0)
     await light.change(1, job_state=state, monitoring_status=0)
     requests = light.store.requests

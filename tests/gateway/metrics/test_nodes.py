@@ -63,7 +63,7 @@ async def answered(light: Light, query: str) -> Any:
 NODE = "host nodeState metricHealth subCluster metrics { name scope metric { timestep series { hostname id data statistics { avg } } } }"
 
 
-async def test_hosts_as_asked_or_all_that_the_store_knows(light: Light) -> None:
+async def test_metrics_of_chosen_hosts_or_of_all_in_the_store(light: Light) -> None:
     asked = f'nodeMetrics(cluster: "fritz", nodes: ["f0102", "nope", "f0101"], metrics: ["cpu_load", "mem_bw"], {window()}) {{ {NODE} }}'
     found = await answered(light, asked)
     assert [(one["host"], one["nodeState"], one["metricHealth"], one["subCluster"]) for one in found] == [
@@ -79,7 +79,7 @@ async def test_hosts_as_asked_or_all_that_the_store_knows(light: Light) -> None:
     assert [(one["host"], one["nodeState"]) for one in everybody] == [("f0101", "allocated"), ("f0102", "allocated"), ("f0188", "")]
 
 
-async def test_a_page_of_nodes_has_every_metric_in_every_scope_with_data_or_without(light: Light) -> None:
+async def test_a_page_of_nodes_has_every_metric_in_every_scope_even_without_data(light: Light) -> None:
     found = await answered(
         light,
         f'nodeMetricsList(cluster: "fritz", subCluster: "", stateFilter: "all", nodeFilter: "F01", scopes: [node, socket],'
@@ -113,7 +113,7 @@ async def test_pages(light: Light) -> None:
         assert all(one["metrics"] == [{"name": "cpu_load", "scope": "node"}] for one in found["items"])
 
 
-async def test_a_cluster_is_the_sum_of_all_its_hosts(light: Light) -> None:
+async def test_cluster_metrics_are_the_sum_over_all_hosts(light: Light) -> None:
     found = await answered(
         light, f'clusterMetrics(cluster: "fritz", {window()}) {{ nodeCount metrics {{ name unit {{ base prefix }} timestep data }} }}'
     )
@@ -125,7 +125,7 @@ async def test_a_cluster_is_the_sum_of_all_its_hosts(light: Light) -> None:
     }
 
 
-async def test_what_cannot_be_is_told(light: Light) -> None:
+async def test_invalid_arguments_are_named_in_the_error(light: Light) -> None:
     for query in (
         f'nodeMetrics(cluster: "nowhere", {window()}) {{ host }}',
         f'clusterMetrics(cluster: "nowhere", {window()}) {{ nodeCount }}',
@@ -138,7 +138,7 @@ async def test_what_cannot_be_is_told(light: Light) -> None:
         assert any(word in answer["errors"][0]["message"] for word in ("cluster", "from, to"))
 
 
-async def test_only_for_the_people_of_the_site(light: Light) -> None:
+async def test_node_metrics_are_for_staff_only(light: Light) -> None:
     for actor, is_allowed in (("support", True), ("manager", False), ("user", False), ("api", False)):
         answer = await light.ask(f'{{ nodeMetrics(cluster: "fritz", nodes: [], {window()}) {{ host }} }}', actor)
         assert ("errors" not in answer) == is_allowed

@@ -37,12 +37,12 @@ def test_check_vectors_also_side_by_side() -> None:
         (Resolution(600, 3), 60, 9, None),
     ],
 )
-def test_how_many_are_kept(resolution: Resolution, timestep: int, samples: int, kept: int | None) -> None:
+def test_number_of_samples_after_reduction(resolution: Resolution, timestep: int, samples: int, kept: int | None) -> None:
     assert resolution.points(timestep, samples) == kept
 
 
 @pytest.mark.parametrize("kept", [2, 3, 4, 19])
-def test_the_ends_are_always_kept_and_every_sample_is_an_original_in_order(kept: int) -> None:
+def test_reduced_series_include_both_ends_and_only_measured_samples_in_order(kept: int) -> None:
     row = np.arange(20, dtype=np.float64) ** 2
     (reduced,) = lttb(row[None, :], kept).tolist()
     assert (len(reduced), reduced[0], reduced[-1]) == (kept, row[0], row[-1])

@@ -7,7 +7,7 @@ import pytest
 
 from services.gateway.metrics.model import named_metrics
 from services.gateway.metrics.resampling import Resolution
-from services.gateway.metrics.selection import Wanted, chosen_scopes, completed
+from services.gateway.metrics.selection import MetricSelection, chosen_scopes, completed
 from shared.metricdata import JobData, MetricData, Series, Statistics, Unit
 from shared.metricdata.numbers import statistics_of
 
@@ -37,39 +37,39 @@ def values(data: np.ndarray) -> list[float | None]:
         ((), {"a": {"node", "core"}, "b": {"socket", "core"}, "c": {"core"}}),
     ],
 )
-def test_of_several_scopes_the_wanted_ones_are_kept_or_all(wanted: tuple[str, ...] | None, found: dict[str, set[str]]) -> None:
+def test_selected_scopes_are_returned_or_all_if_none_is_stored(wanted: tuple[str, ...] | None, found: dict[str, set[str]]) -> None:
     data: JobData = {
         "a": {"node": metric(), "core": metric()},
         "b": {"socket": metric(), "core": metric()},
         "c": {"core": metric()},
     }
-    assert {name: set(scopes) for name, scopes in chosen_scopes(data, Wanted(scopes=wanted)).items()} == found
+    assert {name: set(scopes) for name, scopes in chosen_scopes(data, MetricSelection(scopes=wanted)).items()} == found
 
 
-def test_rates_of_parts_add_up_to_the_node_whose_statistics_are_those_of_the_sum() -> None:
+def test_rates_of_parts_are_summed_per_node_before_statistics() -> None:
     parts = metric(series("n1", 1.0, NAN, 3.0, element="0"), series("n1", 2.0, NAN, element="1"), series("n2", 5.0))
-    found = completed({"mem_bw": {"socket": parts}, "ipc": {"socket": parts}}, Wanted(scopes=("node",)))
+    found = completed({"mem_bw": {"socket": parts}, "ipc": {"socket": parts}}, MetricSelection(scopes=("node",)))
     node = found["mem_bw"]["node"]
     assert [(one.hostname, one.id, values(one.data)) for one in node.series] == [("n1", None, [3.0, None, 3.0]), ("n2", None, [5.0])]
     assert node.series[0].statistics == Statistics(3.0, 3.0, 3.0)
     assert set(found["ipc"]) == {"socket"}
-    assert set(completed({"mem_bw": {"socket": parts}}, Wanted(scopes=("socket",)))["mem_bw"]) == {"socket"}
+    assert set(completed({"mem_bw": {"socket": parts}}, MetricSelection(scopes=("socket",)))["mem_bw"]) == {"socket"}
 
 
-def test_statistics_over_series_come_from_eight_on_skip_what_is_missing_and_need_three_values() -> None:
+def test_the_band_needs_eight_series_skips_missing_samples_and_needs_three_values() -> None:
     rows = [series(f"n{n}", *row) for n, row in enumerate(([1.0, 1.0, 9.0], [2.0, NAN], [6.0, 3.0], [NAN, 8.0]))]
     silent = [series(f"s{n}", NAN) for n in range(4)]
-    band = completed({"a": {"node": metric(*rows, *silent)}}, Wanted())["a"]["node"].statistics_series
+    band = completed({"a": {"node": metric(*rows, *silent)}}, MetricSelection())["a"]["node"].statistics_series
     assert band is not None
     assert band.median is not None
     assert [values(row) for row in (band.min, band.median, band.max)] == [[1.0, 1.0, None], [2.0, 3.0, None], [6.0, 8.0, None]]
-    assert completed({"a": {"node": metric(*rows, *silent[1:])}}, Wanted())["a"]["node"].statistics_series is None
-    assert completed({"a": {"node": metric(*rows, *silent)}}, Wanted(with_band=False))["a"]["node"].statistics_series is None
+    assert completed({"a": {"node": metric(*rows, *silent[1:])}}, MetricSelection())["a"]["node"].statistics_series is None
+    assert completed({"a": {"node": metric(*rows, *silent)}}, MetricSelection(with_band=False))["a"]["node"].statistics_series is None
 
 
-def test_statistics_and_samples_have_two_decimals_and_the_metric_without_series_is_left_out() -> None:
+def test_statistics_and_samples_have_two_decimals_and_a_metric_without_series_is_left_out() -> None:
     found = named_metrics(
-        completed({"a": {"node": metric(series("n1", 1.23456, NAN))}, "b": {"node": MetricData(Unit(), 60, ())}}, Wanted())
+        completed({"a": {"node": metric(series("n1", 1.23456, NAN))}, "b": {"node": MetricData(Unit(), 60, ())}}, MetricSelection())
     )
     (only,) = found
     assert (only.name, only.scope, only.metric.series[0].statistics) == ("a", "node", Statistics(1.23, 1.23, 1.23))
@@ -77,19 +77,19 @@ def test_statistics_and_samples_have_two_decimals_and_the_metric_without_series_
     assert only.metric.series[0].data.text == b"[1.23,null]"
 
 
-def test_without_samples_none_are_written() -> None:
+def test_samples_that_are_not_selected_are_not_serialised() -> None:
     (only,) = named_metrics({"a": {"node": metric()}}, with_samples=False)
     assert only.metric.series[0].data is None
 
 
-def test_a_long_series_is_reduced_with_its_statistics_kept_and_an_unfit_timestep_left() -> None:
+def test_a_reduced_series_has_unchanged_statistics_and_an_unfit_timestep_is_not_reduced() -> None:
     long = [float(n % 7) for n in range(60)]
     data: JobData = {
         "fit": {"node": metric(*(series(f"n{n}", *long) for n in range(8)))},
         "unfit": {"node": metric(series("n1", *long), timestep=45)},
         "short": {"node": metric(series("n1", 1.0, 2.0))},
     }
-    found = completed(data, Wanted(resolution=Resolution(300, 10)))
+    found = completed(data, MetricSelection(resolution=Resolution(300, 10)))
     fit = found["fit"]["node"]
     assert fit.timestep == 300
     assert values(fit.series[0].data) == [0, 5, 0, 6, 0, 6, 2, 0, 6, 0, 6, 3]

@@ -8,7 +8,7 @@ import pytest
 
 from services.gateway.metrics.model import NamedMetric, Numbers, named_metrics
 from services.gateway.metrics.resampling import Resolution
-from services.gateway.metrics.selection import Wanted, chosen_scopes, completed
+from services.gateway.metrics.selection import MetricSelection, chosen_scopes, completed
 from services.gateway.metrics.stored import is_as_stored, stored_metric
 from shared.archive import StoredMetric, data_of, read_data, render_data, stored_scopes
 from shared.metricdata.postprocess import postprocess
@@ -17,8 +17,10 @@ from tests.gateway.recorded import ARCHIVE, IMPORTED
 FILE = Path("data.json")
 
 
-@pytest.mark.parametrize("wanted", [Wanted(), Wanted(with_samples=False), Wanted(with_band=False), Wanted(scopes=("node",))])
-def test_both_ways_are_alike(wanted: Wanted) -> None:
+@pytest.mark.parametrize(
+    "wanted", [MetricSelection(), MetricSelection(with_samples=False), MetricSelection(with_band=False), MetricSelection(scopes=("node",))]
+)
+def test_the_fast_path_answers_the_same_as_the_slow_one(wanted: MetricSelection) -> None:
     whole = read_data(ARCHIVE, IMPORTED[1], ["cpu_load", "mem_bw"])
     document = orjson.loads(render_data(postprocess(whole)))  # as our archiver writes it, with the statistics over the nodes
     short: list[NamedMetric] = []
@@ -30,20 +32,20 @@ def test_both_ways_are_alike(wanted: Wanted) -> None:
     assert short == named_metrics(long, with_samples=wanted.with_samples, with_band=wanted.with_band)
 
 
-def test_the_long_way_is_taken_when_there_is_something_to_do() -> None:
+def test_metrics_that_need_arithmetic_take_the_slow_path() -> None:
     series = [{"hostname": f"n{n}", "data": [1.0] * 20} for n in range(8)]
     scopes = _stored({"node": {"timestep": 60, "series": series}})
-    assert not is_as_stored("ipc", scopes, Wanted())  # statistics over the series
-    assert not is_as_stored("mem_bw", {"socket": scopes["node"]}, Wanted(scopes=("node",), with_band=False))  # sums
-    assert not is_as_stored("ipc", scopes, Wanted(resolution=Resolution(300, 10), with_band=False))
-    assert is_as_stored("ipc", scopes, Wanted(with_band=False))
+    assert not is_as_stored("ipc", scopes, MetricSelection())  # statistics over the series
+    assert not is_as_stored("mem_bw", {"socket": scopes["node"]}, MetricSelection(scopes=("node",), with_band=False))  # sums
+    assert not is_as_stored("ipc", scopes, MetricSelection(resolution=Resolution(300, 10), with_band=False))
+    assert is_as_stored("ipc", scopes, MetricSelection(with_band=False))
 
 
 @pytest.mark.parametrize("samples", ['[1.0,"2"]', "[1.0,[2]]", "[true]", '"1"', "7", "{}", "[[]]", "[1,{}]"])
-def test_a_sample_that_is_no_number_is_an_error(samples: str) -> None:
+def test_a_sample_that_is_not_a_number_is_an_error(samples: str) -> None:
     scopes = stored_scopes(b'{"node": {"timestep": 60, "series": [{"hostname": "n1", "data": %b}]}}' % samples.encode())
     with pytest.raises(TypeError, match="no number"):
-        stored_metric("ipc", "node", scopes["node"], Wanted())
+        stored_metric("ipc", "node", scopes["node"], MetricSelection())
 
 
 @pytest.mark.parametrize(
@@ -54,10 +56,10 @@ def test_samples_that_are_not_json_are_an_error(samples: str) -> None:
         stored_scopes(b'{"node": {"timestep": 60, "series": [{"hostname": "n1", "data": %b}]}}' % samples.encode())
 
 
-def test_samples_are_given_as_they_are_written() -> None:
+def test_samples_are_answered_as_stored() -> None:
     samples = b"[1, 2.50,null,\n-0.1e+06]"
     scopes = stored_scopes(b'{"node": {"timestep": 60, "series": [{"hostname": "n1", "data": %b}, {"hostname": "n2"}]}}' % samples)
-    first, second = stored_metric("ipc", "node", scopes["node"], Wanted()).metric.series
+    first, second = stored_metric("ipc", "node", scopes["node"], MetricSelection()).metric.series
     assert first.data == Numbers(samples)
     assert second.data == Numbers(b"[]")
 

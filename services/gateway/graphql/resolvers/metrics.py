@@ -11,7 +11,7 @@ from services.gateway.graphql.resolvers.roots import QUERY
 from services.gateway.graphql.shapes.metrics import JobStatisticsView
 from services.gateway.metrics.analysis import Footprints, Grid
 from services.gateway.metrics.model import NamedMetric
-from services.gateway.metrics.selection import Wanted
+from services.gateway.metrics.selection import MetricSelection
 from services.gateway.metrics.statistics import NamedStatistics, named
 from services.gateway.reading.jobs import JobsWanted, StoredJob
 from services.gateway.reading.model import Order, Slice
@@ -23,7 +23,7 @@ _COLUMNS = [field.name for field in fields(StoredJob) if field.name != "meta_dat
 
 @answers(QUERY, "jobMetrics")
 async def job_metrics(ask: Ask) -> Sequence[NamedMetric]:
-    wanted = Wanted(
+    wanted = MetricSelection(
         names(ask["metrics"]),
         scopes(ask["scopes"]),
         ask.site.metrics.settings.resolution(ask["resolution"]),

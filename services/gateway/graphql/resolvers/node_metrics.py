@@ -7,7 +7,7 @@ from services.gateway.graphql.resolvers.nodes import require_staff
 from services.gateway.graphql.resolvers.roots import QUERY
 from services.gateway.metrics.hosts import HostFilter
 from services.gateway.metrics.nodes import ClusterMetrics, HostMetrics, HostMetricsPage, Window
-from services.gateway.metrics.selection import Wanted
+from services.gateway.metrics.selection import MetricSelection
 
 
 @answers(QUERY, "nodeMetrics")
@@ -22,7 +22,7 @@ async def node_metrics_list(ask: Ask) -> HostMetricsPage:
     require_staff(ask)
     services = ask.site.metrics
     wanted = HostFilter(services.nodes.cluster(ask["cluster"]), ask["subCluster"], ask["stateFilter"], ask["nodeFilter"])
-    how = Wanted(
+    how = MetricSelection(
         scopes=scopes(ask["scopes"]),
         resolution=services.settings.resolution(ask["resolution"]),
         with_samples=ask.selects("items.metrics.metric.series.data"),
