@@ -27,6 +27,9 @@ class MetricName:
 INGEST_MESSAGES = MetricName("jobtide_ingest_messages_total", "Raw messages taken and finished.")
 INGEST_EVENTS = MetricName("jobtide_ingest_events_total", "Domain events published, by event name.", ["event"])
 INGEST_REJECTIONS = MetricName("jobtide_ingest_rejections_total", "Refused lines, by reason code.", ["code"])
+INGEST_OLDEST_UNREAD_SECONDS = MetricName(
+    "jobtide_ingest_oldest_unread_seconds", "Age of the oldest intake message that is not finished; 0 without any."
+)
 INGEST_BATCH_SECONDS = MetricName("jobtide_ingest_batch_seconds", "From taking a batch to its last acknowledgement, seconds.")
 ODDITIES = MetricName("jobtide_oddities_total", "Faults of input that did not cost the event, by code (docs/oddities.md).", ["code"])
 BROKER_CONNECTED = MetricName("jobtide_broker_connected", "1 while the service is connected to the broker.")

@@ -49,6 +49,7 @@ def _rights(name: str, nats: NatsSettings) -> tuple[list[str], list[str]]:
         case "ingest":
             return [
                 *(f"{prefix}.{event}" for event in ("job.started.>", "job.stopped.>", "node.reported.>", "intake.rejected")),
+                f"$JS.API.STREAM.MSG.GET.{intake}",
                 *_work_queue(intake, "ingest"),
                 *read_clusters,
             ], []

@@ -8,6 +8,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js.errors import APIError
 
+from services.ingest.backlog import Backlog
 from services.ingest.handler import BatchHandler, IngestNumbers
 from services.ingest.settings import Settings
 from services.ingest.subscription import subscribed
@@ -52,15 +53,19 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
         queue = durable(settings)
         health.check("intake", lambda: client.jetstream(timeout=2).consumer_info(queue.stream, queue.name))
         publisher = Publisher(client, settings.nats.prefix)
+        backlog = Backlog(client, queue, publisher, health.registry)
+        health.check("backlog", backlog.require_young)
         translator = Translator(IntakeSubjects(settings.nats), clusters, client.max_payload)
         pause = Backoff(first_s=0.2, most_s=5.0)
         reported = False
         async with Loops() as loops:
             loops.create_task(clusters.keep_fresh(stop), name="clusters")
+            loops.create_task(backlog.watch(stop, health.loop("backlog", within_s=STALE_S)), name="backlog")
             while not stop.is_set():
                 turned()
                 try:
                     await clusters.refresh()
+                    await backlog.report_removed()
                     stream = await _intake(client, queue)
                 except Unavailable as e:
                     log.warning("waiting_for_intake", why=str(e))

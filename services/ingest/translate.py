@@ -12,7 +12,7 @@ from shared.broker.envelope import Envelope, excerpt_text
 from shared.domain import intake, reasons
 from shared.domain.clusters import Cluster
 from shared.domain.events import Event, IntakeRejected, JobStarted, encode
-from shared.domain.fitting import fitted
+from shared.domain.fitting import HEADROOM, fitted
 from shared.domain.payloads import NodeStatePayload, StartPayload, StopPayload
 from shared.domain.recorded import IntakeOrigin, microseconds
 from shared.domain.wire import NOT_UTF8, Payload, add_oddity, read_object
@@ -25,7 +25,6 @@ log = structlog.get_logger()
 JOB, NODESTATE = "job", "nodestate"
 MAX_REJECTIONS = 1000  # per message: 8 MiB of bad bytes must not become millions of events
 _SOURCE = "/intake/"
-_HEADROOM = 4096  # what headers and assigned fields can add to a payload
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +121,7 @@ class Translator:
 
     def _fitting(self, event: Event) -> Event | None:
         """The event, its texts cut where that helps; None if it is too large for the broker."""
-        max_bytes = self._max_payload - _HEADROOM
+        max_bytes = self._max_payload - HEADROOM
         if isinstance(event, JobStarted):
             return fitted(event, max_bytes)
         return event if len(encode(event)) <= max_bytes else None

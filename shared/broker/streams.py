@@ -4,6 +4,7 @@ Services bind to streams and never declare them; a durable consumer that was del
 """
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import structlog
 from nats.aio.client import Client
@@ -12,6 +13,7 @@ from nats.js import JetStreamContext
 from nats.js.api import (
     AckPolicy,
     ConsumerConfig,
+    ConsumerInfo,
     DeliverPolicy,
     KeyValueConfig,
     RetentionPolicy,
@@ -120,6 +122,31 @@ async def provision(nc: Client, nats: NatsSettings) -> list[str]:
     return changes
 
 
+async def oldest_unread(js: JetStreamContext, stream: str, consumer: ConsumerInfo) -> datetime | None:
+    """When the oldest message was stored that the consumer has not finished; None without any. Raises errors of nats-py."""
+    if not (consumer.num_pending or consumer.num_ack_pending):
+        return None
+    done = (consumer.ack_floor.stream_seq or 0) if consumer.ack_floor else 0
+    try:
+        return (await js.get_msg(stream, seq=done + 1, subject=">", next=True)).time
+    except NotFoundError:
+        return None  # finished or removed since
+
+
+async def _refuse_to_expire_unread(js: JetStreamContext, stream: str, before_s: float, after_s: float) -> None:
+    """Raises UserError when a shorter age would remove messages that a work queue has not finished."""
+    if not after_s or (before_s and before_s <= after_s):
+        return
+    for consumer in await js.consumers_info(stream):
+        oldest = await oldest_unread(js, stream, consumer) if consumer.config.durable_name else None
+        age_s = (datetime.now(UTC) - oldest).total_seconds() if oldest is not None else 0.0
+        if age_s >= after_s:
+            raise UserError(
+                f"the maximum age of {stream} cannot be lowered to {after_s:.0f} s: {consumer.name} has not finished messages that are"
+                f" {age_s:.0f} s old and would be lost; let it catch up first"
+            )
+
+
 async def _ensure_stream(js: JetStreamContext, config: StreamConfig) -> list[str]:
     assert config.name is not None
     try:
@@ -130,6 +157,8 @@ async def _ensure_stream(js: JetStreamContext, config: StreamConfig) -> list[str
     differing = [name for name in _COMPARED if getattr(info.config, name) != getattr(config, name)]
     if not differing:
         return []
+    if "max_age" in differing:
+        await _refuse_to_expire_unread(js, config.name, info.config.max_age or 0.0, config.max_age or 0.0)
     await js.update_stream(info.config.evolve(**{name: getattr(config, name) for name in differing}))
     return [f"updated stream {config.name}: {', '.join(differing)}"]
 

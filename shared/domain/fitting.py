@@ -4,6 +4,7 @@ from shared.domain import oddities
 from shared.domain.events import JobStarted, encode
 from shared.domain.oddities import Oddity
 
+HEADROOM = 4096  # bytes of a message beside its JSON: headers
 _ODDITY_BYTES = 512  # room for what tells the cut
 _MARK = "\u2026"
 

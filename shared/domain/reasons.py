@@ -24,6 +24,7 @@ NO_SUBCLUSTER = "no_subcluster"
 NODE_COUNT_MISMATCH = "node_count_mismatch"
 NOT_A_FINAL_STATE = "not_a_final_state"
 MORE_BAD_LINES = "more_bad_lines"
+EXPIRED_UNREAD = "expired_unread"
 INTERNAL = "internal"
 # job rules: jobstore
 DUPLICATE_JOB = "duplicate_job"
@@ -57,6 +58,7 @@ REASONS: dict[str, str] = {
     NODE_COUNT_MISMATCH: "`numNodes` is not the number of `resources`.",
     NOT_A_FINAL_STATE: "A stop with a state that does not end a job (`running`, `suspended`).",
     MORE_BAD_LINES: "The message has so many bad lines that the rest of them are only counted.",
+    EXPIRED_UNREAD: "A range of messages left the intake by age, or was purged, before ingest read them.",
     INTERNAL: "An unexpected error while the line was handled; the log has the traceback.",
     DUPLICATE_JOB: "A start with an id that another run used less than the configured time ago, and that run had not stopped by then.",
     JOB_NOT_FOUND: "No such job.",

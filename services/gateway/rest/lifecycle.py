@@ -4,16 +4,19 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from services.gateway.errors import RequestError, forbidden
+from services.gateway.errors import RequestError, forbidden, of_refusal
 from services.gateway.frame.answers import answer, message
 from services.gateway.frame.routes import Routes
 from services.gateway.rest.jobs import job_answer
 from services.gateway.rest.models import JobObject, Message
 from services.gateway.site import Call
 from shared.broker.outcome import NoOutcome
-from shared.domain.intake import job_started, job_stopped
+from shared.domain import reasons
+from shared.domain.fitting import HEADROOM, fitted
+from shared.domain.intake import job_started, job_stopped, stop_of
 from shared.domain.payloads import StartPayload, StopPayload
 from shared.domain.wire import read_object
+from shared.errors import Refused
 
 routes = Routes[Call]("jobs")
 
@@ -26,12 +29,17 @@ async def start_job(call: Call) -> web.StreamResponse:
     for tag in event.tags:
         if not call.user.may_write_scope(tag.scope):
             raise forbidden(f"tags: the scope {tag.scope!r} may not be written by {call.user.name}")
-    outcome = await call.site.commands.decide(event, call.user)
+    fitting = fitted(event, call.site.link.client.max_payload - HEADROOM)
+    if fitting is None:
+        raise of_refusal(Refused(reasons.TOO_LARGE, "the event is larger than the broker takes, even without metadata"))
+    outcome = await call.site.commands.decide(fitting, call.user)
     if outcome.kind == "duplicate":
         raise RequestError(
             HTTPStatus.UNPROCESSABLE_ENTITY,
             f"a job with jobId {event.job_id}, cluster {event.cluster} and startTime {event.start_time} exists already (id {outcome.job})",
         )
+    if (ended := stop_of(payload)) is not None:
+        await call.site.commands.decide(ended, call.user)
     return message("success", HTTPStatus.CREATED)
 
 
