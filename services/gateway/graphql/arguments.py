@@ -1,4 +1,4 @@
-"""Arguments of GraphQL fields as values of queries. Everything raises RequestError (400) that names the argument."""
+"""Convert GraphQL arguments into query parameters. All functions raise RequestError (400) naming the argument."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,9 +22,9 @@ _OPERATORS: tuple[tuple[str, Operator], ...] = (
     ("contains", "contains"),
 )
 _SPANS_S = {"last6h": 6 * 3600, "last24h": 24 * 3600, "last7d": 7 * 86400, "last30d": 30 * 86400}
-_ZERO_TIME = -62_135_596_800  # the first second of year 1: what an empty text stands for
+_ZERO_TIME = -62_135_596_800  # an empty text stands for Go's zero time, the first second of year 1
 
-# Spellings that are neither the column itself nor its camelCase.
+# Accepted spellings other than the column's name and its camelCase.
 _ORDER_NAMES = {
     "numHWThreads": "num_hwthreads",
     "numHwthreads": "num_hwthreads",
@@ -47,7 +47,7 @@ def numeric_id(text: str, name: str) -> int:
 
 
 def unix_seconds(text: str, name: str) -> int:
-    """From RFC 3339, or ``YYYY-MM-DD hh:mm:ss`` in UTC; part of a second is dropped."""
+    """Parse RFC 3339, or ``YYYY-MM-DD hh:mm:ss`` in UTC. Fractions of a second are truncated."""
     if not text:
         return _ZERO_TIME
     try:
@@ -58,7 +58,7 @@ def unix_seconds(text: str, name: str) -> int:
             raise ValueError("no zone")
         return math.floor(moment.timestamp())
     except (ValueError, OverflowError) as e:
-        raise bad_request(f"{name}: {text[:60]!r} is no time of RFC 3339") from e
+        raise bad_request(f"{name}: {text[:60]!r} is not an RFC 3339 time") from e
 
 
 def text_match(given: Json | None) -> TextMatch | None:
@@ -71,22 +71,22 @@ def text_match(given: Json | None) -> TextMatch | None:
 
 
 def _range(given: Json | None) -> Range | None:
-    """0 is open; nothing is restricted when an end is below 0."""
+    """0 leaves an end open. A negative end disables the filter."""
     if given is None:
         return None
-    least, most = given["from"], given["to"]
-    if least < 0 or most < 0 or (least == 0 and most == 0):
+    low, high = given["from"], given["to"]
+    if low < 0 or high < 0 or (low == 0 and high == 0):
         return None
-    return Range(least or None, most or None)
+    return Range(low or None, high or None)
 
 
 def _start_time(given: Json | None, now: float) -> Range | None:
     if given is None:
         return None
-    least, most, span = given.get("from"), given.get("to"), given.get("range")
-    if least is not None or most is not None:
+    low, high, span = given.get("from"), given.get("to"), given.get("range")
+    if low is not None or high is not None:
         return Range(
-            None if least is None else unix_seconds(least, "startTime.from"), None if most is None else unix_seconds(most, "startTime.to")
+            None if low is None else unix_seconds(low, "startTime.from"), None if high is None else unix_seconds(high, "startTime.to")
         )
     if not span:
         return None
@@ -100,12 +100,12 @@ def _states(given: Sequence[str] | None) -> tuple[str, ...] | None:
         return None
     for state in given:
         if state not in JOB_STATES:
-            raise bad_request(f"state: {state[:60]!r} is no state of a job")
+            raise bad_request(f"state: {state[:60]!r} is not a job state")
     return tuple(dict.fromkeys(given))
 
 
 def _ids(given: Sequence[str] | None) -> tuple[int, ...] | None:
-    """A text that is no number is the id of nothing."""
+    """Texts that are not numbers match no job, so they are dropped."""
     return None if given is None else tuple(int(text) for text in given if text.isascii() and text.isdigit() and len(text) < 19)
 
 
@@ -147,7 +147,7 @@ def _job_filter(given: Json, now: float) -> JobFilter:
 
 
 def _metric_ranges(given: Sequence[Json]) -> Iterator[MetricRange]:
-    """An open range restricts nothing; that of a name that can be no key matches nothing."""
+    """Open ranges are ignored, except with a name that cannot be a footprint key, which matches no job."""
     for item in given:
         name, limits = item["metricName"], _range(item["range"])
         if limits is not None or not FOOTPRINT_KEY.fullmatch(name):
@@ -155,7 +155,7 @@ def _metric_ranges(given: Sequence[Json]) -> Iterator[MetricRange]:
 
 
 def order_of(given: Json | None, now: float) -> Order:
-    """Newest start first when nothing is given. Raises RequestError (400)."""
+    """Latest start first by default."""
     if given is None:
         return Order()
     name, is_descending = given["field"], given["order"] == "DESC"
@@ -163,7 +163,7 @@ def order_of(given: Json | None, now: float) -> Order:
         return Order(name, is_descending, is_footprint=True)
     column = _ORDER_NAMES.get(name) or _snake_case(name)
     if column not in ORDER_COLUMNS:
-        raise bad_request(f"order.field: jobs are not ordered by {name[:60]!r}; for a key of the footprint the type is 'foot'")
+        raise bad_request(f"order.field: jobs cannot be ordered by {name[:60]!r}; a footprint key needs the type 'foot'")
     return Order(column, is_descending, duration_at=int(now) if name == "duration" else None)
 
 
@@ -172,12 +172,12 @@ def _snake_case(name: str) -> str:
 
 
 def slice_of(given: Json | None) -> Slice:
-    """The first page of 50 when nothing is given; everything for -1."""
+    """The first 50 jobs by default, all jobs if itemsPerPage is -1."""
     if given is None:
         return Slice(DEFAULT_ITEMS)
     items, page = given["itemsPerPage"], max(given["page"], 1)
     if items == -1:
         return Slice(None)
     if items < 1:
-        raise bad_request(f"page.itemsPerPage: {items} is neither above 0 nor -1")
+        raise bad_request(f"page.itemsPerPage: {items} is neither positive nor -1")
     return Slice(items, min((page - 1) * items, INT64_MAX))

@@ -1,4 +1,4 @@
-"""Query documents: parsed, validated and measured once, and kept by their text."""
+"""A cache of query documents, each parsed, validated and measured once."""
 
 import asyncio
 from collections import OrderedDict
@@ -25,25 +25,25 @@ from services.gateway.graphql.limits import root_fields, size_of
 from services.gateway.graphql.settings import GraphqlSettings
 from services.gateway.graphql.shape import Compiler, Shape
 
-_MOST_SHAPES = 64  # of one document: one for each combination of the variables in @skip and @include
-_MOST_KEPT_CHARACTERS = 20_000  # longer ones are made by programs, once
-_MOST_KEPT_IN_ALL = 1_000_000  # characters; a parsed document takes about 150 bytes for each
-_SHORT = 1000  # characters; reading more than that takes long enough to be done beside the event loop
-# What comparing repeated fields and fragments may cost; queries of people stay far below. The library's own bound is seconds.
+_MAX_SHAPES = 64  # per operation; each combination of the variables in @skip and @include needs shapes of its own
+_MAX_CACHED_CHARACTERS = 20_000  # longer documents are generated, and rarely sent twice
+_MAX_TOTAL_CHARACTERS = 1_000_000  # a parsed document takes about 150 bytes per character
+_SHORT_CHARACTERS = 1000  # longer documents are parsed in a thread, so that they do not block the event loop
+# Bounds the comparison of repeated fields and fragments. Real queries stay far below; the library's default allows seconds.
 overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = 50_000
 
 
 @dataclass(slots=True)
 class Document:
-    """A valid document of allowed size."""
+    """A valid document within the limits of the settings."""
 
     node: DocumentNode
     operations: dict[str | None, OperationDefinitionNode]
-    conditions: tuple[str, ...]  # variables that decide what is selected
+    conditions: tuple[str, ...]  # variables used in @skip and @include
     _shapes: dict[tuple[object, ...], Shape | None] = field(default_factory=dict)
 
     def operation(self, name: str | None) -> OperationDefinitionNode:
-        """Raises RequestFailure when it is not clear which one is meant."""
+        """Raises RequestFailure for an unknown name, or no name if there are several operations."""
         if not name:
             if len(self.operations) == 1:
                 return next(iter(self.operations.values()))
@@ -53,48 +53,48 @@ class Document:
         return self.operations[name]
 
     def shape(self, info: GraphQLResolveInfo[Any], compiler: Compiler) -> Shape | None:
-        """Of the field that is being resolved."""
+        """The shape of the field that is being resolved, compiled on first use."""
         values = info.variable_values.coerced
-        # All of them: a fragment may be used by several operations, and each may merge other fields with it.
+        # All nodes, because operations that share a fragment may merge different fields with it.
         key = (*map(id, info.field_nodes), *(values.get(name) for name in self.conditions))
         if key not in self._shapes:
-            if len(self._shapes) >= _MOST_SHAPES * len(self.operations):
+            if len(self._shapes) >= _MAX_SHAPES * len(self.operations):
                 self._shapes.clear()
             self._shapes[key] = compiler.shape_of(info)
         return self._shapes[key]
 
 
 class Documents:
-    """Those that were asked last, within bounds of number and size."""
+    """The most recently used documents, bounded by number and total size."""
 
     def __init__(self, schema: GraphQLSchema, settings: GraphqlSettings) -> None:
         self._schema = schema
         self._settings = settings
-        self._kept: OrderedDict[str, Document] = OrderedDict()
-        self._kept_characters = 0
-        self._reading = asyncio.Lock()  # long ones, one after the other
+        self._cached: OrderedDict[str, Document] = OrderedDict()
+        self._characters = 0
+        self._reading = asyncio.Lock()  # long documents are parsed one at a time
 
     async def get(self, text: str) -> Document:
         """Raises RequestFailure."""
-        if text not in self._kept:
-            if len(text) <= _SHORT:
-                self._keep(text, self._read(text))
+        if text not in self._cached:
+            if len(text) <= _SHORT_CHARACTERS:
+                self._cache(text, self._read(text))
             else:
                 async with self._reading:
-                    known = self._kept.get(text)
+                    known = self._cached.get(text)
                     document = known if known is not None else await asyncio.to_thread(self._read, text)
-                if len(text) > _MOST_KEPT_CHARACTERS:
+                if len(text) > _MAX_CACHED_CHARACTERS:
                     return document
-                self._keep(text, document)
-        self._kept.move_to_end(text)
-        return self._kept[text]
+                self._cache(text, document)
+        self._cached.move_to_end(text)
+        return self._cached[text]
 
-    def _keep(self, text: str, document: Document) -> None:
-        if text not in self._kept:
-            self._kept[text] = document
-            self._kept_characters += len(text)
-        while len(self._kept) > self._settings.kept_documents or self._kept_characters > _MOST_KEPT_IN_ALL:
-            self._kept_characters -= len(self._kept.popitem(last=False)[0])
+    def _cache(self, text: str, document: Document) -> None:
+        if text not in self._cached:
+            self._cached[text] = document
+            self._characters += len(text)
+        while len(self._cached) > self._settings.kept_documents or self._characters > _MAX_TOTAL_CHARACTERS:
+            self._characters -= len(self._cached.popitem(last=False)[0])
 
     def _read(self, text: str) -> Document:
         if not text.strip():
@@ -129,7 +129,7 @@ class Documents:
 
 
 def _has_tokens(text: str) -> bool:
-    """Whether there is anything but comments, blanks and commas."""
+    """Whether the text has anything but comments, white space and commas."""
     return any(line.partition("#")[0].strip(" \t\r,\ufeff") for line in text.splitlines())
 
 

@@ -1,4 +1,4 @@
-"""graphql-core's executor, which passes shaped values on and may refuse introspection."""
+"""graphql-core's executor, extended to pass shaped values through and to refuse introspection if it is switched off."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Errors of the GraphQL interface: codes, statuses, and their form in the answer."""
+"""Errors of the GraphQL API: their codes, and their representation in answers."""
 
 import uuid
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ _CODES = {
 
 
 class RequestFailure(JobtideError):
-    """The operation is not executed: nothing but these errors is answered."""
+    """The operation is refused before execution. The answer has only these errors."""
 
     def __init__(self, code: str, errors: Sequence[GraphQLError]) -> None:
         super().__init__(errors[0].message)
@@ -54,13 +54,13 @@ def _with_code(error: GraphQLError, code: str) -> GraphQLError:
 
 
 def request_error_object(error: RequestError) -> Json:
-    """The same for an error of the whole request."""
+    """An entry of ``errors`` for an error of the whole request."""
     return {"message": str(error), "extensions": {"code": _CODES.get(error.status, INTERNAL)}}
 
 
 def error_object(error: GraphQLError) -> Json:
-    """One entry of ``errors``. What nobody raised on purpose is logged and answered by a number."""
-    message, code = _told(error)
+    """An entry of ``errors``. Unexpected exceptions are logged, and answered with the number of the log entry."""
+    message, code = _message_and_code(error)
     result: Json = {"message": message}
     if error.path is not None:
         result["path"] = list(error.path)
@@ -71,7 +71,7 @@ def error_object(error: GraphQLError) -> Json:
     return result
 
 
-def _told(error: GraphQLError) -> tuple[str, str]:
+def _message_and_code(error: GraphQLError) -> tuple[str, str]:
     cause = error.original_error
     if cause is None or isinstance(cause, GraphQLError):
         return error.message, str((error.extensions or {}).get("code", ""))
@@ -80,8 +80,8 @@ def _told(error: GraphQLError) -> tuple[str, str]:
     if isinstance(cause, RequestError):
         return str(cause), _CODES.get(cause.status, INTERNAL)
     if isinstance(cause, NoOutcome):
-        log.warning("outcome_not_known", sequence=cause.sequence)
-        return f"{cause}; ask again before repeating the request", UNAVAILABLE
+        log.warning("outcome_unknown", sequence=cause.sequence)
+        return f"{cause}; check the outcome before repeating the request", UNAVAILABLE
     if isinstance(cause, Unavailable):
         log.warning("field_failed", path=error.path, why=str(cause))
         return told(cause), UNAVAILABLE

@@ -1,4 +1,4 @@
-"""How much an operation asks for. Every selected field costs one, at each place where its fragment is used."""
+"""The size of an operation. Every selected field costs one, at each place where its fragment is used."""
 
 from graphql import FieldNode, FragmentDefinitionNode, FragmentSpreadNode, InlineFragmentNode, OperationDefinitionNode, SelectionSetNode
 
@@ -7,7 +7,7 @@ Fragments = dict[str, FragmentDefinitionNode]
 
 
 def root_fields(operation: OperationDefinitionNode, fragments: Fragments) -> int:
-    """How many fields stand at the top of a valid operation: each may be a question to the database, however little it selects."""
+    """The number of root fields of a valid operation. Each may query the database, however little it selects."""
     counted: dict[str, int] = {}
 
     def count(selections: SelectionSetNode) -> int:
@@ -29,12 +29,12 @@ def root_fields(operation: OperationDefinitionNode, fragments: Fragments) -> int
 
 
 def size_of(operation: OperationDefinitionNode, fragments: Fragments) -> Size:
-    """Of a valid operation. What is below ``__schema`` costs nothing: a rule of validation bounds it."""
+    """Cost and depth of a valid operation. Introspection costs nothing, since a validation rule bounds it."""
     return _Measure(fragments).selection(operation.selection_set)
 
 
 class _Measure:
-    """Each fragment is measured once: spreads of spreads would grow without bound otherwise."""
+    """Measures each fragment once, because nested spreads multiply exponentially."""
 
     def __init__(self, fragments: Fragments) -> None:
         self._fragments = fragments

@@ -1,4 +1,4 @@
-"""The messages of ``graphql-transport-ws``, and what a connection may do wrong.
+"""The messages of ``graphql-transport-ws``, and its close codes.
 
 Source: https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
 """
@@ -13,12 +13,12 @@ from shared.errors import JobtideError
 
 Json = dict[str, Any]
 SUBPROTOCOL = "graphql-transport-ws"
-MOST_ID = 200  # characters
-_MOST_REASON = 120  # bytes; a close frame has room for 123
+MAX_ID_CHARACTERS = 200
+_MAX_REASON_BYTES = 120  # a close frame has room for 123
 
 
 class Close(IntEnum):
-    """Codes that a connection ends with."""
+    """Close codes of the protocol, and of RFC 6455 below 4000."""
 
     GOING_AWAY = 1001
     TRY_AGAIN = 1013
@@ -32,7 +32,7 @@ class Close(IntEnum):
 
 
 class Closed(JobtideError):
-    """The connection ends with ``code``."""
+    """Ends the connection with ``code``."""
 
     def __init__(self, code: Close, why: str) -> None:
         super().__init__(why)
@@ -40,12 +40,12 @@ class Closed(JobtideError):
 
     @property
     def reason(self) -> bytes:
-        return str(self).encode()[:_MOST_REASON].decode(errors="ignore").encode()
+        return str(self).encode()[:_MAX_REASON_BYTES].decode(errors="ignore").encode()
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """``id`` is empty for messages that belong to no operation."""
+    """``id`` is empty for messages about the connection."""
 
     kind: str
     id: str = ""
@@ -54,15 +54,15 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What ``subscribe`` asks for: a query, a mutation or a subscription."""
+    """The payload of ``subscribe``: a query, a mutation or a subscription."""
 
     query: str
     name: str | None = None
     variables: Json | None = None
 
 
-_OF_NO_OPERATION = frozenset({"connection_init", "ping", "pong"})
-_OF_AN_OPERATION = frozenset({"subscribe", "complete"})
+_CONNECTION_KINDS = frozenset({"connection_init", "ping", "pong"})
+_OPERATION_KINDS = frozenset({"subscribe", "complete"})
 
 
 def read_message(text: str) -> Message:
@@ -76,13 +76,13 @@ def read_message(text: str) -> Message:
     payload = sent.get("payload")
     if payload is not None and not isinstance(payload, dict):
         raise _bad(f"the payload of {kind[:30]!r} is not an object")
-    if kind in _OF_NO_OPERATION:
+    if kind in _CONNECTION_KINDS:
         return Message(kind, "", payload)
-    if kind not in _OF_AN_OPERATION:
+    if kind not in _OPERATION_KINDS:
         raise _bad(f"unknown type {kind[:30]!r}")
     key = sent.get("id")
-    if not isinstance(key, str) or not 0 < len(key) <= MOST_ID:
-        raise _bad(f"the id of {kind!r} is not a text of 1 to {MOST_ID} characters")
+    if not isinstance(key, str) or not 0 < len(key) <= MAX_ID_CHARACTERS:
+        raise _bad(f"the id of {kind!r} is not a string of 1 to {MAX_ID_CHARACTERS} characters")
     return Message(kind, key, payload)
 
 
@@ -91,9 +91,9 @@ def read_operation(payload: Json | None) -> Operation:
     given = payload or {}
     query, name, variables = given.get("query"), given.get("operationName"), given.get("variables")
     if not isinstance(query, str):
-        raise _bad("query: not a text")
+        raise _bad("query: not a string")
     if name is not None and not isinstance(name, str):
-        raise _bad("operationName: not a text")
+        raise _bad("operationName: not a string")
     for field, value in (("variables", variables), ("extensions", given.get("extensions"))):
         if value is not None and not isinstance(value, dict):
             raise _bad(f"{field}: not an object")

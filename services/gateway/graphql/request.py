@@ -1,4 +1,4 @@
-"""One GraphQL request, and one root field of it as its resolver sees it."""
+"""The context of one GraphQL request, and the view of it that a resolver of a root field gets."""
 
 import asyncio
 from collections import defaultdict
@@ -22,7 +22,7 @@ Json = dict[str, Any]
 
 @dataclass(slots=True)
 class GraphqlRequest:
-    """``parallel`` bounds how many root fields are computed at once; ``has_much`` says that one of them found a long list."""
+    """``parallel`` bounds how many root fields are resolved concurrently. ``has_much`` is set when one of them has a long list."""
 
     settings: GraphqlSettings
     site: Site
@@ -36,7 +36,7 @@ class GraphqlRequest:
     _locks: defaultdict[Any, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
     async def once(self, key: Any, read: Callable[[], Awaitable[T]]) -> T:
-        """What several fields of a request need is read by the first of them."""
+        """Read what several root fields need once per request. ``key`` identifies it."""
         async with self._locks[key]:
             if key not in self._known:
                 self._known[key] = await read()
@@ -46,7 +46,7 @@ class GraphqlRequest:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """``shape`` is None when the field has no selection."""
+    """One root field being resolved. ``shape`` is None if the field has no selection."""
 
     request: GraphqlRequest
     arguments: Json
@@ -61,7 +61,7 @@ class Ask:
         return self.request.user
 
     def __getitem__(self, name: str) -> Any:
-        """An argument; None when it was not given."""
+        """The value of an argument, None if it was omitted."""
         return self.arguments.get(name)
 
     def selects(self, path: str) -> bool:
@@ -73,7 +73,7 @@ Resolver = Callable[[Ask], Awaitable[Any]]
 
 
 def answers(root: ObjectType, name: str) -> Callable[[Resolver], Resolver]:
-    """Bind a resolver to a root field. It gives objects of which ``shapes`` knows the fields, a list of them, or a plain value."""
+    """Bind a resolver to a root field. It returns an object with a table in ``shapes``, a list of such objects, or a plain value."""
 
     def bind(resolver: Resolver) -> Resolver:
         async def resolve(_: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Shaped | None:
@@ -85,7 +85,7 @@ def answers(root: ObjectType, name: str) -> Callable[[Resolver], Resolver]:
                     await request.turns.next()
                     return shaped(shape, found, info.path.as_list())
                 request.has_much = True
-                return await asyncio.to_thread(shaped, shape, found, info.path.as_list())  # others go on meanwhile
+                return await asyncio.to_thread(shaped, shape, found, info.path.as_list())  # does not block the event loop
 
         root.set_field(name, resolve)
         return resolver
@@ -94,6 +94,6 @@ def answers(root: ObjectType, name: str) -> Callable[[Resolver], Resolver]:
 
 
 def _items(found: Any) -> int:
-    """How long a list is, or that of a page."""
+    """The length of a list, or of the list in a page."""
     items = getattr(found, "items", found)
     return len(items) if isinstance(items, list | tuple) else 1

@@ -1,7 +1,7 @@
-"""Scalars as clients of the interface know them: whole numbers of 64 bits, words that may be written with or without quotes.
+"""Scalars of arguments: 64-bit integers, and words that clients write with or without quotes.
 
-Answers are shaped (see ``shape``) and never pass through the scalars of the schema: these are for arguments. Words and times
-reach the resolvers as texts, since a wrong one is an error of its field and not of the document.
+Answers are written by ``shape`` and never pass through these scalars. Words and times reach the resolvers as strings, so that an
+invalid one is an error of its field and not of the whole document.
 """
 
 from typing import Any
@@ -17,11 +17,11 @@ _WORDS = ("MetricScope", "JobState", "SchedulerState", "MonitoringState", "Time"
 
 
 def _text(value: Any) -> str:
-    """A number is no word either, but that is for the field to say."""
+    """Numbers are passed on too; the field refuses them with its own error."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     if not isinstance(value, str):
-        raise GraphQLError("a text or a bare word is expected")
+        raise GraphQLError("expected a string or a bare word")
     return value
 
 
@@ -35,11 +35,11 @@ def word_scalars() -> list[ScalarType]:
 
 
 def _number(value: Any) -> int:
-    """Also a whole number written with a fraction or exponent."""
+    """Also accepts integers written with a fraction or an exponent."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):
-        raise GraphQLError("Int cannot represent a value that is no whole number")
+        raise GraphQLError("Int cannot represent a value that is not an integer")
     if not -INT64_MAX - 1 <= value <= INT64_MAX:
         raise GraphQLError("Int cannot represent a number of more than 64 bits")
     return value
@@ -58,11 +58,11 @@ LONG_INT = GraphQLScalarType(
     coerce_input_value=_number,
     coerce_input_literal=_literal,
 )
-LONG_INT.name = "Int"  # reserved for graphql-core's own, which is the one to be replaced
+LONG_INT.name = "Int"  # graphql-core reserves the name in the constructor
 
 
 def use_long_int(schema: GraphQLSchema) -> None:
-    """Put our Int in the place of graphql-core's, which ends at 32 bits."""
+    """Replace graphql-core's Int, which has 32 bits, everywhere in the schema."""
 
     def replaced(kind: Any) -> Any:
         if isinstance(kind, GraphQLNonNull):

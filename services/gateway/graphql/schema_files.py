@@ -1,6 +1,6 @@
-"""The schema: its files, bound to the resolvers.
+"""The schema, loaded from its files and bound to the resolvers.
 
-``python -m services.gateway.graphql.schema_files`` writes the committed copy anew.
+``python -m services.gateway.graphql.schema_files`` rewrites the committed copy.
 """
 
 from functools import cache
@@ -24,7 +24,7 @@ def executable_schema() -> GraphQLSchema:
 
 
 def schema_text() -> str:
-    """The whole schema as it is committed."""
+    """The complete schema as committed."""
     return print_schema(executable_schema()) + "\n"
 
 

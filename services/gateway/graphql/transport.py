@@ -1,4 +1,4 @@
-"""GraphQL over HTTP: requests, statuses and answers of ``/query``."""
+"""GraphQL over HTTP: the endpoint ``/query``."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
@@ -48,7 +48,7 @@ _PLAIN_ACCEPTS = frozenset({"*/*", "application/*", JSON})
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a client sent."""
+    """A parsed request."""
 
     query: str
     operation: str | None = None
@@ -57,7 +57,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """``has_much``: making text of it would hold up others."""
+    """``has_much`` means that serialising it would block the event loop."""
 
     object: Json
     has_much: bool = False
@@ -67,7 +67,7 @@ class Answer:
 
 
 class GraphqlEndpoint:
-    """Executes queries and mutations; one for the whole process."""
+    """Executes operations. One instance serves the whole process."""
 
     def __init__(self, settings: GraphqlSettings) -> None:
         self.settings = settings
@@ -95,7 +95,7 @@ class GraphqlEndpoint:
         return Answer(answer_object(result), request.has_much)
 
     async def payloads(self, site: Site, user: User, asked: Asked) -> AsyncGenerator[Json, None]:
-        """Of any operation: the one answer of a query or a mutation, or what a subscription pushes. Raises as ``execute``."""
+        """The answer of a query or mutation, or the events of a subscription. Raises like ``execute``."""
         document = await self.documents.get(asked.query)
         operation = document.operation(asked.operation)
         if operation.operation != OperationType.SUBSCRIPTION:
@@ -138,7 +138,7 @@ class GraphqlEndpoint:
 
 
 def _of_variable(error: GraphQLError) -> GraphQLError:
-    """With the path of the variable that is wrong."""
+    """With the path of the invalid variable."""
     node = error.nodes[0] if error.nodes else None
     path = ["variable", node.variable.name.value] if isinstance(node, VariableDefinitionNode) else None
     return GraphQLError(error.message, error.nodes, path=path)
@@ -196,7 +196,7 @@ def answer_object(result: ExecutionResult) -> Json:
 
 
 def response_type(accepts: list[str]) -> str:
-    """The first type that we know among those that a client takes; plain JSON when it says nothing."""
+    """The first supported type in the client's order. Without an Accept header, plain JSON."""
     accepted = [part.partition(";")[0].strip().lower() for line in accepts for part in line.split(",") if part.strip()]
     for kind in accepted:
         if kind in _PLAIN_ACCEPTS:
@@ -214,17 +214,17 @@ def _wrong_transport() -> web.Response:
     return _failed(HTTPStatus.BAD_REQUEST, [{"message": "transport not supported"}], JSON)
 
 
-async def _body(request: web.Request, most: int) -> bytes:
+async def _body(request: web.Request, max_bytes: int) -> bytes:
     """Raises RequestError (413)."""
-    if (request.content_length or 0) <= most:
+    if (request.content_length or 0) <= max_bytes:
         body = bytearray()
         async for part in request.content.iter_chunked(64 * 1024):
             body += part
-            if len(body) > most:
+            if len(body) > max_bytes:
                 break
         else:
             return bytes(body)
-    raise RequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the request body is larger than {most} bytes")
+    raise RequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the request body is larger than {max_bytes} bytes")
 
 
 def _of_body(body: bytes) -> Asked:

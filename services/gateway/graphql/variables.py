@@ -1,4 +1,4 @@
-"""Variables as clients send them: digits for whole numbers, numbers for texts. Literals in documents are taken strictly."""
+"""Lenient coercion of variables: clients send digits for integers, and numbers for strings. Literals in documents stay strict."""
 
 import re
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ _NUMBER = re.compile(r"[+-]?[0-9]{1,40}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,4})?")
 
 
 def lenient(schema: GraphQLSchema, operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> Json:
-    """The variables that the operation declares, changed where a client may write a value in two ways; others are dropped."""
+    """The variables that the operation declares, converted to the declared types where clients use another spelling."""
     result = {}
     for definition in operation.variable_definitions or ():
         name = definition.variable.name.value

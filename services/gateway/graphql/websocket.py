@@ -1,4 +1,4 @@
-"""GraphQL over web sockets: one connection, its sign-in, and the operations that run on it."""
+"""GraphQL over WebSocket: a connection, its authentication, and its operations."""
 
 import asyncio
 import uuid
@@ -25,20 +25,20 @@ from shared.loops import end
 log = structlog.get_logger()
 Json = dict[str, Any]
 
-# The payloads of ``next``, one by one. Raises RequestFailure when the operation cannot be begun.
+# Yields the payloads of ``next``. Raises RequestFailure when the operation cannot be started.
 Operate = Callable[[Site, User, Operation], AsyncGenerator[Json, None]]
 
 INIT_S = 10.0
 CLOSE_S = 1.0
-MOST_OPERATIONS = 50  # at once on one connection
-MOST_MESSAGE_BYTES = 1024 * 1024
+MAX_OPERATIONS = 50  # concurrent, per connection
+MAX_MESSAGE_BYTES = 1024 * 1024
 
 
 async def serve(request: web.Request, operate: Operate) -> web.StreamResponse:
-    """Answer an upgrade until either side ends the connection. Raises RequestError for a bad token in its head, Unavailable."""
+    """Upgrade, and serve the connection until either side closes it. Raises RequestError for a bad token in a header, Unavailable."""
     site = request.app[SITE]
     is_known = bool(token_of(request.headers))
-    # Whoever keeps silent takes places of its own address only; no name of a user begins like this.
+    # Until it authenticates, a connection counts against its address. User names cannot start with NUL.
     who = (await site.auth.guards.admit(Guard.PAGE, request)).name if is_known else f"\0{site.auth.allow_list.address(request)}"
     with ExitStack() as place:
         place.enter_context(site.live.clients.admitted(who, "websocket"))
@@ -46,8 +46,8 @@ async def serve(request: web.Request, operate: Operate) -> web.StreamResponse:
             protocols=(SUBPROTOCOL,),
             timeout=CLOSE_S,
             heartbeat=site.settings.live_keepalive_s,
-            max_msg_size=MOST_MESSAGE_BYTES,
-            compress=False,  # a window of compression for each client costs more than it saves
+            max_msg_size=MAX_MESSAGE_BYTES,
+            compress=False,  # a compression window per client costs more memory than compression saves
         )
         await socket.prepare(request)
         lift_deadline(request)
@@ -57,12 +57,12 @@ async def serve(request: web.Request, operate: Operate) -> web.StreamResponse:
         except Closed as e:
             await socket.close(code=e.code, message=e.reason)
         except (ConnectionResetError, TimeoutError):
-            pass  # the client went away, or was cut off
+            pass  # the client disconnected, or was too slow
         return socket
 
 
 class Connection:
-    """One socket. Whatever ends it, the operations end with it."""
+    """One socket. All its operations end with it."""
 
     def __init__(self, request: web.Request, site: Site, socket: web.WebSocketResponse, operate: Operate, place: ExitStack) -> None:
         self._request = request
@@ -78,7 +78,7 @@ class Connection:
     async def run(self) -> None:
         """Raises Closed, ConnectionResetError."""
         if self._socket.ws_protocol != SUBPROTOCOL:
-            raise Closed(Close.NO_SUBPROTOCOL, f"the subprotocol {SUBPROTOCOL} is needed")
+            raise Closed(Close.NO_SUBPROTOCOL, f"the subprotocol {SUBPROTOCOL} is required")
         closing = asyncio.ensure_future(self._site.live.feed.closed.wait())
         reading = asyncio.ensure_future(self._read())
         watching = asyncio.ensure_future(self._watch())
@@ -87,7 +87,7 @@ class Connection:
             for task in done - {closing}:
                 task.result()
             if closing in done:
-                raise Closed(Close.GOING_AWAY, "the gateway stops")
+                raise Closed(Close.GOING_AWAY, "the gateway is stopping")
         finally:
             await end({closing, reading, watching, *self._operations.values()})
 
@@ -108,7 +108,7 @@ class Connection:
         elif message.kind == "complete" and (task := self._operations.pop(message.id, None)) is not None:
             task.cancel()
 
-    # the sign-in
+    # authentication
 
     async def _initialise(self, payload: Json) -> None:
         if self._is_initialised:
@@ -127,14 +127,14 @@ class Connection:
         await self._send({"type": "connection_ack"})
 
     async def _watch(self) -> None:
-        """See to it that the client says who it is in time, and that this stays true."""
+        """Close the connection when the client does not authenticate in time, or its access ends or changes."""
         await asyncio.sleep(INIT_S)
         if self._who is None:
             raise Closed(Close.INIT_TIMEOUT, "connection initialisation timeout")
         while True:
             await asyncio.sleep(self._site.settings.live_recheck_s)
-            if not await self._who.is_still_good():
-                raise Closed(Close.FORBIDDEN, "the sign-in ended or its rights changed")
+            if not await self._who.is_still_valid():
+                raise Closed(Close.FORBIDDEN, "the session ended or its permissions changed")
 
     # operations
 
@@ -144,19 +144,19 @@ class Connection:
         operation = read_operation(message.payload)
         if message.id in self._operations:
             raise Closed(Close.DUPLICATE, f"subscriber for {message.id[:50]} already exists")
-        if len(self._operations) >= MOST_OPERATIONS:
-            await self._send_error(message.id, [{"message": f"no more than {MOST_OPERATIONS} operations at once"}])
+        if len(self._operations) >= MAX_OPERATIONS:
+            await self._send_error(message.id, [{"message": f"no more than {MAX_OPERATIONS} operations at once"}])
             return
         task = asyncio.ensure_future(self._run(message.id, self._who.known, operation))
         self._operations[message.id] = task
         task.add_done_callback(lambda ended: self._forget(message.id, ended))
 
     def _forget(self, key: str, task: "asyncio.Task[None]") -> None:
-        if self._operations.get(key) is task:  # the client may have begun another one by the same id
+        if self._operations.get(key) is task:  # the client may have started another operation with this id
             del self._operations[key]
 
     async def _run(self, key: str, user: User, operation: Operation) -> None:
-        with suppress(ConnectionResetError, TimeoutError):  # the reader sees the end of the connection
+        with suppress(ConnectionResetError, TimeoutError):  # the reading task notices the disconnect
             await self._answer(key, user, operation)
 
     async def _answer(self, key: str, user: User, operation: Operation) -> None:
@@ -179,7 +179,7 @@ class Connection:
             log.exception("operation_crashed", error=number)
             await self._send_error(key, [{"message": f"internal error, see the log for error {number}"}])
         else:
-            self._operations.pop(key, None)  # before the client may know: it may use the id again at once
+            self._operations.pop(key, None)  # before sending: the client may reuse the id at once
             await self._send({"id": key, "type": "complete"})
 
     async def _send_error(self, key: str, errors: list[Json]) -> None:
@@ -187,7 +187,7 @@ class Connection:
         await self._send({"id": key, "type": "error", "payload": errors})
 
     async def _send(self, message: Json) -> None:
-        """A client that takes nothing for long is cut off."""
+        """Disconnect a client that does not read for two keepalive intervals."""
         try:
             async with asyncio.timeout(2 * self._site.settings.live_keepalive_s):
                 await self._socket.send_str(encode(message).decode())
@@ -199,7 +199,7 @@ class Connection:
 
 
 class _Who:
-    """The token of ``connection_init``, else what the upgrade brought along: a token, or the session of our own page."""
+    """Authenticates with the token of ``connection_init``, else with the upgrade request's token or session cookie."""
 
     def __init__(self, request: web.Request, site: Site, token: str) -> None:
         self._request = request
@@ -217,8 +217,8 @@ class _Who:
             return await self._site.auth.tokens.user(self._token)
         return await self._site.auth.guards.admit(Guard.PAGE, self._request)
 
-    async def is_still_good(self) -> bool:
-        """A database that is away ends nothing."""
+    async def is_still_valid(self) -> bool:
+        """True while the database cannot be reached, so that an outage disconnects nobody."""
         try:
             return await self._ask() == self.known
         except RequestError:
@@ -228,6 +228,6 @@ class _Who:
 
 
 def _token_in(payload: Json) -> str:
-    """As in the headers of a request, whatever the case of the names."""
+    """The token under the names of the HTTP headers, in any case."""
     given = {name.lower(): value for name, value in payload.items() if isinstance(value, str)}
     return given.get(TOKEN_HEADER.lower(), "") or given.get(hdrs.AUTHORIZATION.lower(), "").removeprefix("Bearer ")

@@ -198,7 +198,7 @@ def test_jobs_are_ordered_by_the_duration_that_is_shown() -> None:
     assert order_of(given, NOW) == Order("duration", is_descending=False, duration_at=int(NOW))
 
 
-def test_anything_but_columns_is_a_footprint_and_kept_as_it_is() -> None:
+def test_order_fields_of_other_types_are_footprint_keys_unchanged() -> None:
     assert order_of({"field": "cpuLoad_avg", "type": "foot", "order": "DESC"}, NOW) == Order(
         "cpuLoad_avg", is_descending=True, is_footprint=True
     )

@@ -142,13 +142,13 @@ async def test_a_document_that_is_long_to_read_is_bounded_and_read_beside_the_ev
     assert longest_s < took_s / 2
 
 
-async def test_kept_documents_are_bounded_by_their_size() -> None:
+async def test_cached_documents_are_bounded_by_their_size() -> None:
     documents = Documents(executable_schema(), GraphqlSettings(kept_documents=100))
     texts = [f"{{ tags {{ id }} }} # {number} {'x' * 19_000}" for number in range(60)]
     for text in [*texts, texts[-1]]:
         await documents.get(text)
     assert await documents.get(texts[-1]) is await documents.get(texts[-1])
-    assert sum(map(len, documents._kept)) == documents._kept_characters <= 1_000_000
+    assert sum(map(len, documents._cached)) == documents._characters <= 1_000_000
 
 
 async def test_long_lists_are_shaped_beside_the_event_loop(open_site: People, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,7 +230,7 @@ async def test_values_of_others_are_null_with_an_error_each(open_site: People) -
     assert {error["extensions"]["code"] for error in answer["errors"]} == {"FORBIDDEN"}
 
 
-async def test_what_nobody_expected_is_told_by_a_number(open_site: People, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unexpected_errors_are_answered_with_a_log_number(open_site: People, monkeypatch: pytest.MonkeyPatch) -> None:
     def burst(*_: Any) -> None:
         raise RuntimeError("inner text")
 

@@ -192,7 +192,7 @@ async def _send_bytes(socket: Socket) -> None:
 
 
 async def _send_much(socket: Socket) -> None:
-    await socket.raw.send_str("x" * (websocket.MOST_MESSAGE_BYTES + 1))
+    await socket.raw.send_str("x" * (websocket.MAX_MESSAGE_BYTES + 1))
 
 
 async def _do_nothing(socket: Socket) -> None:
@@ -248,7 +248,7 @@ async def test_who_does_not_say_who_it_is_is_forbidden(bodies: Client) -> None:
 
 
 async def test_operations_of_one_connection_are_bounded(bodies: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(websocket, "MOST_OPERATIONS", 2)
+    monkeypatch.setattr(websocket, "MAX_OPERATIONS", 2)
     async with connected(bodies) as socket:
         await socket.initialise()
         for key in ("a", "b"):

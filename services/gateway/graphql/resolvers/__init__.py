@@ -6,5 +6,5 @@ from services.gateway.graphql.resolvers import clusters, jobs, metrics, node_met
 from services.gateway.graphql.resolvers.roots import MUTATION, QUERY
 from services.gateway.graphql.resolvers.subscriptions import SUBSCRIPTION
 
-MODULES = (clusters, jobs, metrics, node_metrics, nodes, people, settings, statistics, tags)  # imported for what they bind
+MODULES = (clusters, jobs, metrics, node_metrics, nodes, people, settings, statistics, tags)  # importing them binds their resolvers
 BINDABLES: list[ObjectType] = [QUERY, MUTATION, SUBSCRIPTION]

@@ -1,4 +1,4 @@
-"""Cluster definitions, and which nodes of them have jobs."""
+"""Cluster definitions, and the number of allocated nodes."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ from shared.domain.clusters import Cluster
 
 @answers(QUERY, "clusters")
 async def clusters(ask: Ask) -> list[ClusterView]:
-    """By name."""
+    """Sorted by name."""
     known = ask.site.link.clusters
     partitions = await ask.request.once("partitions", ask.site.jobs.partitions) if ask.selects("partitions") else {}
     return [ClusterView(known[name], partitions.get(name, ())) for name in sorted(known)]
@@ -19,19 +19,19 @@ async def clusters(ask: Ask) -> list[ClusterView]:
 
 @answers(QUERY, "allocatedNodes")
 async def allocated_nodes(ask: Ask) -> list[tuple[str, int]]:
-    """By name of the subcluster."""
+    """Sorted by subcluster."""
     name = ask["cluster"]
     return list((await ask.site.jobs.allocated_nodes(name)).items()) if "\0" not in name else []
 
 
 @answers(QUERY, "globalMetrics")
 async def global_metrics(ask: Ask) -> list[GlobalMetric]:
-    """By name. Restricted metrics are for those who see all jobs."""
+    """Sorted by name. Restricted metrics are shown only to users who see all jobs."""
     return metrics_of(ask.site.link.clusters, ask.user)
 
 
 def metrics_of(clusters: Mapping[str, Cluster], user: User) -> list[GlobalMetric]:
-    """Unit and scope are those of the first cluster by name; the footprint is that of the last subcluster that has one."""
+    """Unit and scope come from the first cluster by name, the footprint from the last subcluster that has one."""
     found: dict[str, GlobalMetric] = {}
     for name in sorted(clusters):
         for subcluster in clusters[name].sub_clusters:

@@ -1,4 +1,4 @@
-"""Jobs: one, a page of them, and what belongs to each. Only what is selected is read."""
+"""Jobs and their related data. Only selected fields are read."""
 
 import asyncio
 from collections.abc import Collection, Sequence
@@ -19,7 +19,7 @@ from services.gateway.reading.people import Person
 
 @answers(QUERY, "jobs")
 async def jobs(ask: Ask) -> JobPage:
-    """Whether there is a next page is known by one more job, never by a count, which is made beside."""
+    """Reads one job more than the page for ``hasNextPage``. ``count`` runs concurrently, since it may take longer."""
     where = job_filters(ask["filter"], ask.site.clock())
     if not ask.selects("count"):
         return await _page(ask, where)
@@ -27,7 +27,7 @@ async def jobs(ask: Ask) -> JobPage:
     count = asyncio.create_task(ask.site.jobs.count(ask.user, where))
     try:
         return replace(await page, count=await count)
-    finally:  # one of them may have failed, or nobody waits any more
+    finally:  # one may have failed, or the request was cancelled
         page.cancel()
         count.cancel()
         await asyncio.gather(page, count, return_exceptions=True)
@@ -46,7 +46,7 @@ async def _page(ask: Ask, where: Sequence[JobFilter]) -> JobPage:
         return JobPage(await _views(ask.request, found, names), has_next_page=found.has_more)
     keys = await ask.site.jobs.select(ask.user, where, order, Slice(min(bound if most is None else most, bound) + 1, piece.first))
     if len(keys) > bound and (most is None or most > bound):
-        raise bad_request(f"page: more than {bound} jobs match, ask for pages")
+        raise bad_request(f"page: more than {bound} jobs match; request pages")
     items: Sequence[JobView] = ()
     if ask.selects("items"):
         assert ask.shape is not None
@@ -56,7 +56,7 @@ async def _page(ask: Ask, where: Sequence[JobFilter]) -> JobPage:
 
 @answers(QUERY, "job")
 async def job(ask: Ask) -> JobView:
-    """Raises RequestError (404) also for a job that the user may not see."""
+    """Raises RequestError (404), also for a job that the user may not see."""
     key = await visible_job(ask, ask["id"])
     assert ask.shape is not None
     found = await views(ask.request, [key], ask.shape.names)
@@ -66,7 +66,7 @@ async def job(ask: Ask) -> JobView:
 
 
 async def visible_job(ask: Ask, text: str, name: str = "id") -> int:
-    """The database id of a job. Raises RequestError: 400, or 404 when there is none for this user."""
+    """The database id of a job. Raises RequestError: 400 for an invalid id, 404 if the user sees no such job."""
     key = numeric_id(text, name)
     if not await ask.site.jobs.select(ask.user, [JobFilter(ids=(key,))], Order(), Slice(1)):
         raise no_job(key)
@@ -78,7 +78,7 @@ def no_job(key: int) -> RequestError:
 
 
 async def views(request: GraphqlRequest, keys: Sequence[int], names: Collection[str]) -> list[JobView]:
-    """Jobs in the order of ``keys`` with what the fields ``names`` of Job need; each kind is read once for all of them."""
+    """Jobs in the order of ``keys``, with the data of the Job fields ``names``, in one query per kind of data."""
     return await _views(request, await request.site.jobs.jobs(request.user, keys, _wanted(request.user, names)), names)
 
 

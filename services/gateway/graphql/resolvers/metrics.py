@@ -1,4 +1,4 @@
-"""Metric data of jobs, their statistics, and what many jobs have in common."""
+"""Metric data of jobs, their statistics, and analyses over many jobs."""
 
 from collections.abc import Sequence
 from dataclasses import fields
@@ -17,7 +17,7 @@ from services.gateway.reading.jobs import JobsWanted, StoredJob
 from services.gateway.reading.model import Order, Slice
 from shared.metricdata.model import SCOPE_RANK
 
-MOST_NAMES = 1000  # of metrics, for each of many jobs
+MAX_METRICS = 1000
 _COLUMNS = [field.name for field in fields(StoredJob) if field.name != "meta_data"]
 
 
@@ -76,9 +76,9 @@ async def roofline_heatmap(ask: Ask) -> list[list[int]]:
 
 
 def _each(given: Sequence[str] | None) -> Sequence[str]:
-    """Names that are answered for one by one, in their order. Raises RequestError (400)."""
-    if len(given or ()) > MOST_NAMES:
-        raise bad_request(f"metrics: more than {MOST_NAMES}")
+    """Metric names, which may repeat. Raises RequestError (400) when there are too many."""
+    if len(given or ()) > MAX_METRICS:
+        raise bad_request(f"metrics: more than {MAX_METRICS}")
     return given or ()
 
 
@@ -95,7 +95,7 @@ def scopes(given: Sequence[str] | None) -> tuple[str, ...] | None:
 
 
 async def _job(ask: Ask) -> StoredJob:
-    """Raises RequestError: 400, or 404 when there is none for this user."""
+    """Raises RequestError: 400 for an invalid id, 404 if the user sees no such job."""
     key = await visible_job(ask, ask["id"])
     jobs = await _stored(ask, [key])
     if not jobs:
@@ -103,12 +103,12 @@ async def _job(ask: Ask) -> StoredJob:
     return jobs[0]
 
 
-async def _jobs(ask: Ask, most: int) -> list[StoredJob]:
-    """Raises RequestError (400) when more match."""
+async def _jobs(ask: Ask, limit: int) -> list[StoredJob]:
+    """Raises RequestError (400) when more than ``limit`` match."""
     where = job_filters(ask["filter"], ask.site.clock())
-    keys = await ask.site.jobs.select(ask.user, where, Order(is_descending=False), Slice(most + 1))
-    if len(keys) > most:
-        raise bad_request(f"too many jobs matched (max: {most})")
+    keys = await ask.site.jobs.select(ask.user, where, Order(is_descending=False), Slice(limit + 1))
+    if len(keys) > limit:
+        raise bad_request(f"too many jobs matched (max: {limit})")
     return await _stored(ask, keys)
 
 

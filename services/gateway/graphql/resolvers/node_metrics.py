@@ -1,4 +1,4 @@
-"""Metric data of nodes and clusters, for the people of the site."""
+"""Metric data of nodes and clusters, for staff."""
 
 from services.gateway.graphql.arguments import slice_of, unix_seconds
 from services.gateway.graphql.request import Ask, answers
@@ -12,7 +12,7 @@ from services.gateway.metrics.selection import MetricSelection
 
 @answers(QUERY, "nodeMetrics")
 async def node_metrics(ask: Ask) -> list[HostMetrics]:
-    """Always of whole nodes, whatever ``scopes`` says, as it was measured."""
+    """Always at node level and in measured resolution; ``scopes`` is ignored."""
     require_staff(ask)
     return await ask.site.metrics.nodes.of_hosts(ask["cluster"], ask["nodes"], ask["metrics"], _window(ask))
 

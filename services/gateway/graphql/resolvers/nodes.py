@@ -1,4 +1,4 @@
-"""Nodes and their states. Lists and counts are for the people of the site."""
+"""Nodes and their states. Lists and counts are for staff."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -17,7 +17,7 @@ from services.gateway.reading.nodes import NodeFilter, NodeQueries
 def require_staff(ask: Ask) -> None:
     """Raises RequestError (403)."""
     if not ask.user.roles & {ADMIN, SUPPORT}:
-        raise forbidden("the role admin or support is needed")
+        raise forbidden("the role admin or support is required")
 
 
 def node_filters(given: Sequence[Any] | None) -> list[NodeFilter]:
@@ -65,7 +65,7 @@ async def node(ask: Ask) -> NodeView:
 
 @answers(QUERY, "nodeStates")
 async def node_states(ask: Ask) -> list[tuple[str, int]]:
-    """Counts by what the scheduler says, then by what monitoring says."""
+    """Counts by scheduler state, then by health."""
     require_staff(ask)
     where = node_filters(ask["filter"])
     return [*await _queries(ask).count(where, "node"), *await _queries(ask).count(where, "health")]

@@ -1,4 +1,4 @@
-"""Accounts by name: for whom, and whose."""
+"""User accounts, and who may see them."""
 
 from collections.abc import Callable, Collection
 
@@ -11,17 +11,17 @@ from services.gateway.people.identity import ADMIN, MANAGER, SUPPORT, User
 from services.gateway.reading.people import Person, accounts
 from shared.database.reading import read
 
-HIDDEN = Failure("the account of another user is not shown to everybody", FORBIDDEN)
+HIDDEN = Failure("the account of another user is only shown to staff", FORBIDDEN)
 
 
 def visible_to(user: User) -> Callable[[str], bool]:
-    """Whose accounts the user may see."""
+    """A test for user names: may this user see the account?"""
     sees_all = bool(user.roles & {ADMIN, SUPPORT, MANAGER})
     return lambda name: sees_all or name == user.name
 
 
 async def names_of(request: GraphqlRequest, names: Collection[str]) -> dict[str, str]:
-    """Real names, which everybody may see who sees the statistics of these users."""
+    """Real names by user name. Anyone who sees the statistics of these users may see them."""
     people = await read(request.site.engine, lambda connection: accounts(connection, names))
     return {person.username: person.name for person in people.values()}
 

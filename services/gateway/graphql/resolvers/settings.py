@@ -1,4 +1,4 @@
-"""Settings of the user interface, which each user has of their own."""
+"""Settings of the user interface, stored per user."""
 
 import orjson
 
@@ -13,10 +13,10 @@ MAX_VALUE = 64 * 1024
 
 @answers(MUTATION, "updateConfiguration")
 async def update_configuration(ask: Ask) -> None:
-    """Set one of the caller's. Raises RequestError (400) when the value is not JSON."""
+    """Set one of the caller's settings. Raises RequestError (400) when the value is not JSON."""
     name, value = ask["name"], ask["value"]
     if not name or len(name) > MAX_NAME or "\0" in name:
-        raise bad_request(f"name: from 1 to {MAX_NAME} characters are needed")
+        raise bad_request(f"name: must have 1 to {MAX_NAME} characters")
     if len(value) > MAX_VALUE:
         raise bad_request(f"value: longer than {MAX_VALUE} characters")
     try:

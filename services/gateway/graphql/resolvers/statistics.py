@@ -1,4 +1,4 @@
-"""Statistics of jobs, of all together or by group."""
+"""Statistics over all matching jobs, or per group."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -25,13 +25,13 @@ _BINS = {
 }
 _OTHER_BINS = DurationBins(24, 3600)
 DEFAULT_METRIC_BINS = 10
-MOST_METRIC_BINS = 1000
-MOST_METRICS = 100
+MAX_METRIC_BINS = 1000
+MAX_METRICS = 100
 
 
 @answers(QUERY, "jobsStatistics")
 async def jobs_statistics(ask: Ask) -> list[StatisticsView]:
-    """A single element without groups. Histograms are of each group, when there are some."""
+    """One element per group, or a single one without ``groupBy``. Histograms are per element."""
     assert ask.shape is not None
     names = ask.shape.names
     now = ask.site.clock()
@@ -57,7 +57,7 @@ async def jobs_statistics(ask: Ask) -> list[StatisticsView]:
 
 
 def _slice(ask: Ask) -> Slice:
-    """All groups when nothing is given, none for 0."""
+    """All groups by default, none if itemsPerPage is 0."""
     page = ask["page"]
     if page is None:
         return ALL
@@ -65,20 +65,20 @@ def _slice(ask: Ask) -> Slice:
 
 
 def _metrics(ask: Ask, where: Sequence[JobFilter]) -> list[AskedMetric]:
-    """Names that cannot be a metric are left out."""
+    """Names that cannot be a metric are ignored."""
     given = ask["numMetricBins"]
     bins = DEFAULT_METRIC_BINS if given is None else given
-    if not 1 <= bins <= MOST_METRIC_BINS:
-        raise bad_request(f"numMetricBins: {bins} is not from 1 to {MOST_METRIC_BINS}")
+    if not 1 <= bins <= MAX_METRIC_BINS:
+        raise bad_request(f"numMetricBins: {bins} is not from 1 to {MAX_METRIC_BINS}")
     names = [name for name in ask["metrics"] or () if FOOTPRINT_KEY.fullmatch(name)]
-    if len(names) > MOST_METRICS:
-        raise bad_request(f"metrics: more than {MOST_METRICS}")
+    if len(names) > MAX_METRICS:
+        raise bad_request(f"metrics: more than {MAX_METRICS}")
     clusters = ask.site.link.clusters
     return [_asked(name, definitions(clusters, where, name), bins) for name in names]
 
 
 def definitions(clusters: Mapping[str, Cluster], where: Sequence[JobFilter], name: str) -> list[Metric]:
-    """A metric on the cluster that is filtered for; on all clusters when there is none, or it does not know the peak."""
+    """The metric's definitions on the filtered clusters. Without a filter or a peak there, those on all clusters."""
     chosen = [item.cluster.values[0] for item in where if item.cluster is not None and item.cluster.operator == "eq"]
 
     def of(names: Iterable[str]) -> list[Metric]:
@@ -89,7 +89,7 @@ def definitions(clusters: Mapping[str, Cluster], where: Sequence[JobFilter], nam
 
 
 def _asked(name: str, definitions: list[Metric], bins: int) -> AskedMetric:
-    """The first that has a unit and a statistic gives them."""
+    """Unit and statistic are the first ones found in ``definitions``."""
     peak = max((metric.peak for metric in definitions), default=0.0)
     unit = next((text for metric in definitions if (text := metric.unit.prefix + metric.unit.base)), "")
     stats = [metric.footprint for metric in definitions] + [o.footprint for metric in definitions for o in metric.sub_clusters]

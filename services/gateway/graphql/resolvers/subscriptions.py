@@ -1,4 +1,4 @@
-"""Subscriptions: the changes of jobs and nodes, in the form of the selection."""
+"""Subscriptions to changes of jobs and nodes."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -28,21 +28,21 @@ from shared.errors import Unavailable
 
 Json = dict[str, Any]
 SUBSCRIPTION = SubscriptionType()
-TAKE_S = 60.0  # any time: a follower wakes by itself
+TAKE_S = 60.0  # arbitrary: the feed wakes followers when there are changes
 
 Views = Callable[[Ask, Sequence[Change]], Awaitable[list[ChangeView]]]
 
 
 def _streams(name: str, kind: Kind) -> Callable[[Views], Views]:
-    """Bind a subscription: what it makes of some changes that the viewer may see."""
+    """Bind a resolver from changes, filtered by the user's permissions, to views."""
 
     def bind(resolver: Views) -> Views:
         async def begin(_: Any, info: "GraphQLResolveInfo[Any]", **arguments: Any) -> AsyncGenerator[Json, None]:
-            """Payloads of ``next``; what is raised here is the answer instead."""
+            """Returns the generator of payloads. An exception raised here is answered as an error."""
             request: GraphqlRequest = info.context
             ask = Ask(request, arguments, request.document.shape(info, request.compiler))
             eyes = viewer(request.user, frozenset({kind}), None)
-            await resolver(ask, ())  # refuses a wrong filter now
+            await resolver(ask, ())  # an invalid filter is refused before the first event
             follower = await request.site.live.feed.open(ask["after"])
 
             async def payloads() -> AsyncGenerator[Json, None]:
@@ -53,7 +53,7 @@ def _streams(name: str, kind: Kind) -> Callable[[Views], Views]:
 
             return payloads()
 
-        SUBSCRIPTION.set_source(name, cast("Any", begin))  # a coroutine that gives the generator, so that a refusal is an answer
+        SUBSCRIPTION.set_source(name, cast("Any", begin))  # a coroutine that returns the generator, so that a refusal is an answer
         return resolver
 
     return bind
@@ -62,7 +62,7 @@ def _streams(name: str, kind: Kind) -> Callable[[Views], Views]:
 async def _batches(
     ask: Ask, follower: Follower, admitted: Callable[[Sequence[Change]], list[Change]], resolver: Views
 ) -> AsyncGenerator[list[ChangeView], None]:
-    """Until the gateway stops. A database that is away is waited for."""
+    """Runs until the gateway stops. Retries while the database cannot be reached."""
     feed, pause = ask.site.live.feed, Backoff(first_s=0.2, most_s=5.0)
     left: Sequence[Change] = ()
     yield [ChangeView(follower.cursor, "START")]
@@ -99,13 +99,13 @@ _SURROUNDINGS = frozenset({"concurrentJobs", "userData"})
 
 @_streams("jobs", "job")
 async def jobs(ask: Ask, changes: Sequence[Change]) -> list[ChangeView]:
-    """The feed has what lists show; only more than that is read here, once for all."""
+    """The feed carries the fields of lists. If others are selected, one query per batch reads them."""
     changed = {change.job.id: change for change in changes if isinstance(change, JobChange)}
     wanted = await _matching_jobs(ask, list(changed))
     assert ask.shape is not None
     names = ask.shape.at("job")
     if names & _SURROUNDINGS or any(column not in _STORED for name in names for column in COLUMNS.get(name, ())):
-        found = {view.row.id: view for view in await views(_afresh(ask), wanted, names | {"id"})}
+        found = {view.row.id: view for view in await views(_fresh_request(ask), wanted, names | {"id"})}
     else:
         now, scopes = int(ask.site.clock()), frozenset(ask.user.readable_scopes)
         found = {key: JobView(changed[key].job, now, [tag for tag in changed[key].tags if tag.scope in scopes]) for key in wanted}
@@ -119,7 +119,7 @@ async def jobs(ask: Ask, changes: Sequence[Change]) -> list[ChangeView]:
 
 
 async def _matching_jobs(ask: Ask, keys: Sequence[int]) -> Sequence[int]:
-    """Raises RequestError for a filter that is none, also without keys."""
+    """Raises RequestError for an invalid filter, also without keys."""
     where = job_filters(ask["filter"], ask.site.clock())
     if not where or not keys:
         return keys
@@ -137,7 +137,7 @@ async def nodes(ask: Ask, changes: Sequence[Change]) -> list[ChangeView]:
     return [ChangeView(change.resume, "CHANGED", key, NodeView(change.node, with_meta=True)) for key, change in changed.items()]
 
 
-def _afresh(ask: Ask) -> GraphqlRequest:
-    """What a request keeps is kept for as long as it takes, and a subscription takes long."""
+def _fresh_request(ask: Ask) -> GraphqlRequest:
+    """A new context: ``once`` caches for a whole request, and a subscription is a long one."""
     request = ask.request
     return GraphqlRequest(request.settings, request.site, request.user, request.document, request.compiler, request.parallel, request.turns)

@@ -1,4 +1,4 @@
-"""Tags: the list, and changes of it and of those of a job."""
+"""Tags: list, create, remove, and attach to jobs."""
 
 from collections.abc import Sequence
 
@@ -29,7 +29,7 @@ async def _read(ask: Ask, condition: ColumnElement[bool]) -> list[StoredTag]:
 
 @answers(QUERY, "tags")
 async def tags(ask: Ask) -> list[StoredTag]:
-    """Those that the user may read, by id."""
+    """The tags that the user may read, by id."""
     return await ask.request.once("tags", lambda: _read(ask, readable_tags(ask.user)))
 
 
@@ -39,12 +39,12 @@ async def create_tag(ask: Ask) -> StoredTag:
     new = Tag(type=ask["type"], name=ask["name"], scope=ask["scope"])
     for name, text in (("type", new.type), ("name", new.name), ("scope", new.scope)):
         if not text or len(text) > MAX_NAME or "\0" in text:
-            raise bad_request(f"{name}: from 1 to {MAX_NAME} characters are needed, without NUL")
+            raise bad_request(f"{name}: must have 1 to {MAX_NAME} characters, without NUL")
     require_person_may_write(ask.user, new.scope)
     sequence = await create(ask.site.commands, ask.user, new)
     found = await _read(ask, and_(tag.tag_type == new.type, tag.tag_name == new.name, tag.tag_scope == new.scope))
     if not found:
-        raise NoOutcome(sequence)  # removed again since: there is nothing to show
+        raise NoOutcome(sequence)  # removed again meanwhile
     return found[0]
 
 
@@ -59,7 +59,7 @@ async def remove_tags_from_job(ask: Ask) -> Sequence[StoredTag]:
 
 
 async def _change(ask: Ask, change: JobChange) -> Sequence[StoredTag]:
-    """The job's tags afterwards; nothing is changed unless everything may be."""
+    """Returns the job's tags afterwards. Nothing changes unless the user may change all of them."""
     if not ask["tagIds"]:
         return []
     chosen = await _by_ids(ask, ask["tagIds"])
@@ -75,7 +75,7 @@ async def _change(ask: Ask, change: JobChange) -> Sequence[StoredTag]:
 
 @answers(MUTATION, "removeTagFromList")
 async def remove_tag_from_list(ask: Ask) -> list[int]:
-    """Their ids; none is removed unless all may be."""
+    """Returns their ids. Nothing is removed unless the user may remove all of them."""
     return await _remove(ask, ask["tagIds"])
 
 
@@ -94,12 +94,12 @@ async def _remove(ask: Ask, ids: Sequence[str]) -> list[int]:
 
 
 async def _by_ids(ask: Ask, ids: Sequence[str]) -> list[StoredTag]:
-    """Each once, in order. Raises RequestError: 400, 404."""
+    """In the order of ``ids``, without duplicates. Raises RequestError: 400, 404."""
     if len(ids) > MAX_TAGS:
-        raise bad_request(f"tagIds: more than {MAX_TAGS}")
+        raise bad_request(f"tagIds: more than {MAX_TAGS} tags")
     keys = list(dict.fromkeys(numeric_id(text, "tag id") for text in ids))
     found = {one.id: one for one in await _read(ask, tag.id.in_(keys))} if keys else {}
     for key in keys:
         if key not in found:
-            raise not_found(f"there is no tag with the id {key}")
+            raise not_found(f"no tag with the id {key}")
     return [found[key] for key in keys]

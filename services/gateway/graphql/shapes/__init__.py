@@ -1,4 +1,4 @@
-"""What the fields of each type are made of. ``TABLES`` must have every field of the schema below the roots."""
+"""Getters of each type's fields. ``TABLES`` covers every field of the schema below the roots."""
 
 from services.gateway.graphql.shape import Tables
 from services.gateway.graphql.shapes import changes, clusters, jobs, metrics, nodes, statistics

@@ -1,4 +1,4 @@
-"""What subscriptions push."""
+"""Events of subscriptions."""
 
 from dataclasses import dataclass
 from operator import attrgetter
@@ -14,7 +14,7 @@ Kind = Literal["START", "CHANGED", "DELETED", "RESET"]
 
 @dataclass(frozen=True, slots=True)
 class ChangeView:
-    """``seen`` is the job or the node as it is now."""
+    """``seen`` is the job or node after the change."""
 
     cursor: Cursor
     kind: Kind

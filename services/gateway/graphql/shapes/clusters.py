@@ -10,7 +10,7 @@ from shared.domain.clusters import Cluster, Metric, MetricUnit, MetricValue, Sub
 
 @dataclass(frozen=True, slots=True)
 class ClusterView:
-    """``partitions`` is empty unless it was selected."""
+    """``partitions`` is empty unless selected."""
 
     cluster: Cluster
     partitions: Sequence[str] = ()
@@ -24,7 +24,7 @@ class SubClusterView:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A rate that a node can reach in theory."""
+    """A theoretical peak rate of a node."""
 
     name: str
     value: MetricValue
@@ -32,7 +32,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class GlobalMetric:
-    """``availability`` is cluster to names of subclusters."""
+    """``availability`` maps clusters to names of subclusters."""
 
     name: str
     unit: MetricUnit

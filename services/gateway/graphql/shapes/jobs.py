@@ -1,4 +1,4 @@
-"""Jobs, their tags and what belongs to them."""
+"""Jobs, their tags and related data."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -25,7 +25,7 @@ class JobLink:
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """A job with what was selected of its surroundings; ``row`` has the columns of the selected fields, ``now`` is Unix time."""
+    """A job with the selected related data. ``row`` has the columns of the selected fields, ``now`` is Unix time."""
 
     row: Any
     now: int
@@ -36,7 +36,7 @@ class JobView:
 
 @dataclass(frozen=True, slots=True)
 class JobPage:
-    """``count`` and ``has_next_page`` are None unless they were selected."""
+    """``count`` and ``has_next_page`` are None unless selected."""
 
     items: Sequence[JobView]
     count: int | None = None
@@ -47,7 +47,7 @@ _QUARTER_S = 900
 
 
 def time_text(seconds: int) -> str:
-    """RFC 3339 in the local zone of the server."""
+    """RFC 3339 in the server's time zone."""
     offset, zone = _zone(time.tzname, seconds // _QUARTER_S)
     day, second = divmod(seconds + offset, 86_400)
     minute, second = divmod(second, 60)
@@ -57,7 +57,7 @@ def time_text(seconds: int) -> str:
 
 @lru_cache(maxsize=10_000)
 def _zone(_: tuple[str, str], quarter: int) -> tuple[int, str]:
-    """What is added to UTC, in seconds and as text, in a quarter of an hour: zones change at the beginning of one."""
+    """The offset from UTC in seconds and as text. Constant within a quarter of an hour, as zones change on its boundaries."""
     offset = time.localtime(quarter * _QUARTER_S).tm_gmtoff
     hours, minutes = divmod(abs(offset) // 60, 60)
     return offset, f"{'+' if offset > 0 else '-'}{hours:02d}:{minutes:02d}" if offset else "Z"
@@ -110,7 +110,7 @@ _HARDWARE = (
 
 @lru_cache(maxsize=1000)
 def hardware_of(metric: str) -> str:
-    """Guessed from the name: the configuration does not say."""
+    """Guessed from the metric's name, because the configuration does not have it."""
     return next((hardware for parts, hardware in _HARDWARE if any(part in metric for part in parts)), "Other")
 
 
@@ -129,7 +129,7 @@ def _nothing(_: Any) -> None:
 
 FAILING = frozenset({"Job.userData"})
 
-# What each field of Job reads of the table, besides the id.
+# Columns that each field of Job needs besides the id.
 COLUMNS = {
     "jobId": ("job_id",),
     "user": ("hpc_user",),

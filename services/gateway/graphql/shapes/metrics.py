@@ -1,4 +1,4 @@
-"""Metric data of jobs, nodes and clusters; samples are texts that are put into the answer as they are."""
+"""Metric data of jobs, nodes and clusters. Samples are JSON text that is copied into the answer."""
 
 from dataclasses import dataclass
 from operator import attrgetter
@@ -16,7 +16,7 @@ _NONE = orjson.Fragment(b"[]")
 
 @dataclass(frozen=True, slots=True)
 class JobStatisticsView:
-    """``duration`` in seconds, of a running job until now."""
+    """``duration`` in seconds; a running job's ends now."""
 
     job: StoredJob
     duration: int

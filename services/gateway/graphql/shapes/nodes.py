@@ -14,7 +14,7 @@ EMPTY = orjson.Fragment(b"{}")
 
 @dataclass(frozen=True, slots=True)
 class NodeView:
-    """A row of ``node``; metadata and details of its health are shown when ``with_meta``."""
+    """A row of ``node``. Metadata and health details are shown only with ``with_meta``."""
 
     row: Any
     with_meta: bool = False

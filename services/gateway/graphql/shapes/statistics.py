@@ -1,4 +1,4 @@
-"""Numbers of many jobs."""
+"""Statistics over many jobs."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from operator import attrgetter, itemgetter
 from services.gateway.graphql.shape import Tables
 from services.gateway.reading.statistics import DurationBins, MetricHistogram, StatisticsGroup
 
-# From fields of JobsStatistics to what queries call them.
+# Field of JobsStatistics -> name of the total in queries.
 TOTALS = {
     "totalUsers": "total_users",
     "totalJobs": "total_jobs",
