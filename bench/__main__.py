@@ -1,4 +1,4 @@
-"""``python -m bench [ROW …] [--scale small|full]``."""
+"""``python -m bench [ROW …] [--scale small|full] [--against COMMIT]``."""
 
 import argparse
 import asyncio
@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
+from bench import compare
 from bench.context import SCALES, Bench, opened_bench
 from bench.machine import load, machine
 from bench.results import Result, RowReport, number, table
@@ -70,11 +71,20 @@ def main() -> None:
     parser.add_argument(
         "--scale", choices=list(SCALES), default="full", help="small is a check of a few minutes without meaningful figures"
     )
+    parser.add_argument("--against", metavar="COMMIT", help="compare with this commit: both are measured alternately, medians are printed")
+    parser.add_argument("--times", type=int, default=3, help="with --against, how often each is measured (default 3)")
     given = parser.parse_args()
     if unknown := [row for row in given.rows if row not in ROWS]:
         parser.error(f"{unknown[0]} is none of {names}")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the servers and services too
     console = Console(width=None if sys.stdout.isatty() else 160)
+    if given.against:
+        try:
+            found = compare.run_against(given.against, given.rows or list(ROWS), given.scale, max(given.times, 1), console)
+        except compare.ComparisonFailed as e:
+            sys.exit(f"bench: {e}")
+        console.print(compare.table(found, given.against))
+        return
     reports: list[RowReport] = []
     is_interrupted = False
     try:
