@@ -10,8 +10,9 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
+from shared import metrics
 from shared.addresses import join_address, parse_address
-from shared.errors import CannotListen
+from shared.errors import CannotListen, JobtideError
 from shared.settings import setting_name
 
 READY_TIMEOUT_S = 2.0
@@ -25,6 +26,7 @@ class Health:
         self.registry = CollectorRegistry()
         self._turned: dict[str, tuple[float, float]] = {}
         self._checks: dict[str, Callable[[], Awaitable[object]]] = {}
+        self._failing = metrics.CHECK_FAILING.gauge(self.registry)
 
     def loop(self, name: str, *, within_s: float) -> Callable[[], None]:
         """Register a loop that must turn at least every ``within_s``; returns the function that it calls at each turn."""
@@ -51,7 +53,7 @@ class Health:
             except TimeoutError:
                 return name, f"no answer in {READY_TIMEOUT_S:g} s"
             except Exception as e:  # noqa: BLE001 - whatever it is, the service is not ready
-                return name, f"{type(e).__name__}: {e}"[:300]
+                return name, (str(e) if isinstance(e, JobtideError) else f"{type(e).__name__}: {e}")[:300]
             return name, None
 
         results = await asyncio.gather(*(ask(name) for name in self._checks))
@@ -66,6 +68,9 @@ class Health:
         return web.json_response({"service": self.service, "ready": not failing, "failing": failing}, status=503 if failing else 200)
 
     async def metrics(self, _: web.Request) -> web.Response:
+        failing = await self.failing_checks()
+        for name in self._checks:
+            self._failing.labels(name).set(int(name in failing))
         return web.Response(body=generate_latest(self.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 

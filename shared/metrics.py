@@ -32,6 +32,7 @@ INGEST_OLDEST_UNREAD_SECONDS = MetricName(
 )
 INGEST_BATCH_SECONDS = MetricName("jobtide_ingest_batch_seconds", "From taking a batch to its last acknowledgement, seconds.")
 ODDITIES = MetricName("jobtide_oddities_total", "Faults of input that did not cost the event, by code (docs/oddities.md).", ["code"])
+CHECK_FAILING = MetricName("jobtide_check_failing", "1 while a check of /readyz fails, by its name.", ["check"])
 BROKER_CONNECTED = MetricName("jobtide_broker_connected", "1 while the service is connected to the broker.")
 
 PROJECTION_POSITION = MetricName("jobtide_projection_position", "Last sequence applied, by stream.", ["stream"])

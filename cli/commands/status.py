@@ -7,8 +7,10 @@ from pathlib import Path
 
 from cli.commands.archiving_state import archiving_state
 from cli.site import broker_of, database_of, find_site
+from shared.broker.probe import StoreProbe
 from shared.broker.streams import INTAKE
 from shared.domain.values import ARCHIVED, ARCHIVING_FAILED, MONITORING_DISABLED, MONITORING_OPEN
+from shared.errors import Unavailable
 from shared.metricdata import MetricsSettings
 from shared.settings import load
 from shared.status import DatabaseState, StreamState, database_state, stopped_by_status, stream_states
@@ -32,6 +34,10 @@ def run_status(data: Path | None) -> None:
             engine = await stack.enter_async_context(database_of(site))
             database = await database_state(engine)  # before the streams, or positions could be ahead of them
             archiving = await archiving_state(site.archive, load(MetricsSettings, timeout_s=METRIC_STORE_TIMEOUT_S))
+            try:
+                await StoreProbe(nats, "status").require(client)
+            except Unavailable as e:
+                print(f"! {e}\n")
             return await stream_states(client, nats), database, await stopped_by_status(engine), archiving
 
     _print(*asyncio.run(run()))

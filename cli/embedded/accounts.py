@@ -50,6 +50,7 @@ def _rights(name: str, nats: NatsSettings) -> tuple[list[str], list[str]]:
             return [
                 *(f"{prefix}.{event}" for event in ("job.started.>", "job.stopped.>", "node.reported.>", "intake.rejected")),
                 f"$JS.API.STREAM.MSG.GET.{intake}",
+                f"{prefix}.probe.ingest",
                 *_work_queue(intake, "ingest"),
                 *read_clusters,
             ], []
@@ -57,6 +58,7 @@ def _rights(name: str, nats: NatsSettings) -> tuple[list[str], list[str]]:
             verbs = (*("CONSUMER.CREATE.{}", "CONSUMER.MSG.NEXT.{}.*", "CONSUMER.DELETE.{}.*"), "STREAM.INFO.{}")
             return [
                 f"{prefix}.housekeeping.>",
+                f"{prefix}.probe.jobstore",
                 *("_INBOX.gateway.>", "_INBOX.operator.>"),
                 *(f"$JS.API.{verb.format(stream)}" for stream in (events, nodes) for verb in verbs),
             ], [f"$JS.API.CONSUMER.*.{events}.archiver", f"$JS.API.CONSUMER.MSG.NEXT.{events}.archiver"]
@@ -66,6 +68,7 @@ def _rights(name: str, nats: NatsSettings) -> tuple[list[str], list[str]]:
                     f"{prefix}.{event}.>"
                     for event in ("job.archived", "job.archiving_failed", "job.archive_requested", "job.measured", "node.checked")
                 ),
+                f"{prefix}.probe.archiver",
                 *_work_queue(events, "archiver"),
                 *read_clusters,
             ], []
@@ -74,6 +77,7 @@ def _rights(name: str, nats: NatsSettings) -> tuple[list[str], list[str]]:
             return [
                 *(f"{prefix}.job.{what}.>" for what in jobs),
                 *(f"{prefix}.{event}" for event in ("tag.created", "tag.removed", "node.reported.>", "intake.rejected")),
+                f"{prefix}.probe.gateway",
                 *("$JS.API.STREAM.INFO.*", "$JS.API.CONSUMER.INFO.*.*", "$JS.API.CONSUMER.LIST.*"),
                 *read_clusters[1:],
             ], []

@@ -22,6 +22,7 @@ from services.archiver.tag_removals import TagRemovals
 from shared import metrics
 from shared.broker.clusters import ClusterDirectory
 from shared.broker.connection import connected
+from shared.broker.probe import StoreProbe
 from shared.broker.publisher import Publisher
 from shared.database.engine import opened, ping
 from shared.health import Health, serve_health
@@ -76,6 +77,9 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
             tick=health.loop("queue", within_s=60.0),
         )
         health.check("queue", queue.info)
+        probe = StoreProbe(settings.nats, "archiver")
+        health.check("store", lambda: probe.require(client))
+        health.check("publish", publisher.require)
         health.check("database", lambda: ping(engine))
         health.check("archive", dependencies.archive.require)
         for store in dependencies.stores.values():

@@ -32,6 +32,7 @@ from services.gateway.site import SITE, Site
 from services.gateway.writing.commands import Commands
 from services.gateway.writing.link import BrokerLink
 from shared import metrics
+from shared.broker.probe import StoreProbe
 from shared.broker.streams import EVENTS
 from shared.database.engine import opened, ping
 from shared.database.schema import require_schema
@@ -57,6 +58,8 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report, *, clock:
         link = BrokerLink(settings.nats, lambda up: is_connected.set(int(up)))
         health.check("database", schema_check(engine))
         health.check("broker", lambda: link.client.jetstream(timeout=2).stream_info(settings.nats.stream(EVENTS)))
+        probe = StoreProbe(settings.nats, "gateway")
+        health.check("store", lambda: probe.require(link.client))
         live = make_live(settings.gateway, engine, health.registry)
         archive = ArchiveReader(settings.archive.path, settings.series.readers)
         data = await stack.enter_async_context(

@@ -18,12 +18,14 @@ from shared.backoff import Backoff, first_of, sleep_unless
 from shared.broker.clusters import ClusterDirectory
 from shared.broker.connection import connected
 from shared.broker.cursor import log_state
+from shared.broker.probe import StoreProbe
 from shared.broker.publisher import Publisher
 from shared.broker.streams import INTAKE, Durable, ensure_consumer, intake_filters
 from shared.errors import Unavailable
 from shared.health import Health, serve_health
 from shared.loops import Loops
 from shared.service import Report
+from shared.standstill import Place, Standstill
 
 log = structlog.get_logger()
 
@@ -52,15 +54,21 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
         clusters = ClusterDirectory(client, settings.nats)
         queue = durable(settings)
         health.check("intake", lambda: client.jetstream(timeout=2).consumer_info(queue.stream, queue.name))
+        probe = StoreProbe(settings.nats, "ingest")
+        health.check("store", lambda: probe.require(client))
         publisher = Publisher(client, settings.nats.prefix)
         backlog = Backlog(client, queue, publisher, health.registry)
         health.check("backlog", backlog.require_young)
+        health.check("publish", publisher.require)
+        standstill = Standstill(f"reading of {queue.stream}", lambda: _place(client, queue), lambda: None)
+        health.check("unread", standstill.require)
         translator = Translator(IntakeSubjects(settings.nats), clusters, client.max_payload)
         pause = Backoff(first_s=0.2, most_s=5.0)
         reported = False
         async with Loops() as loops:
             loops.create_task(clusters.keep_fresh(stop), name="clusters")
             loops.create_task(backlog.watch(stop, health.loop("backlog", within_s=STALE_S)), name="backlog")
+            loops.create_task(standstill.watch(stop), name="standstill")
             while not stop.is_set():
                 turned()
                 try:
@@ -85,6 +93,16 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
                 if not stop.is_set():
                     log.warning("intake_consumer_lost", consumer=queue.name)
                     await sleep_unless(stop, 0.5)
+
+
+async def _place(client: Client, queue: Durable) -> Place:
+    """How far messages have been handed out. Raises Unavailable."""
+    try:
+        info = await client.jetstream(timeout=2).consumer_info(queue.stream, queue.name)
+    except (APIError, NatsError, TimeoutError, OSError) as e:
+        raise Unavailable(f"the broker does not answer for the consumer {queue.name}") from e
+    delivered = (info.delivered.stream_seq or 0) if info.delivered else 0
+    return Place(delivered, delivered + (info.num_pending or 0))
 
 
 async def _intake(client: Client, queue: Durable) -> str:

@@ -15,6 +15,7 @@ from shared import metrics
 from shared.backoff import Backoff, first_of
 from shared.broker.connection import connected
 from shared.broker.cursor import log_state
+from shared.broker.probe import StoreProbe
 from shared.broker.publisher import Publisher
 from shared.broker.streams import EVENTS, NODES
 from shared.database.engine import opened, ping
@@ -24,6 +25,7 @@ from shared.errors import Unavailable
 from shared.health import Health, serve_health
 from shared.loops import Loops
 from shared.service import Report
+from shared.standstill import Standstill
 
 log = structlog.get_logger()
 
@@ -41,6 +43,8 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
         client = await stack.enter_async_context(connected(settings.nats, "jobstore", stop, on_change=lambda up: is_connected.set(int(up))))
         health.check("database", lambda: ping(engine))
         health.check("events", lambda: log_state(client, settings.nats.stream(EVENTS), timeout_s=2))
+        probe = StoreProbe(settings.nats, "jobstore")
+        health.check("store", lambda: probe.require(client))
         pause = Backoff()
         while not stop.is_set():
             try:
@@ -64,11 +68,17 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
                 may_skip=stream == NODES,
             )
 
-        housekeeping = Housekeeping(settings.jobstore, engine, Publisher(client, settings.nats.prefix))
+        publisher = Publisher(client, settings.nats.prefix)
+        health.check("publish", publisher.require)
+        housekeeping = Housekeeping(settings.jobstore, engine, publisher)
         async with Loops() as loops:
             readings = {stream: asyncio.Event() for stream in (EVENTS, NODES)}
             for stream, reading in readings.items():
-                loops.create_task(projection(stream).follow(stop, health.loop(stream, within_s=STALE_S), reading), name=stream)
+                one = projection(stream)
+                standstill = Standstill(f"the position in {settings.nats.stream(stream)}", one.place, one.latest_failure)
+                health.check(f"position {stream}", standstill.require)
+                loops.create_task(standstill.watch(stop), name=f"standstill {stream}")
+                loops.create_task(one.follow(stop, health.loop(stream, within_s=STALE_S), reading), name=stream)
             loops.create_task(housekeeping.run(stop, health.loop("housekeeping", within_s=2 * STALE_S)), name="housekeeping")
             loops.create_task(_report_up(report, address, stop, list(readings.values())), name="report")
 

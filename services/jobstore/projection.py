@@ -23,6 +23,7 @@ from shared.broker.outcome import Outcome
 from shared.database.engine import transaction
 from shared.domain.recorded import Recorded, Unreadable
 from shared.errors import JobtideError, Unavailable
+from shared.standstill import Place
 
 log = structlog.get_logger()
 
@@ -65,6 +66,18 @@ class Projection:
         self._batch = batch
         self._may_skip = may_skip
         self._buried_in_a_row = 0
+        self._at = 0
+        self._failure: str | None = None
+
+    def latest_failure(self) -> str | None:
+        """Why the last attempt to apply events failed; None after a success."""
+        return self._failure
+
+    async def place(self) -> Place:
+        """The position as far as this replica knows it, and the end of the log. Raises Unavailable."""
+        state = await log_state(self._client, self._stream)
+        is_empty = state.first_sequence > state.last_sequence  # everything has expired, read or not
+        return Place(self._at, self._at if is_empty else state.last_sequence)
 
     async def follow(self, stop: asyncio.Event, tick: Callable[[], None], reading: asyncio.Event | None = None) -> None:
         """Apply events until ``stop``; ``reading`` is set once the first reading has begun.
@@ -76,6 +89,7 @@ class Projection:
             tick()
             try:
                 position = await self._positions.begin(self._engine, lambda: log_state(self._client, self._stream), may_skip=self._may_skip)
+                self._at = position.sequence
                 # From the last applied one on: that it is still the same shows that the log is.
                 async with read_from(self._client, self._stream, position.sequence, applied=position.sequence, stop=stop) as cursor:
                     if reading is not None:
@@ -88,13 +102,17 @@ class Projection:
                             batch = batch[1:]
                         if batch:
                             position = await self._apply(position, batch)
+                            self._at = position.sequence
+                            self._failure = None
                             pause.reset()
                         else:
                             self._numbers.quiet(self._name)
             except LostRace as e:
+                self._failure = str(e)
                 log.info("reading_waits", stream=self._name, why=str(e))
                 await pause.wait(stop)
             except Unavailable as e:
+                self._failure = str(e)
                 log.warning("reading_restarts", stream=self._name, why=str(e))
                 await pause.wait(stop)
 

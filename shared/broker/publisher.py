@@ -6,6 +6,7 @@ keeps the slot of an acknowledgement that was lost with the connection forever.
 
 import asyncio
 import itertools
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -26,6 +27,7 @@ log = structlog.get_logger()
 
 ACK_TIMEOUT_S = 5.0
 HEADER_FRAME = 64  # version line and line ends
+FAILING_AFTER_S = 3.0  # electing another leader takes less
 MAX_IN_FLIGHT = 1000  # messages that wait for their acknowledgements, and
 MAX_IN_FLIGHT_BYTES = 16 * 1024 * 1024  # their bodies
 
@@ -60,6 +62,12 @@ class Publisher:
         self._subscription: Subscription | None = None
         self._numbers = itertools.count()
         self._waiting: dict[str, asyncio.Future[int]] = {}
+        self._failing: tuple[float, str] | None = None  # since when, and why
+
+    async def require(self) -> None:
+        """Raises Unavailable when publishing has failed for a while, and nothing has been acknowledged since."""
+        if self._failing is not None and time.monotonic() - self._failing[0] >= FAILING_AFTER_S:
+            raise Unavailable(f"the broker does not acknowledge messages: {self._failing[1]}")
 
     async def publish(self, envelopes: Sequence[Envelope], *, deadline_s: float = 60.0) -> list[int]:
         """Store every envelope, in order; returns their sequences in the log (those of the first copy for duplicates).
@@ -89,13 +97,15 @@ class Publisher:
         while True:
             missing = [index for index in range(len(messages)) if index not in acks]
             failure = await self._try(messages, missing, acks)
+            self._failing = None if failure is None else (self._failing[0] if self._failing else time.monotonic(), _why(failure))
             if len(acks) == len(messages):
                 return [acks[index] for index in range(len(messages))]
             if isinstance(failure, NoStream) and not waits_for_stream:
                 raise failure
             left_s = give_up - loop.time()
             if left_s <= 0:
-                raise Unavailable(f"the broker did not acknowledge {len(messages) - len(acks)} of {len(messages)} messages") from failure
+                count = f"{len(messages) - len(acks)} of {len(messages)} messages"
+                raise Unavailable(f"the broker did not acknowledge {count}: {_why(failure)}") from failure
             log.warning("publish_retried", missing=len(messages) - len(acks), error=repr(failure))
             await asyncio.sleep(min(pause.next_s(), left_s))
 
@@ -149,9 +159,13 @@ class Publisher:
             return
         answer = orjson.loads(message.data)
         if "error" in answer:
-            future.set_exception(Unavailable(f"the broker does not take the event: {answer['error'].get('description')}"))
+            future.set_exception(Unavailable(f"the broker refuses the message: {answer['error'].get('description')}"))
         else:
             future.set_result(answer["seq"])
+
+
+def _why(failure: Exception | None) -> str:
+    return str(failure) or type(failure).__name__
 
 
 def _windows(messages: Sequence[Outgoing]) -> Iterator[Sequence[Outgoing]]:

@@ -30,10 +30,12 @@ from shared.settings import NatsSettings
 log = structlog.get_logger()
 
 INTAKE, EVENTS, NODES = "INTAKE", "EVENTS", "NODES"
+PROBE = "PROBE"
 DEDUP_WINDOW_S = 600.0  # longer than any retry of one publish
 # The least that the broker accepts. A message that it drops as a duplicate leaves no trace, and ids of publishers are not ours.
 INTAKE_DEDUP_WINDOW_S = 0.1
 _DAY_S = 86_400.0
+_PROBE_AGE_DAYS = 60 / _DAY_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,9 @@ def stream_configs(nats: NatsSettings) -> list[StreamConfig]:
             "Domain events of jobs: the truth.",
         ),
         config(NODES, [f"{nats.prefix}.node.>"], nats.nodes_max_age_days, "Domain events of nodes."),
+        config(PROBE, [f"{nats.prefix}.probe.*"], _PROBE_AGE_DAYS, "Messages that only show whether the broker stores any.").evolve(
+            max_msgs_per_subject=1, duplicate_window=_PROBE_AGE_DAYS * _DAY_S
+        ),
     ]
 
 

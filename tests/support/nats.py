@@ -21,15 +21,16 @@ _CONFIG = """
 listen: "127.0.0.1:{port}"
 ports_file_dir: "{folder}"
 max_payload: 8MB
-jetstream {{ store_dir: "{folder}/jetstream" }}
+jetstream {{ store_dir: "{folder}/jetstream"{limit} }}
 """
 
 
 class NatsServer:
     """The server of the wheel in a folder of its own. It keeps its port and its files over ``kill`` and ``restart``."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, max_store_bytes: int | None = None) -> None:
         self._folder = folder
+        self._limit = f", max_file_store: {max_store_bytes}" if max_store_bytes else ""
         self._port = -1  # the server chooses one and writes it down
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -49,7 +50,7 @@ class NatsServer:
     def start(self) -> None:
         assert self._process is None
         config = self._folder / "nats.conf"
-        config.write_text(_CONFIG.format(port=self._port, folder=self._folder))
+        config.write_text(_CONFIG.format(port=self._port, folder=self._folder, limit=self._limit))
         with (self._folder / "nats.log").open("ab") as log:
             self._process = subprocess.Popen([nats_program(), "-c", str(config)], stdout=log, stderr=log)
         until_blocking(self._is_up, 15, f"nats-server up, see {self._folder}/nats.log")

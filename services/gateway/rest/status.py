@@ -5,6 +5,7 @@ from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.gateway.frame.models import Answer
+from shared.broker.probe import StoreProbe
 from shared.broker.streams import INTAKE
 from shared.errors import Unavailable
 from shared.settings import NatsSettings
@@ -50,6 +51,7 @@ async def site_status(client: Client | None, nats: NatsSettings, engine: AsyncEn
         try:
             states = await stream_states(client, nats, timeout_s=ASK_TIMEOUT_S)
             broker = "ok"
+            await StoreProbe(nats, "gateway").require(client)
         except Unavailable as e:
             broker = str(e)
     return SiteStatus(
