@@ -7,11 +7,15 @@ from typing import Any
 
 from graphql import (
     DocumentNode,
+    FieldNode,
     FragmentDefinitionNode,
+    FragmentSpreadNode,
     GraphQLError,
     GraphQLResolveInfo,
     GraphQLSchema,
+    InlineFragmentNode,
     OperationDefinitionNode,
+    SelectionSetNode,
     VariableNode,
     Visitor,
     parse,
@@ -21,9 +25,11 @@ from graphql import (
 from graphql.validation.rules import overlapping_fields_can_be_merged
 
 from services.gateway.graphql.failures import PARSE_FAILED, VALIDATION_FAILED, RequestFailure, refused
-from services.gateway.graphql.limits import root_fields, size_of
 from services.gateway.graphql.settings import GraphqlSettings
 from services.gateway.graphql.shape import Compiler, Shape
+
+_Size = tuple[int, int]  # cost and depth
+_Fragments = dict[str, FragmentDefinitionNode]
 
 _MAX_SHAPES = 64  # per operation; each combination of the variables in @skip and @include needs shapes of its own
 _MAX_CACHED_CHARACTERS = 20_000  # longer documents are generated, and rarely sent twice
@@ -117,11 +123,11 @@ class Documents:
     def _check_size(self, node: DocumentNode, operations: dict[str | None, OperationDefinitionNode]) -> None:
         fragments = {d.name.value: d for d in node.definitions if isinstance(d, FragmentDefinitionNode)}
         for operation in operations.values():
-            cost, depth = size_of(operation, fragments)
+            cost, depth = _size_of(operation, fragments)
             if cost > self._settings.max_cost:
                 text = f"operation has complexity {cost}, which exceeds the limit of {self._settings.max_cost}"
                 raise refused("COMPLEXITY_LIMIT_EXCEEDED", text)
-            if (asked := root_fields(operation, fragments)) > self._settings.max_root_fields:
+            if (asked := _root_fields(operation, fragments)) > self._settings.max_root_fields:
                 text = f"operation has {asked} root fields, which exceeds the limit of {self._settings.max_root_fields}"
                 raise refused("COMPLEXITY_LIMIT_EXCEEDED", text)
             if depth > self._settings.max_depth:
@@ -148,3 +154,60 @@ def _conditions(node: DocumentNode) -> tuple[str, ...]:
     found = _Conditions()
     visit(node, found)
     return tuple(sorted(found.names))
+
+
+def _root_fields(operation: OperationDefinitionNode, fragments: _Fragments) -> int:
+    """The number of root fields of a valid operation. Each may query the database, however little it selects."""
+    counted: dict[str, int] = {}
+
+    def count(selections: SelectionSetNode) -> int:
+        number = 0
+        for node in selections.selections:
+            if isinstance(node, FieldNode):
+                number += 1
+            elif isinstance(node, InlineFragmentNode):
+                number += count(node.selection_set)
+            else:
+                assert isinstance(node, FragmentSpreadNode)
+                name = node.name.value
+                if name not in counted:
+                    counted[name] = count(fragments[name].selection_set)
+                number += counted[name]
+        return number
+
+    return count(operation.selection_set)
+
+
+def _size_of(operation: OperationDefinitionNode, fragments: _Fragments) -> _Size:
+    """Cost and depth of a valid operation. Every selected field costs one, at each place where its fragment is used.
+
+    Introspection costs nothing, since a validation rule bounds it.
+    """
+    return _Measure(fragments).selection(operation.selection_set)
+
+
+class _Measure:
+    """Measures each fragment once, because nested spreads multiply exponentially."""
+
+    def __init__(self, fragments: _Fragments) -> None:
+        self._fragments = fragments
+        self._known: dict[str, _Size] = {}
+
+    def selection(self, selections: SelectionSetNode | None) -> _Size:
+        cost, depth = 0, 0
+        for node in selections.selections if selections is not None else ():
+            if isinstance(node, FieldNode):
+                below = self.selection(node.selection_set)
+                found = (0, 0) if node.name.value == "__schema" else (below[0] + 1, below[1] + 1)
+            elif isinstance(node, InlineFragmentNode):
+                found = self.selection(node.selection_set)
+            else:
+                assert isinstance(node, FragmentSpreadNode)
+                found = self._fragment(node.name.value)
+            cost, depth = cost + found[0], max(depth, found[1])
+        return cost, depth
+
+    def _fragment(self, name: str) -> _Size:
+        if name not in self._known:
+            self._known[name] = self.selection(self._fragments[name].selection_set)
+        return self._known[name]

@@ -1,44 +1,24 @@
 """GraphQL over HTTP: the endpoint ``/query``."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
 from http import HTTPStatus
-from inspect import isawaitable
 from typing import Any
 
 import orjson
 from aiohttp import hdrs, web
-from graphql import (
-    ExecutionResult,
-    GraphQLError,
-    GraphQLSchema,
-    OperationDefinitionNode,
-    OperationType,
-    VariableDefinitionNode,
-    create_source_event_stream,
-)
 
 from services.gateway.errors import RequestError
 from services.gateway.frame import playground
 from services.gateway.frame.answers import JSON, LARGE_BYTES, encode
 from services.gateway.frame.credentials import Guard
-from services.gateway.frame.turns import Turns
 from services.gateway.graphql import websocket
-from services.gateway.graphql.documents import Document, Documents
-from services.gateway.graphql.executor import ShapedExecutor, WithoutIntrospection
-from services.gateway.graphql.failures import VALIDATION_FAILED, RequestFailure, error_object, refused, request_error_object
+from services.gateway.graphql.execution import Asked, GraphqlService
+from services.gateway.graphql.failures import RequestFailure, error_object, request_error_object
 from services.gateway.graphql.protocol import Operation
-from services.gateway.graphql.request import GraphqlRequest
-from services.gateway.graphql.schema_files import executable_schema
 from services.gateway.graphql.settings import GraphqlSettings
-from services.gateway.graphql.shape import Compiler
-from services.gateway.graphql.shapes import FAILING, TABLES
-from services.gateway.graphql.variables import lenient
 from services.gateway.people.identity import User
 from services.gateway.site import SITE, Site
-from shared.errors import Unavailable
 
 Json = dict[str, Any]
 PATH = "/query"
@@ -46,106 +26,8 @@ GRAPHQL_JSON = "application/graphql-response+json"
 _PLAIN_ACCEPTS = frozenset({"*/*", "application/*", JSON})
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A parsed request."""
-
-    query: str
-    operation: str | None = None
-    variables: Mapping[str, Any] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """``has_much`` means that serialising it would block the event loop."""
-
-    object: Json
-    has_much: bool = False
-
-    async def text(self) -> bytes:
-        return await asyncio.to_thread(orjson.dumps, self.object) if self.has_much else orjson.dumps(self.object)
-
-
-class GraphqlEndpoint:
-    """Executes operations. One instance serves the whole process."""
-
-    def __init__(self, settings: GraphqlSettings) -> None:
-        self.settings = settings
-        self.schema: GraphQLSchema = executable_schema()
-        self.compiler = Compiler(TABLES, FAILING)
-        self.documents = Documents(self.schema, settings)
-        self._executor = ShapedExecutor if settings.introspection else WithoutIntrospection
-        self._turns = Turns()
-
-    async def execute(self, site: Site, user: User, asked: Asked, *, only_queries: bool = False) -> Answer:
-        """Raises RequestFailure when the operation cannot be executed at all."""
-        document = await self.documents.get(asked.query)
-        operation = document.operation(asked.operation)
-        if only_queries and operation.operation != OperationType.QUERY:
-            raise refused(VALIDATION_FAILED, "only queries may be sent with GET")
-        if operation.operation == OperationType.SUBSCRIPTION:
-            raise refused(VALIDATION_FAILED, "subscriptions are not answered over plain HTTP")
-        request = self._request(site, user, document)
-        await self._turns.next()
-        executor = self._built(document.node, operation, request, asked)
-        result = executor.execute_operation()
-        if executor.is_awaitable(result):
-            result = await result
-        assert isinstance(result, ExecutionResult)
-        return Answer(answer_object(result), request.has_much)
-
-    async def payloads(self, site: Site, user: User, asked: Asked) -> AsyncGenerator[Json, None]:
-        """The answer of a query or mutation, or the events of a subscription. Raises like ``execute``."""
-        document = await self.documents.get(asked.query)
-        operation = document.operation(asked.operation)
-        if operation.operation != OperationType.SUBSCRIPTION:
-            try:
-                async with asyncio.timeout(site.settings.request_timeout_s):
-                    answer = await self.execute(site, user, asked)
-            except TimeoutError as e:
-                raise Unavailable(f"the operation took longer than {site.settings.request_timeout_s:g} s") from e
-            yield answer.object
-            return
-        request = self._request(site, user, document)
-        stream = create_source_event_stream(self._built(document.node, operation, request, asked))
-        begun = await stream if isawaitable(stream) else stream
-        if isinstance(begun, ExecutionResult):
-            yield answer_object(begun)
-            return
-        assert isinstance(begun, AsyncGenerator)
-        async with aclosing(begun):
-            async for payload in begun:
-                yield payload
-
-    def _request(self, site: Site, user: User, document: Document) -> GraphqlRequest:
-        return GraphqlRequest(
-            self.settings, site, user, document, self.compiler, asyncio.Semaphore(self.settings.parallel_fields), self._turns
-        )
-
-    def _built(self, document: Any, operation: OperationDefinitionNode, request: GraphqlRequest, asked: Asked) -> ShapedExecutor:
-        executor = self._executor.build(
-            self.schema,
-            document,
-            context_value=request,
-            raw_variable_values=lenient(self.schema, operation, asked.variables or {}),
-            operation_name=operation.name.value if operation.name else None,
-            max_coercion_errors=20,
-        )
-        if isinstance(executor, list):
-            raise RequestFailure(VALIDATION_FAILED, [_of_variable(error) for error in executor])
-        assert isinstance(executor, ShapedExecutor)
-        return executor
-
-
-def _of_variable(error: GraphQLError) -> GraphQLError:
-    """With the path of the invalid variable."""
-    node = error.nodes[0] if error.nodes else None
-    path = ["variable", node.variable.name.value] if isinstance(node, VariableDefinitionNode) else None
-    return GraphQLError(error.message, error.nodes, path=path)
-
-
-def add_to(app: web.Application, settings: GraphqlSettings) -> GraphqlEndpoint:
-    endpoint = GraphqlEndpoint(settings)
+def add_to(app: web.Application, settings: GraphqlSettings) -> GraphqlService:
+    service = GraphqlService(settings)
     if settings.playground:
         playground.add_to(app)
 
@@ -155,7 +37,7 @@ def add_to(app: web.Application, settings: GraphqlSettings) -> GraphqlEndpoint:
         return await answered(request)
 
     async def operate(site: Site, user: User, operation: Operation) -> AsyncGenerator[Json, None]:
-        async with aclosing(endpoint.payloads(site, user, Asked(operation.query, operation.name, operation.variables))) as payloads:
+        async with aclosing(service.payloads(site, user, Asked(operation.query, operation.name, operation.variables))) as payloads:
             async for payload in payloads:
                 yield payload
 
@@ -175,7 +57,7 @@ def add_to(app: web.Application, settings: GraphqlSettings) -> GraphqlEndpoint:
             user = await request.app[SITE].auth.guards.admit(Guard.PAGE, request)
             is_get = request.method == hdrs.METH_GET
             asked = _of_query_string(request) if is_get else _of_body(await _body(request, settings.max_body_bytes))
-            answer = await endpoint.execute(request.app[SITE], user, asked, only_queries=is_get)
+            answer = await service.execute(request.app[SITE], user, asked, only_queries=is_get)
         except RequestError as e:
             return _failed(e.status, [request_error_object(e)], kind)
         except RequestFailure as e:
@@ -187,12 +69,7 @@ def add_to(app: web.Application, settings: GraphqlSettings) -> GraphqlEndpoint:
     resource.add_route(hdrs.METH_POST, post)
     resource.add_route(hdrs.METH_GET, get)
     resource.add_route("*", other)
-    return endpoint
-
-
-def answer_object(result: ExecutionResult) -> Json:
-    errors: Json = {"errors": [error_object(error) for error in result.errors]} if result.errors else {}
-    return errors | {"data": result.data}
+    return service
 
 
 def response_type(accepts: list[str]) -> str:

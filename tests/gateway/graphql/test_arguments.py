@@ -11,9 +11,9 @@ from graphql.execution.values import VariableValues, get_variable_values
 
 from services.gateway.errors import RequestError
 from services.gateway.graphql.arguments import job_filters, order_of, slice_of, unix_seconds
+from services.gateway.graphql.execution import lenient
 from services.gateway.graphql.schema_files import executable_schema
 from services.gateway.graphql.shapes.jobs import hardware_of, time_text
-from services.gateway.graphql.variables import lenient
 from services.gateway.reading.model import JobFilter, MetricRange, Order, Range, Slice, TextMatch
 
 SCHEMA = executable_schema()
