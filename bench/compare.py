@@ -25,6 +25,7 @@ WORKTREES = Path("var/against")
 OUTPUT = Path("var/bench")
 INSTALL_TIMEOUT_S = 900.0
 RUN_TIMEOUT_S = 3 * 3600.0
+STOP_TIMEOUT_S = 60.0
 WHOLE = "the whole run"
 
 
@@ -169,12 +170,24 @@ def _measure(checkout: Path, rows: Sequence[str], scale: str) -> list[Figure]:
     python = sys.executable if checkout == REPOSITORY else str(_python(checkout))
     began, used = time.monotonic(), _children_cpu_s()
     command = [python, "-m", "bench", *rows, "--scale", scale]
-    done = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False, timeout=RUN_TIMEOUT_S)
+    status, printed = _ended(command, checkout)
     took_s, cpu_s = time.monotonic() - began, _children_cpu_s() - used
-    if done.returncode or not all(file.exists() for file in files):
-        raise ComparisonFailed(f"{checkout}: the benchmark failed: {(done.stderr or done.stdout).strip()[-2000:]}")
+    if status or not all(file.exists() for file in files):
+        raise ComparisonFailed(f"{checkout}: the benchmark failed: {printed.strip()[-2000:]}")
     whole = [Figure(WHOLE, "wall time", "", "s", took_s), Figure(WHOLE, "processor time of all processes", "", "s", cpu_s)]
     return figures(orjson.loads(file.read_bytes()) for file in files) + whole
+
+
+def _ended(command: Sequence[str], checkout: Path) -> tuple[int, str]:
+    """Exit status and output. An interrupted run gets SIGTERM, so that it stops its own servers and services."""
+    with subprocess.Popen(command, cwd=checkout, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        try:
+            printed, _ = process.communicate(timeout=RUN_TIMEOUT_S)
+        except BaseException:
+            process.terminate()
+            process.wait(STOP_TIMEOUT_S)
+            raise
+        return process.returncode, printed
 
 
 def _children_cpu_s() -> float:
