@@ -78,6 +78,8 @@ def _rights(name: str, nats: NatsSettings) -> tuple[list[str], list[str]]:
                 *(f"{prefix}.job.{what}.>" for what in jobs),
                 *(f"{prefix}.{event}" for event in ("tag.created", "tag.removed", "node.reported.>", "intake.rejected")),
                 f"{prefix}.probe.gateway",
+                *intake_filters([*nats.job_subjects, *nats.node_subjects]),
+                f"$JS.API.STREAM.MSG.GET.{intake}",
                 *("$JS.API.STREAM.INFO.*", "$JS.API.CONSUMER.INFO.*.*", "$JS.API.CONSUMER.LIST.*"),
                 *read_clusters[1:],
             ], []

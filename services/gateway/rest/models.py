@@ -186,6 +186,15 @@ class RejectionList(Answer):
     page: int
 
 
+class ReplayedMessages(Answer):
+    """`expired` messages are no longer in the intake. With `hasMore`, continue with `after` = `last`."""
+
+    published: int
+    expired: int
+    last: int = Field(description="Intake sequence of the last message.")
+    has_more: bool
+
+
 class ClusterList(Answer):
     """Cluster definitions, with the effective metrics of each subcluster."""
 

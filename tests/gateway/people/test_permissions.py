@@ -59,6 +59,7 @@ EXPECTED: dict[str, Any] = {
     "PUT /api/nodestate/": API,
     "POST /api/healthcheck/": API,
     "GET /api/rejections/": API,
+    "POST /api/rejections/replay/": API,
     "GET /api/status/": API,
     "PUT /api/machine_state/{cluster}/{host}": API,
     "POST /api/machine_state/{cluster}/{host}": API,
