@@ -5,6 +5,7 @@ Each checkout is measured by its own benchmark code and with its own virtual env
 """
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -27,6 +28,7 @@ INSTALL_TIMEOUT_S = 900.0
 RUN_TIMEOUT_S = 3 * 3600.0
 STOP_TIMEOUT_S = 60.0
 WHOLE = "the whole run"
+_MEASURED = re.compile(r" \((p50|before): [^)]*\)")  # figures inside the names of others
 
 
 class ComparisonFailed(Exception):
@@ -107,7 +109,7 @@ def compare(here: Sequence[Sequence[Figure]], there: Sequence[Sequence[Figure]])
 
 
 def _key(figure: Figure) -> tuple[str, str, str, str]:
-    return figure.row, figure.what, figure.setting, figure.unit
+    return figure.row, _MEASURED.sub("", figure.what), figure.setting, figure.unit
 
 
 def _median_cpu(found: Iterable[Figure]) -> float | None:

@@ -17,6 +17,11 @@ def test_figures_that_one_commit_lacks_are_left_out() -> None:
     assert compare([_run(1.0)], [_run(1.0, what="renamed")]) == []
 
 
+def test_figures_inside_names_do_not_hide_a_figure() -> None:
+    (found,) = compare([_run(1.0, what="by user: p99 (p50: 4.4 ms)")], [_run(2.0, what="by user: p99 (p50: 5.1 ms)")])
+    assert found.ratio == 0.5
+
+
 def test_a_figure_of_zero_has_no_ratio() -> None:
     (found,) = compare([_run(1.0)], [_run(0.0)])
     assert found.ratio is None
