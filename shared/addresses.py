@@ -1,4 +1,4 @@
-"""``HOST:PORT``, where a service listens."""
+"""``HOST:PORT`` addresses that services listen on."""
 
 import ipaddress
 
@@ -16,7 +16,7 @@ def parse_address(address: str) -> tuple[str, int]:
 
 
 def checked_address(address: str) -> str:
-    """The address as it is, for the settings. Raises ValueError."""
+    """Validate the address and return it unchanged. Raises ValueError."""
     parse_address(address)
     return address
 
@@ -34,7 +34,7 @@ def reachable(address: str) -> str:
 
 
 def is_loopback_host(host: str) -> bool:
-    """Of a host as a URL gives it: whether it is this machine for certain."""
+    """Whether a host from a URL is certainly this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -1,4 +1,4 @@
-"""The AsyncAPI 3.0 description of what goes over the broker, generated from the event models."""
+"""The AsyncAPI 3.0 description of all messages on the broker, generated from the event models."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from shared.domain.events import EVENT_TYPES, Event
 from shared.domain.payloads import NodeStatePayload, StartPayload, StopPayload
 from shared.settings import NatsSettings
 
-VERSION = "1.0.0"  # of the interface: events get versions of their own
+VERSION = "1.0.0"  # version of the interface; events have their own versions
 
 _SCHEMAS = "#/components/schemas/"
 _PARAMETERS = {

@@ -1,4 +1,4 @@
-"""What jobtide raises on purpose, grouped by what the caller must do."""
+"""The errors that jobtide raises on purpose, grouped by what the caller must do."""
 
 
 class JobtideError(Exception):
@@ -19,7 +19,7 @@ class Refused(JobtideError):
 
 
 class Unavailable(JobtideError):
-    """Something behind us is away: keep what is in hand and try again later."""
+    """A dependency is unavailable: keep the work in hand and retry later."""
 
 
 class ConsumerLost(Unavailable):
@@ -35,4 +35,4 @@ class UserError(JobtideError):
 
 
 class CannotListen(UserError):
-    """An address to listen on is taken or not ours."""
+    """An address to listen on is in use or not local."""

@@ -1,4 +1,4 @@
-"""``/healthz``, ``/readyz`` and ``/metrics`` of one service, on a port of its own."""
+"""``/healthz``, ``/readyz`` and ``/metrics`` of one service, on its own port."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ READY_TIMEOUT_S = 2.0
 
 
 class Health:
-    """What a service knows of itself: when each loop last turned, and how to ask what is behind it."""
+    """The health of a service: when each loop last completed an iteration, and checks of its dependencies."""
 
     def __init__(self, service: str) -> None:
         self.service = service
@@ -29,7 +29,7 @@ class Health:
         self._failing = metrics.CHECK_FAILING.gauge(self.registry)
 
     def loop(self, name: str, *, within_s: float) -> Callable[[], None]:
-        """Register a loop that must turn at least every ``within_s``; returns the function that it calls at each turn."""
+        """Register a loop that must iterate at least every ``within_s``; returns the function it calls on each iteration."""
 
         def tick() -> None:
             self._turned[name] = (time.monotonic(), within_s)
@@ -38,11 +38,11 @@ class Health:
         return tick
 
     def check(self, name: str, ask: Callable[[], Awaitable[object]]) -> None:
-        """Register a real request to something behind; it raises when that is not usable."""
+        """Register a real request to a dependency; it raises when the dependency is not usable."""
         self._checks[name] = ask
 
     def stale_loops(self) -> dict[str, float]:
-        """Loops that have not turned in time, with the age of their last turn in seconds."""
+        """Overdue loops, with the age of their last iteration in seconds."""
         now = time.monotonic()
         return {name: round(now - at, 1) for name, (at, within_s) in self._turned.items() if now - at > within_s}
 
@@ -76,9 +76,9 @@ class Health:
 
 @asynccontextmanager
 async def listening(app: web.Application, address: str, setting: str) -> AsyncIterator[str]:
-    """Serve an application; yields the address it really listens on. Open requests get 3 s at the end.
+    """Serve an application; yields the bound address. Open requests get 3 s on exit.
 
-    Raises CannotListen, which names ``setting``, when the address is taken or is none of this machine.
+    Raises CannotListen, which names ``setting``, when the address is in use or not local.
     """
     host, port = parse_address(address)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=3.0)
@@ -95,7 +95,7 @@ async def listening(app: web.Application, address: str, setting: str) -> AsyncIt
 
 
 def _why(error: OSError) -> str:
-    """Without the address, which asyncio puts into the text of what it raises."""
+    """The error text without the address that asyncio adds to it."""
     if isinstance(error, socket.gaierror) or not error.errno:
         return error.strerror or str(error)
     return os.strerror(error.errno).lower()

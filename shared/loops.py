@@ -1,4 +1,4 @@
-"""A task group whose cancellations arrive."""
+"""A task group that repeats cancellations until they arrive."""
 
 import asyncio
 from collections.abc import Collection, Coroutine, Generator
@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-AGAIN_S = 3.0  # longer than any tidying up of a cancelled loop
+AGAIN_S = 3.0  # longer than the cleanup of any cancelled loop
 
 
 class Loops(asyncio.TaskGroup):
-    """As its base, but cancels again what still runs some time after it had to end.
+    """Like its base, but cancels again every task that is still running some time after its cancellation.
 
     ``asyncio.wait_for`` before Python 3.12, and database drivers, can lose a cancellation: the loop would go on, and the
     process, whose other loop failed, would never end.
@@ -51,7 +51,7 @@ class Loops(asyncio.TaskGroup):
 
 
 async def end(tasks: Collection[asyncio.Task[Any]]) -> None:
-    """Cancel tasks until they have ended, whatever they end with."""
+    """Cancel tasks until all have ended, ignoring their results."""
     running = set(tasks)
     while running:
         for task in running:

@@ -1,4 +1,4 @@
-"""Names of the metrics that services show under ``/metrics``. Labels come from closed lists, never from input."""
+"""Names of the metrics that services expose under ``/metrics``. Labels come from closed lists, never from input."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 @dataclass(frozen=True, slots=True)
 class MetricName:
-    """``help`` says the unit and how to read it."""
+    """``help`` states the unit and how to read the metric."""
 
     name: str
     help: str

@@ -113,7 +113,7 @@ class SettingsGroup(BaseSettings):
     """Base of every group; ``section`` is its TOML table and the middle of its variable names."""
 
     section: ClassVar[str] = ""
-    other_variables: ClassVar[frozenset[str]] = frozenset()  # named like settings of the group, but read by something else
+    other_variables: ClassVar[frozenset[str]] = frozenset()  # named like settings of the group, but read by another program
     model_config = SettingsConfigDict(frozen=True, extra="forbid")
 
     @classmethod
@@ -136,7 +136,7 @@ G = TypeVar("G", bound=SettingsGroup)
 
 
 def load(group: type[G], **overrides: Any) -> G:
-    """Read one group. ``overrides`` (None means: not given) win over environment and file.
+    """Read one group. ``overrides`` (None means not given) win over environment and file.
 
     Raises UserError with one line that names the setting.
     """
@@ -149,7 +149,7 @@ def load(group: type[G], **overrides: Any) -> G:
         if not first["loc"]:
             raise UserError(f"[{group.section}]: {_said(first['msg'])}") from e
         name, *inside = (str(part) for part in first["loc"])
-        name = name.removeprefix(_variable(group.section, "").lower())  # a field with other names is told by the first of them
+        name = name.removeprefix(_variable(group.section, "").lower())  # a field with aliases is reported by its first name
         setting = _variable(group.section, name) if name in given else setting_name(group.section, name)
         if first["type"] == "extra_forbidden":
             raise UserError(f"{setting} is not a setting{_did_you_mean(name, group)}") from e
@@ -189,7 +189,7 @@ class NatsSettings(SettingsGroup):
     user: str | None = Field(None, description="User name; needs a password too.")
     password: SecretStr | None = Field(None, description="Password of the user; never logged.")
     creds_file: Path | None = Field(None, description="NATS credentials file (JWT and NKey seed).")
-    connect_timeout_s: float = Field(5.0, gt=0, le=60, description="One try to connect, seconds.")
+    connect_timeout_s: float = Field(5.0, gt=0, le=60, description="One connection attempt, seconds.")
     prefix: str = Field(
         "jobtide",
         pattern=r"^[A-Za-z0-9_-]{1,32}$",
@@ -202,9 +202,9 @@ class NatsSettings(SettingsGroup):
     )
     node_subjects: list[str] = Field(["cc.node.state"], min_length=1, description="Intake subjects of node states (JSON list), as above.")
     replicas: int = Field(1, ge=1, le=5, description="Copies of each stream in a broker cluster.")
-    intake_max_age_days: float = Field(30.0, ge=0, description="Raw messages are kept this long, days; 0 keeps them for ever.")
-    events_max_age_days: float = Field(0.0, ge=0, description="Domain events are kept this long, days; 0 keeps them for ever.")
-    nodes_max_age_days: float = Field(7.0, ge=0, description="Node reports are kept this long, days; 0 keeps them for ever.")
+    intake_max_age_days: float = Field(30.0, ge=0, description="Raw messages are kept this long, days; 0 keeps them forever.")
+    events_max_age_days: float = Field(0.0, ge=0, description="Domain events are kept this long, days; 0 keeps them forever.")
+    nodes_max_age_days: float = Field(7.0, ge=0, description="Node reports are kept this long, days; 0 keeps them forever.")
 
     @field_validator("job_subjects", "node_subjects")
     @classmethod
@@ -270,5 +270,5 @@ class LogSettings(SettingsGroup):
     section: ClassVar[str] = "log"
     model_config = group_config("log")
 
-    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is written.")
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Minimum level that is written.")
     format: Literal["auto", "json", "text"] = Field("auto", description="`auto` is text on a terminal and JSON elsewhere.")

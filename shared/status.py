@@ -21,7 +21,7 @@ STREAMS = (INTAKE, EVENTS, NODES)
 
 @dataclass(frozen=True, slots=True)
 class QueueState:
-    """A durable consumer: everything up to ``done_to`` is finished; what waits, and what is in work."""
+    """A durable consumer: everything up to ``done_to`` is finished; ``waiting`` and ``in_work`` count messages."""
 
     name: str
     done_to: int

@@ -43,7 +43,7 @@ def durable(settings: Settings) -> Durable:
 
 
 async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
-    """Run until ``stop``. Any number of replicas may run beside each other."""
+    """Run until ``stop``. Any number of replicas may run concurrently."""
     health = Health("ingest")
     numbers = IngestNumbers(health.registry)
     is_connected = metrics.BROKER_CONNECTED.gauge(health.registry)

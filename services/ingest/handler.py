@@ -20,7 +20,7 @@ from shared.errors import Refused, Unavailable
 
 log = structlog.get_logger()
 
-PART_BYTES = 2 * 1024 * 1024  # of raw messages, translated and published together
+PART_BYTES = 2 * 1024 * 1024  # raw messages that are translated and published together
 REDELIVER_S = 1.0  # pause before a batch that could not be published is offered again
 
 
@@ -59,7 +59,7 @@ class BatchHandler:
         try:
             await self._publisher.publish(envelopes)
         except Refused:
-            # One is over the broker's limit in spite of the translator's check: find it, the others stand already.
+            # One exceeds the broker's limit despite the translator's check: find it; the others are stored already.
             for envelope in envelopes:
                 try:
                     await self._publisher.publish([envelope])

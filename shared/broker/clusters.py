@@ -24,7 +24,7 @@ REFRESH_S = 1.0
 class ClusterDirectory(Mapping[str, Cluster]):
     """The configured clusters by name; ``keep_fresh`` follows the bucket.
 
-    Polls the bucket's last sequence instead of watching: a watcher of nats-py may fall silent after a reconnect.
+    Polls the bucket's last sequence instead of watching: a nats-py watcher may receive nothing after a reconnect.
     """
 
     def __init__(self, client: Client, nats: NatsSettings) -> None:
@@ -49,7 +49,7 @@ class ClusterDirectory(Mapping[str, Cluster]):
         return self._seen is not None
 
     def raw(self, name: str) -> bytes:
-        """The cluster.json as it was added."""
+        """The cluster.json exactly as added."""
         return self._raw[name]
 
     async def refresh(self) -> bool:
@@ -57,8 +57,8 @@ class ClusterDirectory(Mapping[str, Cluster]):
         js = self._client.jetstream(timeout=5)
         prefix = f"$KV.{self._bucket}."
         try:
-            # One answer with the keys and the sequence they belong to. KeyValue.keys() of nats-py 2.16 now and then takes
-            # a bucket with one key for an empty one, when that key arrives while it asks how many there are.
+            # One response with the keys and their sequence. KeyValue.keys() of nats-py 2.16 occasionally reports a bucket
+            # with one key as empty, when that key arrives while it asks for the number of keys.
             info = await js.stream_info(f"KV_{self._bucket}", subjects_filter=f"{prefix}>")
             state, seen = info.state, (identity(info), info.state.last_seq)
             if seen == self._seen:
@@ -69,7 +69,7 @@ class ClusterDirectory(Mapping[str, Cluster]):
                 try:
                     value = (await kv.get(key)).value or b""
                 except KeyNotFoundError:
-                    continue  # removed since
+                    continue  # removed meanwhile
                 cluster = self._read(key, value)
                 if cluster is not None:
                     clusters[cluster.name] = cluster

@@ -1,4 +1,4 @@
-"""One NATS connection per service, that never gives up."""
+"""One NATS connection per service, which reconnects indefinitely."""
 
 import asyncio
 import re
@@ -26,7 +26,7 @@ PING_INTERVAL_S = 20  # with three outstanding pings, a silent network loss is n
 
 
 def connect_options(settings: NatsSettings, name: str) -> dict[str, Any]:
-    """Keyword arguments of ``nats.connect``, for every connection that services make."""
+    """Keyword arguments of ``nats.connect`` for every connection of a service."""
     options: dict[str, Any] = {
         "servers": [server.strip() for server in settings.url.split(",")],
         "name": name,
@@ -54,7 +54,7 @@ def inbox_prefix(settings: NatsSettings) -> str:
 
 
 def shown(url: str) -> str:
-    """Addresses of servers without the credentials in them."""
+    """Server addresses without credentials."""
     return re.sub(r"//[^/@,]*@", "//", url)
 
 
@@ -65,7 +65,7 @@ async def dial(
     on_change: Callable[[bool], None] | None = None,
     on_closed: Callable[[], None] | None = None,
 ) -> Client:
-    """One try to connect. ``on_change`` hears of each loss and return, ``on_closed`` of the end of the connection.
+    """Try once to connect. ``on_change`` is called at each loss and recovery, ``on_closed`` when the connection is closed.
 
     Raises Unavailable, or UserError for wrong credentials.
     """
@@ -73,7 +73,7 @@ async def dial(
     quiet = asyncio.Event()
 
     async def disconnected() -> None:
-        if not quiet.is_set() and not client.is_closed:  # closed by us: nothing is lost
+        if not quiet.is_set() and not client.is_closed:  # not closed by this process
             quiet.set()
             log.warning("broker_lost", url=shown(settings.url))
         changed(False)
@@ -94,8 +94,8 @@ async def dial(
     client = Client()
     options = connect_options(settings, name) | {"allow_reconnect": True}
     try:
-        # The first connect must end: with endless reconnects nats-py would try here for ever without a word.
-        once = {"allow_reconnect": False, "max_reconnect_attempts": 1, "reconnect_time_wait": 0}  # 0 attempts would mean without end too
+        # Connect once without reconnects first: nats-py otherwise retries forever and silently.
+        once = {"allow_reconnect": False, "max_reconnect_attempts": 1, "reconnect_time_wait": 0}  # 0 attempts also means endless
         async with asyncio.timeout(settings.connect_timeout_s + 1):
             probe = await nats.connect(**(options | once | {"error_cb": _ignore}))
         await probe.close()
@@ -117,7 +117,7 @@ async def _ignore(_: Exception) -> None:
 async def connected(
     settings: NatsSettings, name: str, stop: asyncio.Event, *, on_change: Callable[[bool], None] | None = None
 ) -> AsyncIterator[Client]:
-    """A connection that waits for the broker as long as it takes, until ``stop``; closed at the end.
+    """A connection that waits for the broker until ``stop``; closed on exit.
 
     Raises Unavailable when ``stop`` was set before the broker came, and, in the middle of the work of the task that
     opened it, when nats-py gave the connection up: that is after errors which no reconnect mends, and it is for good.

@@ -1,4 +1,4 @@
-"""Reading a stream from a position that the reader keeps itself.
+"""Reads a stream from a position that the reader stores itself.
 
 A pull consumer without acknowledgements, that lives in the broker's memory and is thrown away on any doubt: the
 position beside the rows is the only truth, so there is no state on the server to disagree with.
@@ -24,11 +24,11 @@ from shared.errors import Unavailable
 log = structlog.get_logger()
 
 INACTIVE_S = 30.0
-MAX_BATCH_BYTES = 8 * 1024 * 1024  # of bodies; decoded events take about ten times as much memory
+MAX_BATCH_BYTES = 8 * 1024 * 1024  # limit of the bodies; decoded events take about ten times as much memory
 
 
 class LogState:
-    """What the broker says of a stream now."""
+    """The state of a stream as the broker reports it."""
 
     def __init__(self, created: str, first_sequence: int, last_sequence: int) -> None:
         self.created = created
@@ -48,7 +48,7 @@ async def log_state(client: Client, stream: str, *, timeout_s: float = 5.0) -> L
 
 
 class Cursor:
-    """An open reading of one stream."""
+    """One open read of a stream."""
 
     def __init__(self, client: Client, stream: str, puller: Puller, position: int) -> None:
         self._client = client
@@ -59,14 +59,14 @@ class Cursor:
         self._behind_since: int | None = None
 
     async def batch(self, most: int) -> list[Recorded | Unreadable]:
-        """The next events, in order and without a hole, up to ``MAX_BATCH_BYTES``; empty after a quiet second, and at the stop.
+        """The next events, in order and without gaps, up to ``MAX_BATCH_BYTES``; empty after a quiet second and on stop.
 
         Raises Unavailable when the reading must be started again from the position.
         """
         return [_read(message) for message in await self.raw_batch(most)]
 
     async def raw_batch(self, most: int) -> list[Msg]:
-        """As ``batch``, the messages as they are."""
+        """Like ``batch``, but undecoded messages."""
         messages = await self._puller.batch(most, MAX_BATCH_BYTES)
         if not messages:
             if not self._puller.is_ending:
@@ -78,7 +78,7 @@ class Cursor:
         return messages
 
     async def _suspect(self) -> None:
-        """Quiet, or a consumer that the broker lost: twice quiet while the stream had more is the second."""
+        """Tell a quiet stream from a lost consumer: two quiet fetches while the stream has more events mean a lost one."""
         last_sequence = (await log_state(self._client, self._stream)).last_sequence
         if self._behind_since is not None and self._behind_since == self._position:
             raise Unavailable(f"the reading of {self._stream} stands still at {self._position} of {last_sequence}")
@@ -126,4 +126,4 @@ async def read_from(
         try:
             await asyncio.wait_for(js.delete_consumer(stream, info.name), 2)
         except (NatsError, OSError, TimeoutError):
-            log.debug("reading_not_closed", stream=stream)  # the broker drops it after INACTIVE_S
+            log.debug("reading_not_closed", stream=stream)  # the broker removes the consumer after INACTIVE_S

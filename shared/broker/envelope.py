@@ -58,7 +58,7 @@ class Envelope:
 
 
 def _encoded(value: str) -> str:
-    """Percent-encoded where it is not plain: a line end would begin another header, and nats-py reads ASCII only."""
+    """Percent-encode special characters: a line end would start another header, and nats-py reads ASCII only."""
     is_plain = value.isascii() and value.isprintable() and "%" not in value and value == value.strip()
     return value if is_plain else quote(value, safe=_PLAIN)
 
@@ -70,7 +70,7 @@ def _header(headers: Mapping[str, str], name: str) -> str | None:
     value = headers.get(name)
     if value is None:
         return None
-    value = str(value)  # other publishers' headers outside of ASCII are no ``str`` in nats-py
+    value = str(value)  # nats-py returns non-ASCII headers of other publishers as another type
     return unquote(value) if "%" in value else value
 
 
@@ -106,7 +106,7 @@ def excerpt_text(data: bytes, most: int = 512) -> str:
 
 
 def subject_token(cluster: str | None) -> str:
-    """A cluster's name as one subject token: anything but letters, digits, ``-`` and ``_`` is written as ``=XX``."""
+    """A cluster's name as one subject token: characters other than letters, digits, ``-`` and ``_`` become ``=XX``."""
     if not cluster:
         return "_"
     return "".join(chr(byte) if (chr(byte).isalnum() and byte < 128) or byte in b"-_" else f"={byte:02X}" for byte in cluster.encode())

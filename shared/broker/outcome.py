@@ -1,4 +1,4 @@
-"""What became of an event: jobstore's answer, after its commit, to a publisher that waits for it."""
+"""The outcome of an event: jobstore's answer, after its commit, to a waiting publisher."""
 
 from typing import Literal
 
@@ -12,7 +12,7 @@ from shared.errors import Unavailable
 
 
 class Outcome(Part):
-    """``applied`` changed rows, ``duplicate`` found them as they should be, ``waiting`` is a stop whose start is not known yet."""
+    """``applied`` changed rows, ``duplicate`` changed nothing, ``waiting`` is an event that waits for another one."""
 
     sequence: int
     kind: Literal["applied", "duplicate", "refused", "waiting"]
@@ -22,7 +22,7 @@ class Outcome(Part):
 
 
 class NoOutcome(Unavailable):
-    """The event is recorded under ``sequence``, but nobody said in time what became of it."""
+    """The event is recorded under ``sequence``, but its outcome was not reported in time."""
 
     def __init__(self, sequence: int) -> None:
         super().__init__(f"the event is recorded under sequence {sequence}, its outcome is not known yet")
@@ -32,7 +32,7 @@ class NoOutcome(Unavailable):
 async def publish_and_wait(client: Client, publisher: Publisher, envelope: Envelope, *, timeout_s: float) -> Outcome:
     """Publish one event and wait for jobstore's answer. ``envelope.reply_to`` must be ``client.new_inbox()``.
 
-    Raises NoOutcome after ``timeout_s``, Unavailable when the broker did not take the event, Refused when it is too large.
+    Raises NoOutcome after ``timeout_s``, Unavailable when the broker did not accept the event, Refused when it is too large.
     """
     assert envelope.reply_to is not None
     subscription = await client.subscribe(envelope.reply_to, max_msgs=1)

@@ -1,4 +1,4 @@
-"""Publishing events so that each is in the log exactly once, or the caller knows that it may not be.
+"""Publishes events so that each is in the log exactly once, or the caller knows that it may not be.
 
 Acknowledgements come to an inbox of our own: ``publish_async`` of nats-py 2.16 makes a task for each message, and
 keeps the slot of an acknowledgement that was lost with the connection forever.
@@ -28,17 +28,17 @@ log = structlog.get_logger()
 ACK_TIMEOUT_S = 5.0
 HEADER_FRAME = 64  # version line and line ends
 FAILING_AFTER_S = 3.0  # electing another leader takes less
-MAX_IN_FLIGHT = 1000  # messages that wait for their acknowledgements, and
-MAX_IN_FLIGHT_BYTES = 16 * 1024 * 1024  # their bodies
+MAX_IN_FLIGHT = 1000  # messages waiting for acknowledgement
+MAX_IN_FLIGHT_BYTES = 16 * 1024 * 1024  # total size of their bodies
 
 
 class NoStream(Unavailable):
-    """No stream listens on the subject, or it has no leader now."""
+    """No stream captures the subject, or its stream has no leader."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A message as it is sent."""
+    """A message as sent."""
 
     subject: str
     body: bytes
@@ -46,7 +46,7 @@ class Outgoing:
 
     @property
     def size(self) -> int:
-        """As the broker counts it, which closes the connection of a client above its limit; nats-py counts the body only."""
+        """The size that the broker checks; above its limit it closes the connection. nats-py checks the body only."""
         headers = sum(len(k) + len(v) + 4 for k, v in self.headers.items()) + HEADER_FRAME if self.headers else 0
         return len(self.body) + headers
 
@@ -110,7 +110,7 @@ class Publisher:
             await asyncio.sleep(min(pause.next_s(), left_s))
 
     async def _try(self, messages: Sequence[Outgoing], missing: list[int], acks: dict[int, int]) -> Exception | None:
-        """Publish once, all at a time, and collect the acknowledgements that arrive; returns the first failure."""
+        """Publish all messages once and collect the acknowledgements that arrive; returns the first failure."""
         loop = asyncio.get_running_loop()
         futures: dict[str, tuple[int, asyncio.Future[int]]] = {}
         failure: Exception | None = None
@@ -124,7 +124,7 @@ class Publisher:
                 future: asyncio.Future[int] = loop.create_future()
                 futures[reply] = (index, future)
                 self._waiting[reply] = future
-                headers = dict(message.headers) or None  # nats-py keeps and changes what it is given
+                headers = dict(message.headers) or None  # nats-py keeps and modifies the mapping
                 await self._client.publish(message.subject, message.body, reply=reply, headers=headers)
             if futures:
                 await asyncio.wait([future for _, future in futures.values()], timeout=ACK_TIMEOUT_S)
@@ -169,7 +169,7 @@ def _why(failure: Exception | None) -> str:
 
 
 def _windows(messages: Sequence[Outgoing]) -> Iterator[Sequence[Outgoing]]:
-    """Pieces of bounded number and size, in order."""
+    """Split into chunks of bounded count and size, in order."""
     first, size = 0, 0
     for index, message in enumerate(messages):
         if index > first and (index - first >= MAX_IN_FLIGHT or size + len(message.body) > MAX_IN_FLIGHT_BYTES):

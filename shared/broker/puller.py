@@ -1,4 +1,4 @@
-"""Pull requests to a consumer, with the next one always on its way.
+"""Pull requests to a consumer; the next request is always in flight.
 
 nats-py's ``fetch`` asks, collects and returns, so broker and handler wait for each other, and it makes a task for each
 message. Here messages arrive in a bounded buffer while the reader works on those before.
@@ -16,12 +16,12 @@ from nats.errors import Error as NatsError
 
 from shared.errors import ConsumerLost, Unavailable
 
-EXPIRES_S = 1.0  # of one request; so long a lost request or consumer stays unnoticed on a quiet stream
-_ANSWER_S = 0.5  # by which the broker's word that a request ended may come late
-MAX_BYTES = 64 * 1024 * 1024  # of one request: with two outstanding, the bound of the buffer
+EXPIRES_S = 1.0  # lifetime of one request; a lost request or consumer goes unnoticed for that long on a quiet stream
+_ANSWER_S = 0.5  # how late the broker's status message for an expired request may arrive
+MAX_BYTES = 64 * 1024 * 1024  # per request; two outstanding requests bound the buffer
 
-_REQUEST_OVER = {"404", "408"}  # nothing there, time is up: the usual end of a request
-_SO_IS_THIS = ("batch completed", "maxbytes")  # what comes with a 409 when the request had its fill
+_REQUEST_OVER = {"404", "408"}  # no messages, request timeout: the usual ends of a request
+_REQUEST_FILLED = ("batch completed", "maxbytes")  # text of a 409 when the request is complete
 
 
 class Puller:
@@ -45,8 +45,8 @@ class Puller:
         self.is_ending = False
 
     async def receive(self, message: Msg) -> None:
-        """The subscription's callback: a message of the stream, or the broker's word on a request."""
-        # Only the broker's own words come to the inbox; a message of the stream keeps its subject, whatever its headers say.
+        """The subscription's callback: a message of the stream, or a status message for a request."""
+        # Only status messages arrive at the inbox; a message of the stream has its own subject, whatever its headers.
         status = (message.headers or {}).get("Status") if message.subject == self._inbox else None
         if status is None:
             self._buffer.append(message)
@@ -56,7 +56,7 @@ class Puller:
             description = (message.headers or {}).get("Description", "")
             if status == "503" or (status == "409" and "deleted" in description.lower()):
                 self._error = ConsumerLost(f"the {self._what} does not exist")
-            elif status not in _REQUEST_OVER and not any(words in description.lower() for words in _SO_IS_THIS):
+            elif status not in _REQUEST_OVER and not any(words in description.lower() for words in _REQUEST_FILLED):
                 self._error = Unavailable(f"the {self._what}: {status} {description}")
         self._arrived.set()
 
@@ -65,7 +65,7 @@ class Puller:
         return self._inbox
 
     async def batch(self, most: int, max_bytes: int = MAX_BYTES) -> list[Msg]:
-        """Up to ``most`` messages, as soon as there is one; empty after a quiet second, and when it is to end.
+        """Up to ``most`` messages, as soon as one is available; empty after a quiet second and after the end was requested.
 
         It ends with the message that reaches ``max_bytes`` of bodies.
 
@@ -74,7 +74,7 @@ class Puller:
         deadline = asyncio.get_running_loop().time() + EXPIRES_S + _ANSWER_S
         while not self._buffer:
             self._raise_error()
-            self._arrived.clear()  # before asking: what comes while the request is sent is seen
+            self._arrived.clear()  # before the request, so that a message that arrives meanwhile is noticed
             if self.is_ending:
                 return []
             await self._ask(most)
@@ -96,12 +96,12 @@ class Puller:
         return messages
 
     def end(self) -> None:
-        """Wait for nothing any more, now or later."""
+        """End the current wait and all later ones immediately."""
         self.is_ending = True
         self._arrived.set()
 
     def drop(self) -> list[Msg]:
-        """Empty the buffer; what it held is the caller's."""
+        """Empty the buffer and return its messages, which the caller then owns."""
         messages = list(self._buffer)
         self._buffer.clear()
         return messages
@@ -129,10 +129,10 @@ class Puller:
 async def pulling(
     client: Client, stream: str, consumer: str, stop: asyncio.Event | None = None, *, reads_ahead: bool = True
 ) -> AsyncIterator[Puller]:
-    """Read from an existing consumer; once ``stop`` is set, no message is waited for. Raises Unavailable."""
+    """Read from an existing consumer; after ``stop`` it no longer waits for messages. Raises Unavailable."""
     puller = Puller(client, stream, consumer, reads_ahead=reads_ahead)
     try:
-        # The buffer is bounded by what is asked for, so nats-py must not drop messages of its own accord.
+        # The requests bound the buffer, so nats-py must not drop messages by its own limits.
         subscription = await client.subscribe(puller.inbox, cb=puller.receive, pending_msgs_limit=-1, pending_bytes_limit=-1)
     except (NatsError, OSError) as e:
         raise Unavailable(f"cannot subscribe: {e!r}") from e
@@ -142,7 +142,7 @@ async def pulling(
     finally:
         if ending is not None:
             ending.cancel()
-        with suppress(NatsError, OSError, TimeoutError):  # without the connection there is no subscription either
+        with suppress(NatsError, OSError, TimeoutError):  # without a connection there is no subscription
             await asyncio.wait_for(subscription.unsubscribe(), 2)
 
 

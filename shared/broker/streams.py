@@ -1,4 +1,4 @@
-"""The streams, buckets and durable consumers of a site, and the one step that creates or updates them.
+"""The streams, buckets and durable consumers of a site, and the single step that creates or updates them.
 
 Services bind to streams and never declare them; a durable consumer that was deleted is recreated by its owner.
 """
@@ -40,7 +40,7 @@ _PROBE_AGE_DAYS = 60 / _DAY_S
 
 @dataclass(frozen=True, slots=True)
 class Durable:
-    """A work queue: the name of a durable consumer, and what it may leave unacknowledged for how long."""
+    """A work queue: the name of a durable consumer, and how much it may leave unacknowledged for how long."""
 
     stream: str
     name: str
@@ -63,7 +63,7 @@ def intake_filters(subjects: list[str]) -> list[str]:
 
 
 def stream_configs(nats: NatsSettings) -> list[StreamConfig]:
-    """What each stream must look like."""
+    """The required configuration of each stream."""
 
     def config(name: str, subjects: list[str], max_age_days: float, description: str) -> StreamConfig:
         return StreamConfig(
@@ -104,7 +104,7 @@ _COMPARED = ("subjects", "description", "max_age", "duplicate_window", "num_repl
 
 
 async def provision(nc: Client, nats: NatsSettings) -> list[str]:
-    """Create what is missing and update what differs; one line of text for each change. Idempotent.
+    """Create missing and update differing streams; returns one line of text per change. Idempotent.
 
     Raises UserError when the broker refuses a configuration, Unavailable when it does not answer.
     """
@@ -135,7 +135,7 @@ async def oldest_unread(js: JetStreamContext, stream: str, consumer: ConsumerInf
     try:
         return (await js.get_msg(stream, seq=done + 1, subject=">", next=True)).time
     except NotFoundError:
-        return None  # finished or removed since
+        return None  # finished or removed meanwhile
 
 
 async def _refuse_to_expire_unread(js: JetStreamContext, stream: str, before_s: float, after_s: float) -> None:
@@ -169,9 +169,9 @@ async def _ensure_stream(js: JetStreamContext, config: StreamConfig) -> list[str
 
 
 async def ensure_consumer(js: JetStreamContext, durable: Durable) -> str | None:
-    """Create the durable, or update it where it differs; returns what was done, None when nothing was.
+    """Create the durable, or update it where it differs; returns a description of the change, or None.
 
-    A recreated consumer starts at the beginning of the stream: its reader must recognise what it did before.
+    A recreated consumer starts at the beginning of the stream: its reader must recognise events that it handled before.
     """
     wanted = ConsumerConfig(
         durable_name=durable.name,
@@ -197,6 +197,6 @@ async def ensure_consumer(js: JetStreamContext, durable: Durable) -> str | None:
 
 
 def identity(info: StreamInfo) -> str:
-    """What tells a stream from one that was recreated under the same name: its creation time."""
+    """The creation time, which distinguishes a stream from one recreated under the same name."""
     assert info.created is not None
     return info.created.isoformat()
