@@ -6,7 +6,7 @@ import pytest
 
 from services.jobstore.rules import Limits
 from shared.domain import reasons
-from shared.domain.events import JobImported, JobStarted, Tag
+from shared.domain.events import JobImported, Tag
 from shared.domain.payloads import MetricStatistics, Resource
 from shared.domain.values import JobState
 from tests.jobstore.logs import DAY, Memory
@@ -176,11 +176,18 @@ def test_an_import_is_a_finished_job() -> None:
 
 def test_an_import_of_a_known_run_changes_nothing() -> None:
     memory = Memory()
-    known: list[JobStarted | JobImported] = [imported(1), job_started(2)]
-    memory.apply(*known)
+    memory.apply(imported(1), job_started(2), job_stopped(2))
     before = memory.states()
     assert [d.kind for d in memory.apply(imported(1, duration=99), imported(2))] == ["duplicate", "duplicate"]
     assert memory.states() == before
+
+
+def test_an_import_ends_a_run_that_is_still_running_here() -> None:
+    memory = Memory()
+    memory.apply(job_started(1))
+    (decision,) = memory.apply(imported(1, duration=60, state=JobState.TIMEOUT))
+    assert (decision.kind, decision.job, memory.states()) == ("applied", 1, [(T, "timeout", 60)])
+    assert [d.kind for d in memory.apply(imported(1), job_stopped(1, start_time=T))] == ["duplicate", "refused"]
 
 
 def test_imports_may_share_an_id_within_a_day() -> None:

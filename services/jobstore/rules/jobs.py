@@ -52,10 +52,22 @@ def _uses_id(run: JobHead, start_time: int, limits: Limits) -> bool:
 
 
 def import_(world: World, record: Recorded, event: JobImported) -> Decision:
-    """A finished job; an identical run that is known already stays as it is."""
+    """A finished job. A run that is known stays as it is, unless it is still open: then the import ends it."""
     for run in world.runs_of(event.job_id, event.cluster):
         if run.start_time == event.start_time:
-            return Decision("duplicate", run.id)
+            if not run.is_open:
+                return Decision("duplicate", run.id)
+            run.set(
+                job_state=event.job_state.value,
+                duration=event.duration,
+                stop_seq=record.sequence,
+                is_overdue=0,
+                monitoring_status=event.monitoring_status,
+                footprint=_json(event.footprint),
+                energy=event.energy,
+                energy_footprint=_json(event.energy_footprint),
+            )
+            return Decision("applied", run.id)
     job = _new_job(world, record, event, event.job_state, event.duration)
     return Decision("applied", job.id)
 
