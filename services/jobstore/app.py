@@ -14,7 +14,7 @@ from services.jobstore.settings import Settings
 from shared import metrics
 from shared.backoff import Backoff, first_of
 from shared.broker.connection import connected
-from shared.broker.cursor import log_state
+from shared.broker.cursor import broker_time, log_state
 from shared.broker.probe import StoreProbe
 from shared.broker.publisher import Publisher
 from shared.broker.streams import EVENTS, NODES
@@ -68,9 +68,9 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
                 may_skip=stream == NODES,
             )
 
-        publisher = Publisher(client, settings.nats.prefix)
+        publisher, events = Publisher(client, settings.nats.prefix), settings.nats.stream(EVENTS)
         health.check("publish", publisher.require)
-        housekeeping = Housekeeping(settings.jobstore, engine, publisher)
+        housekeeping = Housekeeping(settings.jobstore, engine, publisher, lambda: broker_time(client, events))
         async with Loops() as loops:
             readings = {stream: asyncio.Event() for stream in (EVENTS, NODES)}
             for stream, reading in readings.items():

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.jobstore.position import SAME_TIME_S, Position, Positions
 from shared.broker.cursor import LogState, log_state, read_from
-from shared.broker.envelope import MESSAGE_ID, Envelope
+from shared.broker.envelope import MESSAGE_ID, STORED_AT, Envelope
 from shared.broker.publisher import Outgoing, Publisher
 from shared.broker.streams import EVENTS, NODES, identity, stream_configs
 from shared.database.engine import transaction
@@ -154,7 +154,11 @@ async def _messages(client: Client, stream: str, first: int) -> list[Msg]:
 
 async def _publish_again(publisher: Publisher, messages: list[Msg]) -> None:
     for message in messages:  # one by one: a repeated publish must not change their order
-        headers = {key: value for key, value in (message.headers or {}).items() if key != "Nats-Stream-Source"}
+        headers = dict(message.headers or {})
+        stored = message.metadata.timestamp.isoformat()
+        if headers.pop("Nats-Stream-Source", None) is not None:  # of the copy: it was stored when it was copied
+            stored = headers.get("ce-time", stored)
+        headers.setdefault(STORED_AT, stored)
         if MESSAGE_ID in headers:
             headers[MESSAGE_ID] += ":again"  # the broker may still know the first id
         await publisher.publish_raw([Outgoing(message.subject, message.data, headers)])

@@ -42,7 +42,7 @@ class EventsApplier:
         await self._store.save_refusals(connection, [buried(record, why)])
 
     async def _keep_house(self, connection: AsyncConnection, record: Recorded, due: HousekeepingDue) -> None:
-        now = record.time
+        now = record.stored_at
         parked = await self._store.parked(connection, self._tables.parked_stop.c.parked_at < now - due.parked_stop_ttl_s)
         if parked:
             world = World()

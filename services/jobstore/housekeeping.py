@@ -1,11 +1,11 @@
-"""Letting time pass: when something is due by the clock, an event says so, and the projection acts on the event.
+"""Publishes an event when something is due; the projection acts on that event.
 
-Time enters the rules only through the log, with the limits in force, so that a rebuild does the same.
+Time enters the rules only through the log, with the limits in force, so that a rebuild does the same. It is the broker's:
+a clock of this machine that is wrong neither ends a wait early nor prolongs it.
 """
 
 import asyncio
-import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 import structlog
@@ -28,11 +28,15 @@ LONGEST_STEP_S = 60.0
 
 
 class Housekeeping:
-    """Publishes HousekeepingDue while there is something to do. Replicas agree on the message id, so one of them wins."""
+    """Publishes HousekeepingDue while there is something to do. Replicas agree on the message id, so one of them wins.
 
-    def __init__(self, settings: JobstoreSettings, engine: AsyncEngine, publisher: Publisher) -> None:
+    ``now`` is the broker's time in Unix seconds.
+    """
+
+    def __init__(self, settings: JobstoreSettings, engine: AsyncEngine, publisher: Publisher, now: Callable[[], Awaitable[float]]) -> None:
         self._engine = engine
         self._publisher = publisher
+        self._now = now
         self._due = HousekeepingDue(
             parked_stop_ttl_s=settings.parked_stop_ttl_s,
             rejection_retention_s=int(settings.rejection_retention_days * 86_400),
@@ -44,8 +48,9 @@ class Housekeeping:
         while not await sleep_unless(stop, self._step_s):
             tick()
             try:
-                if await self._something_is_due(time.time()):
-                    await self._publish(datetime.now(UTC))
+                now = await self._now()
+                if await self._something_is_due(now):
+                    await self._publish(now)
             except JobtideError as e:
                 log.warning("housekeeping_waits", why=str(e))
 
@@ -61,6 +66,6 @@ class Housekeeping:
         async with transaction(self._engine) as connection:
             return bool(await connection.scalar(select(or_(*due))))
 
-    async def _publish(self, now: datetime) -> None:
-        step = int(now.timestamp() / self._step_s)
-        await self._publisher.publish([Envelope(self._due, f"housekeeping:{self._step_s:g}:{step}", "/jobstore", now)])
+    async def _publish(self, now: float) -> None:
+        message_id = f"housekeeping:{self._step_s:g}:{int(now / self._step_s)}"
+        await self._publisher.publish([Envelope(self._due, message_id, "/jobstore", datetime.fromtimestamp(now, UTC))])

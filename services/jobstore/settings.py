@@ -20,7 +20,7 @@ class JobstoreSettings(SettingsGroup):
     same_id_window_s: int = Field(
         86_400, ge=0, description="A start whose id another run used less than this apart is refused, unless that run had stopped; seconds."
     )
-    parked_stop_ttl_s: int = Field(600, ge=1, description="A stop waits this long for its start, seconds of event time.")
+    parked_stop_ttl_s: int = Field(600, ge=1, description="A stop waits this long for its start, seconds by the broker's clock.")
     rejection_retention_days: float = Field(30.0, gt=0, description="Rejections are kept this long, days.")
     walltime_grace_s: int | None = Field(
         None, ge=0, description="Running jobs are marked failed this long after their walltime, seconds; unset switches it off."

@@ -5,8 +5,10 @@ position beside the rows is the only truth, so there is no state on the server t
 """
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 
 import structlog
 from nats.aio.client import Client
@@ -15,7 +17,7 @@ from nats.errors import Error as NatsError
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import NotFoundError
 
-from shared.broker.envelope import read
+from shared.broker.envelope import excerpt_text, read
 from shared.broker.puller import Puller, pulling
 from shared.broker.streams import identity
 from shared.domain.recorded import Recorded, Unreadable
@@ -45,6 +47,17 @@ async def log_state(client: Client, stream: str, *, timeout_s: float = 5.0) -> L
     except (NatsError, TimeoutError) as e:
         raise Unavailable(f"the broker does not answer for the stream {stream}") from e
     return LogState(identity(info), info.state.first_seq, info.state.last_seq)
+
+
+async def broker_time(client: Client, stream: str, *, timeout_s: float = 5.0) -> float:
+    """The clock of the broker that leads ``stream``, which also times its messages; Unix seconds. Raises Unavailable."""
+    try:
+        answer = await client.request(f"$JS.API.STREAM.INFO.{stream}", timeout=timeout_s)
+        return datetime.fromisoformat(json.loads(answer.data)["ts"]).timestamp()
+    except (NatsError, OSError, TimeoutError) as e:
+        raise Unavailable(f"the broker does not answer for the stream {stream}") from e
+    except (ValueError, KeyError, TypeError) as e:
+        raise Unavailable(f"the broker does not tell its time: {excerpt_text(answer.data)}") from e
 
 
 class Cursor:

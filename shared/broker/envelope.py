@@ -13,6 +13,7 @@ from shared.errors import Refused
 MESSAGE_ID = "Nats-Msg-Id"
 REPLY_TO = "Jobtide-Reply-To"
 ACTOR = "Jobtide-Actor"
+STORED_AT = "Jobtide-Stored-At"  # of an event that moved within the log: when it was stored first, ISO 8601
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +88,28 @@ def read(sequence: int, headers: Mapping[str, str] | None, body: bytes, stored_a
         event_type = _header(headers, "ce-type")
         if event_type is None:
             raise Refused(reasons.UNREADABLE_EVENT, "the message has no ce-type header")
-        if "ce-time" in headers:
-            told = datetime.fromisoformat(str(headers["ce-time"]))
-            if told.tzinfo is None:
-                raise ValueError("no time zone")
-            time = told.timestamp()
+        time = _time(headers, "ce-time", stored_at)
+        stored = _time(headers, STORED_AT, stored_at)
         event = decode(event_type, body)
-        return Recorded(sequence, event, time, _header(headers, ACTOR), headers.get(REPLY_TO), _header(headers, MESSAGE_ID) or "")
+        message_id = _header(headers, MESSAGE_ID) or ""
+        return Recorded(sequence, event, time, _header(headers, ACTOR), headers.get(REPLY_TO), message_id, stored)
     except Refused as e:
         return Unreadable(sequence, time, e, excerpt_text(body))
     except (ValueError, OverflowError) as e:
-        return Unreadable(sequence, time, Refused(reasons.UNREADABLE_EVENT, f"ce-time: {e}"), excerpt_text(body))
+        return Unreadable(sequence, time, Refused(reasons.UNREADABLE_EVENT, str(e)), excerpt_text(body))
+
+
+def _time(headers: Mapping[str, str], name: str, default: datetime) -> float:
+    """Unix seconds of an ISO 8601 header. Raises ValueError that names the header, OverflowError."""
+    if name not in headers:
+        return default.timestamp()
+    try:
+        time = datetime.fromisoformat(str(headers[name]))
+    except ValueError as e:
+        raise ValueError(f"{name}: {e}") from e
+    if time.tzinfo is None:
+        raise ValueError(f"{name}: no time zone")
+    return time.timestamp()
 
 
 def excerpt_text(data: bytes, most: int = 512) -> str:

@@ -10,7 +10,11 @@ from shared.errors import Refused
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """An event of the log. ``time`` is the event's own, in Unix seconds with fraction."""
+    """An event of the log. Times are Unix seconds with fraction.
+
+    ``time`` is the event's own: for input of adapters, when the broker took it. ``stored_at`` is when the log stored the event,
+    by the broker's clock; whatever waits in the rules is measured by it. It is later than ``time`` when ingest was behind.
+    """
 
     sequence: int
     event: Event
@@ -18,6 +22,7 @@ class Recorded:
     actor: str | None = None
     reply_to: str | None = None
     message_id: str = ""
+    stored_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,10 @@ RECEIVED = float(START_TIME + 10 * DAY)  # when events of which the time does no
 Record = Recorded | Unreadable
 
 
-def record(sequence: int, event: Event, at: float = RECEIVED, message_id: str | None = None) -> Recorded:
-    return Recorded(sequence, event, at, message_id=f"m{sequence}" if message_id is None else message_id)
+def record(sequence: int, event: Event, at: float = RECEIVED, message_id: str | None = None, stored_at: float | None = None) -> Recorded:
+    """An event that the log stored when it happened, unless ``stored_at`` is given."""
+    stored = at if stored_at is None else stored_at
+    return Recorded(sequence, event, at, message_id=f"m{sequence}" if message_id is None else message_id, stored_at=stored)
 
 
 def records(events: Iterable[Event], first: int = 1, at: float = RECEIVED) -> list[Recorded]:

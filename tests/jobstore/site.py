@@ -10,8 +10,8 @@ from nats.aio.client import Client
 
 from services.jobstore.app import run
 from services.jobstore.settings import JobstoreSettings, Settings
-from shared.broker.envelope import Envelope
-from shared.broker.publisher import Publisher
+from shared.broker.envelope import STORED_AT, Envelope
+from shared.broker.publisher import Outgoing, Publisher
 from shared.broker.streams import EVENTS
 from shared.database.engine import opened
 from shared.database.progress import progress_of
@@ -84,10 +84,15 @@ async def running(nats: NatsSettings, database: DatabaseSettings, *, replicas: i
 
 
 async def tell(client: Client, nats: NatsSettings, events: Iterable[Event], at: Sequence[datetime] = (), tag: str = "e") -> list[int]:
-    """Publish events; their sequences. Message ids are ``tag`` and the place."""
+    """Publish events; their sequences. Message ids are ``tag`` and the place. ``at`` is when the log stored them, if not now."""
     now = datetime.now(UTC)
+    publisher = Publisher(client, nats.prefix)
     envelopes = [Envelope(event, f"{tag}{index}", "/test", at[index] if at else now, reply_to=None) for index, event in enumerate(events)]
-    return await Publisher(client, nats.prefix).publish(envelopes)
+    if not at:
+        return await publisher.publish(envelopes)
+    return await publisher.publish_raw(
+        [Outgoing(e.subject(nats.prefix), e.body(), e.headers() | {STORED_AT: e.time.isoformat()}) for e in envelopes]
+    )
 
 
 async def applied(database: DatabaseSettings, sequence: int, stream: str = EVENTS, deadline_s: float = 30) -> None:

@@ -10,7 +10,7 @@ from shared.broker.cursor import log_state, read_from
 from shared.broker.streams import EVENTS, NODES, provision
 from shared.database.engine import opened
 from shared.domain.events import LogContinued
-from shared.domain.recorded import Recorded
+from shared.domain.recorded import Recorded, Unreadable
 from shared.settings import DatabaseSettings, NatsSettings
 from tests.jobstore.site import applied, running, tell
 from tests.support.builders import job_started, job_stopped, nodes_reported
@@ -29,6 +29,16 @@ async def applied_site(client: Client, nats: NatsSettings, database: DatabaseSet
     async with running(nats, database):
         await applied(database, 3)
         await applied(database, 2, NODES)
+
+
+async def events(client: Client, nats: NatsSettings) -> list[Recorded]:
+    """All of EVENTS that can be read."""
+    last = (await log_state(client, nats.stream(EVENTS))).last_sequence
+    found: list[Recorded | Unreadable] = []
+    async with read_from(client, nats.stream(EVENTS), 1) as cursor:
+        while not found or found[-1].sequence < last:
+            found += await cursor.batch(1000)
+    return [record for record in found if isinstance(record, Recorded)]
 
 
 async def recreate(client: Client, nats: NatsSettings) -> None:
@@ -77,6 +87,9 @@ async def test_events_that_a_recreated_log_already_has_are_applied_once_in_order
     fresh = [job_stopped(2), *[job_started(n) for n in range(20, 26)], job_stopped(20)]
     await tell(nats_client, nats_settings, [*fresh, nodes_reported("emmy")], tag="fresh")
     await continued(nats_client, nats_settings, database)
+    moved = [record for record in await events(nats_client, nats_settings) if record.message_id.endswith(":again")]
+    assert len(moved) == len(fresh)
+    assert [record.stored_at for record in moved] == [record.time for record in moved], "their waits would begin again"
     async with running(nats_settings, database):
         await applied(database, 3 + len(fresh))
         await applied(database, 3, NODES)
@@ -125,17 +138,18 @@ async def test_a_log_from_an_older_backup_is_filled_up_and_goes_on(
     private_nats.start()
     async with client_of(settings) as client:
         await tell(client, settings, [job_started(50 + n) for n in range(came_since)], tag="since")
+        stored = [record.stored_at for record in await events(client, settings) if record.message_id.startswith("since")]
         lines = await continued(client, settings, database)
         assert [line.split()[0] for line in lines] == [EVENTS, NODES]
         async with running(settings, database):
             await tell(client, settings, [job_stopped(2), nodes_reported("emmy")], tag="new")
             await applied(database, (await log_state(client, settings.stream(EVENTS))).last_sequence)
             await applied(database, (await log_state(client, settings.stream(NODES))).last_sequence, NODES)
-        async with read_from(client, settings.stream(EVENTS), 1) as cursor:
-            log = await cursor.batch(100)
+        log = await events(client, settings)
     rows = await query(database, "SELECT id, job_id, job_state FROM job ORDER BY id")
     assert rows[:4] == [(1, 1, "running"), (2, 2, "completed"), (3, 3, "running"), (4, 4, "running")]
     assert [row[1:] for row in rows[4:]] == [(50 + n, "running") for n in range(came_since)]
     assert all(row[0] > 4 for row in rows[4:])
-    assert any(isinstance(record, Recorded) and isinstance(record.event, LogContinued) for record in log)
+    assert any(isinstance(record.event, LogContinued) for record in log)
+    assert [record.stored_at for record in log if record.message_id.endswith(":again")] == stored
     assert await query(database, "SELECT count(*) FROM node") == [(3,)]

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from datetime import UTC, datetime, timedelta, tzinfo
 
 import pytest
 from nats.aio.client import Client
@@ -9,13 +10,16 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.jobstore.housekeeping import Housekeeping
 from services.jobstore.settings import JobstoreSettings
-from shared.broker.cursor import log_state, read_from
+from shared.broker.cursor import broker_time, log_state, read_from
 from shared.broker.publisher import Publisher
+from shared.broker.streams import EVENTS
 from shared.domain import reasons
 from shared.domain.events import HousekeepingDue
 from shared.domain.recorded import Recorded
+from shared.errors import Unavailable
 from shared.settings import DatabaseSettings, NatsSettings
 from tests.jobstore.logs import DAY, apply, record
+from tests.jobstore.site import running, tell
 from tests.support.builders import START_TIME, job_started, job_stopped
 from tests.support.databases import query
 from tests.support.waiting import until
@@ -93,6 +97,71 @@ async def test_a_requeue_of_a_job_that_was_presumed_dead_is_a_new_run(engine: As
     assert rows == [(T, "failed", 100), (T + 150, "completed", 30)]
 
 
+# whose time it is
+
+
+async def test_a_stop_waits_from_when_the_log_stored_it(engine: AsyncEngine, database: DatabaseSettings) -> None:
+    """After an outage ingest reads what adapters sent an hour ago: the start is as late as the stop."""
+    hour = T + 3600
+    log = [
+        record(1, job_stopped(5), at=T, stored_at=hour),
+        record(2, due(), at=hour + 1),
+        record(3, job_started(5), at=T, stored_at=hour + 2),
+    ]
+    await apply(engine, log)
+    assert await query(database, "SELECT job_state FROM job") == [("completed",)]
+    assert await query(database, "SELECT count(*) FROM rejection") == [(0,)]
+
+
+@pytest.mark.parametrize("off_s", [-2 * DAY, 2 * DAY])
+async def test_the_clock_of_the_publisher_of_housekeeping_does_not_matter(
+    engine: AsyncEngine, database: DatabaseSettings, off_s: int
+) -> None:
+    passed = due(walltime_grace_s=0)
+    log = [
+        record(1, job_stopped(5), at=T),
+        record(2, job_started(6, walltime=3600), at=T),
+        record(3, passed, at=T + off_s, stored_at=T + 599),
+    ]
+    await apply(engine, log)
+    assert await query(database, "SELECT count(*) FROM parked_stop") == [(1,)]
+    assert await query(database, "SELECT job_state FROM job") == [("running",)]
+    await apply(engine, [record(4, passed, at=T + off_s, stored_at=T + 3601)])
+    assert await query(database, "SELECT count(*) FROM parked_stop") == [(0,)]
+    assert await query(database, "SELECT job_state FROM job") == [("failed",)]
+
+
+async def test_a_jobstore_whose_clock_is_days_ahead_ends_nothing_early(
+    database: DatabaseSettings, nats_settings: NatsSettings, nats_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Ahead(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> "Ahead":
+            return super().now(tz) + timedelta(days=2)
+
+    monkeypatch.setattr("services.jobstore.housekeeping.datetime", Ahead)
+    monkeypatch.setattr("time.time", lambda: Ahead.now().timestamp())
+    started = job_started(6, start_time=int(datetime.now(UTC).timestamp()), walltime=3600)
+    async with running(nats_settings, database, parked_stop_ttl_s=20, walltime_grace_s=0):
+        # A stop whose time is over by any clock: when it is gone, housekeeping has looked at everything.
+        old, now = datetime.now(UTC) - timedelta(seconds=60), datetime.now(UTC)
+        await tell(nats_client, nats_settings, [job_stopped(5), job_stopped(7), started], [old, now, now])
+
+        async def has_looked() -> bool:
+            return await query(database, "SELECT job_id FROM rejection") == [(5,)]
+
+        await until(has_looked, 30, "the old stop gives up")
+        assert await query(database, "SELECT job_id FROM parked_stop") == [(7,)]
+        assert await query(database, "SELECT job_state FROM job") == [("running",)]
+
+
+async def test_the_broker_tells_its_time(nats_settings: NatsSettings, nats_client: Client) -> None:
+    before = time.time()
+    assert before - 1 <= await broker_time(nats_client, nats_settings.stream(EVENTS)) <= time.time() + 1
+    with pytest.raises(Unavailable, match="does not tell its time"):
+        await broker_time(nats_client, "NO_SUCH_STREAM")
+
+
 # who says that time passed
 
 
@@ -136,6 +205,7 @@ async def run_housekeeping(engine: AsyncEngine, nats: NatsSettings, client: Clie
         if seen == turns:
             stop.set()
 
-    housekeeping = Housekeeping(JobstoreSettings.model_validate(settings), engine, Publisher(client, nats.prefix))
+    publisher, events = Publisher(client, nats.prefix), nats.stream(EVENTS)
+    housekeeping = Housekeeping(JobstoreSettings.model_validate(settings), engine, publisher, lambda: broker_time(client, events))
     async with asyncio.timeout(20):
         await housekeeping.run(stop, tick)

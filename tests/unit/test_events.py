@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from shared.broker.envelope import Envelope, excerpt_text, read, subject_token
+from shared.broker.envelope import STORED_AT, Envelope, excerpt_text, read, subject_token
 from shared.domain import events, reasons
 from shared.domain.events import EVENT_TYPES, Event, JobTagged, Tag, decode, encode, type_of
 from shared.domain.payloads import Resource
@@ -114,7 +114,14 @@ def test_any_event_is_the_same_after_the_log(event: Event) -> None:
 def test_any_envelope_is_the_same_after_the_log(event: Event, message_id: str, milliseconds: int) -> None:
     time = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=milliseconds)
     found = recorded(Envelope(event, message_id, "/test", time, "bob", "_INBOX.1").headers(), encode(event))
-    assert found == Recorded(5, event, time.timestamp(), "bob", "_INBOX.1", message_id)
+    assert found == Recorded(5, event, time.timestamp(), "bob", "_INBOX.1", message_id, STORED.timestamp())
+
+
+def test_an_event_that_moved_within_the_log_keeps_the_time_when_it_was_stored_first() -> None:
+    time = datetime(2026, 1, 2, 3, 4, 5, 123456, UTC)
+    found = recorded(HEADERS | {STORED_AT: time.isoformat()}, encode(job_stopped()))
+    assert isinstance(found, Recorded)
+    assert found.stored_at == time.timestamp()
 
 
 def test_an_old_version_is_lifted_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,6 +176,7 @@ HEADERS = Envelope(job_stopped(), "id", "/test", STORED).headers()
         ({}, b"x\0y"),
         (HEADERS | {"ce-type": "other"}, b"{}"),
         (HEADERS | {"ce-time": "yesterday"}, encode(job_stopped())),
+        (HEADERS | {STORED_AT: "yesterday"}, encode(job_stopped())),
         (HEADERS | {"ce-time": "0001-01-01T00:00:00"}, encode(job_stopped())),
         (HEADERS, b"{}"),
     ],

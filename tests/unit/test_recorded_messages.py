@@ -127,7 +127,8 @@ class Replay:
                 outcomes.append(envelope.event.name)
                 nodes += [self._node(envelope.event.cluster, node) for node in envelope.event.nodes]
                 continue
-            record = Recorded(self._sequence, envelope.event, envelope.time.timestamp(), message_id=envelope.message_id)
+            at = envelope.time.timestamp()
+            record = Recorded(self._sequence, envelope.event, at, message_id=envelope.message_id, stored_at=at)
             decision = fold(self._world, record, Limits())
             if isinstance(envelope.event, IntakeRejected):
                 outcomes.append(envelope.event.code)

@@ -125,7 +125,7 @@ def _park(world: World, record: Recorded, event: JobStopped, refusal: Decision) 
         return Decision("duplicate")
     if len(waiting) >= MOST_WAITING:
         return replace(refusal, text=f"{refusal.text}, and {MOST_WAITING} stops wait for it already")
-    world.park(ParkedStop(record.sequence, event, record.message_id, record.time))
+    world.park(ParkedStop(record.sequence, event, record.message_id, record.stored_at))
     return Decision("waiting")
 
 

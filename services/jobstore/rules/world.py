@@ -46,7 +46,7 @@ class JobHead:
 
 @dataclass(frozen=True, slots=True)
 class ParkedStop:
-    """A stop that waits for its start. ``parked_at`` is event time in Unix seconds."""
+    """A stop that waits for its start. ``parked_at`` is when the log stored it, Unix seconds."""
 
     sequence: int
     stop: JobStopped
