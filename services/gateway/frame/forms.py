@@ -9,20 +9,20 @@ from aiohttp.http_exceptions import HttpProcessingError
 from services.gateway.errors import bad_request
 from services.gateway.frame.query import Query, read_values
 
-MOST_FORM_BYTES = 256 * 1024
+MAX_FORM_BYTES = 256 * 1024
 # No boundary, a charset that does not exist, or bytes that are not in it; of a part: its head, its encoding.
 _BROKEN = (ValueError, LookupError, HttpProcessingError, RuntimeError, zlib.error)
 F = TypeVar("F", bound=Query)
 
 
 async def read_form(model: type[F], request: web.Request) -> F:
-    """A field of the body wins over one of the query. Raises RequestError (400), and 413 above ``MOST_FORM_BYTES``."""
+    """A field of the body wins over one of the query. Raises RequestError (400), and 413 above ``MAX_FORM_BYTES``."""
     values: dict[str, str] = {}
     for key, value in request.query.items():
         values.setdefault(key, value)
     if request.can_read_body and request.content_type in ("application/x-www-form-urlencoded", "multipart/form-data"):
         try:
-            form = await request.clone(client_max_size=MOST_FORM_BYTES).post()
+            form = await request.clone(client_max_size=MAX_FORM_BYTES).post()
         except _BROKEN as e:
             raise bad_request("the body is not a form") from e
         body: dict[str, str] = {}

@@ -18,19 +18,19 @@ from services.gateway.site import Call
 routes = Routes[Call]("configuration", guard=Guard.CONFIG)
 
 NOTICE = "notice"  # the name in the table of texts
-MOST_CHARACTERS = 10_000
+MAX_CHARACTERS = 10_000
 
 
 class NoticeForm(Query):
-    content: str = Field("", alias="new-content", description=f"At most {MOST_CHARACTERS} characters; empty takes the notice away.")
+    content: str = Field("", alias="new-content", description=f"At most {MAX_CHARACTERS} characters; empty takes the notice away.")
 
 
 @routes("POST", "/config/notice/", form=NoticeForm, answers={200: str}, failures=(400, 413, 503))
 async def set_notice(call: Call) -> web.StreamResponse:
     """Set the notice that pages show to everybody."""
     content = (await read_form(NoticeForm, call.request)).content
-    if len(content) > MOST_CHARACTERS:
-        raise bad_request(f"new-content: more than {MOST_CHARACTERS} characters")
+    if len(content) > MAX_CHARACTERS:
+        raise bad_request(f"new-content: more than {MAX_CHARACTERS} characters")
     if "\0" in content:
         raise bad_request("new-content: contains a null character")
     await call.site.users.set_site_text(NOTICE, content)

@@ -21,7 +21,7 @@ from services.gateway.site import Call
 
 routes = Routes[Call]("frontend", guard=Guard.FRONTEND)
 
-MOST_VALUE = 65_536
+MAX_VALUE_CHARACTERS = 65_536
 _SAFE_WORDS = r"^[A-Za-z0-9 :.\-]*$"  # as journalctl's arguments: no option, no pattern that takes for ever
 
 
@@ -52,7 +52,7 @@ def _json(text: str) -> str:
 
 class SettingForm(Query):
     key: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
-    value: Annotated[str, Field(max_length=MOST_VALUE), AfterValidator(_json)] = Field(description="JSON text.")
+    value: Annotated[str, Field(max_length=MAX_VALUE_CHARACTERS), AfterValidator(_json)] = Field(description="JSON text.")
 
 
 @routes("POST", "/frontend/configuration/", form=SettingForm, answers={200: str}, failures=(400, 413, 422, 503))

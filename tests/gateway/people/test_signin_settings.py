@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from services.gateway.frame.settings import GatewaySettings
-from services.gateway.people.auth.attempts import MOST_BUCKETS, Attempts
+from services.gateway.people.auth.attempts import MAX_BUCKETS, Attempts
 from services.gateway.people.auth.cookie import session_key
 from services.gateway.people.auth.redirects import local_target
 from services.gateway.people.auth.settings import AuthSettings
@@ -16,10 +16,10 @@ from tests.gateway.accounts import Clock, auth_settings
 
 def test_the_table_of_attempts_is_bounded() -> None:
     attempts = Attempts(1, 60, Clock())
-    for number in range(MOST_BUCKETS + 10):
+    for number in range(MAX_BUCKETS + 10):
         attempts.take(number)
-    assert len(attempts._buckets) == MOST_BUCKETS
-    assert attempts.take(MOST_BUCKETS) > 0
+    assert len(attempts._buckets) == MAX_BUCKETS
+    assert attempts.take(MAX_BUCKETS) > 0
 
 
 @pytest.mark.parametrize(

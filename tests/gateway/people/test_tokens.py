@@ -63,10 +63,22 @@ async def test_issuer_audience_and_expiry_are_checked_when_configured(given: Giv
 
 async def test_times_in_tokens_are_those_of_the_site(given: Given) -> None:
     async with given() as site:
-        short, later = token("api", exp=NOW + 10), token("api", nbf=NOW + 10)
+        short, later = token("api", exp=NOW + 10), token("api", nbf=NOW + 40)
         assert await statuses(site, short, later) == [200, 401]
         site.clock.now += 10
         assert await statuses(site, short, later) == [401, 200]
+
+
+async def test_a_token_from_a_clock_that_runs_30_seconds_ahead_is_valid(given: Given) -> None:
+    async with given() as site:
+        ahead = [token("api", nbf=NOW + seconds, iat=NOW + seconds) for seconds in (2, 30, 31)]
+        assert await statuses(site, *ahead) == [200, 200, 401]
+
+
+async def test_a_token_whose_subject_is_not_unicode_is_401(given: Given) -> None:
+    for settings in ({}, {"jwt_validate_user": True}):
+        async with given(**settings) as site:
+            assert await statuses(site, token("api", user="a\ud800"), token("manager", "api", user="\udfff")) == [401, 401]
 
 
 async def test_an_issued_token_works_until_its_age(given: Given) -> None:
@@ -140,7 +152,7 @@ BAD_LINKS = {
     "HS384": portal_token(algorithm="HS384"),
     "our public key as the secret": portal_token(KEY.public_key().public_bytes_raw(), "HS256"),
     "expired": portal_token(exp=NOW),
-    "not yet valid": portal_token(nbf=NOW + 1),
+    "not yet valid": portal_token(nbf=NOW + 31),
     "a subject that is no name": portal_token(sub="a\0b"),
     "no subject": jwt.encode({"roles": ["admin"]}, PORTAL_KEY, algorithm="HS512"),
     "junk": "a.b.c",

@@ -86,7 +86,7 @@ async def test_what_others_say_of_a_name_of_another_source_changes_and_gives_not
 
 
 async def test_the_settings_of_one_user_are_bounded(store: UserStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.gateway.people.users.store.MOST_SETTINGS", 2)
+    monkeypatch.setattr("services.gateway.people.users.store.MAX_SETTINGS", 2)
     for key in ("a", "b", "a"):
         await store.set_setting("erika", key, "1")
     with pytest.raises(RuleBroken, match="settings"):

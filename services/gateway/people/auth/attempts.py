@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
-MOST_BUCKETS = 10_000
+MAX_BUCKETS = 10_000
 
 
 @dataclass(slots=True)
@@ -43,7 +43,7 @@ class Attempts:
         bucket.attempts = min(self._most, bucket.attempts + max(0.0, now - bucket.at) / self._pause_s)
         bucket.at = now
         self._buckets[key] = bucket
-        while len(self._buckets) > MOST_BUCKETS:
+        while len(self._buckets) > MAX_BUCKETS:
             self._buckets.popitem(last=False)
         return bucket
 

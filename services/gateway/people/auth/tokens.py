@@ -24,7 +24,8 @@ from shared.errors import UserError
 EDDSA = ("EdDSA",)
 _BEARER = "Bearer "
 _NUMERIC_CLAIMS = ("exp", "nbf")
-_MOST_KNOWN, _LONGEST_KNOWN = 1000, 4096  # good tokens, and characters of one
+_MAX_KNOWN, _MAX_KNOWN_CHARACTERS = 1000, 4096  # verified tokens in the cache, and the length of one
+NOT_BEFORE_LEEWAY_S = 30.0  # clocks of issuers run ahead of ours
 
 Claims = Mapping[str, object]
 Key = Ed25519PublicKey | bytes
@@ -40,7 +41,7 @@ class Expected:
 
 
 def read_token(token: str, keys: Sequence[Key], algorithms: Sequence[str], now: float, expected: Expected) -> Claims:
-    """The claims of a good token. ``exp`` and ``nbf`` are honoured without leeway. Raises RequestError (401)."""
+    """The claims of a good token. ``nbf`` has a leeway of ``NOT_BEFORE_LEEWAY_S``, ``exp`` has none. Raises RequestError (401)."""
     return _in_force(_signed(token, keys, algorithms), now, expected)
 
 
@@ -51,7 +52,7 @@ def _in_force(claims: Claims, now: float, expected: Expected) -> Claims:
         raise unauthorized("the token is expired")
     if "exp" not in claims and expected.expiry:
         raise unauthorized("the token has no expiry ('exp')")
-    if "nbf" in claims and float(str(claims["nbf"])) > now:
+    if "nbf" in claims and float(str(claims["nbf"])) > now + NOT_BEFORE_LEEWAY_S:
         raise unauthorized("the token is not valid yet")
     if expected.issuer and claims.get("iss") != expected.issuer:
         raise unauthorized("the token is from another issuer")
@@ -61,7 +62,18 @@ def _in_force(claims: Claims, now: float, expected: Expected) -> Claims:
     name = claims.get("sub")
     if not isinstance(name, str) or not name:
         raise unauthorized("the token has no subject ('sub')")
+    if not _is_unicode(name):
+        raise unauthorized("the subject of the token is not valid Unicode")
     return claims
+
+
+def _is_unicode(text: str) -> bool:
+    """JSON escapes can spell lone surrogates, which neither databases nor answers can encode."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _signed(token: str, keys: Sequence[Key], algorithms: Sequence[str]) -> Claims:
@@ -108,7 +120,7 @@ class Tokens:
     def __init__(self, public: str, private: str, settings: AuthSettings, users: UserStore, clock: Callable[[], float]) -> None:
         keys = [Ed25519PublicKey.from_public_bytes(key) for key in public_keys(public)]
         # A program sends the same token again and again. Only the signature is taken as seen; times are looked at each time.
-        self._signed = lru_cache(_MOST_KNOWN)(lambda token: _signed(token, keys, EDDSA))
+        self._signed = lru_cache(_MAX_KNOWN)(lambda token: _signed(token, keys, EDDSA))
         self._private = private_key(private) if private else None
         self._settings = settings
         self._expected = Expected(settings.jwt_issuer, settings.jwt_audience, settings.jwt_require_expiry)
@@ -117,7 +129,7 @@ class Tokens:
 
     def claims(self, token: str) -> Claims:
         """Of a token signed with our own key. Raises RequestError (401)."""
-        signed = self._signed(token) if len(token) <= _LONGEST_KNOWN else self._signed.__wrapped__(token)
+        signed = self._signed(token) if len(token) <= _MAX_KNOWN_CHARACTERS else self._signed.__wrapped__(token)
         return _in_force(signed, self._clock(), self._expected)
 
     async def user(self, token: str) -> User:

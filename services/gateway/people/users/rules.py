@@ -9,10 +9,10 @@ from shared.errors import JobtideError
 
 MAX_NAME_BYTES = 100
 MAX_TEXT = 255  # of a column of cc-backend
-MOST_SETTINGS = 1000  # personal ones of one user
+MAX_SETTINGS = 1000  # personal ones of one user
 MAX_PASSWORD_BYTES = 72  # bcrypt looks at no more
 
-MOST_PROJECTS = 1000  # that others give a person
+MAX_PROJECTS = 1000  # that others give a person
 Change = Callable[[Account, int], Account]  # the second is the number of other admins
 
 
@@ -58,7 +58,7 @@ def known_roles(names: Iterable[str]) -> tuple[str, ...]:
 def usable_projects(names: Iterable[str]) -> tuple[str, ...]:
     """Of projects that others give, those that can be one; each once."""
     usable = (name for name in names if name and name == name.strip() and name.isprintable() and len(name) <= MAX_TEXT)
-    return tuple(dict.fromkeys(usable))[:MOST_PROJECTS]
+    return tuple(dict.fromkeys(usable))[:MAX_PROJECTS]
 
 
 def new_account(

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.gateway.people.identity import ADMIN, AuthSource
 from services.gateway.people.users.model import Account
-from services.gateway.people.users.rules import MOST_SETTINGS, Change, RuleBroken, require_another_admin, synced
+from services.gateway.people.users.rules import MAX_SETTINGS, Change, RuleBroken, require_another_admin, synced
 from shared.database.engine import transaction
 from shared.database.reading import read
 from shared.database.tables import configuration, ended_session, hpc_user, site_text
@@ -140,8 +140,8 @@ class UserStore:
         """``value`` is JSON text. Users without a row have settings too. Raises RuleBroken when there are too many."""
         async with transaction(self._writing) as connection:
             others = select(func.count()).where(configuration.c.username == name, configuration.c.confkey != key)
-            if (await connection.scalar(others) or 0) >= MOST_SETTINGS:
-                raise RuleBroken(f"more than {MOST_SETTINGS} settings of one user")
+            if (await connection.scalar(others) or 0) >= MAX_SETTINGS:
+                raise RuleBroken(f"more than {MAX_SETTINGS} settings of one user")
             await connection.execute(_upsert(connection, configuration, {"username": name, "confkey": key}, {"value": value}))
 
     async def end_session(self, session: str, expires: int, now: int) -> None:

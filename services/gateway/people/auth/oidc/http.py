@@ -15,7 +15,7 @@ from shared.errors import Unavailable
 
 log = structlog.get_logger()
 
-MOST_BYTES = 1024 * 1024
+MAX_BYTES = 1024 * 1024
 CONNECTIONS = 16
 _TRIES = 3  # of what may be asked again
 _PAUSE_S = 0.1
@@ -78,7 +78,7 @@ class ProviderHttp:
             log.warning("oidc_provider_failed", status=status, method=method)
             raise Unavailable("the sign-in provider does not work at the moment")
         if body is None:
-            raise bad_provider(f"more than {MOST_BYTES} bytes")
+            raise bad_provider(f"more than {MAX_BYTES} bytes")
         if status >= HTTPStatus.BAD_REQUEST:
             raise ProviderRefused(_error_code(body))
         if status != HTTPStatus.OK:
@@ -94,7 +94,7 @@ async def _read(response: aiohttp.ClientResponse) -> bytes | None:
     parts, size = [], 0
     async for part in response.content.iter_any():
         size += len(part)
-        if size > MOST_BYTES:
+        if size > MAX_BYTES:
             response.close()
             return None
         parts.append(part)

@@ -12,7 +12,7 @@ from services.gateway.errors import bad_request
 from services.gateway.people.auth.oidc.http import Object, bad_provider
 from services.gateway.people.auth.oidc.provider import VerificationKey
 
-MOST_BYTES = 64 * 1024
+MAX_BYTES = 64 * 1024
 MAX_ISSUED_S = 24 * 3600.0  # an ID token of a sign-in that was begun an hour ago at most is never that old
 _KEY_TYPES = {"RS256": ("RSA", None), "ES256": ("EC", "P-256"), "EdDSA": ("OKP", "Ed25519"), "Ed25519": ("OKP", "Ed25519")}
 _REGISTRY = jws.JWSRegistry(algorithms=list(_KEY_TYPES), strict_check_header=False)
@@ -31,7 +31,7 @@ class Expected:
 
 def head(token: str) -> tuple[str, str | None]:
     """Algorithm and key id, of a token not verified yet. Raises RequestError (502)."""
-    if len(token) > MOST_BYTES:
+    if len(token) > MAX_BYTES:
         raise bad_provider("the ID token is too long")
     try:
         protected = jws.extract_compact(token.encode("ascii"), registry=_REGISTRY).protected

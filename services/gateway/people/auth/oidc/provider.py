@@ -22,7 +22,7 @@ Key = RSAKey | ECKey | OKPKey
 MAX_AGE_S = 3600.0  # of endpoints and keys: one that the provider withdraws is not trusted for longer
 REFRESH_PAUSE_S = 10.0  # between two looks for a key that is not known: anybody can make up key ids
 FAILURE_PAUSE_S = 1.0
-MOST_KEYS = 100
+MAX_KEYS = 100
 LEAST_RSA_BITS = 2048
 
 
@@ -161,7 +161,7 @@ def _keys(document: Object) -> list[VerificationKey]:
     entries = document.get("keys")
     if not isinstance(entries, list):
         raise bad_provider("its keys are no list")
-    return [key for entry in entries[:MOST_KEYS] if isinstance(entry, dict) and (key := _key(entry)) is not None]
+    return [key for entry in entries[:MAX_KEYS] if isinstance(entry, dict) and (key := _key(entry)) is not None]
 
 
 def _key(entry: Object) -> VerificationKey | None:

@@ -29,7 +29,7 @@ log = structlog.get_logger()
 
 COOKIE = "oidc"
 CALLBACK = "/oidc-callback"
-MOST_AT_ONCE = 64
+MAX_AT_ONCE = 64
 _ALGORITHM = "HS256"
 _PURPOSE = "jobtide:oidc"
 _STALE = "the sign-in was not begun in this browser, or took too long; start again"
@@ -164,7 +164,7 @@ class OidcSignIn:
     @asynccontextmanager
     async def _bounded(self) -> AsyncIterator[None]:
         """A deadline for all that the provider is asked, and a bound on how many wait for it."""
-        if self._running >= MOST_AT_ONCE:
+        if self._running >= MAX_AT_ONCE:
             raise Unavailable("too many people sign in at the moment")
         self._running += 1
         try:
