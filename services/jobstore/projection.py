@@ -27,7 +27,7 @@ from shared.standstill import Place
 
 log = structlog.get_logger()
 
-MOST_BURIED_IN_A_ROW = 100  # a fault that hits every event is not the events' fault
+MAX_BURIED_IN_A_ROW = 100  # a fault that hits every event is not the events' fault
 
 Batch = Sequence[Recorded | Unreadable]
 
@@ -152,7 +152,7 @@ class Projection:
                 raise
             except Exception as e:
                 self._buried_in_a_row += 1
-                if self._buried_in_a_row > MOST_BURIED_IN_A_ROW:
+                if self._buried_in_a_row > MAX_BURIED_IN_A_ROW:
                     raise JobtideError(f"{self._buried_in_a_row} events in a row cannot be applied: {e}") from error
                 log.exception("event_buried", stream=self._name, sequence=record.sequence)
                 async with transaction(self._engine) as connection:

@@ -1,4 +1,4 @@
-"""What changed in the database after a place in the log: jobs, deletions, nodes, in the order of their sequences.
+"""Changes in the database after a place in the log: jobs, deletions, nodes, ordered by sequence.
 
 A row carries the sequence of its last change only. Changes that come between two readings therefore collapse into the
 last state, and a row that changes while it is read is read again under its new sequence.
@@ -20,7 +20,7 @@ from shared.domain.values import INT64_MAX
 
 CHUNK = 200
 _CURSOR = re.compile(r"([0-9]{1,18})-([0-9]{1,18})-([0-9a-z]{1,32})")
-WHOLE = INT64_MAX  # larger than every id
+WHOLE = INT64_MAX  # larger than any id
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Cursor:
         return cls(found[3], int(found[1]), int(found[2])) if found else None
 
     def is_reached_by(self, other: "Cursor") -> bool:
-        """In the same tables, and neither stream is further here."""
+        """Whether this is the same set of tables, and neither stream is ahead of ``other``."""
         return self.build == other.build and self.events <= other.events and self.nodes <= other.nodes
 
 
@@ -65,7 +65,7 @@ class StoredNode:
 
 @dataclass(frozen=True, slots=True)
 class JobChange:
-    """``tags`` are all of the job's: who may read which is the viewer's matter. ``texts`` keeps what was made of it."""
+    """``tags`` are all tags of the job; the viewer filters them. ``texts`` caches its renderings."""
 
     sequence: int
     job: StoredJob
@@ -103,7 +103,7 @@ def is_after(change: Change, cursor: Cursor) -> bool:
 
 @dataclass(frozen=True)
 class Chunk:
-    """``end`` is where a reader goes on that has all of it. ``texts`` keeps what was made of it, for all who see the same."""
+    """``end`` is where a reader of the whole chunk continues. ``texts`` caches renderings shared by viewers."""
 
     changes: Sequence[Change]
     end: Cursor
@@ -145,7 +145,7 @@ class _Row:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Rows behind (``sequence``, ``id``), up to the sequence ``until``, ``most`` of them; an id ``WHOLE`` is behind all of the sequence."""
+    """At most ``most`` rows after (``sequence``, ``id``) up to ``until``; the id ``WHOLE`` is after all rows of the sequence."""
 
     sequence: int
     id: int
@@ -187,7 +187,7 @@ def jobs_statement(span: Span) -> Select[Any]:
 
 
 def _some_jobs(span: Span, connection: Connection) -> list[_Row]:
-    """Jobs with their tags, and deletions, merged; a deletion has its sequence for itself."""
+    """Jobs with their tags, merged with deletions; no other row shares the sequence of a deletion."""
     gone = tables.job_deletion.c
     found = connection.execute(jobs_statement(span))
     jobs = [(sequence, StoredJob(*row)) for sequence, *row in found]

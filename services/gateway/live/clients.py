@@ -1,4 +1,4 @@
-"""How many may follow at once, and what one of them may see."""
+"""Limits of concurrent followers, and what each of them may see."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from services.gateway.reading.filters import may_see, visible_to
 from shared.errors import Unavailable
 
 Kind = Literal["job", "node"]
-FAIR_SHARE = 4  # one user may have a quarter of all places
+FAIR_SHARE = 4  # one user may have a quarter of all connections
 
 
 class LiveClients:
@@ -28,7 +28,7 @@ class LiveClients:
 
     @contextmanager
     def admitted(self, who: str, kind: Literal["events", "websocket"]) -> Iterator[None]:
-        """``who`` is the name of a user, or what tells apart those who did not say it yet. Raises Unavailable without a place left."""
+        """``who`` is a user name, or a placeholder before sign-in. Raises Unavailable at the limit."""
         if self._by_user.total() >= self._most:
             raise Unavailable(f"no more than {self._most} clients may follow changes at once")
         if self._by_user[who] >= self._most_of_one:
@@ -46,7 +46,7 @@ class LiveClients:
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Whose eyes the changes are for. ``kinds`` and ``cluster`` are what was asked for."""
+    """The user that changes are filtered for. ``kinds`` and ``cluster`` are the requested ones."""
 
     user: User
     kinds: frozenset[Kind]
@@ -62,7 +62,7 @@ class Viewer:
 
 
 def viewer(user: User, asked: frozenset[Kind], cluster: str | None) -> Viewer:
-    """``asked`` empty is everything that the user may see. Raises RequestError (403) for what it may not see."""
+    """Empty ``asked`` means everything visible to the user. Raises RequestError (403) for kinds the user may not see."""
     if "node" in asked and not user.sees_nodes:
         raise forbidden("the states of nodes are for the roles admin and support, and for programs with the role api alone")
     kinds: frozenset[Kind] = asked or frozenset({"job", "node"} if user.sees_nodes else {"job"})

@@ -1,4 +1,4 @@
-"""One task per gateway that follows the database, and any number of followers that share what it reads.
+"""One task per gateway follows the database; any number of followers share its reads.
 
 The last changes are kept once, for all. A follower holds a place among them; one that is too slow for them, or that
 resumes from an older place, reads the database at its own pace until it has caught up. So no follower costs more than
@@ -22,7 +22,7 @@ from shared.errors import Unavailable
 log = structlog.get_logger()
 
 POLL_TIMEOUT_S = 30.0
-MOST_BEHIND = 100_000  # events; who is further behind is better served by loading everything again
+MAX_BEHIND = 100_000  # events; a client further behind should reload everything
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,9 @@ class Taken:
 
 
 class Feed:
-    """Reads only while somebody follows. ``most_kept`` changes are kept for followers that lag."""
+    """Reads only while there are followers. ``most_kept`` changes are buffered for slow followers."""
 
-    def __init__(self, engine: AsyncEngine, numbers: LiveNumbers, *, poll_s: float, most_kept: int, most_behind: int = MOST_BEHIND) -> None:
+    def __init__(self, engine: AsyncEngine, numbers: LiveNumbers, *, poll_s: float, most_kept: int, most_behind: int = MAX_BEHIND) -> None:
         self._engine = engine
         self._numbers = numbers
         self._poll_s = poll_s
@@ -49,7 +49,7 @@ class Feed:
         self.most_behind = most_behind
         self._followers: set[Follower] = set()
         self._wanted = asyncio.Event()
-        self._moved = asyncio.Event()  # replaced at every move
+        self._moved = asyncio.Event()  # replaced after every advance
         self._kept: deque[Chunk] = deque()
         self._kept_changes = 0
         self.first = 0  # number of the first chunk kept; they are counted through
@@ -116,7 +116,7 @@ class Feed:
         self._numbers.overflows.inc()
 
     def move(self) -> asyncio.Event:
-        """Set when there is news after this call."""
+        """An event that is set at the next change."""
         return self._moved
 
     async def _poll(self) -> None:
@@ -134,7 +134,7 @@ class Feed:
             return
         async for chunk in changes_between(self._engine, self.end, now):
             self._keep(chunk)
-            await asyncio.sleep(0)  # the next chunk may be there at once: others have their turn
+            await asyncio.sleep(0)  # the next chunk may be ready immediately: let other tasks run
         self._reach(now)
 
     def _reach(self, cursor: Cursor) -> None:
@@ -163,7 +163,7 @@ class Feed:
 
 
 class Follower:
-    """One reader of the feed. ``take`` is not to be called twice at once."""
+    """One reader of the feed. ``take`` must not be called concurrently."""
 
     def __init__(self, feed: Feed, cursor: Cursor, *, is_reset: bool = False) -> None:
         self._feed = feed

@@ -1,4 +1,4 @@
-"""What pushes changes to clients, as one part of the gateway."""
+"""The parts that push changes to clients, put together."""
 
 import asyncio
 from dataclasses import dataclass

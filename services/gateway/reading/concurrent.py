@@ -1,4 +1,4 @@
-"""Jobs that shared a host with another for a while."""
+"""Jobs that shared a host with another job for some time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from services.gateway.reading.source import DATABASE, Source
 from shared.domain.values import JobState
 
 CONCURRENT_COLUMNS = ("id", "job_id", "cluster", "start_time", "duration", "job_state", "shared", "hosts")
-LEAST_SHARED_S = 600  # shorter jobs are not looked at
+LEAST_SHARED_S = 600  # shorter jobs are ignored
 LEAST_OVERLAP_S = 200
 PERIODS_AT_ONCE = 100
 
@@ -55,7 +55,7 @@ class Period:
         return not self.is_exclusive and self.end - self.start > LEAST_SHARED_S
 
     def overlaps(self, other: "Period") -> bool:
-        """Another job, which is on one of the hosts; a running one may have begun a moment ago."""
+        """Whether another job on one of the hosts overlaps; a running one may have started just now."""
         return (
             other.id != self.id
             and other.cluster == self.cluster
@@ -100,7 +100,7 @@ def overlapping(user: User, periods: Sequence[Period], source: Source = DATABASE
 
 
 def _merged(windows: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Windows that overlap, as one."""
+    """Merge overlapping windows."""
     merged: list[tuple[int, int]] = []
     for start, end in sorted(windows):
         if merged and start <= merged[-1][1]:

@@ -1,4 +1,4 @@
-"""Which jobs: filters as SQL conditions, and what each user may see. The one place for both, for REST and GraphQL."""
+"""Job filters as SQL conditions, and the visibility of jobs. REST and GraphQL both use this module only."""
 
 import math
 from collections.abc import Sequence
@@ -19,11 +19,11 @@ Condition = ColumnElement[bool]
 
 # Tag types that taggers set; any other type was given by a person.
 AUTOMATIC_TAG_TYPES = ("app", "jobClass")
-INTERACTIVE = "interactive"  # name of a job
-MOST_VALUES = 10_000  # of one list in a filter
-MOST_VALUES_TOGETHER = 20_000  # of all lists of a request: PostgreSQL takes 32,767 in a statement
-MOST_FILTERS = 100
-FEW_NAMES = 50  # that are looked for one after the other
+INTERACTIVE = "interactive"  # the job name that Slurm gives interactive jobs
+MAX_VALUES = 10_000  # per list in a filter
+MAX_VALUES_TOGETHER = 20_000  # in all lists of a request; PostgreSQL accepts 32,767 parameters per statement
+MAX_FILTERS = 100
+FEW_NAMES = 50  # up to this many names are matched one by one
 
 _TEXTS = {
     "user": "hpc_user",
@@ -49,7 +49,10 @@ _TEXT_ORDERS = frozenset("cluster subcluster hpc_user project cluster_partition 
 
 
 def conditions(user: User, where: Sequence[JobFilter], source: Source = DATABASE) -> Condition:
-    """Jobs that meet every filter and that the user may see. Raises RequestError: 403, or 400 when a list is too long."""
+    """Conditions for the jobs that match every filter and are visible to the user.
+
+    Raises RequestError: 403 without a usable role, 400 when a list is too long.
+    """
     require_few(where)
     parts = [part for wanted in where for part in _parts(user, wanted, source)]
     return and_(visible_to(user, source), *parts)
@@ -106,29 +109,29 @@ def _tags(user: User, wanted: JobFilter, source: Source) -> list[Condition]:
 
 
 def require_few(where: Sequence[Any]) -> None:
-    """Of filters of any kind. Raises RequestError (400)."""
-    if len(where) > MOST_FILTERS:
-        raise bad_request(f"filter: more than {MOST_FILTERS} items")
-    if sum(_values(getattr(wanted, field.name)) for wanted in where for field in fields(wanted)) > MOST_VALUES_TOGETHER:
-        raise bad_request(f"filter: more than {MOST_VALUES_TOGETHER} values in all lists together")
+    """Check the number of filters and values. Raises RequestError (400)."""
+    if len(where) > MAX_FILTERS:
+        raise bad_request(f"filter: more than {MAX_FILTERS} items")
+    if sum(_values(getattr(wanted, field.name)) for wanted in where for field in fields(wanted)) > MAX_VALUES_TOGETHER:
+        raise bad_request(f"filter: more than {MAX_VALUES_TOGETHER} values in all lists together")
 
 
 def _values(criterion: Any) -> int:
-    """As many as a statement has of them: a range of a metric is a key and two ends."""
+    """The number of values in the statement; a metric range has three: the key and both ends."""
     values = criterion.values if isinstance(criterion, TextMatch) else criterion
     return sum(3 if isinstance(value, MetricRange) else 1 for value in values) if isinstance(values, tuple) else 0
 
 
 def _bounded(name: str, values: Sequence[Any]) -> Sequence[Any]:
-    if len(values) > MOST_VALUES:
-        raise bad_request(f"{name}: more than {MOST_VALUES} values")
+    if len(values) > MAX_VALUES:
+        raise bad_request(f"{name}: more than {MAX_VALUES} values")
     return values
 
 
 def in_states(states: Sequence[str], source: Source = DATABASE) -> Condition:
     """Unknown words match nothing.
 
-    A single state stands in the text of the statement: only so the partial index of running jobs fits, on both engines.
+    A single state is part of the statement text: otherwise the partial index of running jobs is not used.
     """
     known = sorted(JOB_STATES.intersection(states))
     if len(known) == 1:
@@ -145,7 +148,7 @@ def is_running(source: Source = DATABASE) -> Condition:
 
 
 def _can_be_stored(text: str) -> bool:
-    """PostgreSQL refuses what it could not hold, even in a comparison."""
+    """NUL matches nothing: PostgreSQL rejects it even in a comparison."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -161,7 +164,7 @@ _LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 
 def _text(name: str, match: TextMatch, column: str, source: Source) -> Condition:
-    """``neq`` is the opposite of ``eq``: a job without a value differs from every one."""
+    """``neq`` is the opposite of ``eq``: a job without a value differs from every value."""
     stored: ColumnElement[Any] = source.job.c[column]
     values = [value for value in _bounded(name, match.values) if _can_be_stored(value)]
     if match.operator == "neq":
@@ -187,7 +190,7 @@ def _part_of(lower: ColumnElement[str], stored: ColumnElement[Any], operator: st
 
 
 def _job_id(match: TextMatch, column: ColumnElement[int]) -> Condition:
-    """``eq``, ``neq`` and ``in`` compare numbers, so that 007 is 7; the others the decimal text."""
+    """``eq``, ``neq`` and ``in`` compare numbers, so that 007 equals 7; the others compare the decimal text."""
     if match.operator in {"eq", "neq", "in"}:
         numbers = [number for text in _bounded("jobId", match.values) if (number := _number(text)) is not None]
         if match.operator == "neq":
@@ -208,7 +211,7 @@ def _number(text: str) -> int | None:
 
 
 def _node(match: TextMatch, source: Source) -> Condition:
-    """A job matches when one of its hosts does; with ``neq`` when none of its hosts has the name."""
+    """A job matches if any of its hosts matches; with ``neq``, if none of its hosts has the name."""
     hosts: ColumnElement[str] = source.job.c.hosts
     names = [name for name in _bounded("node", match.values) if name and " " not in name and _can_be_stored(name)]
     if match.operator == "neq":
@@ -229,7 +232,7 @@ def _node(match: TextMatch, source: Source) -> Condition:
 
 
 def _whole_numbers(column: ColumnElement[int], limits: Range, largest: int) -> list[Condition]:
-    """Bounds as integers that the column's type can hold, so that an index serves."""
+    """Bounds as integers within the range of the column's type, so that an index can be used."""
     if _is_nan(limits):
         return [false()]
     parts: list[Condition] = []
@@ -245,7 +248,7 @@ def _column(name: str, duration_at: int | None, source: Source) -> ColumnElement
 
 
 def live_duration(source: Source, now: int) -> ColumnElement[int]:
-    """Seconds, until ``now`` for a job that runs; never below 0."""
+    """Duration in seconds, up to ``now`` for a running job; at least 0."""
     job = source.job.c
     return case((and_(is_running(source), job.start_time < now), literal(now, BigInteger) - job.start_time), else_=job.duration)
 
@@ -266,7 +269,7 @@ def _is_nan(limits: Range) -> bool:
 
 
 def footprint(name: str, source: Source) -> ColumnElement[float] | None:
-    """The number under a footprint key; None when there can be none."""
+    """The value of a footprint key, or None if no job can have one."""
     return source.footprint(name) if FOOTPRINT_KEY.fullmatch(name) else None
 
 
@@ -305,7 +308,7 @@ def selection(user: User, where: Sequence[JobFilter], order: Order, piece: Slice
 
 
 def cut(statement: Select[Any], piece: Slice) -> Select[Any]:
-    """Numbers beyond what an engine takes mean the same as the largest one."""
+    """Clamp numbers to the range of the engine."""
     if piece.most is not None:
         statement = statement.limit(min(piece.most, INT64_MAX))
     return statement.offset(min(piece.first, INT64_MAX)) if piece.first else statement
@@ -328,7 +331,7 @@ def visible_to(user: User, source: Source = DATABASE) -> Condition:
 
 
 def may_see(user: User, owner: str, project: str) -> bool:
-    """``visible_to`` for one job that is not in the database, or not any more."""
+    """Like ``visible_to``, for a job that is not in the database (any more)."""
     if user.sees_all_jobs:
         return True
     if MANAGER in user.roles and project in user.projects:

@@ -1,4 +1,4 @@
-"""Reading jobs: pages in a stable order, single jobs, their tags. Nothing here reads one row per job."""
+"""Reads jobs: pages in a stable order, single jobs, tags. No query runs once per job."""
 
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
@@ -26,13 +26,13 @@ from shared.database.tables import tables
 from shared.domain.values import INT64_MAX, JobState
 
 T = TypeVar("T")
-FAR = 1000  # behind so many jobs a page is found by ids alone, which an index has
+FAR = 1000  # pages after this many jobs are located by ids alone, in an index
 job, tag, jobtag = tables.job.c, tables.tag.c, tables.jobtag.c
 
 
 @dataclass(frozen=True, slots=True)
 class StoredJob:
-    """A row of ``job``; JSON columns are still text. Fields are named as the columns."""
+    """A row of ``job``. JSON columns are undecoded text; fields have the names of the columns."""
 
     id: int
     job_id: int
@@ -61,7 +61,7 @@ class StoredJob:
 
 
 def shown_duration(job: Any, now: float) -> int:
-    """Seconds, of a running job until ``now``, but never below 0. ``job`` has the columns start_time, duration and job_state."""
+    """Duration in seconds, up to ``now`` for a running job; at least 0. ``job`` has the columns start_time, duration and job_state."""
     return max(int(now) - job.start_time, 0) if job.job_state == JobState.RUNNING else int(job.duration)
 
 
@@ -75,7 +75,7 @@ class StoredTag:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """``first`` is counted from 0; ``most`` may be larger than what fits in memory."""
+    """``first`` counts from 0; ``most`` may exceed what fits in memory."""
 
     most: int
     first: int = 0
@@ -84,7 +84,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class JobRows:
-    """Some jobs and the tags of each that the user may read."""
+    """Jobs, with the tags that the user may read."""
 
     jobs: Sequence[StoredJob]
     tags: dict[int, list[StoredTag]] = field(default_factory=dict)
@@ -92,7 +92,7 @@ class JobRows:
 
 @dataclass(frozen=True, slots=True)
 class JobsWanted:
-    """``columns`` of ``job``. ``owners`` says whose account is read beside."""
+    """``columns`` of ``job`` to read. ``owners`` names whose accounts are read as well."""
 
     columns: Collection[str]
     tags: bool = False
@@ -130,7 +130,7 @@ class JobQueries:
         self._deep = DEEP_WITH_ID if engine.dialect.name == "sqlite" else DEEP
 
     async def _ask(self, question: Question[T], *, database: bool = False) -> T:
-        """``database`` says that it has an index for this."""
+        """``database``: an index of the database answers this directly."""
         if self._columns is not None and not database:
             with suppress(ColumnsAway):
                 return await self._columns.ask(question)
@@ -148,7 +148,7 @@ class JobQueries:
         return await self._ask(question, database=database_pages(user, where, order, piece, self._deep))
 
     async def jobs(self, user: User, keys: Sequence[int], wanted: JobsWanted) -> FoundJobs:
-        """Jobs in the order of ``keys``; those that are gone are left out."""
+        """Jobs in the order of ``keys``; deleted ones are omitted."""
 
         def found(connection: Connection) -> FoundJobs:
             by_key: dict[int, Any] = {}
@@ -160,7 +160,7 @@ class JobQueries:
         return await read(self._engine, found)
 
     async def page(self, user: User, where: Sequence[JobFilter], order: Order, piece: Slice, wanted: JobsWanted) -> FoundJobs:
-        """``select`` and ``jobs`` at once; one job more is looked for, to know whether there is another page."""
+        """``select`` and ``jobs`` in one step; reads one extra job to know whether another page exists."""
         most = piece.most
         wider = piece if most is None else replace(piece, most=most + 1)
         is_near = most is not None and most < self._chunk_rows and piece.first <= FAR
@@ -176,7 +176,7 @@ class JobQueries:
         return await read(self._engine, found)
 
     def _with_surroundings(self, connection: Connection, user: User, jobs: Sequence[Any], wanted: JobsWanted) -> FoundJobs:
-        """Tags and accounts of all of them, some at once."""
+        """Read tags and accounts of all rows, in batches."""
         tags: dict[int, list[StoredTag]] = {}
         if wanted.tags:
             for first in range(0, len(jobs), self._chunk_rows):
@@ -210,11 +210,11 @@ class JobQueries:
         return await self._ask(question, database=not looked_at)
 
     async def statistics(self, user: User, where: Sequence[JobFilter], wanted: StatisticsWanted, now: int) -> list[StatisticsGroup]:
-        """One for all jobs, or one for each group that has any; durations of running jobs are those at ``now`` (Unix seconds)."""
+        """One result for all jobs, or one per group; durations of running jobs end at ``now`` (Unix seconds)."""
         return await self._ask(Statistics(user, where, wanted, now).answer)
 
     async def partitions(self) -> dict[str, list[str]]:
-        """The partitions that jobs were in, by cluster, sorted."""
+        """Partitions of all jobs by cluster, sorted."""
 
         def question(source: Source) -> Steps[list[tuple[str, str | None]]]:
             found = yield select(source.job.c.cluster, source.job.c.cluster_partition).distinct()
@@ -226,8 +226,8 @@ class JobQueries:
         return partitions
 
     async def allocated_nodes(self, cluster: str) -> dict[str, int]:
-        """How many hosts have running jobs, by subcluster."""
-        # Without a condition on the cluster, or its index would be taken for the one of running jobs.
+        """The number of hosts with running jobs, by subcluster."""
+        # No condition on the cluster: its index would be chosen over the one of running jobs.
         statement = select(job.cluster, job.subcluster, job.hosts).where(is_running())
 
         def allocated(connection: Connection) -> dict[str, int]:
@@ -242,7 +242,7 @@ class JobQueries:
     # of one job, and whole lists in the default order
 
     async def pages(self, user: User, wanted: JobFilter, page: Page) -> AsyncIterator[JobRows]:
-        """The jobs of one page, newest start first, in chunks; each chunk is a transaction of its own.
+        """The jobs of one page, newest start first, in chunks; each chunk is read in its own transaction.
 
         After the first chunk it goes on from the last job seen, so that jobs that come or go meanwhile
         neither repeat nor hide others, and the cost of a chunk does not grow with its place.
@@ -298,7 +298,7 @@ class JobQueries:
                 return
 
     async def missing_tags(self, keys: Sequence[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
-        """Those of (type, name, scope) that are no tags, in order."""
+        """The given (type, name, scope) keys that are not tags, in order."""
         identity = tuple_(tag.tag_type, tag.tag_name, tag.tag_scope)
         found = {tuple(row) for row in await self._all(select(tag.tag_type, tag.tag_name, tag.tag_scope).where(identity.in_(keys)))}
         return [key for key in keys if key not in found]
@@ -329,9 +329,9 @@ def page_statement(user: User, wanted: JobFilter, *, with_metadata: bool) -> Sel
 
 
 def _tags_of(connection: Connection, user: User, keys: Sequence[int]) -> dict[int, list[StoredTag]]:
-    """By job, those tags that the user may read; jobs without one are absent."""
+    """Tags that the user may read, by job; jobs without tags are absent."""
     tags: dict[int, list[StoredTag]] = {}
-    scopes = [scope for scope in user.readable_scopes if "\0" not in scope]  # PostgreSQL refuses what it could not hold
+    scopes = [scope for scope in user.readable_scopes if "\0" not in scope]  # PostgreSQL rejects NUL
     if keys:
         for key, *values in TAGS.rows(connection, jobs=list(keys), scopes=scopes):
             tags.setdefault(key, []).append(StoredTag(*values))

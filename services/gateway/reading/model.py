@@ -1,4 +1,4 @@
-"""What a client asks of jobs: filters, order, page. Values only; ``queries.filters`` turns them into conditions."""
+"""Job queries as values: filters, order, page. ``reading.filters`` turns them into conditions."""
 
 from dataclasses import dataclass
 from typing import Literal, Self
@@ -18,13 +18,13 @@ class TextMatch:
 
     @classmethod
     def equal(cls, value: str | None) -> Self | None:
-        """None, which restricts nothing, for no value."""
+        """None, which is unrestricted, if no value is given."""
         return None if value is None else cls("eq", (value,))
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Both ends included; None is open."""
+    """Inclusive bounds; None is unbounded."""
 
     least: float | None = None
     most: float | None = None
@@ -40,7 +40,7 @@ class MetricRange:
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
-    """Jobs that meet everything that is given; None restricts nothing, an empty tuple matches nothing.
+    """Jobs that match every given condition; None is unrestricted, an empty tuple matches nothing.
 
     Times in Unix seconds, duration in seconds, energy in kWh. ``duration_at`` is the time at which the duration of running jobs
     is taken; without it they have the stored one, 0.
@@ -87,7 +87,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """``most`` None is everything from ``first`` on, which is counted from 0."""
+    """``first`` counts from 0; ``most`` None means everything from there on."""
 
     most: int | None = 50
     first: int = 0

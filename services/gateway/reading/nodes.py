@@ -1,4 +1,4 @@
-"""Reading nodes and the history of their states."""
+"""Reads nodes and their state history."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -67,7 +67,7 @@ def _identity(wanted: NodeFilter) -> ColumnElement[bool]:
 
 
 def _latest(where: Sequence[NodeFilter]) -> ColumnElement[bool]:
-    """Filters on the last reported states."""
+    """Conditions on the last reported states."""
     require_few(where)
     parts = [true(), *map(_identity, where)]
     parts += [_is(node.node_state, wanted.scheduler_state) for wanted in where]
@@ -91,7 +91,7 @@ class NodeQueries:
         return await read(self._engine, lambda connection: connection.execute(statement).one_or_none())
 
     async def count(self, where: Sequence[NodeFilter], kind: StateKind) -> list[tuple[str, int]]:
-        """How many nodes are in each state, by its name."""
+        """The number of nodes by state."""
         state = node.node_state if kind == "node" else node.health_state
         statement = select(state, func.count()).where(_latest(where)).group_by(state).order_by(state)
         return await read(self._engine, lambda connection: [(name, nodes) for name, nodes in connection.execute(statement)])

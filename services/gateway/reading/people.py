@@ -1,4 +1,4 @@
-"""Accounts beside what belongs to them: names and addresses to show."""
+"""Real names and email addresses of accounts, for display."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Person:
 
 
 def accounts(connection: Connection, names: Collection[str]) -> dict[str, Person]:
-    """By name; users without an account are absent."""
+    """Accounts by user name; users without one are absent."""
     wanted = [name for name in names if "\0" not in name]
     found = _PEOPLE.rows(connection, names=wanted) if wanted else ()
     return {username: Person(username, name or "", email or "") for username, name, email in found}

@@ -1,4 +1,4 @@
-"""Statements that are always the same: their text is made once for each engine, which otherwise costs more than running them."""
+"""Constant statements, compiled once per engine: compiling them each time costs more than running them."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ class Prepared:
         self._texts: dict[str, tuple[str, tuple[str, ...]]] = {}  # by engine: text, and names of the parameters in their order
 
     def rows(self, connection: Connection, **values: Any) -> list[Any]:
-        """Rows as the driver gives them."""
+        """Rows as returned by the driver."""
         dialect = connection.dialect
         if dialect.name not in self._texts:
             compiled = self.statement.compile(dialect=dialect)
@@ -36,7 +36,7 @@ def as_parameter(value: Any) -> Any:
 class is_one_of(GenericFunction[int]):  # noqa: N801
     """Whether a column is in a JSON list of texts or, for a column of integers, of numbers."""
 
-    type = Integer()  # a truth value would be compared with 1 on SQLite, which then uses no index
+    type = Integer()  # a boolean would be compared with 1 on SQLite, which then does not use an index
     inherit_cache = True
 
 

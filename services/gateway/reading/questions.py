@@ -1,4 +1,4 @@
-"""Questions of one or more statements that the database and the columns answer alike."""
+"""Queries of one or more statements that the database and the columns answer identically."""
 
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, Protocol, TypeAlias, TypeVar
@@ -16,11 +16,11 @@ Question: TypeAlias = Callable[[Source], Steps[T]]
 
 
 class ColumnsAway(Exception):
-    """Not loaded, or not able to answer: the database is to be asked."""
+    """The columns are not loaded or cannot answer; ask the database."""
 
 
 class Columns(Protocol):
-    """The copy of the narrow columns of all jobs, as those who ask know it."""
+    """The in-memory copy of the narrow columns, as its callers see it."""
 
     async def ask(self, question: Question[T]) -> T:
         """Raises ColumnsAway; Unavailable when the database is away or time is up."""

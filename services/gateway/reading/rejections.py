@@ -1,4 +1,4 @@
-"""Reading refusals."""
+"""Reads rejections."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

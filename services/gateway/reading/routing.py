@@ -1,4 +1,4 @@
-"""Who is asked: the database where one of its indexes leads straight to the answer, else the columns."""
+"""Chooses between the database, where an index answers directly, and the columns."""
 
 from collections.abc import Sequence
 from dataclasses import fields
@@ -7,10 +7,10 @@ from services.gateway.people.identity import MANAGER, User
 from services.gateway.reading.model import JobFilter, Order, Slice
 from shared.domain.values import JobState
 
-_FEW = 1000  # ids or job numbers that are looked up one by one
-_MANY = 10_000  # rows that a driver turns into values in the event loop
-DEEP = 20_000  # jobs that are passed over before the first of a page
-DEEP_WITH_ID = 200_000  # the same where the index has the id in it: that of start_time, on SQLite every one
+_FEW = 1000  # ids or job ids that are looked up one by one
+_MANY = 10_000  # rows that a driver converts in the event loop
+DEEP = 20_000  # jobs skipped before the first one of a page
+DEEP_WITH_ID = 200_000  # the same with an index that includes the id: the one of start_time, on SQLite all
 _UNSET = JobFilter()
 _WITH_INDEX = frozenset({"user", "project", "cluster"})  # each together with start_time
 
@@ -33,7 +33,7 @@ def database_pages(user: User, where: Sequence[JobFilter], order: Order, piece: 
 
 
 def database_counts(user: User, where: Sequence[JobFilter]) -> bool:
-    """Whether few rows of an index are to be counted."""
+    """Whether the count covers only few index rows."""
     if _are_few(where):
         return True
     criteria = _criteria(user, where)

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Select
 
 
 def rows(connection: Connection, statement: Select[Any]) -> list[Any]:
-    """As named tuples, whose attributes are read several times as fast as those of the library's rows."""
+    """Convert to named tuples, whose attribute access is several times faster than that of SQLAlchemy rows."""
     make = _maker(tuple(column.name for column in statement.selected_columns))
     return [make(values) for values in connection.execute(statement)]
 

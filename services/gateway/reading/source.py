@@ -1,4 +1,4 @@
-"""Where jobs are read: tables of one shape, in the database or in the columns, and what the engines say differently."""
+"""The tables that job queries read, in the database or in the columns, and the functions whose SQL differs by engine."""
 
 import re
 from collections.abc import Callable
@@ -17,7 +17,7 @@ FOOTPRINT_KEY = re.compile(r"[A-Za-z0-9_]+")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The three tables that conditions speak of.
+    """The three tables that conditions refer to.
 
     ``footprint`` gives the number stored under a key, None for a key that no job has. ``lower_texts`` names the columns of
     ``job`` that have a copy in lower case beside them.
@@ -47,7 +47,7 @@ class ascii_lower(GenericFunction[str]):  # noqa: N801
 
 
 class holds(GenericFunction[bool]):  # noqa: N801
-    """The second text is somewhere in the first, byte by byte."""
+    """The first text contains the second, compared bytewise."""
 
     type = Boolean()
     inherit_cache = True
@@ -59,14 +59,14 @@ class begins(GenericFunction[bool]):  # noqa: N801
 
 
 class ends(GenericFunction[bool]):  # noqa: N801
-    """The second text, which is not empty, is the end of the first."""
+    """The first text ends with the second, which is not empty."""
 
     type = Boolean()
     inherit_cache = True
 
 
 class has_word(GenericFunction[bool]):  # noqa: N801
-    """A text of words between blanks has one of those in a JSON list of texts, none of which is empty. For long lists."""
+    """A space-delimited text has one of the words of a JSON list of non-empty texts. For long lists."""
 
     type = Boolean()
     inherit_cache = True
@@ -78,7 +78,7 @@ class footprint_value(GenericFunction[float]):  # noqa: N801
 
 
 class whole(GenericFunction[int]):  # noqa: N801
-    """The integer at or below a number that is not negative."""
+    """Floor of a non-negative number."""
 
     type = BigInteger()
     inherit_cache = True
@@ -92,7 +92,7 @@ class total(GenericFunction[int]):  # noqa: N801
 
 
 class bytewise(GenericFunction[str]):  # noqa: N801
-    """A text, for ordering: by its bytes."""
+    """A text for bytewise ordering."""
 
     type = Text()
     inherit_cache = True
@@ -129,7 +129,7 @@ _FORMS = {
         begins: "starts_with({0}, {1})",
         ends: "ends_with({0}, {1})",
         has_word: "list_has_any(string_split({0}, ' '), CAST(CAST({1} AS JSON) AS VARCHAR[]))",
-        total: "CAST(sum({0}) AS BIGINT)",  # the sum has 128 bits, which take ten times as long to become Python values
+        total: "CAST(sum({0}) AS BIGINT)",  # a 128-bit sum takes ten times as long to convert to Python
         whole: "CAST(floor({0}) AS BIGINT)",
         bytewise: "{0}",
     },

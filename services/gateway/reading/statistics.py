@@ -1,4 +1,4 @@
-"""Numbers of many jobs: totals and histograms, of all together or by group. One statement for the totals, one for each histogram."""
+"""Job statistics: totals and histograms, overall or by group. One statement for the totals, one per histogram."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ ALL = Slice(most=None)
 
 @dataclass(frozen=True, slots=True)
 class DurationBins:
-    """Bin 0 holds durations from 0 up to, not including, ``width_s``; longer jobs than the last bin are not counted."""
+    """Bin 0 holds durations from 0 up to, not including, ``width_s``; jobs beyond the last bin are not counted."""
 
     bins: int
     width_s: int
@@ -39,7 +39,7 @@ class MetricHistogram:
     bins: int
 
     def edges(self) -> list[tuple[int, int]]:
-        """Both ends of each bin, to the nearest whole number."""
+        """Bounds of each bin, rounded to integers."""
         marks = [round(self.peak * number / self.bins) for number in range(self.bins + 1)]
         return list(pairwise(marks))
 
@@ -96,7 +96,7 @@ def sane_duration(source: Source, now: int) -> ColumnElement[int]:
 
 
 def sums(source: Source, wanted: StatisticsWanted, now: int) -> dict[str, ColumnElement[Any]]:
-    """Every total, before it is divided; NULL for a sum of nothing."""
+    """All totals before division; NULL for an empty sum."""
     job, duration = source.job.c, sane_duration(source, now)
     is_short = and_(job.duration < wanted.short_job_s, ~is_running(source))
     return {
@@ -115,7 +115,7 @@ def sums(source: Source, wanted: StatisticsWanted, now: int) -> dict[str, Column
 
 
 class Statistics:
-    """The statements of one question, and what their rows make."""
+    """The statements of one query, and the result built from their rows."""
 
     def __init__(self, user: User, where: Sequence[JobFilter], wanted: StatisticsWanted, now: int) -> None:
         self._user = user
@@ -193,7 +193,7 @@ class Statistics:
         )
 
     def fill(self, groups: Mapping[str, StatisticsGroup], histogram: Histogram, rows: Iterable[Sequence[Any]]) -> None:
-        """A group that is not asked for, or came after the totals were read, is passed over."""
+        """Skips groups that are not requested or that appeared after the totals were read."""
         if isinstance(histogram, str):
             for key, value, jobs in rows:
                 if key in groups:

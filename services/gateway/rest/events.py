@@ -29,8 +29,8 @@ routes = Routes[Call]("events", Guard.PAGE)
 LAST_EVENT_ID = "Last-Event-ID"
 RETRY_MS = 3000
 LOOK_S = 2.0  # a client that went away is seen by then
-MOST_TEXTS = 4  # of one chunk
-MOST_UNSENT = 64 * 1024  # bytes, here and in the kernel, each
+MAX_TEXTS = 4  # of one chunk
+MAX_UNSENT = 64 * 1024  # bytes, here and in the kernel, each
 
 
 def _split(value: object) -> object:
@@ -137,7 +137,7 @@ class _Stream:
         found = chunk.texts.get(key)
         if found is None:
             found = self._joined(taken.changes)
-            if len(chunk.texts) < MOST_TEXTS:
+            if len(chunk.texts) < MAX_TEXTS:
                 chunk.texts[key] = found
         return found
 
@@ -166,10 +166,10 @@ def _bound_buffers(request: web.Request) -> None:
     transport = request.transport
     if transport is None:
         return
-    transport.set_write_buffer_limits(high=MOST_UNSENT)
+    transport.set_write_buffer_limits(high=MAX_UNSENT)
     connection = transport.get_extra_info("socket")
     if connection is not None:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MOST_UNSENT)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MAX_UNSENT)
 
 
 async def _is_still_good(call: Call) -> bool:

@@ -16,7 +16,7 @@ from services.gateway.frame.routes import Routes
 from services.gateway.people.users.rules import RuleBroken
 from services.gateway.people.users.store import of_source
 from services.gateway.rest.models import LogEntry
-from services.gateway.rest.systemlog import MOST_LINES, LogUnreadable, MetricSelection, journal
+from services.gateway.rest.systemlog import MAX_LINES, LogUnreadable, MetricSelection, journal
 from services.gateway.site import Call
 
 routes = Routes[Call]("frontend", guard=Guard.FRONTEND)
@@ -68,7 +68,7 @@ async def set_setting(call: Call) -> web.StreamResponse:
 
 class LogQuery(Query):
     since: Annotated[str, Field(pattern=_SAFE_WORDS, max_length=64)] = Field("1 hour ago", description="A time as journalctl reads it.")
-    lines: Positive = Field(200, description=f"The last ones; at most {MOST_LINES} are given.")
+    lines: Positive = Field(200, description=f"The last ones; at most {MAX_LINES} are given.")
     level: Annotated[Integer, Field(ge=0, le=7)] | None = Field(None, description="Largest syslog priority.")
     search: Annotated[str, Field(pattern=_SAFE_WORDS, max_length=256)] = Field("", description="Words that a message must contain.")
 
@@ -79,7 +79,7 @@ async def service_log(call: Call) -> web.StreamResponse:
     if not call.user.is_admin:
         raise forbidden("the role admin is needed")
     query = read_query(LogQuery, call.request)
-    wanted = MetricSelection(query.since or "1 hour ago", min(query.lines, MOST_LINES), query.level, query.search)
+    wanted = MetricSelection(query.since or "1 hour ago", min(query.lines, MAX_LINES), query.level, query.search)
     try:
         return answer(await journal(call.site.settings.systemd_unit, wanted))
     except LogUnreadable as e:

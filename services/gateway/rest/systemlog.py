@@ -11,7 +11,7 @@ import orjson
 from services.gateway.errors import bad_request
 from shared.errors import JobtideError
 
-MOST_LINES = 1000
+MAX_LINES = 1000
 MOST_BYTES = 8 * 1024 * 1024
 DEADLINE_S = 15.0
 _DEFAULT_PRIORITY = 6

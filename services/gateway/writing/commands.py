@@ -1,4 +1,4 @@
-"""Writing: every change is an event in the log, and its outcome is what jobstore says became of it."""
+"""Writes: every change is an event in the log, and jobstore reports its outcome."""
 
 import asyncio
 import uuid
@@ -24,7 +24,7 @@ SOURCE = "jobtide/gateway"
 
 
 class Commands:
-    """Publishes on behalf of a user. Raises Unavailable when the broker does not take an event, RequestError for a refusal."""
+    """Publishes on behalf of a user. Raises Unavailable when the broker does not accept an event, RequestError for a refusal."""
 
     def __init__(self, link: BrokerLink, engine: AsyncEngine, timeout_s: float, registry: CollectorRegistry) -> None:
         self._link = link

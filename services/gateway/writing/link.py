@@ -1,4 +1,4 @@
-"""The gateway's broker, which may be away: reads go on without it, writes are told so at once."""
+"""The gateway's broker connection. While the broker is unavailable, reads continue and writes fail immediately."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ log = structlog.get_logger()
 
 
 class BrokerLink:
-    """Connects in the background. What needs the broker raises Unavailable while it is away."""
+    """Connects in the background. Operations raise Unavailable while the broker is unavailable."""
 
     def __init__(self, nats: NatsSettings, on_change: Callable[[bool], None]) -> None:
         self.nats = nats
@@ -65,7 +65,7 @@ class BrokerLink:
         return self._directory
 
     async def clusters_with(self, name: str) -> Mapping[str, Cluster]:
-        """All definitions; when ``name`` is not among them, they are read again first: it may have been added just now."""
+        """All definitions, refreshed first if ``name`` is not among them."""
         if self._directory is None:
             raise Unavailable("the cluster definitions were not read yet, the broker is away")
         if name not in self._directory:

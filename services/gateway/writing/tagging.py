@@ -1,4 +1,4 @@
-"""Changing tags: rules of REST and GraphQL, and the events that both publish."""
+"""Tag changes: the permission rules of REST and GraphQL, and the events that both publish."""
 
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -51,6 +51,6 @@ async def create(commands: Commands, user: User, tag: Tag) -> int:
 
 
 async def remove(commands: Commands, user: User, tags: Sequence[Tag]) -> None:
-    """From all jobs and from the list of tags, one after the other. Raises RequestError, Unavailable."""
+    """Remove tags from all jobs and from the list of tags, one by one. Raises RequestError, Unavailable."""
     for tag in tags:
         await commands.decide(TagRemoved(tag=tag), user)

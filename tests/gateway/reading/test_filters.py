@@ -4,7 +4,7 @@ import pytest
 
 from services.gateway.errors import RequestError
 from services.gateway.people.identity import User
-from services.gateway.reading.filters import MOST_FILTERS, MOST_VALUES, MOST_VALUES_TOGETHER
+from services.gateway.reading.filters import MAX_FILTERS, MAX_VALUES, MAX_VALUES_TOGETHER
 from services.gateway.reading.jobs import JobQueries
 from services.gateway.reading.model import JobFilter, MetricRange, Range, TextMatch
 from services.gateway.reading.nodes import NodeFilter, NodeQueries
@@ -13,7 +13,7 @@ from shared.settings import DatabaseSettings
 from tests.gateway.rows import job_row, write
 
 ROOT = User("root", frozenset({"admin"}))
-NUMBERS = tuple(range(MOST_VALUES))
+NUMBERS = tuple(range(MAX_VALUES))
 NAMES = tuple(map(str, NUMBERS))
 
 
@@ -21,18 +21,18 @@ async def test_as_many_values_as_are_allowed_are_taken(database: DatabaseSetting
     await write(database, "job", [job_row(1)])
     async with opened(database, read_only=True) as engine:
         most = [JobFilter(ids=NUMBERS), JobFilter(project=TextMatch("in", (*NAMES[1:], "phys-a")))]
-        assert len(NUMBERS) + len(NAMES) == MOST_VALUES_TOGETHER
-        assert await JobQueries(engine, 100).count(ROOT, most + [JobFilter(duration=Range(1, 99))] * (MOST_FILTERS - 2)) == 1
+        assert len(NUMBERS) + len(NAMES) == MAX_VALUES_TOGETHER
+        assert await JobQueries(engine, 100).count(ROOT, most + [JobFilter(duration=Range(1, 99))] * (MAX_FILTERS - 2)) == 1
         assert await NodeQueries(engine).count([NodeFilter(hostname=TextMatch("in", NAMES))], "node") == []
 
 
 @pytest.mark.parametrize(
     "where",
     [
-        [JobFilter()] * (MOST_FILTERS + 1),
+        [JobFilter()] * (MAX_FILTERS + 1),
         [JobFilter(ids=(*NUMBERS, 1))],
         [JobFilter(ids=NUMBERS), JobFilter(tags=NUMBERS), JobFilter(ids=(1,))],
-        [JobFilter(metric_stats=(MetricRange("mem_used_max", Range(1, 2)),) * (MOST_VALUES_TOGETHER // 3 + 1))],
+        [JobFilter(metric_stats=(MetricRange("mem_used_max", Range(1, 2)),) * (MAX_VALUES_TOGETHER // 3 + 1))],
     ],
     ids=["filters", "one list", "all lists", "metrics"],
 )
@@ -47,7 +47,7 @@ async def test_filters_of_nodes_have_the_same_bounds(sqlite_database: DatabaseSe
     names = TextMatch("in", NAMES)
     async with opened(sqlite_database, read_only=True) as engine:
         queries = NodeQueries(engine)
-        for where in ([NodeFilter(hostname=names, cluster=names, subcluster=names)], [NodeFilter()] * (MOST_FILTERS + 1)):
+        for where in ([NodeFilter(hostname=names, cluster=names, subcluster=names)], [NodeFilter()] * (MAX_FILTERS + 1)):
             for answer in (queries.all(where), queries.count(where, "health"), queries.history(where, "node")):
                 with pytest.raises(RequestError, match="more than"):
                     await answer

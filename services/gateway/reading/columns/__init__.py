@@ -1,4 +1,4 @@
-"""A copy of the narrow columns of all jobs, in memory and by column: what no index of the database serves is asked here."""
+"""A columnar in-memory copy of the narrow columns of all jobs, for queries that no index of the database serves."""
 
 from services.gateway.reading.columns.columns import Columns
 

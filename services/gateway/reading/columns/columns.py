@@ -1,4 +1,4 @@
-"""The copy, kept equal to the database: loaded in the background, brought up to date before each question."""
+"""The copy, kept equal to the database: loaded in the background, brought up to date before each query."""
 
 import asyncio
 import time
@@ -21,13 +21,13 @@ from shared.errors import Unavailable
 log = structlog.get_logger()
 T = TypeVar("T")
 
-CATCH_UP_S = 2.0  # a question waits for this; when there is so much to catch up with, the database is faster
-KEEP_UP_S = 5.0  # so that the first question after a quiet time has little to catch up with
-UNFIT_PAUSE_S = 600.0  # before jobs that did not fit into memory are tried again
+CATCH_UP_S = 2.0  # a query waits this long; with more to catch up on, the database is faster
+KEEP_UP_S = 5.0  # keeps the first query after a quiet period fast
+UNFIT_PAUSE_S = 600.0  # before another attempt to load jobs that did not fit in memory
 
 
 class Columns:
-    """``timeout_s`` is the deadline of a question."""
+    """``timeout_s`` is the deadline of a query."""
 
     def __init__(self, engine: AsyncEngine, numbers: ColumnNumbers, *, memory_mb: int, threads: int, timeout_s: float) -> None:
         self._numbers = numbers
@@ -38,7 +38,7 @@ class Columns:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="columns-write")
         self._follower = Follower(engine, self._writer)
         self._copy: Copy | None = None
-        self._is_gone = asyncio.Event()  # the copy: it is to be loaded again
+        self._is_gone = asyncio.Event()  # set when the copy must be loaded again
         self._turn: asyncio.Task[None] | None = None  # the last turn of catching up
         self._next: asyncio.Task[None] | None = None  # the same, until it begins to read
 
@@ -76,7 +76,7 @@ class Columns:
         return answer
 
     async def _fresh(self) -> ColumnStore:
-        """The store, with all that the database had when this was called. Raises ColumnsAway, also when that takes too long."""
+        """The store, at least as recent as the database at the call. Raises ColumnsAway, also on timeout."""
         if self._copy is None:
             raise ColumnsAway
         turn = self._join()
@@ -89,10 +89,10 @@ class Columns:
         return self._copy.store
 
     def _join(self) -> "asyncio.Task[None]":
-        """A turn of catching up that has not begun: those who come while another one is at work share the next."""
+        """The next catch-up that has not started: callers during a running one share it."""
         if self._next is None:
             self._turn = self._next = asyncio.create_task(self._catch_up_after(self._turn), name="columns catch up")
-            self._turn.add_done_callback(lambda turn: turn.cancelled() or turn.exception())  # nobody may be waiting any more
+            self._turn.add_done_callback(lambda turn: turn.cancelled() or turn.exception())  # possibly no caller is left
         return self._next
 
     async def _catch_up_after(self, turn: "asyncio.Task[None] | None") -> None:
@@ -116,7 +116,7 @@ class Columns:
         try:
             while not stop.is_set():
                 try:
-                    if self._copy is None:  # else the database was away for a moment, and the copy is as good as before
+                    if self._copy is None:  # after a short outage of the database the copy is still valid
                         await self._load()
                     pause.reset()
                     await self._keep_up(stop)
@@ -155,7 +155,7 @@ class Columns:
         log.info("columns_loaded", jobs=copy.store.rows, seconds=round(took_s, 2))
 
     async def _keep_up(self, stop: asyncio.Event) -> None:
-        """Until the copy is gone."""
+        """Wait until the copy must be loaded again."""
         while self._copy is not None and not stop.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(first_of(stop, self._is_gone), KEEP_UP_S)

@@ -1,4 +1,4 @@
-"""Statements of SQLAlchemy for DuckDB, which speaks nearly the SQL of PostgreSQL. Only what queries of jobs need."""
+"""Compiles SQLAlchemy statements for DuckDB, whose SQL is close to PostgreSQL. Covers only job queries."""
 
 from typing import Any
 

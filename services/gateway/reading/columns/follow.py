@@ -1,4 +1,4 @@
-"""From the database into the copy: everything once, then what changed."""
+"""Loads the database into the copy: everything once, then changes."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -23,12 +23,12 @@ Statement = Callable[[tuple[int, ...]], Select[Any]]  # of the rows behind a pla
 
 
 class Moved(Exception):
-    """The tables were built anew, or an older backup was put in place: changes tell nothing any more."""
+    """The tables were rebuilt or an older backup was restored: start over."""
 
 
 @dataclass(slots=True)
 class Copy:
-    """A store, and how far it is. It has at least what the database had at ``at``."""
+    """A store and its progress: it has at least the state of the database at ``at``."""
 
     store: ColumnStore
     at: Progress = field(default_factory=Progress)
@@ -58,7 +58,7 @@ class Follower:
     async def _load_table(
         self, store: ColumnStore, work: Callable[[str], Work], statement: Statement, place: tuple[int, ...] | None
     ) -> None:
-        writing: asyncio.Future[None] | None = None  # beside the reading of the next rows
+        writing: asyncio.Future[None] | None = None  # runs while the next rows are read
         try:
             while place is not None:
                 async with transaction(self._engine) as connection:
@@ -71,7 +71,7 @@ class Follower:
                 await writing
 
     async def catch_up(self, copy: Copy) -> None:
-        """One small query when nothing happened. Raises Moved, Unavailable."""
+        """Costs one small query when nothing changed. Raises Moved, Unavailable."""
         if await read(self._engine, progress) == copy.at:
             return
         async with transaction(self._snapshots) as connection:
@@ -94,7 +94,7 @@ class Follower:
             jobs, place = await _chunk(connection, changed_job_lines(since, CHUNK_ROWS))
             jobtags, _ = await _chunk(connection, changed_jobtag_lines(since, CHUNK_ROWS))
             await self._write(copy.store, [*work, _changed_jobs(jobs), _jobtags(jobtags)])
-            copy.last_tag = last_tag  # only now: whoever asks may have gone away before
+            copy.last_tag = last_tag  # only now, because the caller may have been cancelled before
             work = []
             if place is not None:  # what is done is done, should this be cancelled
                 copy.at = replace(copy.at, events=max(copy.at.events, place[0] - 1))

@@ -1,4 +1,4 @@
-"""The tables of the copy, in a DuckDB of their own. Everything here blocks: it runs in worker threads."""
+"""The tables of the copy, in a private DuckDB. All calls block and run in worker threads."""
 
 import os
 import threading
@@ -16,9 +16,9 @@ from services.gateway.reading.source import FOOTPRINT_KEY, Source, lower_copy
 
 T = TypeVar("T")
 
-ROWS_AT_ONCE = 1000  # turned into Python values before another thread may run
-MOST_FOOTPRINT_KEYS = 500  # with columns; a question for another one is left to the database
-CHECKPOINT_ROWS = 100_000  # replaced or deleted; then the room that they took is given back
+ROWS_AT_ONCE = 1000  # converted to Python values before another thread may run
+MAX_FOOTPRINT_KEYS = 500  # with their own columns; queries for other keys go to the database
+CHECKPOINT_ROWS = 100_000  # replaced or deleted rows after which their space is reclaimed
 LOWER_TEXTS = ("hpc_user", "job_name")
 LONGEST_LINE = 8 * 1024 * 1024
 
@@ -31,7 +31,7 @@ _TYPES: dict[str, Any] = {"BIGINT": types.BigInteger(), "INTEGER": types.Integer
 
 
 class ColumnStore:
-    """One writer at a time, any number of readers beside it: a reader sees the state between two changes."""
+    """One writer at a time and any number of concurrent readers, which see a consistent snapshot."""
 
     def __init__(self, *, memory_mb: int, threads: int) -> None:
         self._connection = duckdb.connect(
@@ -39,7 +39,7 @@ class ColumnStore:
             config={
                 "threads": threads,
                 "memory_limit": f"{memory_mb}MB",
-                "temp_directory": "",  # what does not fit is not asked here; nothing is written to the disk
+                "temp_directory": "",  # nothing spills to disk; queries that do not fit go to the database
                 "preserve_insertion_order": False,
                 "autoinstall_known_extensions": False,
                 "autoload_known_extensions": False,
@@ -79,7 +79,7 @@ class ColumnStore:
         )
 
         def footprint(key: str) -> ColumnElement[float] | None:
-            if key not in numbers and len(numbers) >= MOST_FOOTPRINT_KEYS:
+            if key not in numbers and len(numbers) >= MAX_FOOTPRINT_KEYS:
                 raise ColumnsAway
             return numbers.get(key)
 
@@ -93,7 +93,7 @@ class ColumnStore:
     # writing
 
     def write(self, work: "Sequence[Callable[[Change], None]]") -> None:
-        """All of it or nothing. Room of rows that were replaced is given back from time to time."""
+        """Commit all or nothing. Space of replaced rows is reclaimed periodically."""
         keys = list(self._keys)
         change = Change(self._connection, self._keys)
         self._connection.execute("BEGIN")
@@ -149,7 +149,7 @@ class Change:
         self._connection.execute("INSERT INTO jobtag SELECT job_id, tag_id FROM incoming")
 
     def add_tags(self, text: str) -> None:
-        """Those that are there already are passed over."""
+        """Existing rows are skipped."""
         if not text:
             return
         self._stage(text, TAG_FIELDS)
@@ -167,11 +167,11 @@ class Change:
 
     def _add_footprint_keys(self) -> None:
         """A key gets its column when it first appears."""
-        if len(self._keys) >= MOST_FOOTPRINT_KEYS:
+        if len(self._keys) >= MAX_FOOTPRINT_KEYS:
             return
         found = self._connection.execute("SELECT DISTINCT unnest(json_keys(footprint)) FROM incoming").fetchall()
         for (key,) in sorted(found):
-            if key not in self._keys and FOOTPRINT_KEY.fullmatch(key) and len(self._keys) < MOST_FOOTPRINT_KEYS:
+            if key not in self._keys and FOOTPRINT_KEY.fullmatch(key) and len(self._keys) < MAX_FOOTPRINT_KEYS:
                 self._connection.execute(f"ALTER TABLE job ADD COLUMN {_number_column(len(self._keys))} DOUBLE")
                 self._keys.append(key)
 
@@ -198,7 +198,7 @@ def _feed(descriptor: int, data: bytes) -> None:
 
 
 class Reader:
-    """One question: its statements see the same state."""
+    """One query; all its statements see the same snapshot."""
 
     def __init__(self, cursor: duckdb.DuckDBPyConnection, source: Source) -> None:
         self._cursor = cursor
@@ -219,7 +219,7 @@ class Reader:
             yield from rows
 
     def stop(self) -> None:
-        """From any thread: the statement at work ends with an error."""
+        """Interrupt the running statement, from any thread."""
         with suppress(duckdb.Error):  # there is none any more
             self._cursor.interrupt()
 

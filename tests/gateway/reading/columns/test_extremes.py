@@ -50,7 +50,7 @@ async def test_hosts_that_cannot_be_stored_are_no_error(database: DatabaseSettin
 async def test_footprint_keys_beyond_those_with_columns_are_left_to_the_database(
     database: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "MOST_FOOTPRINT_KEYS", 1)
+    monkeypatch.setattr(store_module, "MAX_FOOTPRINT_KEYS", 1)
     await write(database, "job", [job_row(key, footprint=f'{{"a_avg": {key}, "b_avg": {key}}}') for key in (1, 2, 3)])
     async with opened(database, read_only=True) as engine, loaded(engine) as columns:
         queries = JobQueries(engine, 100, columns=columns)
