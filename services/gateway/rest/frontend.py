@@ -16,7 +16,7 @@ from services.gateway.frame.routes import Routes
 from services.gateway.people.users.rules import RuleBroken
 from services.gateway.people.users.store import of_source
 from services.gateway.rest.models import LogEntry
-from services.gateway.rest.systemlog import MAX_LINES, LogUnreadable, MetricSelection, journal
+from services.gateway.rest.systemlog import MAX_LINES, JournalQuery, LogUnreadable, journal
 from services.gateway.site import Call
 
 routes = Routes[Call]("frontend", guard=Guard.FRONTEND)
@@ -79,7 +79,7 @@ async def service_log(call: Call) -> web.StreamResponse:
     if not call.user.is_admin:
         raise forbidden("the role admin is needed")
     query = read_query(LogQuery, call.request)
-    wanted = MetricSelection(query.since or "1 hour ago", min(query.lines, MAX_LINES), query.level, query.search)
+    wanted = JournalQuery(query.since or "1 hour ago", min(query.lines, MAX_LINES), query.level, query.search)
     try:
         return answer(await journal(call.site.settings.systemd_unit, wanted))
     except LogUnreadable as e:

@@ -18,7 +18,7 @@ _DEFAULT_PRIORITY = 6
 
 
 @dataclass(frozen=True, slots=True)
-class MetricSelection:
+class JournalQuery:
     """``search`` is words without meaning in a pattern, but for the dot."""
 
     since: str
@@ -31,7 +31,7 @@ class LogUnreadable(JobtideError):
     """There is no journal, or it may not be read."""
 
 
-async def journal(unit: str, wanted: MetricSelection, program: str = "journalctl") -> list[dict[str, Any]]:
+async def journal(unit: str, wanted: JournalQuery, program: str = "journalctl") -> list[dict[str, Any]]:
     """The newest entries, oldest of them first. Raises LogUnreadable, RequestError (400)."""
     # Each with its value in one word: no value is taken for an option.
     options = ["--no-pager", "--output=json", f"--unit={unit}", f"--since={wanted.since}", f"--lines={wanted.lines}"]
