@@ -17,7 +17,7 @@ from services.gateway.people.identity import AuthSource
 from services.gateway.people.users.model import Account
 from services.gateway.people.users.rules import RuleBroken, new_account, synced, with_role, without_role
 from services.gateway.people.users.store import UserStore, UserUnknown
-from services.gateway.rest.systemlog import LogUnreadable, MetricSelection, journal
+from services.gateway.rest.systemlog import JournalQuery, LogUnreadable, journal
 from shared.database.engine import opened, transaction
 from shared.database.tables import hpc_user
 from shared.errors import Unavailable
@@ -334,7 +334,7 @@ async def test_the_journal_is_read_with_the_wanted_options(tmp_path: Path) -> No
         "not json",
     ]
     script = "\n".join(f"echo '{line}'" for line in lines)
-    entries = await journal("u.service", MetricSelection("1 hour ago", 5, 4, "a b"), program(tmp_path, script))
+    entries = await journal("u.service", JournalQuery("1 hour ago", 5, 4, "a b"), program(tmp_path, script))
     options = "--no-pager --output=json --unit=u.service --since=1 hour ago --lines=5 --priority=4 --grep=a b"
     assert entries == [
         {"timestamp": "1", "priority": 3, "message": options, "unit": "u.service"},
@@ -343,7 +343,7 @@ async def test_the_journal_is_read_with_the_wanted_options(tmp_path: Path) -> No
 
 
 async def test_a_journal_that_cannot_be_read_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    wanted = MetricSelection("now", 5, None, "")
+    wanted = JournalQuery("now", 5, None, "")
     with pytest.raises(LogUnreadable, match="started"):
         await journal("u", wanted, str(tmp_path / "missing"))
     with pytest.raises(LogUnreadable, match="no permission"):
@@ -357,4 +357,4 @@ async def test_a_journal_that_cannot_be_read_is_an_error(tmp_path: Path, monkeyp
     monkeypatch.setattr("services.gateway.rest.systemlog.DEADLINE_S", 20)
     monkeypatch.setattr("services.gateway.rest.systemlog.MOST_BYTES", 1000)
     endless = 'i=0; while [ $i -lt 3000 ]; do echo \'{"MESSAGE":"x"}\'; i=$((i+1)); done'
-    assert 0 < len(await journal("u", MetricSelection("now", 1000, None, ""), program(tmp_path, endless))) < 1000
+    assert 0 < len(await journal("u", JournalQuery("now", 1000, None, ""), program(tmp_path, endless))) < 1000
