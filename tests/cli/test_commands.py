@@ -210,6 +210,7 @@ def test_rebuild_beside_a_running_site_changes_nothing(new_up: Up) -> None:
     assert [(job["id"], job["jobId"]) for job in after] == [(job["id"], job["jobId"]) for job in before]
 
 
+@pytest.mark.timeout(120)
 def test_a_site_whose_log_was_lost_goes_on_after_continue_log(new_up: Up) -> None:
     site = new_up().start()
     site.add_fritz()

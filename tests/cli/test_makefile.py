@@ -27,7 +27,9 @@ def make(folder: Path, pythons: dict[str, str], *arguments: str) -> subprocess.C
         (programs / name).chmod(0o755)
     for name in ("Makefile", "pyproject.toml"):
         shutil.copy(REPOSITORY / name, folder)
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHON"} | {"PATH": str(programs)}
+    # The outer make, which may run these tests, hands down its level and flags.
+    of_make = {"PYTHON", "MAKELEVEL", "MAKEFLAGS", "MFLAGS"}
+    environment = {name: value for name, value in os.environ.items() if name not in of_make} | {"PATH": str(programs)}
     return subprocess.run(["make", *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=20, check=False)
 
 
