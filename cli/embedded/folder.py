@@ -117,14 +117,22 @@ def is_locked(folder: DataFolder) -> bool:
     return False
 
 
+_OWN_FILES = ("jobtide.", "run.json", "keys.json", "nats-users.json", "lock")
+
+
 def make_folder(path: Path) -> None:
-    """Create a data folder that only its owner can enter, or close an existing one to others. Raises UserError."""
+    """Create a data folder that only its owner can enter, or close the one of an existing site to others. Raises UserError.
+
+    Files of others, and a folder that holds nothing but them, keep their modes.
+    """
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if path.stat().st_mode & 0o077:
+        found = list(path.iterdir())
+        own = [file for file in found if file.is_file() and file.name.startswith(_OWN_FILES)]
+        if (own or not found) and path.stat().st_mode & 0o077:
             path.chmod(0o700)
-        for file in path.iterdir():
-            if file.is_file() and file.stat().st_mode & 0o077:
+        for file in own:
+            if file.stat().st_mode & 0o077:
                 file.chmod(0o600)
     except OSError as e:
         raise UserError(f"cannot use {path} as data folder: {e.strerror}") from e
