@@ -47,7 +47,7 @@ async def test_reads_go_on_while_the_broker_is_away_and_writes_are_503_until_it_
         assert (await client.post("/api/jobs/start_job/", start_payload(1)))[0] == 503
         assert (await client.get("/healthz", auth=""))[0] == 200
         status, answer = await client.get("/readyz", auth="")
-        assert (status, list(answer["failing"])) == (503, ["broker"])
+        assert (status, list(answer["failing"])) == (503, ["broker", "store"])
         _, state = await client.get("/api/status/")
         assert state["broker"] != "ok"
         private_nats.start()
