@@ -49,7 +49,8 @@ def connect_options(settings: NatsSettings, name: str) -> dict[str, Any]:
 def inbox_prefix(settings: NatsSettings) -> str:
     """``_INBOX.<user>``: the broker lets each user read its own answers only. ``_INBOX`` for a user that is no subject token."""
     first = settings.url.partition(",")[0].strip()
-    user = settings.user or (urlsplit(first).username if "://" in first else None)
+    parts = urlsplit(first if "://" in first else f"nats://{first}")
+    user = settings.user or (parts.username if parts.password is not None else None)  # a user alone is a token, which is secret
     return f"_INBOX.{user}" if user and settings.creds_file is None and _TOKEN.fullmatch(user) else "_INBOX"
 
 

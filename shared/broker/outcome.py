@@ -1,5 +1,8 @@
 """The outcome of an event: jobstore's answer, after its commit, to a waiting publisher."""
 
+import asyncio
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from typing import Literal
 
 from nats.aio.client import Client
@@ -29,19 +32,26 @@ class NoOutcome(Unavailable):
         self.sequence = sequence
 
 
-async def publish_and_wait(client: Client, publisher: Publisher, envelope: Envelope, *, timeout_s: float) -> Outcome:
-    """Publish one event and wait for jobstore's answer. ``envelope.reply_to`` must be ``client.new_inbox()``.
+async def publish_and_wait(client: Client, publisher: Publisher, envelopes: Sequence[Envelope], *, timeout_s: float) -> list[Outcome]:
+    """Publish events together, in order, and wait for jobstore's answer to each.
 
-    Raises NoOutcome after ``timeout_s``, Unavailable when the broker did not accept the event, Refused when it is too large.
+    Every ``reply_to`` must be a ``client.new_inbox()`` of its own. Raises NoOutcome when an answer is missing after ``timeout_s``,
+    Unavailable when the broker did not accept the events, Refused when one is too large.
     """
-    assert envelope.reply_to is not None
-    subscription = await client.subscribe(envelope.reply_to, max_msgs=1)
-    try:
-        (sequence,) = await publisher.publish([envelope], deadline_s=timeout_s)
-        try:
-            message = await subscription.next_msg(timeout=timeout_s)
-            return Outcome.model_validate_json(message.data)
-        except (TimeoutError, ValidationError) as e:
-            raise NoOutcome(sequence) from e
-    finally:
-        await subscription.unsubscribe()
+    async with AsyncExitStack() as stack:
+        subscriptions = []
+        for envelope in envelopes:
+            assert envelope.reply_to is not None
+            subscription = await client.subscribe(envelope.reply_to, max_msgs=1)
+            stack.push_async_callback(subscription.unsubscribe)
+            subscriptions.append(subscription)
+        sequences = await publisher.publish(envelopes, deadline_s=timeout_s)
+        until = asyncio.get_running_loop().time() + timeout_s
+        outcomes = []
+        for sequence, subscription in zip(sequences, subscriptions, strict=True):
+            try:
+                message = await subscription.next_msg(timeout=max(0.001, until - asyncio.get_running_loop().time()))
+                outcomes.append(Outcome.model_validate_json(message.data))
+            except (TimeoutError, ValidationError) as e:
+                raise NoOutcome(sequence) from e
+        return outcomes

@@ -159,13 +159,13 @@ async def test_the_gateway_hears_from_the_jobstore_what_became_of_an_event(broke
     async with broker.connected("jobstore") as (jobstore, complaints), broker.connected("gateway") as (gateway, more):
         inbox = gateway.new_inbox()
         (stop, *_) = [event for event in events_of("gateway") if isinstance(event, JobStopped)]
-        waiting = asyncio.create_task(publish_and_wait(gateway, Publisher(gateway, PREFIX), envelope(stop, reply_to=inbox), timeout_s=5))
+        waiting = asyncio.create_task(publish_and_wait(gateway, Publisher(gateway, PREFIX), [envelope(stop, reply_to=inbox)], timeout_s=5))
         async with read_from(jobstore, "EVENTS", 1) as cursor:
             async with asyncio.timeout(10):
                 while not await cursor.batch(1):
                     pass
             await jobstore.publish(inbox, Outcome(sequence=1, kind="applied", job=1).model_dump_json().encode())
-        assert (await waiting).kind == "applied"
+        assert [outcome.kind for outcome in await waiting] == ["applied"]
         for stream, consumer in (("INTAKE", "ingest"), ("EVENTS", "archiver")):
             await gateway.jetstream(timeout=3).stream_info(stream)
             with pytest.raises(NotFoundError):

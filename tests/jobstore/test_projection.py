@@ -172,7 +172,7 @@ async def store(database: DatabaseSettings, nats_settings: NatsSettings) -> Asyn
 
 async def ask(client: Client, nats: NatsSettings, event: Event, id_: str) -> Outcome:
     envelope = Envelope(event, id_, "/test", datetime.now(UTC), reply_to=client.new_inbox())
-    return await publish_and_wait(client, Publisher(client, nats.prefix), envelope, timeout_s=10)
+    return (await publish_and_wait(client, Publisher(client, nats.prefix), [envelope], timeout_s=10))[0]
 
 
 @pytest.mark.usefixtures("store")

@@ -32,14 +32,13 @@ async def start_job(call: Call) -> web.StreamResponse:
     fitting = fitted(event, call.site.link.client.max_payload - HEADROOM)
     if fitting is None:
         raise of_refusal(Refused(reasons.TOO_LARGE, "the event is larger than the broker takes, even without metadata"))
-    outcome = await call.site.commands.decide(fitting, call.user)
+    ended = stop_of(payload)
+    outcome = await call.site.commands.decide(fitting, call.user, *([ended] if ended is not None else []))
     if outcome.kind == "duplicate":
         raise RequestError(
             HTTPStatus.UNPROCESSABLE_ENTITY,
             f"a job with jobId {event.job_id}, cluster {event.cluster} and startTime {event.start_time} exists already (id {outcome.job})",
         )
-    if (ended := stop_of(payload)) is not None:
-        await call.site.commands.decide(ended, call.user)
     return message("success", HTTPStatus.CREATED)
 
 

@@ -32,26 +32,29 @@ class Commands:
         self._engine = engine
         self._timeout_s = timeout_s
 
-    async def decide(self, event: Event, user: User) -> Outcome:
-        """Publish one event and wait for its outcome, applied or duplicate.
+    async def decide(self, event: Event, user: User, *following: Event) -> Outcome:
+        """Publish an event and wait for its outcome, applied or duplicate.
 
-        Raises RequestError when it was refused, NoOutcome when nobody said so in time.
+        ``following`` are published with it, so that the log has all or a repeated request brings the rest; all outcomes are awaited.
+        Raises RequestError for the first that was refused, unless the event itself is a duplicate; NoOutcome without an answer in time.
         """
-        for oddity in event.oddities if isinstance(event, JobStarted | JobStopped) else ():
+        events = [event, *following]
+        for oddity in (oddity for e in events if isinstance(e, JobStarted | JobStopped) for oddity in e.oddities):
             self._oddities.labels(code=oddity.code).inc()
         client, publisher = self._link.client, self._link.publisher
         try:
-            envelope = _envelope(event, user, reply_to=client.new_inbox())
-            outcome = await publish_and_wait(client, publisher, envelope, timeout_s=self._timeout_s)
+            envelopes = [_envelope(e, user, reply_to=client.new_inbox()) for e in events]
+            outcomes = await publish_and_wait(client, publisher, envelopes, timeout_s=self._timeout_s)
         except Refused as e:
             raise of_refusal(e) from e
         except NatsError as e:
             raise Unavailable("the broker went away") from e
-        if outcome.kind == "refused":
-            raise of_refusal(Refused(outcome.code or "", outcome.text or outcome.code or "refused"))
-        if outcome.kind == "waiting":
-            raise NoOutcome(outcome.sequence)
-        return outcome
+        for outcome in outcomes if outcomes[0].kind != "duplicate" else ():
+            if outcome.kind == "refused":
+                raise of_refusal(Refused(outcome.code or "", outcome.text or outcome.code or "refused"))
+            if outcome.kind == "waiting":
+                raise NoOutcome(outcome.sequence)
+        return outcomes[0]
 
     async def record(self, events: Sequence[Event], user: User) -> int:
         """Publish without waiting for an outcome; returns the last sequence."""

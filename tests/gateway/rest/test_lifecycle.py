@@ -62,6 +62,15 @@ async def test_a_start_with_a_final_state_and_a_duration_ends_at_once(api: Clien
     assert (job["jobState"], job["duration"]) == ("failed", 60)
 
 
+async def test_a_repeated_start_of_a_finished_job_brings_the_stop_that_a_killed_gateway_did_not_send(api: Client) -> None:
+    await start(api, 17)
+    for _ in range(2):
+        assert (await api.post("/api/jobs/start_job/", start_payload(17, jobState="failed", duration=60)))[0] == 422
+        _, listed = await api.get("/api/jobs/")
+        assert [(job["jobState"], job["duration"]) for job in listed["jobs"]] == [("failed", 60)]
+    assert (await api.get("/api/rejections/"))[1]["rejections"] == []
+
+
 async def test_bytes_that_are_not_utf8_are_replaced_and_told(api: Client) -> None:
     body = json.dumps(start_payload(17, metaData={"jobScript": "caf@"})).encode().replace(b"@", b"\xfc")
     response = await api.raw("POST", "/api/jobs/start_job/", data=body)
