@@ -168,7 +168,7 @@ def _output(*command: str) -> str:
 def _measure(checkout: Path, rows: Sequence[str], scale: str) -> list[Figure]:
     files = [checkout / OUTPUT / f"{row}.json" for row in rows]
     for file in files:
-        file.unlink(missing_ok=True)  # of an earlier run
+        file.unlink(missing_ok=True)  # left by an earlier run
     python = sys.executable if checkout == REPOSITORY else str(_python(checkout))
     began, used = time.monotonic(), _children_cpu_s()
     command = [python, "-m", "bench", *rows, "--scale", scale]

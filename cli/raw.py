@@ -1,4 +1,4 @@
-"""Publishing raw bytes to the intake with the broker's acknowledgement: they are stored, or the user is told why not."""
+"""Publishes raw bytes to the intake and waits for the acknowledgement: they are stored, or an error says why not."""
 
 from collections.abc import Sequence
 

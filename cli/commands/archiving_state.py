@@ -1,4 +1,4 @@
-"""Whether what the archiver depends on can be used, as seen from where the command runs."""
+"""The state of the archiver's dependencies, checked from where the command runs."""
 
 import shutil
 

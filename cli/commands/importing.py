@@ -126,7 +126,7 @@ async def wait_until_applied(engine: AsyncEngine, sequence: int, bar: Bar) -> No
 
 
 async def count_new(engine: AsyncEngine, sequences: Sequence[int], after: int) -> int:
-    """How many jobs the events after ``after`` created; the id of an imported job is the sequence of its event."""
+    """The number of jobs created by events after ``after``; the id of an imported job is the sequence of its event."""
     new = [sequence for sequence in sequences if sequence > after]
     count = 0
     for first in range(0, len(new), BATCH):

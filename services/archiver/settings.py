@@ -10,7 +10,7 @@ from shared.settings import Address, ArchiveSettings, DatabaseSettings, NatsSett
 
 
 class ArchiverSettings(SettingsGroup):
-    """How stopped jobs are archived."""
+    """Archiving of stopped jobs."""
 
     section: ClassVar[str] = "archiver"
     model_config = group_config("archiver")
