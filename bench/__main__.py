@@ -16,7 +16,7 @@ from bench import compare
 from bench.context import SCALES, Bench, opened_bench
 from bench.machine import load, machine
 from bench.results import Result, RowReport, number, table
-from bench.rows import archiving, clients, correctness, embedded, growth, job_metrics, latency, queries, rate, rebuild
+from bench.rows import archiving, clients, correctness, embedded, growth, job_metrics, latency, plots, queries, rate, rebuild, samples
 from shared.printing import replace_unencodable
 
 OUTPUT = Path("var/bench")
@@ -36,7 +36,12 @@ ROWS: dict[str, tuple[str, Row]] = {
     "queries": ("queries of dashboards", queries.queries),
     "queries-growth": ("queries with many jobs stored", queries.growth),
     "job-metrics": ("time series of a finished job", job_metrics.job_metrics),
+    "bands": ("bands of a page of archived jobs", plots.bands),
+    "nodes-now": ("newest values of all nodes", plots.nodes_now),
     "clients": ("fifty clients at once", clients.clients),
+    "samples": ("samples from the broker into memory, and queries", samples.memory),
+    "samples-files": ("samples in files: start and queries", samples.files),
+    "samples-beside": ("job events beside a metric store", samples.beside),
     "beside-writes": ("events and a dashboard at once", clients.beside_writes),
 }
 

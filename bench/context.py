@@ -38,6 +38,13 @@ class Scale:
     requests: int
     clients_s: float
     archived_32: int
+    pages: int
+    now_hosts: int
+    sample_hosts: int
+    sample_hours: int
+    file_hours: int
+    beside: int
+    beside_times: int
 
 
 SMALL = Scale(
@@ -61,6 +68,13 @@ SMALL = Scale(
     requests=20,
     clients_s=3.0,
     archived_32=4,
+    pages=1,
+    now_hosts=100,
+    sample_hosts=50,
+    sample_hours=2,
+    file_hours=30,
+    beside=2_000,
+    beside_times=1,
 )
 FULL = Scale(
     name="full",
@@ -83,6 +97,13 @@ FULL = Scale(
     requests=200,
     clients_s=15.0,
     archived_32=40,
+    pages=6,
+    now_hosts=1_000,
+    sample_hosts=500,
+    sample_hours=24,
+    file_hours=120,
+    beside=20_000,
+    beside_times=3,
 )
 SCALES = {scale.name: scale for scale in (SMALL, FULL)}
 

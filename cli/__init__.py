@@ -1,1 +1,1 @@
-"""The command ``jobtide``: the one front door for people."""
+"""The command ``jobtide``, for operators and users."""

@@ -16,7 +16,6 @@ import orjson
 from cli.embedded.folder import write_whole
 from shared.errors import UserError
 
-ROLES = ("api", "user", "manager", "support", "admin")
 PRIVATE_KEY_VARIABLES = ("JOBTIDE_GATEWAY_JWT_PRIVATE_KEY", "JWT_PRIVATE_KEY")
 
 
@@ -40,7 +39,7 @@ def read_keys(path: Path) -> KeyPair:
         value = orjson.loads(path.read_bytes())
         return KeyPair(str(value["publicKey"]), str(value["privateKey"]))
     except FileNotFoundError as e:
-        raise UserError(f"no keys in {path.parent}; the first `jobtide up --data {path.parent}` makes them") from e
+        raise UserError(f"no keys in {path.parent}; `jobtide up --data {path.parent}` creates them") from e
     except OSError as e:
         raise UserError(f"cannot read {path}: {e.strerror}") from e
     except (orjson.JSONDecodeError, KeyError, TypeError) as e:
@@ -65,7 +64,7 @@ def read_or_make_session_key(path: Path) -> str:
 
 
 def _write_keys(path: Path, pair: KeyPair, session_key: str) -> None:
-    """Readable by the owner alone."""
+    """Write the file, readable only by its owner."""
     value = {"publicKey": pair.public, "privateKey": pair.private, "sessionKey": session_key}
     write_whole(path, orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n")
 

@@ -1,6 +1,7 @@
-"""The command line. Commands are declared here and done in ``cli.commands``, imported when they are called."""
+"""The command line. Commands are declared here and implemented in ``cli.commands``, which are imported when called."""
 
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -8,12 +9,12 @@ import typer
 from typer.exceptions import TyperException
 
 from shared.errors import JobtideError, LogMismatch, UserError
-from shared.permissions import close_files_to_others
+from shared.file_modes import close_files_to_others
 from shared.printing import replace_unencodable
 
 app = typer.Typer(
     name="jobtide",
-    help="Records of batch jobs and nodes: from the events of schedulers to a database, an archive and an API.",
+    help="Records batch jobs and nodes: turns the events of schedulers into a database, an archive and an API.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -22,6 +23,8 @@ cluster_app = typer.Typer(help="The clusters of the site.", no_args_is_help=True
 archive_app = typer.Typer(help="The job archive.", no_args_is_help=True)
 app.add_typer(cluster_app, name="cluster")
 app.add_typer(archive_app, name="archive")
+advice_app = typer.Typer(help="Rules that detect problems of jobs.", no_args_is_help=True)
+app.add_typer(advice_app, name="advice")
 user_app = typer.Typer(help="Users of the site, people and programs.", no_args_is_help=True)
 app.add_typer(user_app, name="user")
 
@@ -44,7 +47,7 @@ def options(
 Data = Annotated[
     Path | None,
     typer.Option(
-        "--data", metavar="DIR", help="Data folder of an embedded site. Without it: the settings of a deployment, or the site in ./var."
+        "--data", metavar="DIR", help="Data folder of an embedded site. By default the deployment of the settings, or the site in ./var."
     ),
 ]
 
@@ -52,16 +55,16 @@ Data = Annotated[
 @app.command()
 def up(
     data: Annotated[Path, typer.Option("--data", metavar="DIR", help="Data folder: database, archive, broker, keys.")] = Path("var"),
-    http: Annotated[str, typer.Option("--http", metavar="HOST:PORT", help="Where the API listens; port 0 is any free one.")] = (
+    http: Annotated[str, typer.Option("--http", metavar="HOST:PORT", help="Address of the API; port 0 is any free one.")] = (
         "127.0.0.1:8080"
     ),
     nats: Annotated[
         str,
         typer.Option(
-            "--nats", metavar="HOST:PORT|URL", help="Where the embedded nats-server listens, or the URL nats://… of a running broker."
+            "--nats", metavar="HOST:PORT|URL", help="Address of the embedded nats-server, or the URL nats://… of a running broker."
         ),
     ] = "127.0.0.1:4222",
-    demo: Annotated[bool, typer.Option("--demo", help="Feed it a simulated site with the clusters fritz and alex.")] = False,
+    demo: Annotated[bool, typer.Option("--demo", help="Simulate the clusters fritz and alex.")] = False,
 ) -> None:
     """Run a whole site on this machine: broker, database, archive and all services. Ctrl-C stops it."""
     from cli.commands.up import run_up
@@ -76,14 +79,21 @@ def provision(
         bool,
         typer.Option(
             "--continue-log",
-            help="Continue lost or recreated streams above every sequence that the database knows; stop the services first.",
+            help="Continue lost or recreated streams above every sequence in the database; stop the services first.",
+        ),
+    ] = False,
+    adopt: Annotated[
+        bool,
+        typer.Option(
+            "--adopt",
+            help="Take over streams that are copies of the applied ones, such as mirrors; stop the services first.",
         ),
     ] = False,
 ) -> None:
     """Create or update the streams and buckets on the broker."""
     from cli.commands.streams import run_provision
 
-    run_provision(data, continue_log=continue_log)
+    run_provision(data, continue_log=continue_log, adopts=adopt)
 
 
 @app.command()
@@ -96,7 +106,7 @@ def migrate(data: Data = None) -> None:
 
 @cluster_app.command("add")
 def cluster_add(
-    path: Annotated[Path, typer.Argument(metavar="FILE|ARCHIVE_DIR", help="A cluster.json, or an archive: then each of its clusters.")],
+    path: Annotated[Path, typer.Argument(metavar="FILE|ARCHIVE_DIR", help="A cluster.json, or an archive, whose clusters are all added.")],
     data: Data = None,
 ) -> None:
     """Add clusters, or replace their definitions; running services pick them up within a second."""
@@ -117,10 +127,14 @@ def cluster_list(data: Data = None) -> None:
 def publish(
     path: Annotated[Path, typer.Argument(metavar="FILE|-", help="Line protocol; - reads standard input.", allow_dash=True)],
     data: Data = None,
-    chunks: Annotated[bool, typer.Option("--chunks", help="Many lines per message (up to half a MiB) instead of one.")] = False,
-    subject: Annotated[str | None, typer.Option("--subject", help="One subject for all lines, instead of the measurement's.")] = None,
+    chunks: Annotated[
+        bool, typer.Option("--chunks", help="Join lines to messages of up to half a MiB instead of one line per message.")
+    ] = False,
+    subject: Annotated[
+        str | None, typer.Option("--subject", help="One subject for all lines, instead of the one of the measurement.")
+    ] = None,
 ) -> None:
-    """Publish lines of line protocol to the intake; returns when the broker has stored all of them."""
+    """Publish line protocol to the intake and wait until the broker has stored it."""
     from cli.commands.publish import run_publish
 
     run_publish(data, path, chunks=chunks, subject=subject)
@@ -130,17 +144,17 @@ def publish(
 def token(
     user: Annotated[str, typer.Argument(metavar="USER", help="The name in the token.")],
     role: Annotated[list[str], typer.Option("--role", help="api, user, manager, support or admin; may be given more than once.")],
-    ttl: Annotated[str, typer.Option("--ttl", help="How long it is valid, as 90s, 30m, 12h or 30d; 0 means no expiry.")] = "30d",
+    ttl: Annotated[str, typer.Option("--ttl", help="Validity, such as 90s, 30m, 12h or 30d; 0 means no expiry.")] = "30d",
     data: Data = None,
 ) -> None:
-    """Print a token for the API, as the last line of the output."""
+    """Print a token for the API; it is the last line of the output."""
     from cli.commands.tokens import run_token
 
     run_token(data, user, role, ttl)
 
 
 UserName = Annotated[str, typer.Argument(metavar="NAME", help="The login name.")]
-PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input, up to the line's end.")]
+PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from the first line of standard input.")]
 
 
 @user_app.command("add")
@@ -148,12 +162,15 @@ def user_add(
     name: UserName,
     role: Annotated[list[str], typer.Option("--role", help="api, user, manager, support or admin; may be given more than once.")],
     project: Annotated[list[str] | None, typer.Option("--project", help="A project that a manager supervises; may be repeated.")] = None,
-    real_name: Annotated[str, typer.Option("--name", help="The name that pages show.")] = "",
-    email: Annotated[str, typer.Option("--email", help="Address of the person.")] = "",
+    real_name: Annotated[str, typer.Option("--name", help="The displayed name.")] = "",
+    email: Annotated[str, typer.Option("--email", help="Mail address.")] = "",
     password_stdin: PasswordStdin = False,
     data: Data = None,
 ) -> None:
-    """Add a user with a local password, read from the terminal; the role api alone needs none."""
+    """Add a user with a local password of at least 10 characters (`min_password_characters`), read from the terminal.
+
+    The role api alone needs none.
+    """
     from cli.commands.users import run_add
 
     run_add(data, name, role, project or [], real_name, email, from_stdin=password_stdin)
@@ -169,7 +186,7 @@ def user_list(data: Data = None) -> None:
 
 @user_app.command("remove")
 def user_remove(name: UserName, data: Data = None) -> None:
-    """Remove a user with all personal settings, and end the user's sessions."""
+    """Remove a user with all personal settings and sessions."""
     from cli.commands.users import run_remove
 
     run_remove(data, name)
@@ -203,7 +220,7 @@ def user_project(
 
 @user_app.command("password")
 def user_password(name: UserName, password_stdin: PasswordStdin = False, data: Data = None) -> None:
-    """Set the local password of a user, and end the sessions that began with the old one."""
+    """Set the local password of a user and end sessions that used the old one."""
     from cli.commands.users import run_password
 
     run_password(data, name, from_stdin=password_stdin)
@@ -239,7 +256,7 @@ def archive_retry(
 
 @archive_app.command("verify")
 def archive_verify(
-    root: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="An archive; without it the one of the site.")] = None,
+    root: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="An archive; by default that of the site.")] = None,
     data: Data = None,
     quick: Annotated[bool, typer.Option("--quick", help="Check that the time series exist, without reading them.")] = False,
 ) -> None:
@@ -249,13 +266,61 @@ def archive_verify(
     run_verify(data, root, reads_data=not quick)
 
 
+@archive_app.command("thumbnails")
+def archive_thumbnails(
+    root: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="An archive; by default that of the site.")] = None,
+    data: Data = None,
+    workers: Annotated[int | None, typer.Option("--workers", min=1, max=256, help="Processes; as many as processors by default.")] = None,
+) -> None:
+    """Write the missing thumbnails, which small plots read, of entries that were archived without one."""
+    from cli.commands.thumbnails import run_thumbnails
+
+    run_thumbnails(data, root, workers)
+
+
+RuleFolder = Annotated[Path | None, typer.Option("--rules", metavar="DIR", help="The site's own rules, in addition to the shipped ones.")]
+
+
+@advice_app.command("rules")
+def advice_rules(rules: RuleFolder = None) -> None:
+    """List all rules. Fails if a file cannot be used, and names it."""
+    from cli.commands.advice import run_rules
+
+    run_rules(rules)
+
+
+@advice_app.command("test")
+def advice_test(
+    file: Annotated[Path, typer.Argument(metavar="RULE", help="A file (TOML, or cc-backend's JSON), or the tag of a shipped rule.")],
+    job: Annotated[int, typer.Argument(metavar="JOB", help="An archived or running job, by its database id.")],
+    data: Data = None,
+) -> None:
+    """Show step by step why a rule holds for a job or not."""
+    from cli.commands.advice import run_test
+
+    run_test(data, file, job)
+
+
+@advice_app.command("apply")
+def advice_apply(
+    data: Data = None,
+    rules: RuleFolder = None,
+    after: Annotated[int, typer.Option("--after", metavar="ID", help="Continue after the job with this database id.")] = 0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count the changes without publishing them.")] = False,
+) -> None:
+    """Evaluate the rules for all archived jobs, for example after rules were changed."""
+    from cli.commands.advice import run_apply
+
+    run_apply(data, rules, dry_run=dry_run, after=after)
+
+
 @app.command("import")
 def import_archive(
     source: Annotated[Path, typer.Argument(metavar="ARCHIVE_DIR", help="A job archive of version 3.")],
     data: Data = None,
     no_copy: Annotated[bool, typer.Option("--no-copy", help="Do not copy the entries into the archive of the site.")] = False,
 ) -> None:
-    """Import all jobs of an archive. Jobs that are already known stay as they are."""
+    """Import all jobs of an archive. Known jobs are not changed."""
     from cli.commands.importing import run_import
 
     run_import(data, source, copies=not no_copy)
@@ -263,7 +328,7 @@ def import_archive(
 
 @app.command()
 def rebuild(data: Data = None) -> None:
-    """Build the job tables again from the log, while services and readers run, then switch to them."""
+    """Rebuild the job tables from the log while the services run, then switch to them."""
     from cli.commands.rebuild import run_rebuild
 
     run_rebuild(data)
@@ -272,11 +337,13 @@ def rebuild(data: Data = None) -> None:
 @app.command()
 def rejections(
     data: Data = None,
-    code: Annotated[str | None, typer.Option("--code", metavar="CODE", help="Only those with this reason code.")] = None,
-    limit: Annotated[int, typer.Option("--limit", "--last", metavar="N", min=1, max=10_000, help="How many of the newest to show.")] = 50,
-    follow: Annotated[bool, typer.Option("--follow", help="Keep showing new ones until Ctrl-C.")] = False,
+    code: Annotated[str | None, typer.Option("--code", metavar="CODE", help="Show only rejections with this reason code.")] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", "--last", metavar="N", min=1, max=10_000, help="Number of rejections to show, the newest ones.")
+    ] = 50,
+    follow: Annotated[bool, typer.Option("--follow", help="Continue to show new ones until Ctrl-C.")] = False,
 ) -> None:
-    """Show rejections with their reasons, oldest first. Equal ones of one message are counted and shown once."""
+    """Show rejections with their reasons, oldest first. Identical rejections of a message are shown once, with their number."""
     from cli.commands.rejections import run_rejections
 
     run_rejections(data, limit=limit, follow=follow, code=code)
@@ -284,26 +351,45 @@ def rejections(
 
 @app.command()
 def replay(
-    seq: Annotated[int, typer.Option("--seq", min=1, metavar="N", help="Intake sequence, as `jobtide rejections` shows it.")],
+    seq: Annotated[
+        int | None, typer.Option("--seq", min=1, metavar="N", help="One message: its intake sequence, as `jobtide rejections` shows it.")
+    ] = None,
+    code: Annotated[
+        str | None, typer.Option("--code", metavar="CODE", help="All messages that were rejected with this reason code.")
+    ] = None,
+    since: Annotated[
+        datetime | None, typer.Option("--since", metavar="TIME", help="With --code: only rejections since this time, UTC.")
+    ] = None,
+    cluster: Annotated[str | None, typer.Option("--cluster", metavar="NAME", help="With --code: only this cluster.")] = None,
     data: Data = None,
 ) -> None:
-    """Publish a raw intake message again, for example after its cluster was added."""
-    from cli.commands.rejections import run_replay
+    """Publish raw intake messages again, for example after adding their cluster. It is safe to repeat."""
+    from cli.commands.rejections import run_replay, run_replay_of_code
 
-    run_replay(data, seq)
+    if (seq is None) == (code is None):
+        raise UserError("either --seq or --code is needed")
+    if seq is not None:
+        if since is not None or cluster is not None:
+            raise UserError("--since and --cluster go with --code")
+        run_replay(data, seq)
+    elif code is not None:
+        run_replay_of_code(data, code, since and since.replace(tzinfo=UTC), cluster)
 
 
 @app.command()
-def status(data: Data = None) -> None:
-    """Show streams, positions, lag, jobs, the archive queue and rejections."""
+def status(
+    data: Data = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, like the answer of `GET /api/status/`.")] = False,
+) -> None:
+    """Show streams, positions, lag, jobs, the archive queue, metric stores and rejections."""
     from cli.commands.status import run_status
 
-    run_status(data)
+    run_status(data, as_json=as_json)
 
 
 @app.command()
 def settings(
-    markdown: Annotated[bool, typer.Option("--markdown", help="As the page docs/configuration.md.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="In the form of docs/configuration.md.")] = False,
 ) -> None:
     """List all settings with their defaults and meanings."""
     from cli.settings_page import run_settings
@@ -312,7 +398,7 @@ def settings(
 
 
 def main() -> None:
-    """Entry point. Exits with 0 on success, 2 for a user's mistake, 1 for any other failure."""
+    """Entry point. Exits with 0 on success, 2 after a user error, 1 after any other failure."""
     replace_unencodable()
     close_files_to_others()
     try:

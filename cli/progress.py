@@ -1,4 +1,4 @@
-"""A progress bar on a terminal, and nothing elsewhere, where the summary at the end is enough."""
+"""A progress bar on a terminal. Elsewhere there is none; the summary at the end is enough."""
 
 import sys
 from collections.abc import Iterator

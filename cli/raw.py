@@ -1,4 +1,4 @@
-"""Publishes raw bytes to the intake and waits for the acknowledgement: they are stored, or an error says why not."""
+"""Publishes raw bytes to the intake and waits until they are stored."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from nats.aio.client import Client
 from shared.broker.publisher import NoStream, Outgoing, Publisher
 from shared.errors import Refused, UserError
 
-DEADLINE_S = 20.0  # without progress to show, this is long for a person
+DEADLINE_S = 20.0  # time limit for all messages together, since no progress is shown
 
 
 async def publish_to_intake(client: Client, messages: Sequence[tuple[str, bytes]]) -> list[int]:

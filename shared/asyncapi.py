@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from shared.broker.envelope import ACTOR, MESSAGE_ID, REPLY_TO, belongs_to_cluster
+from shared.broker.envelope import ACTOR, MESSAGE_ID, REPLAYS, REPLY_TO, belongs_to_cluster
 from shared.broker.outcome import Outcome
 from shared.domain.events import EVENT_TYPES, Event
 from shared.domain.payloads import NodeStatePayload, StartPayload, StopPayload
@@ -45,7 +45,7 @@ def document() -> dict[str, Any]:
     operations["outcome"] = {
         "action": "send",
         "channel": {"$ref": "#/channels/outcome"},
-        "summary": "jobstore says what became of an event.",
+        "summary": "jobstore answers with the outcome of an event.",
     }
     messages["outcome"] = {"contentType": "application/json", "payload": {"$ref": _SCHEMAS + Outcome.__name__}}
     return {
@@ -120,6 +120,7 @@ def _headers() -> dict[str, Any]:
             "ce-time": text | {"format": "date-time", "description": "Of the intake: when the broker received the message."},
             "content-type": {"const": "application/json"},
             ACTOR: text | {"description": "The user who caused the event."},
-            REPLY_TO: text | {"description": "Where jobstore says what became of the event."},
+            REPLAYS: text | {"description": "The id of the same event, when its intake message was handled before."},
+            REPLY_TO: text | {"description": "The inbox to which jobstore sends the outcome of the event."},
         },
     }

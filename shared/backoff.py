@@ -5,14 +5,14 @@ import random
 
 
 class Backoff:
-    """Pauses that double from ``first_s`` to ``most_s``, each jittered by up to a third.
+    """Pauses that double from ``first_s`` to ``max_s``, each jittered by up to a third.
 
     ``wait`` returns early when ``stop`` is set; ``reset`` is called after a success.
     """
 
-    def __init__(self, first_s: float = 0.2, most_s: float = 10.0) -> None:
+    def __init__(self, first_s: float = 0.2, max_s: float = 10.0) -> None:
         self._first_s = first_s
-        self._most_s = most_s
+        self._max_s = max_s
         self._next_s = first_s
 
     def reset(self) -> None:
@@ -21,7 +21,7 @@ class Backoff:
     def next_s(self) -> float:
         """The next pause in seconds; each call lengthens the one after it."""
         pause_s = self._next_s * random.uniform(0.67, 1.0)
-        self._next_s = min(self._next_s * 2, self._most_s)
+        self._next_s = min(self._next_s * 2, self._max_s)
         return pause_s
 
     async def wait(self, stop: asyncio.Event) -> None:

@@ -19,7 +19,11 @@ class Refused(JobtideError):
 
 
 class Unavailable(JobtideError):
-    """A dependency is unavailable: keep the work in hand and retry later."""
+    """A dependency is unavailable: keep the work and retry later."""
+
+
+class StatementTimedOut(Unavailable):
+    """The database ended a statement at its time limit. It may be the statement's fault: the database itself works."""
 
 
 class ConsumerLost(Unavailable):

@@ -1,8 +1,6 @@
 """``/healthz``, ``/readyz`` and ``/metrics`` of one service, on its own port."""
 
 import asyncio
-import os
-import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -10,9 +8,10 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from shared import metrics
-from shared.addresses import join_address, parse_address
-from shared.errors import CannotListen, JobtideError
+from shared import prometheus
+from shared.errors import JobtideError
+from shared.http.numbers import HttpNumbers
+from shared.http.server import listening
 from shared.settings import setting_name
 
 READY_TIMEOUT_S = 2.0
@@ -24,9 +23,11 @@ class Health:
     def __init__(self, service: str) -> None:
         self.service = service
         self.registry = CollectorRegistry()
+        self.http = HttpNumbers(self.registry)
         self._turned: dict[str, tuple[float, float]] = {}
         self._checks: dict[str, Callable[[], Awaitable[object]]] = {}
-        self._failing = metrics.CHECK_FAILING.gauge(self.registry)
+        self._remarks: set[str] = set()
+        self._failing = prometheus.CHECK_FAILING.gauge(self.registry)
 
     def loop(self, name: str, *, within_s: float) -> Callable[[], None]:
         """Register a loop that must iterate at least every ``within_s``; returns the function it calls on each iteration."""
@@ -40,6 +41,11 @@ class Health:
     def check(self, name: str, ask: Callable[[], Awaitable[object]]) -> None:
         """Register a real request to a dependency; it raises when the dependency is not usable."""
         self._checks[name] = ask
+
+    def remark(self, name: str, ask: Callable[[], Awaitable[object]]) -> None:
+        """Register a check that somebody should see when it fails, although the service is ready."""
+        self.check(name, ask)
+        self._remarks.add(name)
 
     def stale_loops(self) -> dict[str, float]:
         """Overdue loops, with the age of their last iteration in seconds."""
@@ -65,7 +71,8 @@ class Health:
 
     async def readyz(self, _: web.Request) -> web.Response:
         failing = await self.failing_checks()
-        return web.json_response({"service": self.service, "ready": not failing, "failing": failing}, status=503 if failing else 200)
+        is_ready = failing.keys() <= self._remarks
+        return web.json_response({"service": self.service, "ready": is_ready, "failing": failing}, status=200 if is_ready else 503)
 
     async def metrics(self, _: web.Request) -> web.Response:
         failing = await self.failing_checks()
@@ -75,38 +82,11 @@ class Health:
 
 
 @asynccontextmanager
-async def listening(app: web.Application, address: str, setting: str) -> AsyncIterator[str]:
-    """Serve an application; yields the bound address. Open requests get 3 s on exit.
-
-    Raises CannotListen, which names ``setting``, when the address is in use or not local.
-    """
-    host, port = parse_address(address)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=3.0)
-    await runner.setup()
-    try:
-        try:
-            await web.TCPSite(runner, host, port).start()
-        except OSError as e:
-            raise CannotListen(f"{setting}: cannot listen on {address}: {_why(e)}") from e
-        bound = runner.addresses[0]
-        yield join_address(bound[0], bound[1])
-    finally:
-        await runner.cleanup()
-
-
-def _why(error: OSError) -> str:
-    """The error text without the address that asyncio adds to it."""
-    if isinstance(error, socket.gaierror) or not error.errno:
-        return error.strerror or str(error)
-    return os.strerror(error.errno).lower()
-
-
-@asynccontextmanager
 async def serve_health(health: Health, address: str) -> AsyncIterator[str]:
     """Serve the three paths; yields the bound address. Raises CannotListen."""
     app = web.Application()
     app.router.add_get("/healthz", health.healthz)
     app.router.add_get("/readyz", health.readyz)
     app.router.add_get("/metrics", health.metrics)
-    async with listening(app, address, setting_name(health.service, "health")) as bound:
+    async with listening(app, address, setting_name(health.service, "health"), health.http) as bound:
         yield bound

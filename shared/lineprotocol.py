@@ -1,12 +1,12 @@
-"""InfluxDB line protocol: a message's bytes to points and bad lines, each line on its own.
+"""Parses a message in InfluxDB line protocol to points and bad lines, each line independently.
 
-This module decides which bytes are one line, since a line end inside a quoted field value does not end the line. It cuts
-out and unescapes the quoted values, and ``line_protocol_parser`` reads the rest: that library knows only two of the five
-escapes, and crashes the process on a value that is not UTF-8. A line that fails is tried again up to its first LF, so that
-an unclosed quote costs its own line and not the following ones.
+This module finds the ends of lines, since a line feed inside a quoted field value does not end the line. It also extracts
+and unescapes the quoted values, and ``line_protocol_parser`` parses the rest: that library supports only two of the five
+escapes, and crashes the process on a value that is not UTF-8. If a line cannot be parsed, only the part up to its first LF
+is tried again, so that an unclosed quote invalidates only its own line.
 
-Only the tag ``function`` and the field ``event`` are used. Other tags and fields never refuse a line: if the library does
-not accept a line, it is read again without them.
+Only the tag ``function`` and the field ``event`` are used. Other tags and fields never invalidate a line: if the library
+refuses a line, it is parsed again without them.
 """
 
 import re
@@ -21,7 +21,7 @@ from line_protocol_parser import LineFormatError, parse_line
 class Point:
     """``number`` counts physical lines from 1. Field values have their Python types.
 
-    ``is_repaired``: the field ``event`` had bytes that are not UTF-8; they are U+FFFD now.
+    ``is_repaired``: bytes of the field ``event`` that are not UTF-8 were replaced by U+FFFD.
     """
 
     number: int
@@ -40,12 +40,12 @@ class BadLine:
 
 TAG, FIELD = "function", "event"
 EXCERPT_BYTES = 512
-MAX_ITEMS = 256  # tags and fields per line; the library's time grows with their square
-MAX_STRAY_QUOTES = 16  # each may cost a scan of the whole message; after that many, every LF ends a line
+MAX_ITEMS = 256  # tags and fields per line, because the library's run time is quadratic in their number
+MAX_STRAY_QUOTES = 16  # per message, because each may require a scan of the rest; afterwards every LF ends a line
 
 
 def parse_lines(payload: bytes) -> Iterator[Point | BadLine]:
-    """Every line of a message that is neither blank nor a comment, in order. Never raises."""
+    """The lines of a message in order, except blank lines and comments. Never raises."""
     at, number = 0, 1
     size = len(payload)
     masked = payload.replace(b"\\\\", _BACKSLASH).replace(b'\\"', _QUOTE)
@@ -56,7 +56,7 @@ def parse_lines(payload: bytes) -> Iterator[Point | BadLine]:
         if isinstance(parsed, BadLine):
             first = _first_end(payload, at)
             if first < line.end:
-                # The quote that joined these physical lines may be a stray one: judge the first physical line alone.
+                # The quote that joined these physical lines may be a stray one: parse the first physical line alone.
                 stray_quotes += 1
                 line = _cut(payload, masked, at, first)
                 parsed = _parse(line, payload, number)
@@ -66,7 +66,7 @@ def parse_lines(payload: bytes) -> Iterator[Point | BadLine]:
         at = line.end + 1
 
 
-# Masks of an escaped backslash and quote, as long as the originals so that positions agree.
+# Masks for an escaped backslash and quote, of the same length as the originals so that positions agree.
 _BACKSLASH, _QUOTE = b"\0\0", b"\1\1"
 
 
@@ -79,7 +79,7 @@ class _Line(NamedTuple):
     texts: list[bytes]
 
 
-_HEAD = re.compile(rb" *+((?:[^\\ \n]++|\\.)*+ )?")  # measurement and tags, where a quote is like any character
+_HEAD = re.compile(rb" *+((?:[^\\ \n]++|\\.)*+ )?")  # measurement and tags, in which a quote has no special meaning
 _QUOTE_OR_END = re.compile(rb'(?<!\\)="|\n')
 
 
@@ -118,13 +118,13 @@ def _unescape(payload: bytes, masked: bytes, begin: int, end: int) -> bytes:
     text = payload[begin:end]
     if b"\\" not in text:
         return text
-    if b"\0" in text or b"\1" in text:  # would be mistaken for the masks
+    if b"\0" in text or b"\1" in text:  # these bytes would be mistaken for masks
         return b"\\".join(_unescape_single(part.replace(b'\\"', b'"')) for part in text.split(b"\\\\"))
     return _unescape_single(masked[begin:end].replace(_QUOTE, b'"')).replace(_BACKSLASH, b"\\")
 
 
 def _unescape_single(text: bytes) -> bytes:
-    """For a text in which no backslash follows another."""
+    """Unescape a text without two adjacent backslashes."""
     if b"\\" not in text:
         return text
     return text.replace(b"\\n", b"\n").replace(b"\\r", b"\r").replace(b"\\t", b"\t")
@@ -161,7 +161,7 @@ def _is_utf8(text: bytes) -> bool:
 
 
 def _read(skeleton: str) -> tuple[str, dict[str, str], dict[str, Any]]:
-    """Measurement, tags and fields, at least those that are used. Raises LineFormatError or ValueError."""
+    """Measurement, and at least the used tags and fields. Raises LineFormatError or ValueError."""
     if _CONTROL.search(skeleton) is None:
         try:
             parsed = parse_line(skeleton)
@@ -171,7 +171,7 @@ def _read(skeleton: str) -> tuple[str, dict[str, str], dict[str, Any]]:
             pass
     reduced = _without_unused(skeleton)
     if (control := _CONTROL.search(reduced)) is not None:
-        raise ValueError(f"control character {ord(control[0]):#04x} outside of a quoted value")
+        raise ValueError(f"control character {ord(control[0]):#04x} outside a quoted value")
     parsed = parse_line(reduced)
     return parsed["measurement"], parsed["tags"], parsed["fields"]
 
@@ -184,9 +184,9 @@ _EXTREME_TIMES = frozenset(("9223372036854775807", "-9223372036854775808"))  # r
 
 
 def _without_unused(skeleton: str) -> str:
-    """The line with one tag and one field: of repeated keys the last counts, of tags the last that is not empty.
+    """The line with only the used tag and field. Of a repeated key the last value is used, for a tag the last nonempty one.
 
-    Unchanged if it has no such field, or if an unused field has a stray quote, so that the library says what is wrong.
+    The line is unchanged if it lacks the field, or if an unused field has a stray quote: the library then reports the error.
     """
     parts = _PART.findall(skeleton)
     if len(parts) not in (2, 3) or parts[0].startswith(","):

@@ -14,9 +14,9 @@ from shared.settings import LogSettings
 
 
 class _Sink:
-    """A stream whose failures stop nobody: it may be a file on the disk that is full.
+    """A stream whose write errors are ignored, because it may be a file on a full disk.
 
-    Not derived from a class of ``io``, whose finalizer flushes while the interpreter is already taking modules apart.
+    Not derived from a class of ``io``, whose finalizer flushes while the interpreter is already unloading modules.
     """
 
     def __init__(self, stream: TextIO) -> None:

@@ -11,8 +11,10 @@ from typing import Protocol
 import structlog
 
 from shared.errors import JobtideError, LogMismatch, Unavailable, UserError
+from shared.file_modes import close_files_to_others
+from shared.http.limits import raise_descriptor_limit
 from shared.log import configure
-from shared.permissions import close_files_to_others
+from shared.memory import return_freed_memory
 from shared.settings import LogSettings, doubtful_variables, load
 
 log = structlog.get_logger()
@@ -77,9 +79,11 @@ def main(service: str, run: Run, *, new_objects: int = 50_000) -> None:
         await run(stop, report_to_log)
 
     close_files_to_others()
+    return_freed_memory()
     try:
         configure(load(LogSettings))
         warn_of_doubtful_variables()
+        raise_descriptor_limit()
         asyncio.run(process())
     except Exception as e:
         known = next((leaf for leaf in leaves(e) if isinstance(leaf, JobtideError)), None)

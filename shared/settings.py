@@ -32,6 +32,7 @@ SECTIONS = (
     "ingest",
     "jobstore",
     "archiver",
+    "metricstore",
     "gateway",
     "auth",
     "graphql",
@@ -79,9 +80,9 @@ def setting_name(section: str, name: str) -> str:
 
 
 def doubtful_variables() -> dict[str, str]:
-    """Variables that look like settings of a misspelt section, with the section they are near to.
+    """Variables that look like settings of a misspelt section, with the most similar section.
 
-    They are no mistake for certain: other programs have variables with our prefix too.
+    They are not necessarily mistakes: other programs may have variables with our prefix too.
     """
     doubtful = {}
     for variable in sorted(os.environ):
@@ -201,10 +202,41 @@ class NatsSettings(SettingsGroup):
         description="Intake subjects of job events (JSON list). A token `{cluster}` names the cluster: the payload must agree.",
     )
     node_subjects: list[str] = Field(["cc.node.state"], min_length=1, description="Intake subjects of node states (JSON list), as above.")
+    metric_subjects: list[str] = Field(
+        ["cc.metric"],
+        min_length=1,
+        description="Subjects of metric lines (JSON list), wildcards `*` and `>` allowed."
+        " A token `{cluster}` names the cluster: tags of the lines must agree.",
+    )
     replicas: int = Field(1, ge=1, le=5, description="Copies of each stream in a broker cluster.")
     intake_max_age_days: float = Field(30.0, ge=0, description="Raw messages are kept this long, days; 0 keeps them forever.")
     events_max_age_days: float = Field(0.0, ge=0, description="Domain events are kept this long, days; 0 keeps them forever.")
     nodes_max_age_days: float = Field(7.0, ge=0, description="Node reports are kept this long, days; 0 keeps them forever.")
+    rejections_max_age_days: float = Field(
+        30.0, ge=0, description="Rejections of ingest and the gateway are kept this long on the broker, days; 0 keeps them forever."
+    )
+
+    metrics_max_age_hours: float = Field(
+        6.0,
+        ge=0.1,
+        le=8760,
+        description="Metric lines stay on the broker this long, hours: the longest time that the metric store may be down.",
+    )
+    metrics_max_gib: float = Field(
+        4.0,
+        gt=0,
+        le=1_000_000,
+        description="Metric lines take at most this much of the broker's storage, GiB; the oldest are removed first.",
+    )
+
+    @field_validator("metric_subjects")
+    @classmethod
+    def _metric_subjects_are_filters(cls, subjects: list[str]) -> list[str]:
+        for subject in subjects:
+            tokens = subject.split(".")
+            if any(not t or " " in t or (t == ">" and i < len(tokens) - 1) for i, t in enumerate(tokens)) or tokens.count("{cluster}") > 1:
+                raise ValueError(f"{subject!r} is not a subject or a filter with at most one {{cluster}}")
+        return subjects
 
     @field_validator("job_subjects", "node_subjects")
     @classmethod

@@ -1,4 +1,4 @@
-"""A reader that is behind and does not move, however well everything it needs answers."""
+"""Detects a reader that lags and does not advance although its dependencies answer."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ AFTER_S = 8.0  # longer than any batch should take, and soon enough to be report
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """``at`` grows with every step of the reader; it is behind as long as ``at`` is below ``end``."""
+    """``at`` increases with every step of the reader, which lags while ``at`` is below ``end``."""
 
     at: int
     end: int
@@ -48,7 +48,7 @@ class Standstill:
         self._place = place
 
     async def require(self) -> None:
-        """Raises Unavailable when the reader has been behind without moving for ``AFTER_S``."""
+        """Raises Unavailable if the reader has lagged without advancing for ``AFTER_S``."""
         place, stood_s = self._place, self._clock() - self._moved_at
         if place is not None and place.at < place.end and stood_s >= AFTER_S:
             why = self._why()

@@ -1,5 +1,7 @@
-"""How far each part of a site is behind the one before it, for the command line and the API."""
+"""The lag of each part of a site behind the previous one, for the command line and the API."""
 
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nats.aio.client import Client
@@ -8,7 +10,8 @@ from nats.js.errors import NotFoundError
 from sqlalchemy import func, not_, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from shared.broker.streams import EVENTS, INTAKE, NODES
+from shared.broker.streams import EVENTS, INTAKE, LOGS, METRICS, NODES, REJECTIONS
+from shared.broker.unread import backlog_of
 from shared.database.engine import transaction
 from shared.database.progress import progress
 from shared.database.sql import is_running
@@ -16,22 +19,25 @@ from shared.database.tables import tables
 from shared.errors import Unavailable
 from shared.settings import NatsSettings
 
-STREAMS = (INTAKE, EVENTS, NODES)
+LOOK_AGAIN_S = 3.0  # longer than most batches take
+STREAM_TIMEOUT_S = 5.0
+STREAMS = (INTAKE, EVENTS, NODES, REJECTIONS, METRICS)
 
 
 @dataclass(frozen=True, slots=True)
 class QueueState:
-    """A durable consumer: everything up to ``done_to`` is finished; ``waiting`` and ``in_work`` count messages."""
+    """A durable consumer: everything up to ``done_to`` is finished, ``given_to`` was handed out; the rest count messages."""
 
     name: str
     done_to: int
+    given_to: int
     waiting: int
     in_work: int
 
 
 @dataclass(frozen=True, slots=True)
 class StreamState:
-    """``kind`` is INTAKE, EVENTS or NODES, ``name`` the stream's on the broker; ``messages`` is None when it does not exist."""
+    """``kind`` is one of ``STREAMS``, ``name`` the stream's on the broker; ``messages`` is None when it does not exist."""
 
     kind: str
     name: str
@@ -51,7 +57,7 @@ class DatabaseState:
     rejections: dict[str, int]
 
 
-async def stream_states(client: Client, nats: NatsSettings, *, timeout_s: float = 5.0) -> list[StreamState]:
+async def stream_states(client: Client, nats: NatsSettings, *, timeout_s: float = STREAM_TIMEOUT_S) -> list[StreamState]:
     """One for each kind. Raises Unavailable."""
     return [await _stream_state(client, nats, kind, timeout_s) for kind in STREAMS]
 
@@ -70,6 +76,7 @@ async def _stream_state(client: Client, nats: NatsSettings, kind: str, timeout_s
         QueueState(
             info.config.durable_name,
             (info.ack_floor.stream_seq or 0) if info.ack_floor else 0,
+            (info.delivered.stream_seq or 0) if info.delivered else 0,
             info.num_pending or 0,
             info.num_ack_pending or 0,
         )
@@ -87,7 +94,49 @@ async def database_state(engine: AsyncEngine) -> DatabaseState:
         running = await connection.scalar(select(func.count()).select_from(tables.job).where(is_running(tables.job.c.job_state)))
         parked = await connection.scalar(select(func.count()).select_from(tables.parked_stop))
         codes = {row[0]: row[1] for row in await connection.execute(select(rejection.code, func.count()).group_by(rejection.code))}
-    return DatabaseState({EVENTS: applied.events, NODES: applied.nodes}, running or 0, parked or 0, codes)
+    positions = {EVENTS: applied.events, NODES: applied.nodes, REJECTIONS: applied.rejections}
+    return DatabaseState(positions, running or 0, parked or 0, codes)
+
+
+def behind(streams: Sequence[StreamState], positions: Mapping[str, int]) -> dict[str, StreamState]:
+    """The streams with messages that jobstore has not applied, by kind."""
+    return {s.kind: s for s in streams if s.kind in LOGS and s.messages and positions.get(s.kind, 0) < s.last}
+
+
+async def standstills(
+    client: Client, nats: NatsSettings, engine: AsyncEngine, streams: Sequence[StreamState], positions: Mapping[str, int]
+) -> list[str]:
+    """A line for each reader that lags and does not advance within ``LOOK_AGAIN_S``, and for messages about to expire unread.
+
+    Raises Unavailable.
+    """
+    late = behind(streams, positions)
+    unread = {queue.name: queue.given_to for stream in streams if stream.kind == INTAKE for queue in stream.queues if queue.waiting}
+    lines = await _old_backlogs(client, streams)
+    if not late and not unread:
+        return lines
+    await asyncio.sleep(LOOK_AGAIN_S)
+    now = (await database_state(engine)).positions
+    intake = await _stream_state(client, nats, INTAKE, STREAM_TIMEOUT_S)
+    lines += [
+        f"{queue.name} stopped reading {intake.name} at {queue.given_to:,} of {intake.last:,}: see /readyz and the log of {queue.name}"
+        for queue in intake.queues
+        if queue.waiting and queue.given_to == unread.get(queue.name)
+    ]
+    return lines + [
+        f"the position in {stream.name} stands at {now.get(kind, 0):,} of {stream.last:,}: see /readyz and the log of jobstore"
+        for kind, stream in late.items()
+        if now.get(kind, 0) == positions.get(kind, 0)
+    ]
+
+
+async def _old_backlogs(client: Client, streams: Sequence[StreamState]) -> list[str]:
+    js = client.jetstream(timeout=STREAM_TIMEOUT_S)
+    queues = [(stream.name, queue.name) for stream in streams if stream.kind == INTAKE for queue in stream.queues]
+    try:
+        return [str(backlog) for names in queues if (backlog := await backlog_of(js, *names)).is_old]
+    except (NatsError, TimeoutError, OSError) as e:
+        raise Unavailable("the broker does not answer for the backlog of the intake") from e
 
 
 async def stopped_by_status(engine: AsyncEngine) -> dict[int, int]:

@@ -1,8 +1,14 @@
-"""All fixtures stand in ``tests.support.fixtures``."""
+"""All fixtures are in ``tests.support.fixtures``."""
 
 import os
 
-# Images set it; without files of byte code, each of the hundreds of processes started here would compile everything anew.
+from hypothesis import settings
+
+# Images set it, but without byte code files each of the hundreds of processes started here would compile all modules again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 pytest_plugins = ["tests.support.fixtures"]
+
+# Property tests have no deadline per example, because the machine may be busy with other tests.
+settings.register_profile("busy-machine", deadline=None)
+settings.load_profile("busy-machine")

@@ -1,4 +1,4 @@
-"""What the README says can be typed."""
+"""The commands in the README work."""
 
 import re
 import subprocess
@@ -18,15 +18,15 @@ def shell_blocks() -> list[str]:
     return re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
 
 
-def test_the_readme_is_short_and_its_links_lead_somewhere() -> None:
+def test_the_readme_is_short_and_its_links_resolve() -> None:
     assert len(README.splitlines()) < 200
     missing = [link for link in re.findall(r"\]\(([^)#]+)\)", README) if not link.startswith("http") and not (REPOSITORY / link).exists()]
     assert missing == []
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_the_first_steps_work_as_typed(tmp_path: Path) -> None:
-    """On free ports and in a temporary folder instead of 8080 and var/site."""
+    """With free ports and a temporary folder instead of 8080 and var/site."""
     (typed,) = [block for block in shell_blocks() if "jobtide publish" in block]
     (started,) = [block for block in shell_blocks() if "jobtide up" in block]
     assert "jobtide up --data var/site" in started
@@ -38,7 +38,7 @@ def test_the_first_steps_work_as_typed(tmp_path: Path) -> None:
 
         def answer() -> str:
             done = subprocess.run(
-                ["bash", "-ec", script], capture_output=True, text=True, timeout=60, cwd=REPOSITORY, env=environment, check=False
+                ["bash", "-ec", script], capture_output=True, text=True, timeout=240, cwd=REPOSITORY, env=environment, check=False
             )
             assert done.returncode == 0, done.stderr
             return done.stdout if '"jobId":50001' in done.stdout else ""

@@ -41,3 +41,11 @@ JOB_METRICS = (
     "query metrics($id: ID!, $metrics: [String!], $scopes: [MetricScope!]) { jobMetrics(id: $id, metrics: $metrics, scopes: $scopes)"
     " { name scope metric { unit { base prefix } timestep series { hostname id statistics { avg min max } data } } } }"
 )
+BANDS = (
+    "query bands($ids: [ID!]!, $metrics: [String!]) { jobsMetrics(ids: $ids, metrics: $metrics)"
+    " { id metrics { name unit { base prefix } timestep min median max } } }"
+)
+NODES_NOW = (
+    "query now($cluster: String!, $metrics: [String!]) { nodesNow(cluster: $cluster, metrics: $metrics)"
+    " { host metrics { name value time } } }"
+)

@@ -15,7 +15,7 @@ from bench.support.usage import Memory, memory_of
 
 LOAD_SECONDS = "jobtide_gateway_column_load_seconds"
 LOAD_S = 300.0
-MAX_LAG = "jobtide_gateway_loop_lag_most_seconds"
+MAX_LAG = "jobtide_gateway_loop_lag_max_seconds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Gateway:
     def memory(self) -> Memory:
         return memory_of([self.site.services["gateway"].pid])
 
-    async def take_most_lag(self) -> float:
+    async def take_max_lag(self) -> float:
         """The longest delay of its event loop since the last call, seconds."""
         await asyncio.sleep(0.05)  # its timer comes before the answer
         return (await self.client.metrics())[MAX_LAG]

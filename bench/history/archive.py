@@ -8,7 +8,7 @@ import orjson
 
 from bench.history.clusters import METRICS, TIMESTEP_S
 from bench.support.database import reading
-from shared.archive import Entry, JobPath, meta_of_row, open_archive, pack, render_data, render_meta, write_entries
+from shared.archive import Entry, JobPath, meta_of_row, open_archive, pack, render_data, render_meta, render_thumbnail, write_entries
 from shared.database.tables import tables
 from shared.domain.values import ARCHIVED
 from shared.metricdata.model import JobData, MetricData, Series, Statistics, Unit
@@ -51,7 +51,8 @@ def _entry(row: dict[str, Any], samples: int) -> Entry:
         energy=row["energy"],
     )
     text, is_packed = pack(render_data(data))
-    return Entry(JobPath(row["cluster"], row["job_id"], row["start_time"]), render_meta(meta), text, is_packed)
+    thumbnail = render_thumbnail(data, len(text))
+    return Entry(JobPath(row["cluster"], row["job_id"], row["start_time"]), render_meta(meta), text, is_packed, thumbnail)
 
 
 def job_data(id_: int, hosts: list[str], samples: int) -> JobData:

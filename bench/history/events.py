@@ -6,7 +6,7 @@ import orjson
 
 from bench.history.jobs import COLUMNS, Chunk, History, Row
 from bench.history.people import PEOPLE
-from services.jobstore.rules.world import TAGS_PER_EVENT
+from services.jobstore.rules.unit_of_work import TAGS_PER_EVENT
 from shared.domain.events import Event, JobImported, JobStarted, Tag, TagCreated
 from shared.domain.payloads import Resource
 from shared.domain.values import JobState

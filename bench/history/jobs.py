@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bench.history.clusters import CLUSTERS, METRICS, PEAKS, ClusterPlan
 from bench.history.people import PEOPLE, USERS
 from bench.load.lines import SCRIPTS, job_script
-from services.jobstore.rules.world import TAGS_PER_EVENT
+from services.jobstore.rules.unit_of_work import TAGS_PER_EVENT
 from shared.domain.values import ARCHIVED, ARCHIVING_FAILED, MONITORING_DISABLED, MONITORING_OPEN, SharedNode
 
 CHUNK = 20_000

@@ -6,7 +6,7 @@ from bench.history.jobs import COLUMNS, History
 from bench.history.people import PEOPLE
 from bench.support.fill import Rows, fill_database
 from bench.support.seed import position_rows
-from services.jobstore.rules.world import TAGS_PER_EVENT
+from services.jobstore.rules.unit_of_work import TAGS_PER_EVENT
 from shared.database.tables import hpc_user, tables
 from shared.settings import DatabaseSettings
 

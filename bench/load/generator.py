@@ -2,7 +2,6 @@
 
 import array
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,9 +10,7 @@ from pathlib import Path
 import orjson
 
 from bench.load.lines import JOB_SUBJECT, Load
-from tests.support.processes import REPOSITORY
-
-READY_S = 120.0
+from bench.support.process import ready_process
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,22 +57,6 @@ async def generator(load: Load, folder: Path, url: str, *, rate: float | None = 
     """Write the messages, start the process and wait until it is ready; it is ended on exit."""
     file = await asyncio.to_thread(load.write, folder / f"load-{load.first_job}.txt")
     arguments = [str(file), "--url", url, "--subject", JOB_SUBJECT, *(["--rate", str(rate)] if rate else [])]
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "bench.load.publisher",
-        *arguments,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        cwd=REPOSITORY,
-    )
-    try:
-        assert process.stdout is not None
-        if await asyncio.wait_for(process.stdout.readline(), READY_S) != b"ready\n":
-            raise RuntimeError("the publisher did not become ready")
+    async with ready_process("bench.load.publisher", arguments) as process:
         yield Generator(process, file)
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
         file.unlink(missing_ok=True)

@@ -73,9 +73,9 @@ async def clients(bench: Bench) -> AsyncGenerator[Result, None]:
         async with gateway_over(bench, engine, bench.scale.history, connections=CLIENTS) as gateway:
             crowd = Crowd(gateway.client, BY_USER, gateway.store.history)
             await crowd.run(CLIENTS, _WARM_UP_S)
-            await gateway.take_most_lag()
+            await gateway.take_max_lag()
             rate = await crowd.run(CLIENTS, bench.scale.clients_s)
-            lag_ms = await gateway.take_most_lag() * 1000
+            lag_ms = await gateway.take_max_lag() * 1000
             setting = gateway.setting
         details = crowd.times.details() | {"seconds": bench.scale.clients_s}
         yield Result(f"{CLIENTS} clients, list by user", rate, "requests/s", setting, RATE, "38 requests/s", details)

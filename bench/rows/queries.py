@@ -52,13 +52,13 @@ async def _measure(bench: Bench, gateway: Gateway, query: Query) -> list[Result]
     history, client = gateway.store.history, gateway.client
     requests = max(_LEAST, int(bench.scale.requests * query.requests))
     await warm_up(client, query, history)
-    await gateway.take_most_lag()
+    await gateway.take_max_lag()
     before = cpu_seconds(gateway.site)
     times = await measure(client, query, history, requests)
     used = per_event_us(before, cpu_seconds(gateway.site), requests)
     details = times.details() | {
         "requests": requests,
-        "longest_block_ms": round(await gateway.take_most_lag() * 1000, 1),
+        "longest_block_ms": round(await gateway.take_max_lag() * 1000, 1),
         "cpu_ms_per_request": {name: round(us / 1000, 2) for name, us in used.items()},
     }
     target = None if query.target_ms is None else Target(query.target_ms, is_upper=True)

@@ -1,4 +1,4 @@
-"""The state of the archiver's dependencies, checked from where the command runs."""
+"""The state of the archiver's dependencies, checked from the machine of the command."""
 
 import shutil
 

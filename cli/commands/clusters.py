@@ -20,7 +20,7 @@ def definitions_in(path: Path) -> list[Path]:
         raise UserError(f"{path} does not exist")
     found = [path / DEFINITION] if (path / DEFINITION).is_file() else sorted(path.glob(f"*/{DEFINITION}"))
     if not found:
-        raise UserError(f"{path} is no archive: there is no */{DEFINITION}")
+        raise UserError(f"{path} is not an archive: it has no */{DEFINITION}")
     return found
 
 

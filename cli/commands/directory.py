@@ -28,8 +28,8 @@ def run_sync_ldap(data: Path | None) -> None:
     print(f"{result.found} users in the directory: {len(result.added)} added, {len(result.renamed)} renamed, {len(result.removed)} removed")
     if result.skipped:
         print(f"{len(result.skipped)} entries without a usable name, such as {result.skipped[0]}")
-    if result.kept:
-        print(f"nobody was removed: {result.kept}")
+    if result.removal_skipped:
+        print(f"nobody was removed: {result.removal_skipped}")
 
 
 async def _sync(database: "DatabaseSettings", settings: "LdapSettings") -> "SyncResult":

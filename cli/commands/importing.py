@@ -4,6 +4,7 @@ import asyncio
 import getpass
 import itertools
 import sys
+import uuid
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -49,7 +50,7 @@ class Tally:
 
 
 class Importer:
-    """Publishes the entries of ``source`` as events, and copies them to ``target``, the archive of the site, unless it is None."""
+    """Publishes the entries of ``source`` as events. Copies them to ``target``, the archive of the site, unless that is None."""
 
     def __init__(self, source: Path, target: Path | None, client: Client, clusters: ClusterDirectory, publisher: Publisher) -> None:
         self._source = source
@@ -58,6 +59,8 @@ class Importer:
         self._clusters = clusters
         self._publisher = publisher
         self._actor = getpass.getuser()
+        # Each import has its own message ids: importing again after a deletion restores the job, even within the duplicate window.
+        self._intent = uuid.uuid4().hex
         self.tally = Tally()
 
     async def run(self, bar: Bar) -> None:
@@ -73,7 +76,7 @@ class Importer:
         jobs = [entry for entry in batch if isinstance(entry, ArchivedJob)]
         self.tally.failed += [f"{entry.directory}: {entry.why}" for entry in batch if isinstance(entry, UnreadableEntry)]
         ready = [(job, envelope) for job in jobs if (envelope := self._envelope(job)) is not None]
-        if self._target is not None:  # before the events, so that every visible job has its data
+        if self._target is not None:  # copied before the events, so that every visible job has its data
             paths = [job.path for job, _ in ready]
             errors = await asyncio.to_thread(copy_entries, self._source, paths, self._target)
             self.tally.failed += [f"{path.relative}: {error}" for path, error in zip(paths, errors, strict=True) if error is not None]
@@ -89,7 +92,7 @@ class Importer:
         except ArchiveError as e:
             self.tally.failed.append(f"{path.relative}: {e}")
             return None
-        message_id = f"import:{path.cluster}:{path.job_id}:{path.start_time}"
+        message_id = f"import:{self._intent}:{path.cluster}:{path.job_id}:{path.start_time}"
         envelope = Envelope(event, message_id, SOURCE, datetime.now(UTC), self._actor)
         if len(envelope.body()) > self._max_bytes:
             self.tally.failed.append(f"{path.relative}: larger than the broker accepts")
@@ -163,6 +166,6 @@ def run_import(data: Path | None, source: Path, *, copies: bool) -> None:
     tally, new = asyncio.run(run())
     for line in tally.failed:
         print(line, file=sys.stderr)
-    print(f"imported {new} jobs, {len(tally.sequences) - new} were known already")
+    print(f"imported {new} jobs, {len(tally.sequences) - new} were already known")
     if tally.failed:
         raise ImportFailed(f"{len(tally.failed)} entries could not be imported")

@@ -1,4 +1,4 @@
-"""`jobtide publish`: publishes line protocol to the intake and waits until it is stored."""
+"""`jobtide publish`: publishes line protocol as an adapter or collector would, and waits until it is stored."""
 
 import asyncio
 import sys
@@ -12,13 +12,13 @@ from cli.commands.clusters import read_file
 from cli.embedded.accounts import ADAPTER
 from cli.raw import publish_to_intake
 from cli.site import broker_of, find_site
-from shared.broker.streams import intake_filters
+from shared.broker.streams import covers, intake_filters
 from shared.errors import UserError
 from shared.lineprotocol import BadLine, Point, parse_lines
 from shared.settings import NatsSettings
 
 NODE_MEASUREMENT = "nodestate"
-CHUNK_BYTES = 512 * 1024  # a message is redelivered as a whole, so large ones cost more after a failure
+CHUNK_BYTES = 512 * 1024  # bounded because a failure redelivers the whole message
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +77,13 @@ def together(lines: Iterator[Line], max_bytes: int) -> Iterator[Line]:
         yield Line(subject, b"".join(parts))
 
 
-def _require_intake_subject(nats: NatsSettings, subject: str | None) -> None:
-    """Raises UserError for a subject of ``--subject`` that is not one of the settings."""
-    patterns = [pattern.split(".") for pattern in intake_filters([*nats.job_subjects, *nats.node_subjects])]
-    tokens = subject.split(".") if subject else []
-    if subject and not any(
-        len(tokens) == len(pattern) and all(wanted in ("*", token) and token for token, wanted in zip(tokens, pattern, strict=True))
-        for pattern in patterns
-    ):
-        raise UserError(f"--subject: no stream captures {subject}: it is not one of `job_subjects` and `node_subjects` in [nats]")
+def _require_captured(nats: NatsSettings, subject: str) -> None:
+    """Raises UserError if ``--subject`` is not one of the configured subjects."""
+    patterns = intake_filters([*nats.job_subjects, *nats.node_subjects, *nats.metric_subjects])
+    if not any(covers(pattern, subject) for pattern in patterns):
+        raise UserError(
+            f"--subject: no stream captures {subject}: it is not one of `job_subjects`, `node_subjects` and `metric_subjects` in [nats]"
+        )
 
 
 def run_publish(data: Path | None, path: Path, *, chunks: bool, subject: str | None) -> None:
@@ -93,7 +91,8 @@ def run_publish(data: Path | None, path: Path, *, chunks: bool, subject: str | N
 
     async def run() -> tuple[int, int]:
         async with broker_of(find_site(data), "publish", ADAPTER) as (client, nats):
-            _require_intake_subject(nats, subject)
+            if subject:
+                _require_captured(nats, subject)
             lines = list(split(payload, nats, subject))
             messages = list(together(iter(lines), min(CHUNK_BYTES, client.max_payload))) if chunks else lines
             await publish_to_intake(client, [(message.subject, message.data) for message in messages])
@@ -101,7 +100,7 @@ def run_publish(data: Path | None, path: Path, *, chunks: bool, subject: str | N
 
     lines, messages = asyncio.run(run())
     print(f"published {_count(lines, 'line')} in {_count(messages, 'message')}")
-    print("`jobtide rejections` shows what is refused", file=sys.stderr)
+    print("`jobtide rejections` shows refused lines", file=sys.stderr)
 
 
 def _count(number: int, noun: str) -> str:

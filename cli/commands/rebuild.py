@@ -7,8 +7,6 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from nats.aio.client import Client
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from cli.progress import progress_bar
 from cli.site import Site, broker_of, find_site
@@ -16,13 +14,12 @@ from services.jobstore.rebuild import rebuild
 from services.jobstore.seeding import ArchivedJob
 from services.jobstore.settings import JobstoreSettings, Settings
 from shared.archive.imports import UnreadableEntry, imported_job, iter_entries
-from shared.archive.layout import VERSION_FILE, ArchiveError, JobPath
+from shared.archive.layout import VERSION_FILE, ArchiveError
 from shared.broker.clusters import ClusterDirectory
 from shared.broker.cursor import log_state
 from shared.broker.streams import EVENTS
-from shared.database.engine import opened, transaction
+from shared.database.engine import opened
 from shared.database.schema import require_schema
-from shared.database.tables import tables
 from shared.domain.values import ARCHIVED
 from shared.service import collect_garbage_rarely
 from shared.settings import NatsSettings, load
@@ -37,7 +34,7 @@ def run_rebuild(data: Path | None) -> None:
             client, nats = await stack.enter_async_context(broker_of(site, "rebuild"))
             engine = await stack.enter_async_context(opened(site.database, maintenance=True))
             await require_schema(engine)
-            archived = await gone_from_the_log(site, nats, client, engine)
+            archived = await gone_from_the_log(site, nats, client)
             settings = Settings(nats, site.database, load(JobstoreSettings))
             return await rebuild(client, engine, settings, archived, lambda stream, done, total: bar(done, total, stream))
 
@@ -46,37 +43,31 @@ def run_rebuild(data: Path | None) -> None:
     print(f"the tables are rebuilt up to {' and '.join(f'{stream} {sequence}' for stream, sequence in reached.items())}")
 
 
-async def gone_from_the_log(site: Site, nats: NatsSettings, client: Client, engine: AsyncEngine) -> Iterator[ArchivedJob]:
-    """The archived jobs whose start may have expired from the log; none when the log is complete."""
+async def gone_from_the_log(site: Site, nats: NatsSettings, client: Client) -> Iterator[ArchivedJob]:
+    """The archived jobs, one at a time; none if the log is complete."""
     first = (await log_state(client, nats.stream(EVENTS))).first_sequence
     root = site.archive.path
     if first <= 1 or not (root / VERSION_FILE).exists():
         return iter(())
     clusters = ClusterDirectory(client, nats)
     await clusters.refresh()
-    job = tables.job.c
-    async with transaction(engine) as connection:
-        rows = await connection.execute(select(job.id, job.cluster, job.job_id, job.start_time).where(job.id < first))
-        known = {JobPath(row.cluster, row.job_id, row.start_time): row.id for row in rows}
-    return _archived(root, clusters, known)
+    return _archived(root, clusters)
 
 
-def _archived(root: Path, clusters: ClusterDirectory, known: dict[JobPath, int]) -> Iterator[ArchivedJob]:
-    """Entries with their ids: from the database row, else from an entry that this system's archiver wrote.
-
-    An entry copied from elsewhere carries the id of another database, which must not be used.
+def _archived(root: Path, clusters: ClusterDirectory) -> Iterator[ArchivedJob]:
+    """The jobs of the archive. Only entries written by this site's archiver have usable ids; the id of an entry copied from
+    elsewhere belongs to another database.
     """
     for entry in iter_entries(root):
         if isinstance(entry, UnreadableEntry):
             print(f"{entry.directory}: {entry.why}", file=sys.stderr)
             continue
-        is_ours = entry.meta.get("monitoringStatus") == ARCHIVED
-        id_ = known.get(entry.path) or (entry.meta.get("id") if is_ours else None)
+        id_ = entry.meta.get("id") if entry.meta.get("monitoringStatus") == ARCHIVED else None
         cluster = clusters.get(entry.path.cluster)
-        if not isinstance(id_, int) or cluster is None:
-            print(f"{entry.path.relative}: left out, {'the cluster is' if cluster is None else 'its id is'} not known", file=sys.stderr)
+        if cluster is None:
+            print(f"{entry.path.relative}: left out, the cluster is not known", file=sys.stderr)
             continue
         try:
-            yield ArchivedJob(id_, imported_job(entry.meta, cluster))
+            yield ArchivedJob(id_ if isinstance(id_, int) else None, imported_job(entry.meta, cluster))
         except ArchiveError as e:
             print(f"{entry.path.relative}: left out, {e}", file=sys.stderr)

@@ -12,36 +12,38 @@ from shared.errors import UserError
 from shared.settings import NatsSettings, load
 
 
-def run_provision(data: Path | None, *, continue_log: bool) -> None:
+def run_provision(data: Path | None, *, continue_log: bool, adopts: bool = False) -> None:
     from shared.broker.streams import provision
 
     site = find_site(data)
 
     async def run() -> list[str]:
         async with AsyncExitStack() as stack:
-            if not continue_log:
+            if not (continue_log or adopts):
                 client, nats = await stack.enter_async_context(broker_of(site, "provision"))
                 return await provision(client, nats)
             client, nats = await stack.enter_async_context(_broker_without_services(site))
-            return await provision(client, nats) + await _continue(site, client, nats)
+            return await provision(client, nats) + await _recover(site, client, nats, continue_log=continue_log, adopts=adopts)
 
     changes = asyncio.run(run())
     print("\n".join(changes) if changes else "nothing to change")
 
 
-async def _continue(site: Site, client: Client, nats: NatsSettings) -> list[str]:
-    from services.jobstore.continue_log import continue_log
+async def _recover(site: Site, client: Client, nats: NatsSettings, *, continue_log: bool, adopts: bool) -> list[str]:
+    from services.jobstore import continue_log as continuing
+    from services.jobstore.recognition import adopt
     from shared.database.engine import opened
     from shared.database.schema import require_schema
 
-    async with opened(site.database) as engine:
+    async with opened(site.database, maintenance=True) as engine:
         await require_schema(engine)
-        return await continue_log(client, nats, engine)
+        changes = await adopt(client, nats, engine) if adopts else []
+        return changes + (await continuing.continue_log(client, nats, engine) if continue_log else [])
 
 
 @asynccontextmanager
 async def _broker_without_services(site: Site) -> AsyncIterator[tuple[Client, NatsSettings]]:
-    """The broker of a deployment. That of an embedded site, which must be stopped, is started for this command."""
+    """The broker of a deployment, or that of an embedded site, which must be stopped and whose broker is started for this command."""
     if site.folder is None:
         async with broker_of(site, "provision") as found:
             yield found
@@ -52,7 +54,7 @@ async def _broker_without_services(site: Site) -> AsyncIterator[tuple[Client, Na
     from shared.broker.connection import dial
 
     if is_locked(site.folder):
-        raise UserError(f"a site is running in {site.folder.root}: stop it first, then continue the log, then start it again")
+        raise UserError(f"a site is running in {site.folder.root}: stop it first, and start it again afterwards")
     _ = site.database  # reject a wrong folder before starting anything in it
     with locked(site.folder):
         async with own_broker(site.folder, "127.0.0.1:0", load(NatsSettings)) as broker:

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from cli.keys import ROLES, generate, private_key_of, sign_token
+from cli.keys import generate, private_key_of, sign_token
 from cli.site import find_site
 from shared.errors import UserError
 
@@ -22,6 +22,8 @@ def parse_ttl(text: str) -> int | None:
 
 
 def run_token(data: Path | None, user: str, roles: list[str], ttl: str) -> None:
+    from services.gateway.people.identity import ROLES
+
     if not user.strip():
         raise UserError("USER is empty")
     for role in roles:
@@ -35,7 +37,7 @@ def run_keys() -> None:
     pair = generate()
     print(f'ED25519 PUBLIC_KEY="{pair.public}"')
     print(f'ED25519 PRIVATE_KEY="{pair.private}"')
-    print("A key pair for signing and checking tokens, not a token itself; keep the private key secret.")
+    print("This is a key pair for signing and checking tokens, not a token. Keep the private key secret.")
     print("\n# The same for the environment: the first for the gateway, the second for `jobtide token`")
     print(f"{PUBLIC_KEY_VARIABLE}={pair.public}")
     print(f"JWT_PRIVATE_KEY={pair.private}")

@@ -9,12 +9,22 @@ from cli.embedded.logfile import Problems, log_to_file
 from cli.embedded.services import SiteSettings
 from cli.embedded.up import UpOptions, up
 from shared.log import configure
+from shared.memory import return_freed_memory
 from shared.service import collect_garbage_rarely, warn_of_doubtful_variables
 from shared.settings import LogSettings, load
 
+# Jobs of the demo are short: an hour takes about half a minute.
+DEMO_DEFAULTS = {
+    "advice_parameters": {"min_duration_s": 30, "quiet_s": 40, "min_walltime_s": 60},
+    "footprints_s": 30.0,
+    "footprints_from_s": 30.0,
+    "footprints_settling_s": 15.0,
+}
+
 
 def run_up(data: Path, http: str, nats: str, *, demo: bool) -> None:
-    """On a terminal the log goes to a file, and warnings and errors to the terminal too; elsewhere all of it to standard error."""
+    """On a terminal, log to a file, and warnings and errors also to the terminal. Otherwise log everything to standard error."""
+    return_freed_memory()
     folder = DataFolder(data)
     log_file = folder.log_file if sys.stderr.isatty() else None
     problems = Problems()
@@ -25,6 +35,11 @@ def run_up(data: Path, http: str, nats: str, *, demo: bool) -> None:
         log_to_file(log_file, problems)
     warn_of_doubtful_variables()
 
+    async def beforehand(site: SiteSettings, stop: asyncio.Event) -> None:
+        from cli.demo.run import prepare_demo
+
+        await prepare_demo(folder, site, stop)
+
     async def alongside(site: SiteSettings, running: Running, stop: asyncio.Event) -> None:
         from cli.demo.run import run_demo
 
@@ -34,7 +49,11 @@ def run_up(data: Path, http: str, nats: str, *, demo: bool) -> None:
         collect_garbage_rarely()
         _print_addresses(running, log_file)
 
-    asyncio.run(up(UpOptions(data, http, nats), on_ready=when_ready, alongside=alongside if demo else None))
+    options = UpOptions(data, http, nats, DEMO_DEFAULTS if demo else {})
+    if demo:
+        asyncio.run(up(options, on_ready=when_ready, beforehand=beforehand, alongside=alongside))
+    else:
+        asyncio.run(up(options, on_ready=when_ready))
     print("stopped")
 
 

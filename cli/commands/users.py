@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from cli.site import find_site
 from shared.errors import UserError
+from shared.settings import load
 
 if TYPE_CHECKING:
     from services.gateway.people.users.model import Account
-    from services.gateway.people.users.rules import Change
+    from services.gateway.people.users.rules import AccountChange
     from services.gateway.people.users.store import UserStore
 
 
@@ -55,11 +56,12 @@ def _password(*, from_stdin: bool) -> str:
 
 
 def _hashed(password: str) -> str:
-    from services.gateway.people.auth.passwords import hash_password
+    from services.gateway.people.auth.hashes import hash_password
+    from services.gateway.people.auth.settings import AuthSettings
     from services.gateway.people.users.rules import BadField
 
     try:
-        return hash_password(password)
+        return hash_password(password, load(AuthSettings).min_password_characters)
     except BadField as e:
         raise UserError(str(e)) from e
 
@@ -128,15 +130,15 @@ def run_project(data: Path | None, name: str, add: list[str], remove: list[str])
     _change(data, name, "--add or --remove PROJECT", lambda: [*map(with_project, add), *map(without_project, remove)])
 
 
-def _change(data: Path | None, name: str, options: str, make: Callable[[], "list[Change]"]) -> None:
+def _change(data: Path | None, name: str, options: str, make: Callable[[], "list[AccountChange]"]) -> None:
     """Apply all changes in one transaction."""
-    from services.gateway.people.users.rules import in_turn
+    from services.gateway.people.users.rules import all_of
 
     async def change(store: "UserStore") -> None:
         changes = make()
         if not changes:
             raise UserError(f"nothing to do; give {options}")
-        account = await store.change(name, in_turn(changes))
+        account = await store.change(name, all_of(changes))
         roles = ", ".join(account.roles) or "no role"
         print(f"{name}: {roles}" + (f"; supervises {', '.join(account.projects)}" if account.projects else ""))
 

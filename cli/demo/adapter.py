@@ -1,6 +1,6 @@
 """The adapter of the simulated schedulers: jobs and node states as line protocol."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -13,14 +13,18 @@ NODE_MEMORY_MB = 256_000
 
 
 def line(measurement: str, payload: dict[str, Any], at_s: int, **tags: str) -> bytes:
-    """One event in one line: compact JSON, then backslashes and quotes escaped."""
+    """One event as one line: compact JSON, in which backslashes and quotes are then escaped."""
     text = orjson.dumps(payload).decode().replace("\\", "\\\\").replace('"', '\\"')
     all_tags = {"hostname": "mgmt1", "type": "node", "type-id": "0"} | tags
     named = "".join(f",{name}={value}" for name, value in sorted(all_tags.items()))
     return f'{measurement}{named} event="{text}" {at_s * 1_000_000_000}\n'.encode()
 
 
-def start_line(job: Job, nodes: dict[str, Node]) -> bytes:
+def start_line(job: Job, nodes: Mapping[str, Node]) -> bytes:
+    return line("job", start_payload(job, nodes), job.start, function="start_job")
+
+
+def start_payload(job: Job, nodes: Mapping[str, Node]) -> dict[str, Any]:
     wanted = job.request
     resources = [_resource(placement, nodes) for placement in job.placements]
     payload = {
@@ -34,12 +38,12 @@ def start_line(job: Job, nodes: dict[str, Node]) -> bytes:
         "resources": resources,
         "metaData": {
             "jobName": job_name(wanted),
-            "jobScript": script(wanted, len(resources)),
+            "jobScript": script(wanted, len(resources), job.pace),
             "slurmInfo": f"JobId={job.job_id} JobName={job_name(wanted)}\n   UserId={wanted.user} Account={wanted.project} QOS=normal\n"
             f"   Partition={wanted.kind.partition} NumNodes={len(resources)}",
-            "submitTime": str(job.start - 60),
+            "submitTime": str(job.start - round(wanted.wait_s * job.pace)),
         },
-        "walltime": wanted.kind.walltime_s,
+        "walltime": wanted.walltime_s * job.pace,
         "requestedMemory": NODE_MEMORY_MB if not wanted.kind.gpus else 60_000 * wanted.size,
         "jobId": job.job_id,
         "smt": 1,
@@ -50,10 +54,10 @@ def start_line(job: Job, nodes: dict[str, Node]) -> bytes:
     }
     if wanted.kind.array:
         payload["arrayJobId"] = job.job_id - job.job_id % 10
-    return line("job", payload, job.start, function="start_job")
+    return payload
 
 
-def _resource(placement: Placement, nodes: dict[str, Node]) -> dict[str, Any]:
+def _resource(placement: Placement, nodes: Mapping[str, Node]) -> dict[str, Any]:
     hostname, accelerators = placement
     if not accelerators:
         return {"hostname": hostname}
@@ -94,4 +98,8 @@ def _node_state(node: Node, jobs: list[tuple[Job, Placement]], scheduler: Schedu
 
 
 def node_line(cluster: str, nodes: Iterable[dict[str, Any]], now: int) -> bytes:
-    return line("nodestate", {"cluster": cluster, "nodes": list(nodes)}, now)
+    return line("nodestate", node_payload(cluster, nodes), now)
+
+
+def node_payload(cluster: str, nodes: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    return {"cluster": cluster, "nodes": list(nodes)}

@@ -6,15 +6,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-import orjson
 import structlog
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from cli.demo import adapter
+from cli.demo.collectors import Collectors
 from cli.demo.machines import CLUSTERS, definition, nodes_of
 from cli.demo.scheduler import Job, Scheduler
-from cli.embedded.folder import write_whole
+from cli.demo.state import FIRST_IDS, SchedulerState, read_states, write_states
 from shared.backoff import Backoff, sleep_unless
 from shared.settings import NatsSettings
 
@@ -23,9 +23,8 @@ log = structlog.get_logger()
 TICK_S = 0.5
 FLUSH_TIMEOUT_S = 2
 NODE_STATES_EVERY_S = 5.0
-ALL_NODES_EVERY_S = 60.0  # between these only nodes that changed are reported
+ALL_NODES_EVERY_S = 60.0  # in between, only nodes that changed are reported
 INVALID_EVERY_S = 40.0
-FIRST_IDS = {"fritz": 1_400_001, "alex": 2_200_001}
 MAX_RUNNING = {"fritz": 260, "alex": 140}
 STARTS_PER_S = {"fritz": 3.0, "alex": 2.0}
 
@@ -37,19 +36,25 @@ class Feed:
         self._client = client
         self._nats = nats
         self._state_file = state_file
-        state = _read_state(state_file)
-        self._schedulers = {name: _scheduler(name, state.get(name)) for name in CLUSTERS}
+        states = read_states(state_file)
+        self._schedulers = {name: _scheduler(name, states.get(name)) for name in CLUSTERS}
         self._reported: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in CLUSTERS}
         self._node_states_at = self._all_nodes_at = self._invalid_at = 0.0
-        self.was_continued = bool(state)
+        self.was_continued = bool(states)
 
     @property
     def running(self) -> int:
         return sum(len(scheduler.running) for scheduler in self._schedulers.values())
 
+    def collectors(self) -> list[Collectors]:
+        """The metric collectors of the nodes, one group for each cluster."""
+        return [
+            Collectors(self._client, self._nats, nodes_of(definition(name))[0], scheduler) for name, scheduler in self._schedulers.items()
+        ]
+
     async def run(self, stop: asyncio.Event) -> None:
-        """Until ``stop``."""
-        pause = Backoff(first_s=TICK_S, most_s=5.0)
+        """Publish until ``stop``; waits while the broker is unavailable."""
+        pause = Backoff(first_s=TICK_S, max_s=5.0)
         while not stop.is_set():
             try:
                 await self._announce()
@@ -129,33 +134,14 @@ class Feed:
         await self._client.publish(subject.replace("{cluster}", cluster), data)
 
     def _save(self) -> None:
-        state = {
-            name: {
-                "seed": scheduler.seed,
-                "nextId": scheduler.next_id,
-                "running": [[job.job_id, job.start, job.end, job.placements] for job in scheduler.running.values()],
-            }
-            for name, scheduler in self._schedulers.items()
-        }
-        write_whole(self._state_file, orjson.dumps(state))
+        write_states(
+            self._state_file,
+            {name: SchedulerState(one.seed, one.next_id, list(one.running.values())) for name, one in self._schedulers.items()},
+        )
 
 
-def _scheduler(name: str, state: dict[str, Any] | None) -> Scheduler:
+def _scheduler(name: str, state: SchedulerState | None) -> Scheduler:
     _, nodes = nodes_of(definition(name))
-    state = state or {"seed": f"{random.getrandbits(48):x}", "nextId": FIRST_IDS[name], "running": []}
-    running = {
-        job_id: Job(name, job_id, state["seed"], start, end, tuple((host, tuple(accelerators)) for host, accelerators in placements))
-        for job_id, start, end, placements in state["running"]
-    }
-    return Scheduler(name, nodes, state["seed"], state["nextId"], MAX_RUNNING[name], STARTS_PER_S[name], running)
-
-
-def _read_state(path: Path) -> dict[str, Any]:
-    try:
-        state = orjson.loads(path.read_bytes())
-    except FileNotFoundError:
-        return {}
-    except (OSError, orjson.JSONDecodeError):
-        log.warning("demo_state_unreadable", path=str(path))
-        return {}
-    return state if isinstance(state, dict) else {}
+    state = state or SchedulerState(f"{random.getrandbits(48):x}", FIRST_IDS[name], [])
+    running = {job.job_id: job for job in state.running}
+    return Scheduler(name, nodes, state.seed, state.next_id, MAX_RUNNING[name], STARTS_PER_S[name], running)

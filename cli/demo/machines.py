@@ -13,7 +13,7 @@ _GROUP = re.compile(r"\[([0-9,-]+)\]")
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """``hwthreads`` counts; accelerators are the ids of the topology."""
+    """``hwthreads`` is their number; ``accelerators`` are the ids in the topology."""
 
     hostname: str
     subcluster: str

@@ -1,29 +1,55 @@
-"""The demo on a running site: adds the clusters, feeds events, shows the display."""
+"""The demo of a site: adds the clusters and the history before the services start, then feeds events and shows the display."""
 
 import asyncio
+import time
 from contextlib import AsyncExitStack
 
 from nats.aio.client import Client
 
 from cli.demo.feed import Feed
+from cli.demo.figures import watch
+from cli.demo.history.making import Folders, is_due, make_history
 from cli.demo.machines import CLUSTERS, definition
-from cli.demo.numbers import watch
+from cli.demo.state import write_states
 from cli.demo.view import display
 from cli.embedded.accounts import ADAPTER, OPERATOR
 from cli.embedded.folder import DataFolder, Running
 from cli.embedded.logfile import Problems
 from cli.embedded.services import SiteSettings
+from cli.embedded.settings import UpSettings
 from cli.keys import sign_token
+from cli.progress import progress_bar
 from shared.broker.clusters import ClusterDirectory, add_cluster
 from shared.broker.connection import dial
 from shared.database.engine import opened
-from shared.settings import NatsSettings
+from shared.settings import NatsSettings, load
 
 TOKEN_LIFE_S = 30 * 86_400
+STATE_FILE = "demo.json"
+
+
+async def prepare_demo(folder: DataFolder, site: SiteSettings, stop: asyncio.Event) -> None:
+    """Add the clusters, and create the history of a new site. Raises Unavailable, OSError."""
+    nats = site.nats_as(OPERATOR)
+    client = await dial(nats, "jobtide-demo-history")
+    try:
+        await _add_clusters(client, nats)
+        folders = Folders(folder.root / "demo-history.json", folder.root / STATE_FILE, folder.archive, folder.samples)
+        days = load(UpSettings).demo_days
+        if not days or not await is_due(folders, client, nats):
+            return
+        print(f"making a history of {days:g} days, once", flush=True)
+        with progress_bar("history") as bar:
+            pasts = await make_history(folders, client, nats, days=days, now=int(time.time()), stop=stop, show=bar)
+    finally:
+        await client.close()
+    if pasts is not None:
+        write_states(folders.state, {name: past.left for name, past in pasts.items()})
+        print(f"made {sum(len(past.finished) for past in pasts.values()):,} finished jobs", flush=True)
 
 
 async def run_demo(folder: DataFolder, site: SiteSettings, running: Running, problems: Problems, stop: asyncio.Event) -> None:
-    """Until ``stop``."""
+    """Publish the events and samples of the site, and show the display, until ``stop``."""
     async with AsyncExitStack() as stack:
         nats = site.nats_as(OPERATOR)
         client = await dial(nats, "jobtide-demo")
@@ -31,14 +57,19 @@ async def run_demo(folder: DataFolder, site: SiteSettings, running: Running, pro
         adapter = await dial(site.nats_as(ADAPTER), "jobtide-demo-adapter")
         stack.push_async_callback(adapter.close)
         engine = await stack.enter_async_context(opened(site.database, read_only=True))
-        await _add_clusters(client, nats)
-        feed = Feed(adapter, nats, folder.root / "demo.json")
+        feed = Feed(adapter, nats, folder.root / STATE_FILE)
         if feed.was_continued:
             print(f"the simulated site continues with {feed.running} running jobs")
-        print(f"\nthree of its running jobs:\n\n{curl_line(site, running)}\n", flush=True)
+        print(f"\nthree of its running jobs:\n\n{curl_line(site, running)}\n")
+        print(f"to sign in at {running.http}, add a user: jobtide user add NAME --role admin --data {folder.root}\n", flush=True)
         view = stack.enter_context(display(problems))
+        collectors = feed.collectors()
+        for one in collectors:
+            await one.send_newest()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(feed.run(stop))
+            for one in collectors:
+                tasks.create_task(one.run(stop))
             tasks.create_task(watch(client, nats, engine, stop, view.show))
 
 

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 from cli.demo.machines import Node
 from cli.demo.workload import Request, request
@@ -12,7 +13,7 @@ Placement = tuple[str, tuple[str, ...]]  # hostname and accelerators; no acceler
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A running job. Its request is derived from ``seed`` and its id. Times are Unix seconds."""
+    """A running job. Its request is derived from ``seed`` and its id, its run time is ``pace`` times that of the request. Unix seconds."""
 
     cluster: str
     job_id: int
@@ -20,6 +21,7 @@ class Job:
     start: int
     end: int
     placements: tuple[Placement, ...]
+    pace: int = 1
 
     @property
     def request(self) -> Request:
@@ -28,7 +30,7 @@ class Job:
 
 @dataclass(slots=True)
 class Scheduler:
-    """``max_running`` bounds the concurrent jobs; ``starts_per_s`` is the submission rate."""
+    """``max_running`` bounds the concurrent jobs; ``starts_per_s`` is the submission rate; ``pace`` that of each job."""
 
     cluster: str
     nodes: Sequence[Node]
@@ -37,6 +39,7 @@ class Scheduler:
     max_running: int
     starts_per_s: float
     running: dict[int, Job] = field(default_factory=dict)
+    pace: int = 1
     _free: dict[str, list[str]] = field(default_factory=dict)
     _accelerators_free: dict[str, set[str]] = field(default_factory=dict)
     _by_name: dict[str, Node] = field(default_factory=dict)
@@ -55,10 +58,10 @@ class Scheduler:
     @staticmethod
     def is_broken(node: Node) -> bool:
         """Whether the node is one of the few that wait for repair."""
-        return random.Random(node.hostname).random() < 0.02
+        return _is_broken(node.hostname)
 
     def ended(self, now: int) -> list[Job]:
-        """The jobs that are over, in the order of their ends; ``forget`` them when their stops are out."""
+        """The jobs that have ended, in the order of their ends; pass them to ``forget`` once their stops are published."""
         return sorted((job for job in self.running.values() if job.end <= now), key=lambda job: job.end)
 
     def forget(self, jobs: Sequence[Job]) -> None:
@@ -73,8 +76,8 @@ class Scheduler:
                     self._free[node.subcluster].append(hostname)
 
     def start_some(self, now: int, passed_s: float) -> list[Job]:
-        """The jobs that begin now, as many as came in ``passed_s`` seconds and find room."""
-        hurry = 6.0 if len(self.running) < self.max_running // 2 else 1.0  # a site is busy when one comes to look
+        """Start the jobs submitted in ``passed_s`` seconds, as far as there is room; returns them."""
+        hurry = 6.0 if len(self.running) < self.max_running // 2 else 1.0  # so that a new site is busy soon
         self._owed = min(self._owed + self.starts_per_s * passed_s * hurry, self.max_running / 4)
         started = []
         while self._owed >= 1 and len(self.running) < self.max_running:
@@ -82,7 +85,7 @@ class Scheduler:
             wanted = request(self.cluster, f"{self.seed}:{self.next_id}")
             placements = self._place(wanted)
             if placements:
-                job = Job(self.cluster, self.next_id, self.seed, now, now + wanted.run_s, placements)
+                job = Job(self.cluster, self.next_id, self.seed, now, now + wanted.run_s * self.pace, placements, self.pace)
                 self.running[job.job_id] = job
                 self._occupy(job)
                 started.append(job)
@@ -117,3 +120,8 @@ class Scheduler:
             for placement in job.placements:
                 used.setdefault(placement[0], []).append((job, placement))
         return used
+
+
+@cache
+def _is_broken(hostname: str) -> bool:
+    return random.Random(hostname).random() < 0.02

@@ -11,11 +11,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from cli.demo.numbers import Numbers
+from cli.demo.figures import Numbers
 from cli.embedded.logfile import Problems
 
 LINE_EVERY_S = 5.0
-MAX_PROBLEM_LENGTH = 200  # characters; the log has all of it
+MAX_PROBLEM_LENGTH = 200  # characters; the log has the full text
 
 
 class View(Protocol):

@@ -1,14 +1,17 @@
 """Users, projects and jobs of the simulated site. Run times are shortened: an hour becomes about half a minute."""
 
+import math
 import random
 from dataclasses import dataclass
+from functools import lru_cache
 
-SHORTEST_S, LONGEST_S = 4, 420
+MIN_RUN_S, MAX_RUN_S = 4, 420
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of job. ``sizes`` counts nodes, or accelerators if ``gpus`` is set; ``typical_s`` is the median run time."""
+    """A kind of job. ``sizes`` counts nodes, or accelerators if ``gpus`` is set; ``typical_s`` is the median run time,
+    ``walltime_s`` the limit of the partition."""
 
     partition: str
     subclusters: tuple[str, ...]
@@ -62,42 +65,57 @@ PROJECTS: dict[str, tuple[str, ...]] = {
     "p2chpd": ("p2chpd01", "p2chpd05", "p2chpd09"),
     "v103fe": ("v103fe12", "v103fe16"),
 }
-_ENDS = (("completed", 84), ("failed", 6), ("cancelled", 5), ("timeout", 3), ("out_of_memory", 1), ("node_fail", 1))
+_PROJECT_WEIGHTS = (9, 14, 4, 7, 3, 6, 2)
+_ENDS = (("completed", 81), ("failed", 8), ("cancelled", 5), ("timeout", 3), ("out_of_memory", 2), ("node_fail", 1))
+_ENDS_EARLY = ("failed", "cancelled")
+MAX_WAIT_S = 600
+WALLTIME_STEP_S = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request to the scheduler, and how the job will end."""
+    """A request to the scheduler, how long it waits, and how the job will end. Seconds are shortened like those of ``Kind``."""
 
     kind: Kind
     user: str
     project: str
     size: int
     number: int
+    walltime_s: int
+    wait_s: float
     run_s: int
     end_state: str
 
 
+@lru_cache(maxsize=10_000)
 def request(cluster: str, seed: str) -> Request:
     """A random request, determined by ``seed``."""
     rng = random.Random(seed)
     (kind,) = rng.choices(KINDS[cluster], WEIGHTS[cluster])
-    project = rng.choice(list(PROJECTS))
+    (project,) = rng.choices(list(PROJECTS), _PROJECT_WEIGHTS)
+    users = PROJECTS[project]
+    (user,) = rng.choices(users, [1 / (1 + place) for place in range(len(users))])
     (end_state,) = rng.choices([state for state, _ in _ENDS], [weight for _, weight in _ENDS])
-    run_s = min(LONGEST_S, kind.walltime_s, max(SHORTEST_S, round(rng.lognormvariate(0.0, 0.6) * kind.typical_s)))
+    run_s = min(MAX_RUN_S, kind.walltime_s, max(MIN_RUN_S, round(rng.lognormvariate(0.0, 0.6) * kind.typical_s)))
+    walltime_s = min(kind.walltime_s, WALLTIME_STEP_S * math.ceil(run_s * rng.uniform(1.1, 5.5) / WALLTIME_STEP_S))
     if end_state == "timeout":
-        run_s = kind.walltime_s
-    return Request(kind, rng.choice(PROJECTS[project]), project, rng.choice(kind.sizes), rng.randint(10, 99), run_s, end_state)
+        run_s = walltime_s
+    elif end_state in _ENDS_EARLY and rng.random() < 1 / 2:
+        run_s = max(MIN_RUN_S, round(run_s * rng.random()))
+    size = rng.choice(kind.sizes)
+    wait_s = min(MAX_WAIT_S, rng.lognormvariate(0.0, 1.5) * (1 + size / 4))  # large jobs wait longer
+    return Request(kind, user, project, size, rng.randint(10, 99), walltime_s, wait_s, run_s, end_state)
 
 
-def script(wanted: Request, nodes: int) -> str:
+def script(wanted: Request, nodes: int, pace: int = 1) -> str:
     """The job script of the request."""
     kind = wanted.kind
+    hours, minutes = divmod(wanted.walltime_s * pace // 60, 60)
     resources = f"#SBATCH --gres=gpu:{wanted.size}\n" if kind.gpus else f"#SBATCH --nodes={nodes}\n"
     modules = "".join(f"module load {module}\n" for module in kind.modules.split())
     return (
         f"#!/bin/bash -l\n#SBATCH --job-name='{job_name(wanted)}'\n#SBATCH --partition={kind.partition}\n{resources}"
-        f"#SBATCH --time=00:{kind.walltime_s // 60:02}:00\n#SBATCH --export=NONE\n\nunset SLURM_EXPORT_ENV\n{modules}\n"
+        f"#SBATCH --time={hours:02}:{minutes:02}:00\n#SBATCH --export=NONE\n\nunset SLURM_EXPORT_ENV\n{modules}\n"
         f'cd "$WORK/{wanted.project}"\n{kind.command.replace("{n}", str(wanted.number))} > "log.$SLURM_JOB_ID"\n'
     )
 

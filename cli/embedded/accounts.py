@@ -1,21 +1,31 @@
-"""Accounts and users of a site's broker: one user for each service, the operator and the adapters, each with its own rights.
+"""Accounts and users of a site's broker: one user for each service, the operator and the adapters, each with its own permissions.
 
-``deploy/nats.conf`` has the same text for the default settings, and a test compares the two. ``python -m cli.embedded.accounts``
-prints it for the settings of the environment, for sites with another prefix or other subjects.
+``deploy/nats.conf`` contains the same text for the default settings, and a test compares the two. ``python -m cli.embedded.accounts``
+prints it for the settings of the environment, for sites with a different prefix or different subjects.
 """
 
 from collections.abc import Iterable, Mapping
 
-from shared.broker.streams import EVENTS, INTAKE, NODES, clusters_bucket, intake_filters
+from shared.broker.streams import (
+    EVENTS,
+    INTAKE,
+    LOGS,
+    METRICS,
+    clusters_bucket,
+    free_subject,
+    intake_filters,
+    progress_bucket,
+    write_subject,
+)
 from shared.settings import NatsSettings, load
 
 ADAPTER, OPERATOR = "adapter", "operator"
-USERS = (ADAPTER, "ingest", "jobstore", "archiver", "gateway", OPERATOR)
+USERS = (ADAPTER, "ingest", "jobstore", "archiver", "metricstore", "gateway", OPERATOR)
 
 
 def accounts(nats: NatsSettings, passwords: Mapping[str, str]) -> str:
     """The ``accounts`` block. ``passwords`` has a value of the configuration language for each of ``USERS``."""
-    subjects = intake_filters([*nats.job_subjects, *nats.node_subjects])
+    subjects = intake_filters([*nats.job_subjects, *nats.node_subjects, *nats.metric_subjects])
     imports = "\n".join(f'      {{ service: {{ account: SITE, subject: "{subject}" }} }}' for subject in subjects)
     exports = "\n".join(f'      {{ service: "{subject}", accounts: [ADAPTERS] }}' for subject in subjects)
     users = "\n\n".join(_user(name, about, passwords[name], *_rights(name, nats)) for name, about in _ABOUT.items())
@@ -41,39 +51,63 @@ def _user(
 
 
 def _rights(name: str, nats: NatsSettings) -> tuple[list[str], list[str]]:
-    """Subjects that the user may publish to, and exceptions from them. Requests to JetStream are publishes too."""
-    prefix, bucket = nats.prefix, clusters_bucket(nats)
-    intake, events, nodes = (nats.stream(kind) for kind in (INTAKE, EVENTS, NODES))
+    """Subjects that the user may publish to, and exceptions. Requests to JetStream are publishes too."""
+    prefix, bucket, progress = nats.prefix, clusters_bucket(nats), progress_bucket(nats)
+    intake, events, samples = (nats.stream(kind) for kind in (INTAKE, EVENTS, METRICS))
+    read_progress = [f"$JS.API.STREAM.INFO.KV_{progress}", f"$JS.API.STREAM.MSG.GET.KV_{progress}", f"$JS.API.DIRECT.GET.KV_{progress}.>"]
     read_clusters = [f"$JS.API.STREAM.INFO.KV_{bucket}", f"$JS.API.STREAM.MSG.GET.KV_{bucket}", f"$JS.API.DIRECT.GET.KV_{bucket}.>"]
     match name:
         case "ingest":
             return [
-                *(f"{prefix}.{event}" for event in ("job.started.>", "job.stopped.>", "node.reported.>", "intake.rejected")),
+                *(f"{prefix}.{event}" for event in ("job.started.>", "job.stopped.>", "node.reported.>")),
+                *(f"{prefix}.intake.{event}" for event in ("rejected", "replayed")),
                 f"$JS.API.STREAM.MSG.GET.{intake}",
                 f"{prefix}.probe.ingest",
                 *_work_queue(intake, "ingest"),
                 *read_clusters,
+                f"$KV.{progress}.ingest",
+                *read_progress,
             ], []
         case "jobstore":
             verbs = (*("CONSUMER.CREATE.{}", "CONSUMER.MSG.NEXT.{}.*", "CONSUMER.DELETE.{}.*"), "STREAM.INFO.{}")
             return [
                 f"{prefix}.housekeeping.>",
+                f"{prefix}.intake.rejections_due",
                 f"{prefix}.probe.jobstore",
+                f"{prefix}.job.archive_requested.>",
                 *("_INBOX.gateway.>", "_INBOX.operator.>"),
-                *(f"$JS.API.{verb.format(stream)}" for stream in (events, nodes) for verb in verbs),
+                *(f"$JS.API.{verb.format(stream)}" for stream in map(nats.stream, LOGS) for verb in verbs),
             ], [f"$JS.API.CONSUMER.*.{events}.archiver", f"$JS.API.CONSUMER.MSG.NEXT.{events}.archiver"]
         case "archiver":
             return [
                 *(
                     f"{prefix}.{event}.>"
-                    for event in ("job.archived", "job.archiving_failed", "job.archive_requested", "job.measured", "node.checked")
+                    for event in (
+                        "job.archived",
+                        "job.archiving_failed",
+                        "job.archive_requested",
+                        "job.measured",
+                        "job.advised",
+                        "node.checked",
+                    )
                 ),
                 f"{prefix}.probe.archiver",
                 *_work_queue(events, "archiver"),
                 *read_clusters,
+                f"$KV.{progress}.archiver",
+                read_progress[0],
+            ], []
+        case "metricstore":
+            verbs = (*("CONSUMER.CREATE.{}", "CONSUMER.MSG.NEXT.{}.*", "CONSUMER.DELETE.{}.*"), "STREAM.INFO.{}")
+            return [
+                write_subject(nats),
+                free_subject(nats),
+                *(f"$JS.API.{verb.format(samples)}" for verb in verbs),
+                *read_clusters,
+                *read_progress,
             ], []
         case "gateway":
-            jobs = ("started", "stopped", "tagged", "untagged", "metadata_edited", "deleted", "archive_requested")
+            jobs = ("started", "stopped", "tagged", "untagged", "metadata_edited", "advice_muted", "deleted", "archive_requested")
             return [
                 *(f"{prefix}.job.{what}.>" for what in jobs),
                 *(f"{prefix}.{event}" for event in ("tag.created", "tag.removed", "node.reported.>", "intake.rejected")),
@@ -85,7 +119,7 @@ def _rights(name: str, nats: NatsSettings) -> tuple[list[str], list[str]]:
             ], []
         case _:
             return [
-                *intake_filters([*nats.job_subjects, *nats.node_subjects]),
+                *intake_filters([*nats.job_subjects, *nats.node_subjects, *nats.metric_subjects]),
                 f"{prefix}.>",
                 f"$KV.{bucket}.>",
                 "$JS.API.>",
@@ -104,15 +138,16 @@ def _work_queue(stream: str, durable: str) -> list[str]:
 
 
 _ABOUT_ADAPTER = """\
-Schedulers and node monitors publish, and read nothing. An adapter that wants the stream's acknowledgement sets its
+Schedulers, node monitors and metric collectors publish, and read nothing. An adapter that wants the stream's acknowledgement sets its
 inbox prefix to _INBOX.adapter (or _INBOX_adapter)."""
 
 _ABOUT = {
     "ingest": "Takes raw messages from INTAKE and publishes the events in them.",
-    "jobstore": "Reads EVENTS and NODES with cursors of its own, and answers publishers that wait for an outcome.",
+    "jobstore": "Reads EVENTS, NODES and REJECTIONS with cursors of its own, and answers publishers that wait for an outcome.",
     "archiver": """\
 Takes stopped jobs from EVENTS; publishes the outcome of their archiving, footprints of running jobs, and which nodes
 deliver metrics.""",
+    "metricstore": "Reads the samples of METRICS with a cursor of its own, and publishes the lines that it gets over HTTP.",
     "gateway": "Publishes the requests of users and tools, waits for jobstore's answers, shows the state of the streams.",
     OPERATOR: "People and one-shot commands: provision, cluster add, import, replay, archive retry, status.",
 }

@@ -1,7 +1,6 @@
 """The nats-server of an embedded site, as a child process that never outlives this one."""
 
 import asyncio
-import ctypes
 import importlib.metadata
 import os
 import re
@@ -12,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -21,6 +20,7 @@ import structlog
 from pydantic import SecretStr
 
 from cli.embedded.accounts import ADAPTER, OPERATOR, USERS, accounts
+from cli.embedded.children import ending_with_parent
 from cli.embedded.folder import DataFolder, write_whole
 from shared.addresses import join_address, parse_address, reachable
 from shared.backoff import Backoff
@@ -30,11 +30,12 @@ from shared.settings import NatsSettings
 log = structlog.get_logger()
 
 MAX_PAYLOAD_BYTES = 8 * 1024 * 1024
-START_TIMEOUT_S = 20.0  # a large store is checked before the server listens
+START_TIMEOUT_S = 20.0  # long, because the server checks its store before it listens
 STOP_GRACE_S = 1.5
-_PR_SET_PDEATHSIG = 1
+GARBAGE_PERCENT = "50"  # of its live memory; with Go's own 100 the server takes up to twice what it needs
+MIN_MEMORY_LIMIT_MIB, MEMORY_SHARE = 256, 1 / 16  # Go collects more often above this limit, which is soft
 _POLL_S = 0.01
-_PASSWORD = re.compile(r"[A-Za-z0-9_-]{8,}")  # also part of a URL and of the server's configuration
+_PASSWORD = re.compile(r"[A-Za-z0-9_-]{8,}")  # safe in a URL and in the server's configuration
 
 CONFIGURATION = """\
 # Written by `jobtide` at each start; changes are lost.
@@ -49,12 +50,12 @@ logfile_size_limit: 16MB
 logfile_max_num: 3
 jetstream {{
   store_dir: "{folder}"
-  sync_interval: "10s"
+  sync_interval: "100ms"
 }}
 {anybody}
 {accounts}"""
 ACCOUNT = "SITE"
-FORMER_ACCOUNT = "$G"  # of sites whose broker had no accounts
+FORMER_ACCOUNT = "$G"  # used by versions whose broker had no accounts
 _OPEN_TO: dict[str, str | None] = {"nobody": None, "adapters": ADAPTER, "all": OPERATOR}
 
 
@@ -85,6 +86,20 @@ def require_free(name: str, address: str) -> None:
         raise UserError(f"{name}: cannot listen on {address}: {e.strerror}; give another address, or port 0 for any free one") from e
 
 
+def free_address() -> str:
+    """A local address that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        host, port = probe.getsockname()
+    return join_address(host, port)
+
+
+def memory_limit_mib() -> int:
+    """A share of the machine's memory. Without a limit the server's caches of read messages grow for hours."""
+    machine_mib = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**20
+    return max(MIN_MEMORY_LIMIT_MIB, int(machine_mib * MEMORY_SHARE))
+
+
 class EmbeddedBroker:
     """Runs nats-server on ``folder``, and restarts it on the same port when it dies."""
 
@@ -104,7 +119,7 @@ class EmbeddedBroker:
 
     @property
     def adapter_url(self) -> str:
-        """With the credentials of an adapter."""
+        """The URL with the credentials of an adapter."""
         return f"nats://{ADAPTER}:{self._passwords[ADAPTER]}@{self._address}"
 
     @property
@@ -132,8 +147,9 @@ class EmbeddedBroker:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C in a terminal is for jobtide, which ends the server last
-            preexec_fn=_end_with_parent(),
+            env={"GOGC": GARBAGE_PERCENT, "GOMEMLIMIT": f"{memory_limit_mib()}MiB"} | os.environ,
+            start_new_session=True,  # so that Ctrl-C reaches only jobtide, which stops the server last
+            preexec_fn=ending_with_parent(),
         )
         try:
             self._port = await asyncio.wait_for(self._listening_port(self._process), START_TIMEOUT_S)
@@ -151,7 +167,7 @@ class EmbeddedBroker:
         )
 
     def _move_streams(self) -> None:
-        """Streams of a site from before there were accounts belong to the new account from now on, as they are."""
+        """Move streams of a site from a version without accounts to the new account."""
         before, after = (self._folder / "jetstream" / account for account in (FORMER_ACCOUNT, ACCOUNT))
         if before.is_dir() and not after.exists():
             before.rename(after)
@@ -169,7 +185,7 @@ class EmbeddedBroker:
 
     async def keep_running(self, stop: asyncio.Event) -> None:
         """Restart the server whenever it ends before ``stop``."""
-        pause = Backoff(first_s=0.1, most_s=5.0)
+        pause = Backoff(first_s=0.1, max_s=5.0)
         stopping = asyncio.ensure_future(stop.wait())
         try:
             while not stop.is_set():
@@ -229,21 +245,6 @@ def read_or_make_passwords(path: Path) -> dict[str, str]:
         found |= missing
         write_whole(path, orjson.dumps(found, option=orjson.OPT_INDENT_2) + b"\n")
     return {user: found[user] for user in USERS}
-
-
-def _end_with_parent() -> Callable[[], None] | None:
-    """Runs in the child before exec: the kernel then signals it when this process ends, however that happens."""
-    if sys.platform != "linux":
-        return None
-    libc = ctypes.CDLL(None, use_errno=True)
-    parent = os.getpid()
-
-    def prepare() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-        if os.getppid() != parent:  # it ended before prctl took effect
-            os._exit(1)
-
-    return prepare
 
 
 def end_stale_server(folder: Path, timeout_s: float = 5.0) -> None:

@@ -1,14 +1,14 @@
 """The data folder of an embedded site: its layout, its lock, and ``run.json``, by which commands find a running site."""
 
-import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import orjson
 
+from shared import locking
 from shared.errors import UserError
 
 
@@ -32,7 +32,7 @@ class DataFolder:
 
     @property
     def log_file(self) -> Path:
-        """Used when the site runs on a terminal."""
+        """The log of a site that runs on a terminal."""
         return self.root / "jobtide.log"
 
     @property
@@ -48,6 +48,10 @@ class DataFolder:
         return self.root / "archive"
 
     @property
+    def samples(self) -> Path:
+        return self.root / "samples"
+
+    @property
     def broker(self) -> Path:
         return self.root / "nats"
 
@@ -58,12 +62,13 @@ class DataFolder:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """The content of ``run.json``: URLs of a running site, ``health`` per service.
+    """The content of ``run.json``: URLs of a running site, ``health`` per service; ``metrics`` is its metric store.
 
     ``nats_adapter`` carries the user and password of an adapter, who may publish to the intake subjects and nothing else.
     """
 
     http: str | None
+    metrics: str | None
     nats: str
     nats_adapter: str
     health: dict[str, str]
@@ -71,7 +76,7 @@ class Running:
 
 
 def write_whole(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Replace a file atomically: a reader sees the old or the new content, never a part."""
+    """Replace a file atomically: readers see the old or the new content, never a partial one."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     with os.fdopen(descriptor, "wb") as file:
@@ -104,26 +109,16 @@ def read_running(folder: DataFolder) -> Running:
 
 def is_locked(folder: DataFolder) -> bool:
     """Whether a site runs in the folder now."""
-    try:
-        descriptor = os.open(folder.lock_file, os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+    return locking.is_locked(folder.lock_file)
 
 
 _OWN_FILES = ("jobtide.", "run.json", "keys.json", "nats-users.json", "lock")
 
 
 def make_folder(path: Path) -> None:
-    """Create a data folder that only its owner can enter, or close the one of an existing site to others. Raises UserError.
+    """Create a data folder that only its owner can enter, or restrict the folder of an existing site. Raises UserError.
 
-    Files of others, and a folder that holds nothing but them, keep their modes.
+    Files that jobtide did not create, and a folder that has only such files, keep their modes.
     """
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -142,15 +137,11 @@ def make_folder(path: Path) -> None:
 def locked(folder: DataFolder) -> Iterator[None]:
     """Create the folder and lock it. Raises UserError when another site runs in it, or it cannot be written."""
     make_folder(folder.root)
-    try:
-        descriptor = os.open(folder.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as e:
-        raise UserError(f"cannot use {folder.root} as data folder: {e.strerror}") from e
-    try:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            stack.enter_context(locking.exclusive(folder.lock_file))
         except BlockingIOError as e:
-            raise UserError(f"a site is running in {folder.root} already") from e
+            raise UserError(f"a site is already running in {folder.root}") from e
+        except OSError as e:
+            raise UserError(f"cannot use {folder.root} as data folder: {e.strerror}") from e
         yield
-    finally:
-        os.close(descriptor)

@@ -1,4 +1,4 @@
-"""The log of a site that runs on a terminal: everything goes to a file, warnings and errors to the terminal too."""
+"""The log of a site that runs on a terminal: everything is written to a file, warnings and errors to the terminal too."""
 
 import os
 import sys

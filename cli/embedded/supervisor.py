@@ -13,7 +13,7 @@ from shared.service import Report, leaves
 
 log = structlog.get_logger()
 
-HEALTHY_AFTER_S = 30.0  # after running this long a service is restarted without a long pause
+HEALTHY_AFTER_S = 30.0  # a service that ran this long is restarted with a short pause
 STOP_GRACE_S = 2.5  # then services are cancelled; closing their connections takes up to 2 s more
 
 Start = Callable[[asyncio.Event, Report], Awaitable[None]]
@@ -33,7 +33,7 @@ class Addresses:
 
 async def supervise(service: str, start: Start, stop: asyncio.Event, addresses: Addresses) -> None:
     """Run one service until ``stop``. Raises UserError and LogMismatch, which a restart cannot fix."""
-    pause = Backoff(first_s=0.5, most_s=30.0)
+    pause = Backoff(first_s=0.5, max_s=30.0)
     while not stop.is_set():
         started = time.monotonic()
         try:
@@ -44,7 +44,7 @@ async def supervise(service: str, start: Start, stop: asyncio.Event, addresses: 
         except Exception as e:
             inner = leaves(e)
             for leaf in inner:
-                # The port was free when the site started, so whatever took it during a restart may release it again.
+                # The port was free when the site started, so a program that took it during a restart may release it again.
                 if isinstance(leaf, UserError | LogMismatch) and not isinstance(leaf, CannotListen):
                     raise leaf from e
             if stop.is_set():

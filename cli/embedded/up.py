@@ -1,18 +1,18 @@
-"""`jobtide up`: a whole site in one process and one broker beside it."""
+"""`jobtide up`: a whole site in one command, with a broker of its own or a running one."""
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 from pydantic import SecretStr
 
 from cli.embedded.accounts import OPERATOR
-from cli.embedded.broker import own_broker, require_free
+from cli.embedded.broker import EmbeddedBroker, free_address, own_broker, require_free
 from cli.embedded.folder import DataFolder, Running, locked, write_running
 from cli.embedded.services import SERVICES, SiteSettings, embedded_service, load_settings_of
 from cli.embedded.settings import UpSettings
@@ -20,6 +20,7 @@ from cli.embedded.supervisor import Addresses, Start, supervise_all
 from cli.keys import read_or_make_keys, read_or_make_session_key
 from shared.addresses import reachable
 from shared.errors import UserError
+from shared.http.limits import raise_descriptor_limit
 from shared.service import importing, install_signal_handlers
 from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings, load, setting_name
 
@@ -28,23 +29,31 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class UpOptions:
-    """Options as typed. ``nats`` is HOST:PORT for an embedded server, or the URL of a running one."""
+    """Options of the command. ``nats`` is HOST:PORT for an embedded server, or the URL of a running one.
+
+    ``defaults`` are settings of services that apply unless they are configured.
+    """
 
     data: Path
     http: str
     nats: str
+    defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
+Beforehand = Callable[[SiteSettings, asyncio.Event], Awaitable[None]]
 Alongside = Callable[[SiteSettings, Running, asyncio.Event], Awaitable[None]]
 
 
-async def up(options: UpOptions, *, on_ready: Callable[[Running], None], alongside: Alongside | None = None) -> None:
-    """Run the site until SIGINT or SIGTERM. ``alongside`` runs with it once it is ready.
+async def up(
+    options: UpOptions, *, on_ready: Callable[[Running], None], beforehand: Beforehand | None = None, alongside: Alongside | None = None
+) -> None:
+    """Run the site until SIGINT or SIGTERM. ``beforehand`` runs before any service, ``alongside`` once all are ready.
 
-    Raises UserError and LogMismatch for what the person must change.
+    Raises UserError and LogMismatch for problems that the user must fix.
     """
     stop = asyncio.Event()
     install_signal_handlers(stop)
+    raise_descriptor_limit()
     folder = DataFolder(options.data)
     async with AsyncExitStack() as stack:
         stack.enter_context(locked(folder))
@@ -64,10 +73,15 @@ async def up(options: UpOptions, *, on_ready: Callable[[Running], None], alongsi
             options.http,
             keys,
             read_or_make_session_key(folder.keys_file),
+            free_address(),
+            folder.samples,
+            options.defaults,
         )
         services = _imported(site)
-        await migrating  # before any connection to the broker exists that a failure would break
-        await _provision(broker.settings(OPERATOR), stop)
+        await migrating  # before connecting to the broker, so that a failure does not break a connection
+        await _provision(broker.settings(OPERATOR), database if isinstance(broker, EmbeddedBroker) else None)
+        if beforehand is not None and not stop.is_set():
+            await beforehand(site, stop)
         if stop.is_set():
             return
         addresses = Addresses()
@@ -89,14 +103,23 @@ async def up(options: UpOptions, *, on_ready: Callable[[Running], None], alongsi
 
 
 def _imported(site: SiteSettings) -> dict[str, Start]:
+    own = {"metricstore"} if load(UpSettings).has_metricstore_process else set()
     with importing():
-        return {name: embedded_service(name, site) for name in SERVICES}
+        return {name: embedded_service(name, site, as_process=name in own) for name in SERVICES}
 
 
 def _running(addresses: Addresses, broker: "SiteBroker") -> Running:
     http = addresses.by_service.get("gateway", {}).get("http")
     health = {service: f"http://{said['health']}" for service, said in addresses.by_service.items() if "health" in said}
-    return Running(f"http://{reachable(http)}" if http else None, broker.url, broker.adapter_url, health, os.getpid())
+    metrics = addresses.by_service.get("metricstore", {}).get("http")
+    return Running(
+        f"http://{reachable(http)}" if http else None,
+        f"http://{metrics}" if metrics else None,
+        broker.url,
+        broker.adapter_url,
+        health,
+        os.getpid(),
+    )
 
 
 async def _when(ready: asyncio.Event, stop: asyncio.Event, then: Callable[[], Awaitable[None]]) -> None:
@@ -124,7 +147,7 @@ class SiteBroker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OtherBroker:
-    """A broker that runs already: all parts of the site connect as the user of the settings."""
+    """A running broker: all parts of the site connect as the user in the settings."""
 
     nats: NatsSettings
 
@@ -158,10 +181,15 @@ async def _broker(folder: DataFolder, where: str, stop: asyncio.Event) -> AsyncI
             await asyncio.gather(keeping, return_exceptions=True)
 
 
-async def _provision(nats: NatsSettings, stop: asyncio.Event) -> None:
-    """Raises UserError when the broker is unreachable or refuses the request."""
+async def _provision(nats: NatsSettings, database: DatabaseSettings | None) -> None:
+    """Create the streams. With ``database``, also continue a log that lost its end, as in a power cut, before any service publishes.
+
+    Raises UserError when the broker is unreachable or refuses the request.
+    """
+    from services.jobstore.continue_log import continue_log
     from shared.broker.connection import dial
     from shared.broker.streams import provision
+    from shared.database.engine import opened
     from shared.errors import Unavailable
 
     try:
@@ -171,6 +199,10 @@ async def _provision(nats: NatsSettings, stop: asyncio.Event) -> None:
     try:
         for change in await provision(client, nats):
             log.info("provisioned", change=change)
+        if database is not None:
+            async with opened(database, maintenance=True) as engine:
+                for change in await continue_log(client, nats, engine, only_lost_ends=True):
+                    log.warning("log_continued", change=change)
     finally:
         await client.close()
 

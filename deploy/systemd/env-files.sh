@@ -9,7 +9,7 @@ umask 077
 dir=${2:-/etc/jobtide}
 database=${3:-127.0.0.1:5432}
 
-users="ADAPTER INGEST JOBSTORE ARCHIVER GATEWAY OPERATOR"
+users="ADAPTER INGEST JOBSTORE ARCHIVER METRICSTORE GATEWAY OPERATOR"
 env=$1
 [ -r "$env" ] || { echo "env-files.sh: cannot read $env" >&2; exit 1; }
 
@@ -25,14 +25,15 @@ for user in $users; do
   echo "NATS_${user}_PASSWORD=$(value "NATS_${user}_PASSWORD")"
 done >"$dir/nats.env"
 
-for user in ingest jobstore archiver gateway operator; do
+for user in ingest jobstore archiver metricstore gateway operator; do
   upper=$(echo "$user" | tr '[:lower:]' '[:upper:]')
   {
     echo "JOBTIDE_NATS_USER=$user"
     echo "JOBTIDE_NATS_PASSWORD=$(value "NATS_${upper}_PASSWORD")"
-    [ "$user" = ingest ] || echo "JOBTIDE_DATABASE_URL=postgresql://jobtide:$(value POSTGRES_PASSWORD)@$database/jobtide"
+    [ "$user" = ingest ] || [ "$user" = metricstore ] || echo "JOBTIDE_DATABASE_URL=postgresql://jobtide:$(value POSTGRES_PASSWORD)@$database/jobtide"
     echo "JOBTIDE_ARCHIVE_PATH=/var/lib/jobtide/archive"
     case $user in
+      metricstore) echo "JOBTIDE_METRICSTORE_PATH=/var/lib/jobtide/samples" ;;
       gateway)
         echo "JOBTIDE_GATEWAY_JWT_PUBLIC_KEY=$(value JWT_PUBLIC_KEY)"
         echo "JOBTIDE_GATEWAY_JWT_PRIVATE_KEY=$(value JWT_PRIVATE_KEY)"
@@ -42,4 +43,4 @@ for user in ingest jobstore archiver gateway operator; do
     esac
   } >"$dir/$user.env"
 done
-echo "$dir: environment files of the broker, four services and the operator"
+echo "$dir: environment files of the broker, five services and the operator"

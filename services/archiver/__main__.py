@@ -10,7 +10,7 @@ with importing():
 
 async def _run(stop: asyncio.Event, report: Report) -> None:
     settings = load_settings()
-    os.nice(settings.archiver.nice)  # events go before archiving where they share a machine
+    os.nice(settings.archiver.nice)  # events have priority over archiving on a shared machine
     await run(settings, stop, report)
 
 

@@ -5,23 +5,30 @@ from contextlib import AsyncExitStack
 
 import structlog
 
+from services.archiver.advice import Adviser
 from services.archiver.annotations import Annotator
+from services.archiver.applications import MAX_PAUSE_S, StartedApplications
 from services.archiver.dependencies import Dependencies
 from services.archiver.dispatch import Dispatcher
 from services.archiver.folder import ArchiveFolder
 from services.archiver.footprints import RunningFootprints
 from services.archiver.jobs import JobReader
+from services.archiver.lost_stops import LOST_STOPS_WITHIN_S, LostStops
+from services.archiver.needed_samples import WITHIN_S, NeededSamplesRecorder
 from services.archiver.node_health import DEADLINE_S, NodeHealthChecks
-from services.archiver.numbers import ArchiverNumbers
 from services.archiver.pipeline import Pipeline
 from services.archiver.polling import ClusterPoller
 from services.archiver.progress import ProgressWatch
+from services.archiver.prometheus import ArchiverNumbers
 from services.archiver.queue import WorkQueue, durable
+from services.archiver.running_advice import RunningAdvice
 from services.archiver.settings import ArchiverSettings, Settings
 from services.archiver.tag_removals import TagRemovals
-from shared import metrics
+from shared import prometheus
 from shared.broker.clusters import ClusterDirectory
 from shared.broker.connection import connected
+from shared.broker.cursor import log_state
+from shared.broker.needed import NeededSamples
 from shared.broker.probe import StoreProbe
 from shared.broker.publisher import Publisher
 from shared.database.engine import opened, ping
@@ -32,14 +39,14 @@ from shared.service import Report
 
 log = structlog.get_logger()
 
-SLACK_S = 30.0  # before a poller counts as hanging
+SLACK_S = 30.0  # beyond its longest round, after which a poller counts as hanging
 
 
 async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
     """Run until ``stop``. Any number of replicas may run at the same time."""
     health = Health("archiver")
     numbers = ArchiverNumbers(health.registry)
-    is_connected = metrics.BROKER_CONNECTED.gauge(health.registry)
+    is_connected = prometheus.BROKER_CONNECTED.gauge(health.registry)
     async with AsyncExitStack() as stack:
         address = await stack.enter_async_context(serve_health(health, settings.archiver.health))
         engine = await stack.enter_async_context(opened(settings.database, read_only=True))
@@ -48,21 +55,24 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
         clusters = ClusterDirectory(client, settings.nats)
         folder = ArchiveFolder(settings.archive.path, clusters)
         await folder.open()
-        queue = WorkQueue(client, durable(settings))
+        consumer = durable(settings)
+        queue = WorkQueue(client, consumer)
         stack.push_async_callback(queue.release)
         reader = JobReader(engine)
         progress = ProgressWatch(reader)
         publisher = Publisher(client, settings.nats.prefix)
         dependencies = Dependencies(folder, source, clusters, numbers, archive_gates=not settings.archiver.gives_up_when_full)
         annotator = Annotator(reader, settings.archive.path)
-        pipeline = Pipeline(settings, clusters, source, publisher, folder.prepare, annotator, dependencies, numbers)
+        adviser = Adviser.of(settings.archiver)
+        pipeline = Pipeline(settings, clusters, source, publisher, folder.prepare, annotator, dependencies, numbers, adviser)
         tag_removals = TagRemovals(
             reader,
             annotator,
             dependencies,
+            publisher,
             numbers,
             ack_wait_s=settings.archiver.ack_wait_s,
-            max_pause_s=settings.archiver.retry_most_s,
+            max_pause_s=settings.archiver.retry_max_s,
         )
         dispatcher = Dispatcher(
             settings,
@@ -72,10 +82,10 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
             pipeline,
             dependencies,
             tag_removals,
-            publisher,
             numbers,
             tick=health.loop("queue", within_s=60.0),
         )
+        lost_stops = LostStops(reader, publisher, lambda: log_state(client, consumer.stream))
         health.check("queue", queue.info)
         probe = StoreProbe(settings.nats, "archiver")
         health.check("store", lambda: probe.require(client))
@@ -92,8 +102,17 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
                 loops.create_task(dependencies.keep_probing(stop), name="dependencies"),
                 loops.create_task(progress.keep_reading(stop), name="progress"),
                 loops.create_task(clusters.keep_fresh(stop), name="clusters"),
+                loops.create_task(lost_stops.run(stop, health.loop("lost_stops", within_s=LOST_STOPS_WITHIN_S)), name="lost_stops"),
             ]
-            pollers = _pollers(settings.archiver, source, reader, clusters, publisher, numbers)
+            if source is not None:
+                recorder = NeededSamplesRecorder(reader, NeededSamples(client, settings.nats))
+                tick = health.loop("needed_samples", within_s=WITHIN_S)
+                background.append(loops.create_task(recorder.run(stop, tick), name="needed_samples"))
+            if adviser is not None:
+                tick = health.loop("applications", within_s=SLACK_S + MAX_PAUSE_S)
+                applications = StartedApplications(reader, adviser, publisher)
+                background.append(loops.create_task(applications.run(stop, tick), name="applications"))
+            pollers = _pollers(settings.archiver, source, reader, clusters, publisher, numbers, adviser)
             if source is not None and settings.archiver.node_health_s:
                 checks = NodeHealthChecks(engine, clusters, source, publisher, numbers, interval_s=settings.archiver.node_health_s)
                 pollers["node_health"] = checks.poller
@@ -105,6 +124,7 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
             await dispatcher.run(stop, clusters, on_bound=lambda: report("archiver", health=address))
             await pipeline.drain(settings.archiver.grace_s)
             await end(background)
+        await queue.release()
         await pipeline.hand_back()
         await tag_removals.hand_back()
 
@@ -116,12 +136,21 @@ def _pollers(
     clusters: ClusterDirectory,
     publisher: Publisher,
     numbers: ArchiverNumbers,
+    adviser: Adviser | None,
 ) -> dict[str, ClusterPoller]:
-    """Regular requests to the metric store, besides those for jobs that ended."""
+    """Regular requests to the metric store, in addition to those for ended jobs."""
     pollers: dict[str, ClusterPoller] = {}
     if source is not None and settings.footprints_s:
         footprints = RunningFootprints(
-            reader, clusters, source, publisher, numbers, interval_s=settings.footprints_s, from_s=settings.footprints_from_s
+            reader,
+            clusters,
+            source,
+            publisher,
+            numbers,
+            None if adviser is None else RunningAdvice(adviser, source),
+            interval_s=settings.footprints_s,
+            from_s=settings.footprints_from_s,
+            settling_s=settings.footprints_settling_s,
         )
         pollers["footprints"] = footprints.poller
     return pollers

@@ -11,7 +11,7 @@ import structlog
 
 from services.archiver.failures import describe, is_out_of_room
 from services.archiver.folder import ArchiveFolder
-from services.archiver.numbers import ArchiverNumbers
+from services.archiver.prometheus import ArchiverNumbers
 from shared.archive import ArchiveUnavailable
 from shared.backoff import sleep_unless
 from shared.errors import Unavailable

@@ -9,30 +9,28 @@ import structlog
 from services.archiver.dependencies import Dependencies
 from services.archiver.jobs import Found, JobReader
 from services.archiver.judge import Annotate, Archive, Later, Nothing, RemoveTag, judge
-from services.archiver.lost_stops import request_lost_stops
-from services.archiver.numbers import ArchiverNumbers
 from services.archiver.pipeline import Pipeline
 from services.archiver.progress import ProgressWatch
+from services.archiver.prometheus import ArchiverNumbers
 from services.archiver.queue import Delivery, WorkQueue
 from services.archiver.settings import Settings
 from services.archiver.tag_removals import TagRemovals
 from services.archiver.work import Work
 from shared.backoff import Backoff, sleep_unless
 from shared.broker.clusters import ClusterDirectory
-from shared.broker.publisher import Publisher
-from shared.domain.events import JobArchiveRequested, JobMetadataEdited, JobStopped, JobTagged, JobUntagged
+from shared.domain.events import JobAdviceMuted, JobAdvised, JobArchiveRequested, JobMetadataEdited, JobStopped, JobTagged, JobUntagged
 from shared.domain.recorded import Recorded
 from shared.errors import ConsumerLost, Unavailable
 
 log = structlog.get_logger()
 
-POSITION_WAIT_S = 5.0  # between two in-progress signals for the fetched events
+POSITION_WAIT_S = 5.0  # interval of in-progress signals while waiting for jobstore
 BEHIND_PAUSE_S = 5.0  # redelivery delay of events that jobstore has not reached
 BUSY_PAUSE_S = 2.0  # redelivery delay of events about a job that is in the pipeline
 OBSERVE_S = 5.0
 OUTAGE_POLL_S = 0.5
 YIELD_POLL_S = 0.5
-MAX_YIELDS = 20  # then one batch is fetched regardless
+MAX_YIELDS = 20  # pauses in a row, after which one batch is fetched regardless
 
 
 class Dispatcher:
@@ -47,7 +45,6 @@ class Dispatcher:
         pipeline: Pipeline,
         dependencies: Dependencies,
         tag_removals: TagRemovals,
-        publisher: Publisher,
         numbers: ArchiverNumbers,
         *,
         tick: Callable[[], None],
@@ -59,21 +56,19 @@ class Dispatcher:
         self._pipeline = pipeline
         self._dependencies = dependencies
         self._tag_removals = tag_removals
-        self._publisher = publisher
         self._numbers = numbers
         self._tick = tick
         self._observed_at = 0.0
 
     async def run(self, stop: asyncio.Event, clusters: ClusterDirectory, *, on_bound: Callable[[], None]) -> None:
         """Process events until ``stop``. Binds again after the consumer or the broker was lost."""
-        pause = Backoff(first_s=0.2, most_s=5.0)
+        pause = Backoff(first_s=0.2, max_s=5.0)
         is_reported = False
         while not stop.is_set():
             self._tick()
             try:
                 await clusters.refresh()
-                await self._queue.bind()
-                await request_lost_stops(self._reader, self._publisher, self._queue.state)
+                await self._queue.bind(stop)
                 if not is_reported:
                     on_bound()
                     is_reported = True
@@ -153,7 +148,14 @@ class Dispatcher:
             match delivery.record:
                 case Recorded(event=JobStopped() as stopped):
                     stops[delivery.sequence] = stopped
-                case Recorded(event=JobArchiveRequested(id=id_) | JobTagged(id=id_) | JobUntagged(id=id_) | JobMetadataEdited(id=id_)):
+                case Recorded(
+                    event=JobArchiveRequested(id=id_)
+                    | JobTagged(id=id_)
+                    | JobUntagged(id=id_)
+                    | JobAdvised(id=id_)
+                    | JobAdviceMuted(id=id_)
+                    | JobMetadataEdited(id=id_)
+                ):
                     ids.add(id_)
         last = max(delivery.sequence for delivery in deliveries)
         return await self._reader.find(stops, sorted(ids), through=last, stream_created=deliveries[0].stream_created)

@@ -28,12 +28,12 @@ class Failures:
         self._counts.pop(sequence, None)
 
     def pause_s(self, count: int) -> float:
-        """Doubled with each failure up to the maximum, then reduced by a random part of up to a third."""
+        """The pause doubles with each failure up to the maximum, and is shortened at random by up to a third."""
         return float(min(self._first_s * 2.0 ** min(count - 1, 40), self._max_s)) * random.uniform(0.67, 1.0)
 
 
 def is_out_of_room(error: BaseException) -> bool:
-    """The disk is full, over quota or read-only, which is not the job's fault."""
+    """True if the disk is full, over quota or read-only: no fault of the job."""
     return isinstance(error, OSError) and error.errno in _OUT_OF_ROOM
 
 

@@ -1,24 +1,30 @@
 """Database queries of the archiver."""
 
+import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import RowMapping, and_, literal, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from services.archiver.schedule import RunningJob
 from shared.archive import JobPath
 from shared.database.engine import transaction
 from shared.database.progress import Progress, progress, progress_of
-from shared.database.sql import is_running
+from shared.database.sql import is_running, waits_for_archive
 from shared.database.tables import tables
-from shared.domain.events import JobStopped, Tag
-from shared.domain.values import MONITORING_DISABLED, MONITORING_OPEN, JobState
+from shared.domain.events import APPLICATION_TAG_TYPE, JobStopped, Tag
+from shared.domain.values import MONITORING_DISABLED, JobState
 
 _IS_RUNNING = is_running(tables.job.c.job_state)
 _MEASURING_COLUMNS = [
     tables.job.c[name]
-    for name in ("id", "subcluster", "start_time", "resources", "num_nodes", "num_acc", "footprint", "energy", "energy_footprint")
+    for name in (
+        *("id", "subcluster", "start_time", "resources", "num_nodes", "num_acc", "footprint", "energy", "energy_footprint"),
+        *("job_state", "shared", "walltime", "requested_memory", "cluster_partition", "num_hwthreads", "smt", "advice"),
+    )
 ]
 _JOB_COLUMNS = [column for column in tables.job.c if column.name != "is_overdue"]
 
@@ -62,6 +68,23 @@ class Found:
     by_stop: Mapping[int, JobRecord]
     parked: frozenset[int]
     by_id: Mapping[int, JobRecord]
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingJob:
+    stop_seq: int
+    id: int
+    cluster: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartedJob:
+    """``metadata`` is the column; ``applications`` are those that the job is tagged with."""
+
+    id: int
+    cluster: str
+    metadata: str | None
+    applications: frozenset[str]
 
 
 class JobReader:
@@ -119,23 +142,42 @@ class JobReader:
             records = await self._records(connection, rows)
         return [records[int(row["id"])] for row in rows]
 
-    async def stopped_before(self, sequence: int, after: int, *, limit: int) -> list[tuple[int, str]]:
-        """Ids above ``after``, ascending, and clusters of jobs that wait to be archived and stopped before ``sequence``. Reads all jobs."""
+    async def waiting(self, after: tuple[int, int], *, before: int, limit: int) -> list[WaitingJob]:
+        """Up to ``limit`` jobs that wait to be archived, stopped before the sequence ``before``, with (stop_seq, id) above ``after``."""
         job = tables.job.c
-        query = select(job.id, job.cluster).where(
-            job.id > after, job.stop_seq < sequence, job.monitoring_status == MONITORING_OPEN, job.job_state != JobState.RUNNING.value
+        query = select(job.stop_seq, job.id, job.cluster).where(
+            waits_for_archive(job.monitoring_status, job.job_state),
+            job.stop_seq >= after[0],
+            job.stop_seq < before,
+            tuple_(job.stop_seq, job.id) > tuple_(*map(literal, after)),
         )
         async with transaction(self._engine) as connection:
-            return [(int(id_), str(cluster)) for id_, cluster in await connection.execute(query.order_by(job.id).limit(limit))]
+            rows = await connection.execute(query.order_by(job.stop_seq, job.id).limit(limit))
+            return [WaitingJob(int(stop_seq), int(id_), str(cluster)) for stop_seq, id_, cluster in rows]
 
-    async def running(self, cluster: str, started_before: int) -> list[int]:
-        """Ids of the monitored running jobs that started before ``started_before``, ascending."""
+    async def running(self, cluster: str, started_before: int) -> list[RunningJob]:
+        """The monitored running jobs that started before ``started_before``, by ascending id."""
         job = tables.job.c
         # The other conditions are checked in Python: with them SQLite scans all jobs of the cluster.
         query = select(job.id, job.cluster, job.start_time, job.monitoring_status).where(_IS_RUNNING)
         async with transaction(self._engine) as connection:
             rows = (await connection.execute(query)).all()
-        return sorted(id_ for id_, of, start, status in rows if of == cluster and start < started_before and status != MONITORING_DISABLED)
+        found = [RunningJob(id_, start) for id_, of, start, status in rows if of == cluster and status != MONITORING_DISABLED]
+        return sorted((job for job in found if job.start_time < started_before), key=attrgetter("id"))
+
+    async def needed_since(self) -> dict[str, int]:
+        """The start of the earliest monitored job that runs or waits to be archived, by cluster."""
+        job = tables.job.c
+        running = select(job.cluster, job.start_time, job.monitoring_status).where(_IS_RUNNING)
+        # The minimum is computed in Python: with GROUP BY SQLite scans all jobs by the index of clusters.
+        waiting = select(job.cluster, job.start_time).where(waits_for_archive(job.monitoring_status, job.job_state))
+        found: dict[str, int] = {}
+        async with transaction(self._engine) as connection:
+            starts = [(cluster, start) for cluster, start, status in await connection.execute(running) if status != MONITORING_DISABLED]
+            starts += [(cluster, start) for cluster, start in await connection.execute(waiting)]
+        for cluster, start in starts:
+            found[cluster] = min(start, found.get(cluster, start))
+        return found
 
     async def still_running(self, ids: Sequence[int]) -> list[Mapping[str, Any]]:
         """Those of the jobs that are running, by ascending id, with the columns needed to measure them."""
@@ -143,6 +185,22 @@ class JobReader:
         query = select(*_MEASURING_COLUMNS).where(job.id.in_(ids), _IS_RUNNING).order_by(job.id)
         async with transaction(self._engine) as connection:
             return [dict(row) for row in (await connection.execute(query)).mappings()]
+
+    async def started(self, after: int, *, limit: int) -> list[StartedJob]:
+        """Up to ``limit`` running jobs with ids greater than ``after``, ascending."""
+        job = tables.job.c
+        # Filtered and sorted in Python: with a condition on the id or an order SQLite scans all jobs by id.
+        running = select(job.id, job.cluster).where(_IS_RUNNING)
+        async with transaction(self._engine) as connection:
+            later = ((id_, cluster) for id_, cluster in await connection.execute(running) if id_ > after)
+            clusters = dict(heapq.nsmallest(limit, later))
+            if not clusters:
+                return []
+            scripts = select(job.id, job.meta_data).where(job.id.in_(clusters))
+            metadata = {row.id: row.meta_data for row in await connection.execute(scripts)}
+            tags = await self._tags(connection, set(clusters))
+        applications = {id_: frozenset(tag.name for _, tag in found if tag.type == APPLICATION_TAG_TYPE) for id_, found in tags.items()}
+        return [StartedJob(id_, cluster, metadata.get(id_), applications.get(id_, frozenset())) for id_, cluster in clusters.items()]
 
     async def _records(self, connection: AsyncConnection, rows: Sequence[RowMapping]) -> dict[int, JobRecord]:
         tags = await self._tags(connection, {int(row["id"]) for row in rows}) if rows else {}

@@ -3,7 +3,16 @@
 from dataclasses import dataclass
 
 from services.archiver.jobs import Found, JobRecord
-from shared.domain.events import JobArchiveRequested, JobMetadataEdited, JobStopped, JobTagged, JobUntagged, TagRemoved
+from shared.domain.events import (
+    JobAdviceMuted,
+    JobAdvised,
+    JobArchiveRequested,
+    JobMetadataEdited,
+    JobStopped,
+    JobTagged,
+    JobUntagged,
+    TagRemoved,
+)
 from shared.domain.recorded import Recorded, Unreadable
 from shared.domain.values import ARCHIVED, ARCHIVING_FAILED, MONITORING_DISABLED
 
@@ -55,7 +64,7 @@ def judge(record: Recorded | Unreadable, attempt: int, found: Found) -> Verdict:
             return _stopped(record.sequence, attempt, found)
         case JobArchiveRequested(id=id_):
             return _requested(found.by_id.get(id_))
-        case JobTagged(id=id_) | JobUntagged(id=id_) | JobMetadataEdited(id=id_):
+        case JobTagged(id=id_) | JobUntagged(id=id_) | JobAdvised(id=id_) | JobAdviceMuted(id=id_) | JobMetadataEdited(id=id_):
             return _annotated(found.by_id.get(id_))
         case TagRemoved():
             return RemoveTag()
@@ -79,13 +88,15 @@ def _stopped(sequence: int, attempt: int, found: Found) -> Verdict:
 def _requested(job: JobRecord | None) -> Verdict:
     if job is None or job.is_running:
         return Nothing("refused")
+    if job.monitoring_status == MONITORING_DISABLED:
+        return Nothing("unmonitored")
     if job.monitoring_status == ARCHIVING_FAILED:
         return Nothing("failed_before")
     return Archive(job, is_archived=job.monitoring_status == ARCHIVED)
 
 
 def _annotated(job: JobRecord | None) -> Verdict:
-    """Whatever its status, the job may have an entry: the one of a job that is being archived is just not known as archived yet."""
+    """The job may have an entry whatever its status: the entry may have been written without being reported yet."""
     if job is None or job.is_running:
-        return Nothing("unarchived")  # when it is archived, the row already has the change
+        return Nothing("unarchived")  # the row already has the change when the job is archived
     return Annotate(job)

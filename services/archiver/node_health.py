@@ -14,13 +14,14 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.archiver.numbers import ArchiverNumbers
 from services.archiver.polling import ClusterPoller
+from services.archiver.prometheus import ArchiverNumbers
 from shared.backoff import sleep_unless
 from shared.broker.clusters import ClusterDirectory
 from shared.broker.envelope import Envelope
 from shared.broker.publisher import Publisher
 from shared.database.engine import transaction
+from shared.database.sql import bytewise
 from shared.database.tables import tables
 from shared.domain.clusters import Cluster
 from shared.domain.events import NodeHealth, NodesChecked
@@ -32,6 +33,7 @@ log = structlog.get_logger()
 NEW_NODES_POLL_S = 2.0
 NODES_PER_EVENT = 200  # and per request
 DEADLINE_S = 120.0  # per cluster and round
+FIRST_AFTER_S = 30.0  # when a whole site starts, its collectors first have to send samples; the last known health stays until then
 
 _DOWN = HostHealth("full")  # a node that is down is not expected to deliver metrics
 _NOT_FOUND = HostHealth("failed")
@@ -72,6 +74,7 @@ class NodeHealthChecks:
             failure="node_health_unknown",
             interval_s=interval_s,
             deadline_s=DEADLINE_S,
+            first_after_s=min(FIRST_AFTER_S, interval_s),
         )
 
     async def _check(self, cluster: Cluster, number: int) -> None:
@@ -79,7 +82,7 @@ class NodeHealthChecks:
         await self._check_parts(cluster, await self._parts(cluster), f"node-health:{cluster.name}:{self._interval_s:g}:{number}")
 
     async def keep_checking_new(self, stop: asyncio.Event, tick: Callable[[], None]) -> None:
-        """Check nodes shortly after their first report, until ``stop``. What fails is left to the next round."""
+        """Check nodes shortly after their first report, until ``stop``. Failed checks are left to the next round."""
         tried: set[tuple[str, str]] = set()
         while not await sleep_unless(stop, NEW_NODES_POLL_S):
             tick()
@@ -105,7 +108,7 @@ class NodeHealthChecks:
             log.info("new_nodes_unchecked", cluster=cluster.name, nodes=len(hosts), why=str(e))
 
     async def _unchecked(self) -> set[tuple[str, str]]:
-        """Cluster and host of nodes that were reported, but never checked."""
+        """Cluster and host of nodes that were reported but never checked."""
         node = tables.node.c
         async with transaction(self._engine) as connection:
             rows = await connection.execute(select(node.cluster, node.hostname).where(node.health_kept_at == 0))
@@ -121,11 +124,14 @@ class NodeHealthChecks:
             await self._publisher.publish([Envelope(event, f"{message_id}:{index}", "/archiver", datetime.now(UTC))])
 
     async def _parts(self, cluster: Cluster, only: Collection[str] | None = None) -> list[_Part]:
-        """All reported nodes, or those of ``only``, in a fixed order."""
+        """All reported nodes that the cluster still has, or those of ``only``, in a fixed order."""
         node = tables.node.c
-        query = select(node.hostname, node.subcluster, node.node_state).where(node.cluster == cluster.name).order_by(node.hostname)
+        query = (
+            select(node.hostname, node.subcluster, node.node_state).where(node.cluster == cluster.name).order_by(bytewise(node.hostname))
+        )
         async with transaction(self._engine) as connection:
-            rows = [row for row in (await connection.execute(query)).all() if only is None or row.hostname in only]
+            stored = (await connection.execute(query)).all()
+        rows = [row for row in stored if (only is None or row.hostname in only) and cluster.subcluster_of(row.hostname) is not None]
         down = [row.hostname for row in rows if row.node_state == "down"]
         up: dict[str, list[str]] = {}
         for row in rows:

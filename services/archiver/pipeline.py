@@ -12,11 +12,12 @@ from datetime import UTC, datetime
 
 import structlog
 
+from services.archiver.advice import Adviser
 from services.archiver.annotations import Annotator
 from services.archiver.budget import MemoryBudget
 from services.archiver.dependencies import Dependencies
 from services.archiver.failures import Failures, describe
-from services.archiver.numbers import ArchiverNumbers, Outcome
+from services.archiver.prometheus import ArchiverNumbers, Outcome
 from services.archiver.settings import Settings
 from services.archiver.work import Work, perform
 from shared.archive import is_complete
@@ -48,6 +49,7 @@ class Pipeline:
         annotator: Annotator,
         dependencies: Dependencies,
         numbers: ArchiverNumbers,
+        adviser: Adviser | None = None,
     ) -> None:
         own = settings.archiver
         self._settings = settings
@@ -58,8 +60,9 @@ class Pipeline:
         self._annotator = annotator
         self._dependencies = dependencies
         self._numbers = numbers
+        self._adviser = adviser
         self._root = settings.archive.path
-        self._failures = Failures(first_s=own.retry_first_s, max_s=own.retry_most_s)
+        self._failures = Failures(first_s=own.retry_first_s, max_s=own.retry_max_s)
         self._budget = MemoryBudget(own.memory_mb * MIB)
         self._to_load: asyncio.Queue[Work] = asyncio.Queue()  # bounded by ``limit``
         self._to_write: asyncio.Queue[Work] = asyncio.Queue(own.group if source is None else own.jobs)
@@ -78,7 +81,7 @@ class Pipeline:
         return job in self._works
 
     def submit(self, work: Work) -> None:
-        """Add work for a job that is not in the pipeline, which from now on acknowledges or hands back its events."""
+        """Add work for a job that is not in the pipeline. From now on, the pipeline acknowledges or hands back its events."""
         work.taken_at = time.monotonic()
         self._works[work.job.id] = work
         self._to_load.put_nowait(work)
@@ -148,9 +151,9 @@ class Pipeline:
         if not work.archives:
             return
         await self._prepare(job.cluster)
+        cluster = work.cluster = self._clusters.get(job.cluster)
         if self._source is None:
             return
-        cluster = self._clusters.get(job.cluster)
         if cluster is None:
             raise Unavailable(f"the cluster {job.cluster!r} is not configured")
         work.metrics = self._metrics_on(cluster, str(job.row["subcluster"]))
@@ -175,7 +178,7 @@ class Pipeline:
             works = await _available(self._to_write, self._settings.archiver.group)
             started = time.perf_counter()
             try:
-                await loop.run_in_executor(pool, perform, self._root, works)
+                await loop.run_in_executor(pool, perform, self._root, works, self._adviser)
             except Exception as e:  # noqa: BLE001 - see above
                 for work in works:
                     work.error = e
@@ -195,7 +198,8 @@ class Pipeline:
                 for work in [work for work in works if work.error is not None]:
                     works.remove(work)
                     await self._failed(work, work.error or AssertionError("unreachable"))
-                await self._publisher.publish([envelope for work in works if (envelope := self._archived(work)) is not None])
+                works = [work for work in works if not (work.archives and await self._archive_again(work))]
+                await self._publisher.publish([envelope for work in works for envelope in self._envelopes(work)])
             except Unavailable as e:
                 for work in works:
                     await self._wait(work, e)
@@ -209,9 +213,9 @@ class Pipeline:
                 await self._succeeded(work)
 
     @staticmethod
-    def _archived(work: Work) -> Envelope | None:
+    def _envelopes(work: Work) -> list[Envelope]:
         if not work.archives:
-            return None
+            return []
         assert work.results is not None
         event = JobArchived(
             id=work.job.id,
@@ -219,8 +223,11 @@ class Pipeline:
             footprint=work.results.footprint,
             energy=work.results.energy,
             energy_footprint=work.results.energy_footprint,
+            stop_seq=work.job.row["stop_seq"],
         )
-        return Envelope(event, f"archived:{work.job.id}:{work.sequence}", SOURCE, datetime.now(UTC))
+        now, occasion = datetime.now(UTC), f"{work.job.id}:{work.sequence}:{event.stop_seq}"
+        archived = Envelope(event, f"archived:{occasion}", SOURCE, now)
+        return [archived] if work.advised is None else [archived, Envelope(work.advised, f"advised:{occasion}", SOURCE, now)]
 
     async def _succeeded(self, work: Work) -> None:
         for delivery in work.deliveries:
@@ -259,7 +266,7 @@ class Pipeline:
     async def _wait(self, work: Work, error: Exception | None) -> None:
         """Hand the events back until the outage is over. It is logged by the dependency, not for each job."""
         log.debug("job_waits", job=work.job.id, why=describe(error) if error is not None else "")
-        await self._hand_back(work, min(OUTAGE_PAUSE_S, self._settings.archiver.retry_most_s) * random.uniform(0.67, 1.0), "waiting")
+        await self._hand_back(work, min(OUTAGE_PAUSE_S, self._settings.archiver.retry_max_s) * random.uniform(0.67, 1.0), "waiting")
 
     async def _hand_back(self, work: Work, pause_s: float, outcome: Outcome) -> None:
         for delivery in work.deliveries:
@@ -267,15 +274,33 @@ class Pipeline:
         self._numbers.outcome(outcome)
         await self._remove(work)
 
+    async def _archive_again(self, work: Work) -> bool:
+        """Start over if the job has got a different end. Returns whether it did.
+
+        A job that runs again needs no archiving: another stop event will end it.
+        """
+        if work.changed_job is None:
+            return False
+        if work.changed_job.is_running:
+            work.skip_archiving()
+            return False
+        work.job, work.changed_job, work.is_archived = work.changed_job, None, False
+        await self._budget.release(work.weight)
+        work.weight = 0
+        self._to_load.put_nowait(work)
+        return True
+
     def _rewrite(self, work: Work, error: Exception) -> None:
-        """Archive the job again, since its entry cannot be updated, as with a damaged meta.json. Metric data are preserved."""
+        """Archive the job again, because its entry cannot be updated, for example if meta.json is damaged. Metric data are preserved."""
         log.warning("entry_rewritten", job=work.job.id, why=describe(error))
         self._failures.forget(work.sequence)
         work.archives, work.is_archived, work.error = True, False, None
         self._to_load.put_nowait(work)
 
     async def _give_up(self, work: Work, error: Exception, tries: int) -> None:
-        event = JobArchivingFailed(id=work.job.id, cluster=work.job.cluster, reason=describe(error), attempts=tries)
+        event = JobArchivingFailed(
+            id=work.job.id, cluster=work.job.cluster, reason=describe(error), attempts=tries, stop_seq=work.job.row["stop_seq"]
+        )
         await self._publisher.publish(
             [Envelope(event, f"archiving-failed:{work.job.id}:{work.sequence}", SOURCE, datetime.now(UTC))], deadline_s=20.0
         )
@@ -295,7 +320,7 @@ class Pipeline:
 
 
 async def _available(queue: asyncio.Queue[Work], limit: int) -> list[Work]:
-    """Wait for one item, then take what else is queued, up to ``limit``."""
+    """Wait for one item, then take all queued ones, up to ``limit``."""
     works = [await queue.get()]
     while len(works) < limit and not queue.empty():
         works.append(queue.get_nowait())

@@ -24,7 +24,7 @@ PollOutcome = Literal["done", "unanswered"]
 
 @dataclass(slots=True)
 class _Pause:
-    """Skips a cluster whose store did not answer until then. Each failure lengthens the pause."""
+    """Until when a cluster is skipped because its store did not answer. Each failure lengthens the pause."""
 
     backoff: Backoff
     until: float = field(default=0.0)
@@ -47,7 +47,9 @@ class ClusterPoller:
         failure: str,
         interval_s: float,
         deadline_s: float,
+        first_after_s: float = 0.0,
     ) -> None:
+        """``first_after_s`` delays the first poll, which is at the start otherwise, to the beginning of an interval."""
         self._clusters = clusters
         self._source = source
         self._poll = poll
@@ -55,6 +57,7 @@ class ClusterPoller:
         self._failure = failure
         self._interval_s = interval_s
         self._deadline_s = deadline_s
+        self._first_after_s = first_after_s
         self._pauses: dict[str, _Pause] = {}
 
     @property
@@ -62,7 +65,11 @@ class ClusterPoller:
         return self._interval_s + self._deadline_s
 
     async def run(self, stop: asyncio.Event, tick: Callable[[], None]) -> None:
-        """Poll once at start, then at the beginning of each interval."""
+        """Poll until ``stop``: a first time, then at the beginning of each interval."""
+        if self._first_after_s:
+            earliest = time.time() + self._first_after_s
+            if await sleep_unless(stop, -(-earliest // self._interval_s) * self._interval_s - time.time()):
+                return
         while not self._clusters.is_read:
             tick()
             if await sleep_unless(stop, CLUSTERS_POLL_S):
@@ -82,7 +89,7 @@ class ClusterPoller:
                 group.create_task(self._poll_unless_paused(cluster, number))
 
     def _new_pause(self) -> _Pause:
-        return _Pause(Backoff(first_s=self._interval_s, most_s=max(self._interval_s, MAX_PAUSE_S)))
+        return _Pause(Backoff(first_s=self._interval_s, max_s=max(self._interval_s, MAX_PAUSE_S)))
 
     async def _poll_unless_paused(self, cluster: Cluster, number: int) -> None:
         pause, now = self._pauses[cluster.name], time.monotonic()

@@ -42,14 +42,14 @@ class ProgressWatch:
         return True
 
     def observe(self, found: Progress) -> None:
-        """Keep what was read, even when it is behind the last known progress: then an older database was restored."""
+        """Accept the progress even if it is lower than before, which happens when an older database was restored."""
         if found.log == self.progress.log and found.events < self.progress.events:
             log.warning("position_went_back", before=self.progress.events, now=found.events)
         self.progress = found
 
     async def keep_reading(self, stop: asyncio.Event) -> None:
         """Poll while there are waiters, until ``stop``."""
-        pause = Backoff(first_s=0.2, most_s=5.0)
+        pause = Backoff(first_s=0.2, max_s=5.0)
         while not stop.is_set():
             try:
                 await asyncio.wait_for(self._has_waiters.wait(), 0.5)

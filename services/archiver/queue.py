@@ -1,5 +1,6 @@
 """The work queue: a durable consumer of the events that affect the archive."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
@@ -16,14 +17,23 @@ from shared.broker.cursor import LogState, log_state
 from shared.broker.envelope import read
 from shared.broker.puller import Puller, pulling
 from shared.broker.streams import EVENTS, Durable, ensure_consumer, event_filter
-from shared.domain.events import JobArchiveRequested, JobMetadataEdited, JobStopped, JobTagged, JobUntagged, TagRemoved
+from shared.domain.events import (
+    JobAdviceMuted,
+    JobAdvised,
+    JobArchiveRequested,
+    JobMetadataEdited,
+    JobStopped,
+    JobTagged,
+    JobUntagged,
+    TagRemoved,
+)
 from shared.domain.recorded import Recorded, Unreadable
 from shared.errors import ConsumerLost, Unavailable
 
 log = structlog.get_logger()
 
 QUEUE_NAME = "archiver"
-JOB_EVENTS = (JobStopped, JobArchiveRequested, JobTagged, JobUntagged, JobMetadataEdited)
+JOB_EVENTS = (JobStopped, JobArchiveRequested, JobTagged, JobUntagged, JobAdvised, JobAdviceMuted, JobMetadataEdited)
 
 
 def durable(settings: Settings) -> Durable:
@@ -32,7 +42,7 @@ def durable(settings: Settings) -> Durable:
         name=QUEUE_NAME,
         subjects=(
             *(event_filter(settings.nats, event.name) for event in JOB_EVENTS),
-            f"{settings.nats.prefix}.{TagRemoved.name}",  # belongs to no cluster
+            f"{settings.nats.prefix}.{TagRemoved.name}",  # has no cluster
         ),
         ack_wait_s=settings.archiver.ack_wait_s,
         max_ack_pending=settings.archiver.max_waiting,
@@ -81,8 +91,8 @@ class WorkQueue:
         self._puller: Puller | None = None
         self.state = LogState("", 0, 0)
 
-    async def bind(self) -> None:
-        """Create the consumer if it is missing, and subscribe. Raises Unavailable."""
+    async def bind(self, stop: asyncio.Event | None = None) -> None:
+        """Create the consumer if it is missing, and subscribe. Once ``stop`` is set, no message is waited for. Raises Unavailable."""
         await self.release()
         state = await log_state(self._client, self._durable.stream)
         try:
@@ -90,7 +100,7 @@ class WorkQueue:
         except (APIError, NatsError, TimeoutError, OSError) as e:
             raise Unavailable(f"cannot bind the consumer {self._durable.name} of {self._durable.stream}: {e!r}") from e
         # No read-ahead: buffered messages are not available to other replicas.
-        reading = pulling(self._client, self._durable.stream, self._durable.name, reads_ahead=False)
+        reading = pulling(self._client, self._durable.stream, self._durable.name, stop, reads_ahead=False)
         self._puller = await self._open.enter_async_context(reading)
         self.state = state
         if done:
@@ -98,20 +108,26 @@ class WorkQueue:
 
     async def release(self) -> None:
         """Unsubscribe, and hand back messages that were not fetched."""
+        if self._puller is not None:
+            await self._hand_back(await self._puller.close())
         await self._open.aclose()
-        await self.hand_back_buffered()
         self._puller = None
 
     async def hand_back_buffered(self) -> None:
         """Hand back messages that arrived and were not fetched."""
-        for message in self._puller.drop() if self._puller is not None else []:
+        if self._puller is not None:
+            await self._hand_back(self._puller.drop())
+
+    @staticmethod
+    async def _hand_back(messages: list[Msg]) -> None:
+        for message in messages:
             with suppress(NatsError, OSError):
                 await message.nak()
 
     async def fetch(self, limit: int) -> list[Delivery]:
-        """Up to ``limit`` messages as soon as there is one, empty after a second without any.
+        """Up to ``limit`` messages as soon as one is available; empty after a second without any.
 
-        Raises ConsumerLost when the consumer is gone, Unavailable when the broker is away.
+        Raises ConsumerLost if the consumer was deleted, Unavailable if the broker is unavailable.
         """
         assert self._puller is not None
         return [self._delivery(message) for message in await self._puller.batch(limit)]
@@ -130,7 +146,7 @@ class WorkQueue:
         try:
             info: ConsumerInfo = await self._client.jetstream(timeout=2).consumer_info(self._durable.stream, self._durable.name)
         except NotFoundError as e:
-            raise ConsumerLost(f"the consumer {self._durable.name} of {self._durable.stream} is gone") from e
+            raise ConsumerLost(f"the consumer {self._durable.name} of {self._durable.stream} does not exist") from e
         except (APIError, NatsError, TimeoutError, OSError) as e:
             raise Unavailable(f"the broker did not answer about the consumer {self._durable.name}: {e!r}") from e
         return info

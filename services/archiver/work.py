@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from services.archiver.advice import Adviser
 from services.archiver.jobs import JobRecord
 from services.archiver.queue import Delivery
 from shared.archive import (
@@ -19,11 +20,13 @@ from shared.archive import (
     read_preserved,
     render_data,
     render_meta,
+    render_thumbnail,
     require_archive,
     with_annotations,
     write_entries,
 )
-from shared.domain.clusters import Metric
+from shared.domain.clusters import Cluster, Metric
+from shared.domain.events import JobAdvised
 from shared.metricdata.model import JobData
 from shared.metricdata.results import Results, results_of
 
@@ -43,11 +46,14 @@ class Work:
     annotates: bool = False
     taken_at: float = 0.0
     metrics: Sequence[Metric] = ()
+    cluster: Cluster | None = None  # None: it is not configured
+    advised: JobAdvised | None = None
     data: JobData | None = None  # None: the site has no metric data
     weight: int = 0
     results: Results | None = None
     error: Exception | None = None
     size: int = 0  # bytes of the rendered entry
+    changed_job: JobRecord | None = None  # has a different end than the entry
 
     def skip_archiving(self) -> None:
         """The entry exists and is complete."""
@@ -61,8 +67,8 @@ class Work:
         self.data = None
 
 
-def perform(root: Path, works: Sequence[Work]) -> None:
-    """Write the entries of several jobs as one group. Sets ``results`` or ``error`` of each work.
+def perform(root: Path, works: Sequence[Work], adviser: Adviser | None = None) -> None:
+    """Write the entries of several jobs as one group. Sets ``results``, ``advised`` or ``error`` of each work.
 
     Raises ArchiveUnavailable when ``root`` is not the archive.
     """
@@ -70,7 +76,7 @@ def perform(root: Path, works: Sequence[Work]) -> None:
     require_archive(root)
     for work in works:
         try:
-            entry = _archived(root, work) if work.archives else _annotated(root, work)
+            entry = _archived(root, work, adviser) if work.archives else _annotated(root, work)
         except Exception as e:  # noqa: BLE001 - one job's failure must not affect the others
             work.error = e
             continue
@@ -81,21 +87,25 @@ def perform(root: Path, works: Sequence[Work]) -> None:
         work.error = error
 
 
-def _archived(root: Path, work: Work) -> Entry:
+def _archived(root: Path, work: Work, adviser: Adviser | None) -> Entry:
     if work.data is None or not _has_series(work.data):
-        return _archived_without_series(root, work)
+        return _archived_without_series(root, work, adviser)
     job = work.job
     row = job.row
     work.results = results_of(work.data, work.metrics, num_nodes=int(row["num_nodes"]), duration_s=int(row["duration"]))
+    statistics = work.results.statistics_document()
+    if adviser is not None:
+        work.advised = adviser.advise(job, work.cluster, statistics, work.results.data)
     text = render_data(work.results.data)
     work.release_data()
     data, is_packed = pack(text)
-    meta = _document(job, work.results, work.results.statistics_document())
+    thumbnail = render_thumbnail(work.results.data, len(data))
+    meta = _document(job, work.results, statistics)
     work.results = work.results.without_data()
-    return Entry(job.path, render_meta(meta), data, is_packed)
+    return Entry(job.path, render_meta(meta), data, is_packed, thumbnail)
 
 
-def _archived_without_series(root: Path, work: Work) -> Entry:
+def _archived_without_series(root: Path, work: Work, adviser: Adviser | None) -> Entry:
     """Keeps results and data of an existing entry: the store may have expired samples that the entry has."""
     job = work.job
     work.release_data()
@@ -107,9 +117,12 @@ def _archived_without_series(root: Path, work: Work) -> Entry:
         energy_footprint=existing.energy_footprint or sent.energy_footprint,
         energy=existing.energy or sent.energy,
     )
-    meta = _document(job, work.results, existing.statistics or sent.statistics_document()) | existing.others
+    statistics = existing.statistics or sent.statistics_document()
+    if adviser is not None:
+        work.advised = adviser.advise(job, work.cluster, statistics, {})
+    meta = _document(job, work.results, statistics) | existing.others
     data, is_packed = (b"{}\n", False) if existing.data is None else (existing.data, existing.is_packed)
-    return Entry(job.path, render_meta(meta), data, is_packed)
+    return Entry(job.path, render_meta(meta), data, is_packed, existing.thumbnail)
 
 
 def _has_series(data: JobData) -> bool:

@@ -1,4 +1,4 @@
-"""What a request may end with, besides success; ``http.layers`` turns each into one answer."""
+"""Errors that end a request; ``frame.layers`` turns each into an answer."""
 
 from http import HTTPStatus
 
@@ -31,7 +31,7 @@ def unauthorized(text: str) -> RequestError:
     return RequestError(HTTPStatus.UNAUTHORIZED, text)
 
 
-# Python 3.13 renamed these; the answers keep the phrases that cc-backend gives.
+# Python 3.13 renamed these; answers use the phrases of cc-backend.
 _PHRASES = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Request Entity Too Large",
     HTTPStatus.UNPROCESSABLE_ENTITY: "Unprocessable Entity",
@@ -39,7 +39,7 @@ _PHRASES = {
 
 
 def phrase(status: int) -> str:
-    """The name of a status in answers, the same on every version of Python."""
+    """The reason phrase of a status in answers, the same on every version of Python."""
     known = HTTPStatus(status)
     return _PHRASES.get(known, known.phrase)
 
@@ -57,13 +57,18 @@ _STATUS_OF_REASON = {
 
 
 def of_refusal(refused: Refused) -> RequestError:
-    """The same refusal as an answer; whatever is wrong with the input itself is 400."""
+    """Convert a refusal into an error with its status; 400 for invalid input."""
     return RequestError(_STATUS_OF_REASON.get(refused.code, HTTPStatus.BAD_REQUEST), str(refused))
 
 
-def told(unavailable: Unavailable) -> str:
-    """What a client is told. What drivers and other servers say may name hosts and users of the site: it is for the log."""
+_NO_SPACE = ("is full", "no space left", "diskfull")  # SQLite, the operating system, PostgreSQL
+
+
+def public_text(unavailable: Unavailable) -> str:
+    """The text for clients. Messages of drivers and other servers may name hosts and users of the site, so they are only logged."""
     if isinstance(unavailable, SourceUnavailable):
-        return "the metric store does not answer, or not rightly"
+        return "the metric store is unavailable or returned an invalid response"
     text = str(unavailable)
-    return "the database does not answer" if text.startswith("database:") else text
+    if not text.startswith("database:"):
+        return text
+    return "the database has no space left" if any(sign in text.lower() for sign in _NO_SPACE) else "the database is unavailable"

@@ -1,19 +1,20 @@
 """ingest on one page: intake stream -> translate -> events."""
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
 import structlog
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js.errors import APIError
 
-from services.ingest.backlog import Backlog
+from services.ingest.backlog import BacklogWatch
 from services.ingest.handler import BatchHandler, IngestNumbers
+from services.ingest.progress import Progress
 from services.ingest.settings import Settings
 from services.ingest.subscription import subscribed
 from services.ingest.translate import IntakeSubjects, Translator
-from shared import metrics
+from shared import prometheus
 from shared.backoff import Backoff, first_of, sleep_unless
 from shared.broker.clusters import ClusterDirectory
 from shared.broker.connection import connected
@@ -21,7 +22,7 @@ from shared.broker.cursor import log_state
 from shared.broker.probe import StoreProbe
 from shared.broker.publisher import Publisher
 from shared.broker.streams import INTAKE, Durable, ensure_consumer, intake_filters
-from shared.errors import Unavailable
+from shared.errors import Refused, Unavailable
 from shared.health import Health, serve_health
 from shared.loops import Loops
 from shared.service import Report
@@ -29,7 +30,7 @@ from shared.standstill import Place, Standstill
 
 log = structlog.get_logger()
 
-STALE_S = 90.0  # longer than one batch may wait for the broker
+STALE_S = 90.0  # longer than a batch may wait for the broker
 
 
 def durable(settings: Settings) -> Durable:
@@ -46,7 +47,7 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
     """Run until ``stop``. Any number of replicas may run concurrently."""
     health = Health("ingest")
     numbers = IngestNumbers(health.registry)
-    is_connected = metrics.BROKER_CONNECTED.gauge(health.registry)
+    is_connected = prometheus.BROKER_CONNECTED.gauge(health.registry)
     turned = health.loop("intake", within_s=STALE_S)
     async with AsyncExitStack() as stack:
         address = await stack.enter_async_context(serve_health(health, settings.ingest.health))
@@ -57,13 +58,14 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
         probe = StoreProbe(settings.nats, "ingest")
         health.check("store", lambda: probe.require(client))
         publisher = Publisher(client, settings.nats.prefix)
-        backlog = Backlog(client, queue, publisher, health.registry)
+        progress = Progress(client, settings.nats, queue)
+        backlog = BacklogWatch(client, queue, publisher, progress, health.registry)
         health.check("backlog", backlog.require_young)
         health.check("publish", publisher.require)
         standstill = Standstill(f"reading of {queue.stream}", lambda: _place(client, queue), lambda: None)
         health.check("unread", standstill.require)
         translator = Translator(IntakeSubjects(settings.nats), clusters, client.max_payload)
-        pause = Backoff(first_s=0.2, most_s=5.0)
+        pause = Backoff(first_s=0.2, max_s=5.0)
         reported = False
         async with Loops() as loops:
             loops.create_task(clusters.keep_fresh(stop), name="clusters")
@@ -73,13 +75,13 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
                 turned()
                 try:
                     await clusters.refresh()
-                    await backlog.report_removed()
-                    stream = await _intake(client, queue)
+                    await backlog.advance()
+                    stream = await _intake(client, queue, progress)
                 except Unavailable as e:
                     log.warning("waiting_for_intake", why=str(e))
                     await pause.wait(stop)
                     continue
-                handler = BatchHandler(translator, clusters, publisher, stream, numbers)
+                handler = BatchHandler(client, translator, clusters, publisher, queue, stream, numbers)
                 try:
                     async with subscribed(client, queue, settings.ingest.batch, handler.handle, turned) as lost:
                         pause.reset()
@@ -93,10 +95,12 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
                 if not stop.is_set():
                     log.warning("intake_consumer_lost", consumer=queue.name)
                     await sleep_unless(stop, 0.5)
+        with suppress(Unavailable, Refused):  # the next start would take what was finished since the last time for removed
+            await backlog.advance()
 
 
 async def _place(client: Client, queue: Durable) -> Place:
-    """How far messages have been handed out. Raises Unavailable."""
+    """The last sequence delivered, and the last one to deliver. Raises Unavailable."""
     try:
         info = await client.jetstream(timeout=2).consumer_info(queue.stream, queue.name)
     except (APIError, NatsError, TimeoutError, OSError) as e:
@@ -105,11 +109,11 @@ async def _place(client: Client, queue: Durable) -> Place:
     return Place(delivered, delivered + (info.num_pending or 0))
 
 
-async def _intake(client: Client, queue: Durable) -> str:
-    """Make sure that the durable exists; returns the identity of the intake stream for message ids."""
+async def _intake(client: Client, queue: Durable, progress: Progress) -> str:
+    """Create the consumer if it is missing. Returns the identity of the intake stream, which is part of message ids."""
     state = await log_state(client, queue.stream)
     try:
-        done = await ensure_consumer(client.jetstream(timeout=5), queue)
+        done = await ensure_consumer(client.jetstream(timeout=5), queue, progress.first_unfinished)
     except (APIError, NatsError, TimeoutError, OSError) as e:
         raise Unavailable(f"cannot bind the consumer {queue.name} of {queue.stream}: {e!r}") from e
     if done:

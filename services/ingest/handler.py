@@ -5,31 +5,43 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 import structlog
+from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from prometheus_client import CollectorRegistry
 
+from services.ingest.originals import original_of
 from services.ingest.translate import RawMessage, Translator
-from shared import metrics
+from shared import prometheus
 from shared.broker.clusters import ClusterDirectory
 from shared.broker.envelope import Envelope
 from shared.broker.publisher import Publisher
+from shared.broker.streams import Durable
 from shared.domain import reasons
-from shared.domain.events import IntakeRejected, JobStarted, JobStopped, NodesReported
+from shared.domain.events import IntakeRejected, IntakeReplayed, JobStarted, JobStopped, NodesReported
 from shared.errors import Refused, Unavailable
 
 log = structlog.get_logger()
 
-PART_BYTES = 2 * 1024 * 1024  # raw messages that are translated and published together
-REDELIVER_S = 1.0  # pause before a batch that could not be published is offered again
+PART_BYTES = 2 * 1024 * 1024  # size of the raw messages that are translated and published together
+REDELIVER_S = 1.0  # redelivery delay of a batch that could not be published
 
 
 class BatchHandler:
-    """``stream`` is the intake stream's name and creation time, the first part of every message id."""
+    """Handles batches of the intake stream. ``stream`` is its name and creation time, the first part of every message id."""
 
     def __init__(
-        self, translator: Translator, clusters: ClusterDirectory, publisher: Publisher, stream: str, numbers: "IngestNumbers"
+        self,
+        client: Client,
+        translator: Translator,
+        clusters: ClusterDirectory,
+        publisher: Publisher,
+        queue: Durable,
+        stream: str,
+        numbers: "IngestNumbers",
     ) -> None:
+        self._client = client
+        self._queue = queue
         self._translator = translator
         self._clusters = clusters
         self._publisher = publisher
@@ -37,12 +49,12 @@ class BatchHandler:
         self._numbers = numbers
 
     async def handle(self, batch: Sequence[Msg]) -> None:
-        """Every message is acknowledged after its events are in the log, or offered again. Never raises."""
+        """Acknowledge each message once its events are in the log; hand back the others. Never raises."""
         done = 0
         try:
             for part in _parts(batch):
                 started = time.perf_counter()
-                envelopes = await self._translate([self._raw(message) for message in part])
+                envelopes = await self._translate([await self._raw(message) for message in part])
                 await self._publish(envelopes)
                 for message in part:
                     await message.ack()
@@ -56,30 +68,34 @@ class BatchHandler:
             await hand_back(batch[done:], REDELIVER_S)
 
     async def _publish(self, envelopes: list[Envelope]) -> None:
+        if replayed := [envelope for envelope in envelopes if isinstance(envelope.event, IntakeReplayed)]:
+            # Wait for these before sending the rest: they delete rejections, and must not delete the ones that follow.
+            await self._publisher.publish(replayed)
         try:
             await self._publisher.publish(envelopes)
         except Refused:
-            # One exceeds the broker's limit despite the translator's check: find it; the others are stored already.
+            # One exceeds the broker's limit despite the translator's check: publish one by one to find it. Stored ones are deduplicated.
             for envelope in envelopes:
                 try:
                     await self._publisher.publish([envelope])
                 except Refused as e:
                     await self._publisher.publish([self._translator.rejected(envelope, e)])
 
-    def _raw(self, message: Msg) -> RawMessage:
+    async def _raw(self, message: Msg) -> RawMessage:
         metadata = message.metadata
-        return RawMessage(message.subject, message.data, self._stream, metadata.sequence.stream, metadata.timestamp)
+        original = await original_of(self._client, self._queue.stream, message) if message.headers else None
+        return RawMessage(message.subject, message.data, self._stream, metadata.sequence.stream, metadata.timestamp, original)
 
     async def _translate(self, messages: list[RawMessage]) -> list[Envelope]:
         envelopes = [envelope for message in messages for envelope in self._translator.translate(message)]
         misses_cluster = any(isinstance(e.event, IntakeRejected) and e.event.code == reasons.UNKNOWN_CLUSTER for e in envelopes)
-        if misses_cluster and await self._clusters.refresh():  # it may have been added a moment ago
+        if misses_cluster and await self._clusters.refresh():  # the cluster may have just been added
             envelopes = [envelope for message in messages for envelope in self._translator.translate(message)]
         return envelopes
 
 
 def _parts(batch: Sequence[Msg]) -> Iterator[Sequence[Msg]]:
-    """The batch in pieces of bounded size, so that a few huge messages are not all in memory as events at once."""
+    """Split the batch into parts of bounded size, so that the events of several huge messages are not in memory at once."""
     first, size = 0, 0
     for index, message in enumerate(batch):
         size += len(message.data)
@@ -91,21 +107,21 @@ def _parts(batch: Sequence[Msg]) -> Iterator[Sequence[Msg]]:
 
 
 async def hand_back(batch: Sequence[Msg], delay_s: float | None = None) -> None:
-    """Make the broker offer messages again now, instead of after the acknowledgement wait; acknowledged ones are left out."""
+    """Request redelivery now instead of after the acknowledgement wait. Acknowledged messages are skipped."""
     for message in batch:
-        with suppress(NatsError, OSError):  # acknowledged, or the broker is away: it offers them again by itself
+        with suppress(NatsError, OSError):  # if the broker is unavailable, it redelivers on its own
             await message.nak(delay=delay_s)
 
 
 class IngestNumbers:
-    """The counters of ingest."""
+    """The metrics of ingest."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._messages = metrics.INGEST_MESSAGES.counter(registry)
-        self._events = metrics.INGEST_EVENTS.counter(registry)
-        self._rejections = metrics.INGEST_REJECTIONS.counter(registry)
-        self._oddities = metrics.ODDITIES.counter(registry)
-        self._seconds = metrics.INGEST_BATCH_SECONDS.histogram(registry)
+        self._messages = prometheus.INGEST_MESSAGES.counter(registry)
+        self._events = prometheus.INGEST_EVENTS.counter(registry)
+        self._rejections = prometheus.INGEST_REJECTIONS.counter(registry)
+        self._oddities = prometheus.ODDITIES.counter(registry)
+        self._seconds = prometheus.INGEST_BATCH_SECONDS.histogram(registry)
 
     def count(self, messages: int, envelopes: Sequence[Envelope], seconds: float) -> None:
         self._messages.inc(messages)

@@ -9,14 +9,14 @@ from shared.settings import Address, NatsSettings, SettingsGroup, group_config, 
 
 
 class IngestSettings(SettingsGroup):
-    """How raw messages become events."""
+    """Translation of raw messages to events."""
 
     section: ClassVar[str] = "ingest"
     model_config = group_config("ingest")
 
     health: Address = Field("127.0.0.1:8081", description="Address of /healthz, /readyz and /metrics; port 0 is any free one.")
-    batch: int = Field(500, ge=1, le=5000, description="Messages taken at once.")
-    ack_wait_s: float = Field(30.0, ge=5, le=600, description="After this an unfinished message is offered to another replica, seconds.")
+    batch: int = Field(500, ge=1, le=5000, description="Most messages per fetch.")
+    ack_wait_s: float = Field(30.0, ge=5, le=600, description="An unacknowledged message is redelivered after this, seconds.")
 
 
 @dataclass(frozen=True, slots=True)

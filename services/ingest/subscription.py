@@ -1,8 +1,8 @@
-"""The one place where ingest meets FastStream, which owns the subscription: reading loop, handler, orderly stop.
+"""Connects ingest to FastStream, which owns the subscription: reading loop, handler, orderly shutdown.
 
-FastStream 0.7.8 opens a connection of its own, makes nats-py declare the consumer, waits until a batch is full or its time
-is over, and retries silently when the consumer is gone. Three overridden methods change that: it uses the connection of the
-service, reads through ``Puller``, takes what is there as a batch, and a lost consumer is reported.
+FastStream 0.7.8 opens its own connection, lets nats-py declare the consumer, waits until a batch is full or its time
+is over, and retries silently when the consumer was deleted. Three overridden methods change that: it uses the service's
+connection, reads through ``Puller``, handles the available messages as a batch, and reports a lost consumer.
 """
 
 import asyncio
@@ -28,12 +28,12 @@ from shared.errors import ConsumerLost, Unavailable
 
 log = structlog.get_logger()
 
-BATCH_S = 60.0  # not reached: a batch ends as soon as nothing more is at hand
+BATCH_S = 60.0  # never reached: a batch ends as soon as no more messages are available
 STOP_GRACE_S = 10.0
 
 
 class _Pull(JetStreamContext.PullSubscription):
-    """The subscription that FastStream fetches from. ``in_hand``: messages that were fetched and not handled yet."""
+    """The subscription that FastStream fetches from. ``in_hand`` collects messages that were fetched but not yet handled."""
 
     def __init__(self, puller: Puller, in_hand: list[Msg], lost: asyncio.Event, on_turn: Callable[[], None]) -> None:
         self._puller = puller
@@ -41,10 +41,10 @@ class _Pull(JetStreamContext.PullSubscription):
         self._lost = lost
         self._on_turn = on_turn
         self._batch_is_complete = False
-        self._pause = Backoff(first_s=0.1, most_s=2.0)
+        self._pause = Backoff(first_s=0.1, max_s=2.0)
 
     async def fetch(self, batch: int = 1, timeout: float | None = None, heartbeat: float | None = None) -> list[Msg]:
-        """Raises nats.errors.TimeoutError, which FastStream takes for "nothing more", after each batch and a quiet second."""
+        """Raises nats.errors.TimeoutError after each batch and after a second without messages: FastStream then ends its batch."""
         if self._batch_is_complete:
             self._batch_is_complete = False
             raise NatsTimeoutError
@@ -64,7 +64,7 @@ class _Pull(JetStreamContext.PullSubscription):
         return messages
 
     async def unsubscribe(self) -> None:
-        """Nothing: ``subscribed`` does it."""
+        """Does nothing, since ``subscribed`` closes the subscription."""
 
 
 class _JetStream(JetStreamContext):
@@ -77,7 +77,7 @@ class _JetStream(JetStreamContext):
 
 
 class _Broker(NatsBroker):
-    """On a connection that belongs to the service."""
+    """A FastStream broker on the service's connection, which it must not close."""
 
     def __init__(self, client: Client, pull: _Pull) -> None:
         super().__init__(apply_types=False, ack_policy=AckPolicy.MANUAL, graceful_timeout=STOP_GRACE_S, logger=None)
@@ -90,7 +90,7 @@ class _Broker(NatsBroker):
         return self._client
 
     async def stop(self, *exc: Any) -> None:
-        self._connection = None  # which the base would drain
+        self._connection = None  # otherwise the base class would drain it
         await super().stop(*exc)
 
 
@@ -102,9 +102,9 @@ async def _raw_messages(message: StreamMessage[list[Msg]]) -> list[Msg]:
 async def subscribed(
     client: Client, queue: Durable, batch: int, handle: Callable[[list[Msg]], Awaitable[None]], on_turn: Callable[[], None]
 ) -> AsyncIterator[asyncio.Event]:
-    """Hand batches of an existing consumer to ``handle``, one at a time; yields the event that is set when the consumer is gone.
+    """Pass batches of an existing consumer to ``handle``, one at a time. Yields an event that is set when the consumer is lost.
 
-    At the end the batch being handled is finished, and what was fetched beyond it is handed back. ``on_turn`` is called at
+    On exit, the batch being handled is finished and other fetched messages are handed back. ``on_turn`` is called at
     each fetch. Raises Unavailable.
     """
     in_hand: list[Msg] = []
@@ -133,4 +133,4 @@ async def subscribed(
                 await asyncio.wait_for(broker.stop(), STOP_GRACE_S + 1)
             except (NatsError, TimeoutError, OSError) as e:
                 log.warning("intake_not_closed", error=repr(e))
-            await hand_back([*in_hand, *puller.drop()])
+            await hand_back([*in_hand, *await puller.close()])

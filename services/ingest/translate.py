@@ -1,4 +1,4 @@
-"""One raw message of an adapter to the events that come of it: pure, line by line, and never an exception."""
+"""Translates a raw message of an adapter to events and rejections, line by line. Pure; never raises."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -8,13 +8,14 @@ from typing import TypeVar
 
 import structlog
 
+from services.ingest.originals import Original
 from shared.broker.envelope import Envelope, excerpt_text
 from shared.domain import intake, reasons
 from shared.domain.clusters import Cluster
-from shared.domain.events import Event, IntakeRejected, JobStarted, encode
+from shared.domain.events import Event, IntakeRejected, IntakeReplayed, JobStarted, encode
 from shared.domain.fitting import HEADROOM, fitted
 from shared.domain.payloads import NodeStatePayload, StartPayload, StopPayload
-from shared.domain.recorded import IntakeOrigin, microseconds
+from shared.domain.recorded import IntakeOrigin, microseconds, time_of
 from shared.domain.wire import NOT_UTF8, Payload, add_oddity, read_object
 from shared.errors import Refused
 from shared.lineprotocol import EXCERPT_BYTES, BadLine, Point, parse_lines
@@ -29,17 +30,29 @@ _SOURCE = "/intake/"
 
 @dataclass(frozen=True, slots=True)
 class RawMessage:
-    """A message of the intake. ``stream`` is the stream's name and creation time, ``received_at`` the broker's clock."""
+    """A message of the intake. ``stream`` is the stream's name and creation time, ``received_at`` the broker's time.
+
+    ``original`` is the earlier message that this one replays: events and rejections get its time and position.
+    """
 
     subject: str
     data: bytes
     stream: str
     sequence: int
     received_at: datetime
+    original: Original | None = None
+
+    def origin(self, line: int) -> IntakeOrigin:
+        return IntakeOrigin(self.stream, self.sequence, line, microseconds(self.received_at))
+
+    def original_origin(self, line: int) -> IntakeOrigin | None:
+        """The same line of the original message."""
+        original = self.original
+        return None if original is None else IntakeOrigin(self.stream, original.sequence, line, microseconds(original.received_at))
 
 
 class IntakeSubjects:
-    """Which measurements a subject carries, and for which cluster it speaks."""
+    """Maps a subject to its measurements and its cluster."""
 
     def __init__(self, nats: NatsSettings) -> None:
         self._patterns = [
@@ -49,7 +62,7 @@ class IntakeSubjects:
         ]
 
     def meaning(self, subject: str) -> tuple[frozenset[str], str | None]:
-        """The measurements allowed there, and the cluster in the subject if there is one."""
+        """The measurements allowed on the subject, and the cluster in it, if any."""
         measurements, cluster = set(), None
         for pattern, measurement in self._patterns:
             match = pattern.fullmatch(subject)
@@ -68,7 +81,15 @@ class Translator:
         self._max_payload = max_payload
 
     def translate(self, message: RawMessage) -> list[Envelope]:
-        """The events and rejections of a message, in the order of its lines. The same message gives the same envelopes."""
+        """The events and rejections of a message, in the order of its lines. Deterministic: the same message gives the same envelopes."""
+        replayed = [self._replayed(message, message.original)] if message.original is not None else []
+        return [*replayed, *self._translate(message)]
+
+    def _replayed(self, message: RawMessage, original: Original) -> Envelope:
+        event = IntakeReplayed(stream=message.stream, sequence=original.sequence, stored_us=microseconds(original.received_at))
+        return Envelope(event, message.origin(0).message_id("replayed"), f"{_SOURCE}{message.subject}", original.received_at)
+
+    def _translate(self, message: RawMessage) -> list[Envelope]:
         if not message.data:
             return [self._rejected(message, 1, 0, Refused(reasons.EMPTY_MESSAGE, "the message is empty"), b"")]
         measurements, cluster = self._subjects.meaning(message.subject)
@@ -87,15 +108,18 @@ class Translator:
         return envelopes
 
     def rejected(self, envelope: Envelope, refused: Refused) -> Envelope:
-        """The rejection that stands in for an envelope that the broker does not take."""
+        """The rejection that replaces an envelope refused by the broker."""
         origin = IntakeOrigin.of(envelope.message_id)
         assert origin is not None
         subject = envelope.source.removeprefix(_SOURCE)
-        message = RawMessage(subject, b"", origin.stream, origin.sequence, envelope.time)
+        first = IntakeOrigin.of(envelope.replays or "")
+        original = Original(first.sequence, envelope.time) if first else None
+        received_at = envelope.time if origin.stored_us is None else time_of(origin.stored_us)
+        message = RawMessage(subject, b"", origin.stream, origin.sequence, received_at, original)
         return self._rejected(message, origin.line, 0, refused, envelope.body()[:EXCERPT_BYTES])
 
     def _line(self, message: RawMessage, line: Point | BadLine, measurements: frozenset[str], cluster: str | None) -> Iterator[Envelope]:
-        """The envelopes of one line; parts are numbered, so that each has an id of its own."""
+        """The envelopes of one line, numbered so that each has its own id."""
         if isinstance(line, BadLine):
             yield self._rejected(message, line.number, 0, Refused(reasons.LINE_PROTOCOL, line.text), line.excerpt)
             return
@@ -120,7 +144,7 @@ class Translator:
             yield self._rejected(message, line.number, part, refused, excerpt)
 
     def _fitting(self, event: Event) -> Event | None:
-        """The event, its texts cut where that helps; None if it is too large for the broker."""
+        """The event, with its texts truncated if necessary; None if it is still too large for the broker."""
         max_bytes = self._max_payload - HEADROOM
         if isinstance(event, JobStarted):
             return fitted(event, max_bytes)
@@ -130,7 +154,7 @@ class Translator:
         self, line: Point, payload: object, measurements: frozenset[str], subject_cluster: str | None
     ) -> tuple[list[Event], list[Refused]]:
         if line.measurement not in measurements:
-            raise Refused(reasons.UNKNOWN_MEASUREMENT, f"{line.measurement[:60]!r} does not belong on this subject")
+            raise Refused(reasons.UNKNOWN_MEASUREMENT, f"{line.measurement[:60]!r} does not belong to this subject")
         if not isinstance(payload, str):
             raise Refused(reasons.NO_EVENT_FIELD, "no field 'event' that is a string", field="event")
         function = line.tags.get("function")
@@ -168,8 +192,10 @@ class Translator:
         return [event], [], has_rest
 
     def _envelope(self, message: RawMessage, line: int, part: int, event: Event) -> Envelope:
-        origin = IntakeOrigin(message.stream, message.sequence, line, microseconds(message.received_at))
-        return Envelope(event, origin.message_id(part), f"{_SOURCE}{message.subject}", message.received_at)
+        first = message.original_origin(line)
+        time = message.original.received_at if message.original else message.received_at
+        replays = first.message_id(part) if first else None
+        return Envelope(event, message.origin(line).message_id(part), f"{_SOURCE}{message.subject}", time, replays=replays)
 
     def _rejected(self, message: RawMessage, line: int, part: int, refused: Refused, excerpt: bytes) -> Envelope:
         event = IntakeRejected(
@@ -178,7 +204,7 @@ class Translator:
             text=refused.text[:500],
             subject=message.subject,
             stream=message.stream,
-            sequence=message.sequence,
+            sequence=message.original.sequence if message.original else message.sequence,
             line=line,
             excerpt=excerpt_text(excerpt, EXCERPT_BYTES),
         )
@@ -189,7 +215,7 @@ P = TypeVar("P", bound=Payload)
 
 
 def _object(model: type[P], line: Point, payload: bytes) -> tuple[P, bool]:
-    """The payload and whether text follows it; raises Refused."""
+    """The payload, and whether other text follows it. Raises Refused."""
     found, has_rest = read_object(model, payload)
     if line.is_repaired:
         add_oddity(found, NOT_UTF8)

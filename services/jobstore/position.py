@@ -1,7 +1,8 @@
-"""How far a stream has been applied, moved by compare-and-set in the transaction that writes the rows."""
+"""How far a stream has been applied. The position moves by compare-and-set in the transaction that writes the rows."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -9,11 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from services.jobstore.sql import insert_or_ignore
 from shared.broker.cursor import LogState
 from shared.database.engine import transaction
+from shared.database.schema import RULES
 from shared.database.tables import ProjectionTables
 from shared.domain.recorded import Recorded, Unreadable
 from shared.errors import LogMismatch, Unavailable
 
 SAME_TIME_S = 0.001  # event times have millisecond precision
+MAX_ID = 300
 
 
 class LostRace(Unavailable):
@@ -22,15 +25,36 @@ class LostRace(Unavailable):
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """``created`` identifies the stream that ``sequence`` belongs to."""
+    """``created`` identifies the stream that ``sequence`` belongs to; the other fields identify the event at that sequence.
+
+    Times are Unix seconds: that of the event, and when the stream stored it. 0 and "" mean unknown.
+    """
 
     sequence: int
     created: str
-    event_time: float
+    event_time: float = 0.0
+    message_id: str = ""
+    log_time: float = 0.0
+
+    def is_of(self, record: Recorded | Unreadable) -> bool:
+        """Whether ``record`` is the event that was applied last. True if the position does not identify its event."""
+        if not self.event_time:
+            return True
+        is_same_id = not self.message_id or self.message_id == _stored_id(record)
+        return is_same_id and abs(record.time - self.event_time) <= SAME_TIME_S
+
+    def moved_to(self, record: Recorded | Unreadable) -> "Position":
+        """The position after ``record``."""
+        return Position(record.sequence, self.created, record.time, _stored_id(record), record.log_time)
+
+
+def _stored_id(record: Recorded | Unreadable) -> str:
+    """The message id in a form that both databases can store; other publishers may use any bytes."""
+    return record.message_id[:MAX_ID].replace("\0", "\ufffd")
 
 
 class Positions:
-    """Reads and moves one row of the position table. ``stream`` is EVENTS or NODES, regardless of its name on the broker."""
+    """Reads and moves one row of the position table. ``stream`` is one of ``LOGS``, regardless of its name on the broker."""
 
     def __init__(self, tables: ProjectionTables, stream: str) -> None:
         self._table = tables.position
@@ -39,15 +63,16 @@ class Positions:
     async def get(self, connection: AsyncConnection, *, lock: bool = False) -> Position | None:
         """With ``lock``, no other replica can move it until the transaction ends."""
         table = self._table
-        statement = select(table.c.sequence, table.c.stream_created, table.c.event_time).where(table.c.stream == self._stream)
+        columns = table.c.sequence, table.c.stream_created, table.c.event_time, table.c.message_id, table.c.log_time
+        statement = select(*columns).where(table.c.stream == self._stream)
         row = (await connection.execute(statement.with_for_update() if lock else statement)).one_or_none()
-        return None if row is None else Position(row[0], row[1], row[2])
+        return None if row is None else Position(row[0], row[1], row[2], row[3] or "", row[4])
 
     async def begin(self, engine: AsyncEngine, ask_log: Callable[[], Awaitable[LogState]], *, may_skip: bool) -> Position:
-        """The position to continue reading from. Raises LogMismatch when the log is not the one that was applied.
+        """The position to continue reading from. Raises LogMismatch if the log is not the one that was applied.
 
-        ``may_skip``: events that left the stream before they were applied are no loss, and are passed over.
-        The log is asked after the database: another replica may move the position meanwhile, but never past the log.
+        With ``may_skip``, events that expired before they were applied are skipped without an error.
+        The log is queried after the database: another replica may move the position in between, but never past the log.
         """
         async with transaction(engine) as connection:
             position = await self.get(connection)
@@ -56,7 +81,7 @@ class Positions:
             async with transaction(engine) as connection:
                 await connection.execute(
                     insert_or_ignore(connection, self._table).values(
-                        stream=self._stream, sequence=0, stream_created=log.created, event_time=0.0
+                        stream=self._stream, sequence=0, stream_created=log.created, event_time=0.0, message_id="", rules=RULES
                     )
                 )
                 position = await self.get(connection)
@@ -67,7 +92,7 @@ class Positions:
     def _check(self, position: Position, log: LogState, *, may_skip: bool) -> None:
         if position.created != log.created:
             raise LogMismatch(
-                f"the stream {self._stream} was recreated (created {log.created}, the database knows {position.created}):"
+                f"the stream {self._stream} was recreated (created {log.created}, expected {position.created}):"
                 " restore the stream, or run `jobtide provision --continue-log`"
             )
         if log.last_sequence < position.sequence:
@@ -82,33 +107,41 @@ class Positions:
             )
 
     def recognise(self, position: Position, record: Recorded | Unreadable) -> None:
-        """``record`` is the event at the position in the log. Raises LogMismatch when a different event was applied there."""
-        if position.event_time and abs(record.time - position.event_time) > SAME_TIME_S:
+        """``record`` is the event at the position in the log. Raises LogMismatch if it is not the event that was applied."""
+        if not position.is_of(record):
             raise LogMismatch(
-                f"the stream {self._stream} has another event at {position.sequence} than the one that was applied:"
-                " it went on after older data were put back; restore the stream, or run `jobtide provision --continue-log`"
+                f"the stream {self._stream} has a different event at {position.sequence} than the one that was applied:"
+                " it was restored from an older copy and continued; restore the stream, or run `jobtide provision --continue-log`"
             )
 
     async def hold(self, connection: AsyncConnection, expected: int) -> Position:
-        """Lock the position for this transaction; raises LostRace when it is not ``expected``."""
+        """Lock the position for this transaction. Raises LostRace if it is not ``expected``."""
         position = await self.get(connection, lock=True)
         if position is None or position.sequence != expected:
             raise LostRace(f"{self._stream}: another replica is at {position and position.sequence}, not {expected}")
         return position
 
-    async def advance(self, connection: AsyncConnection, expected: int, to: int, event_time: float) -> None:
+    async def advance(self, connection: AsyncConnection, expected: int, moved: Position) -> None:
         """Raises LostRace."""
         table = self._table
-        result = await connection.execute(
-            update(table).where(table.c.stream == self._stream, table.c.sequence == expected).values(sequence=to, event_time=event_time)
-        )
+        to_move = update(table).where(table.c.stream == self._stream, table.c.sequence == expected)
+        result = await connection.execute(to_move.values(_event_columns(moved)))
         if result.rowcount != 1:
             raise LostRace(f"{self._stream}: the position is no longer {expected}")
 
     async def put(self, connection: AsyncConnection, position: Position) -> None:
-        """Set the position unconditionally, for a rebuild or a continued log."""
+        """Set the position unconditionally, for a rebuild or a continued log. New tables get the current version of the rules."""
         table = self._table
-        values = {"sequence": position.sequence, "stream_created": position.created, "event_time": position.event_time}
+        values = {"stream_created": position.created, **_event_columns(position)}
         result = await connection.execute(update(table).where(table.c.stream == self._stream).values(values))
         if result.rowcount == 0:
-            await connection.execute(insert(table).values(stream=self._stream, **values))
+            await connection.execute(insert(table).values(stream=self._stream, rules=RULES, **values))
+
+
+def _event_columns(position: Position) -> dict[str, Any]:
+    return {
+        "sequence": position.sequence,
+        "event_time": position.event_time,
+        "message_id": position.message_id,
+        "log_time": position.log_time,
+    }

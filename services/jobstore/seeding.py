@@ -1,37 +1,42 @@
-"""Fills a second set of tables with state whose events have left the log: from the archive, else from the tables in use."""
+"""Fills a second set of tables with state whose events have expired: from the archive, else from the tables in use."""
 
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
-from sqlalchemy import Table, insert, select
+import structlog
+from sqlalchemy import Table, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from services.jobstore.nodes import NODES_PER_EVENT, NOT_CHECKED
+from services.jobstore.appliers.nodes import NODES_PER_EVENT, NOT_CHECKED
 from services.jobstore.projection import Applier
-from services.jobstore.rules.world import TAGS_PER_EVENT
-from services.jobstore.sql import insert_or_ignore, write_rows
-from shared.broker.streams import EVENTS
+from services.jobstore.rules.unit_of_work import TAGS_PER_EVENT
+from services.jobstore.sql import insert_or_ignore, one_of, write_rows
+from shared.broker.streams import EVENTS, REJECTIONS
 from shared.database.engine import transaction
 from shared.database.tables import ProjectionTables, tables
 from shared.domain.events import JobImported
 from shared.domain.recorded import Recorded
 from shared.domain.values import MONITORING_DISABLED, MONITORING_OPEN, JobState
 
-PAGE = 5000
+log = structlog.get_logger()
+
+PAGE = 5000  # rows read from a table at a time
+ARCHIVE_PAGE = 500  # archived jobs in memory at a time, with their statistics
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class ArchivedJob:
-    """A job whose start has left the log. ``id`` is its database id, as stored in the archive."""
+    """A job of the archive. ``id`` is its database id if the entry has one; the id of a stored row of the same job takes precedence."""
 
-    id: int
+    id: int | None
     event: JobImported
 
 
 class JobSeeds:
-    """Copies jobs and their dependent rows from events before ``first``, page by page, so that concurrent writers wait only briefly."""
+    """Copies jobs from events before ``first``, with their dependent rows, page by page so that concurrent writers wait only briefly."""
 
     def __init__(self, engine: AsyncEngine, new: ProjectionTables, applier: Applier, first: int) -> None:
         self._engine = engine
@@ -40,28 +45,41 @@ class JobSeeds:
         self._first = first
 
     async def put(self, archived: Iterable[ArchivedJob]) -> None:
-        """Archived jobs are taken from the archive; the others, such as running ones, are restored to their state before ``first``.
-
-        That cannot be told of everything: an edit that the log has too was made already, and one of a job that is gone is refused.
+        """Copy archived jobs from the archive, in its order. The others, such as running ones, are copied from the tables in
+        use and reset to their state before ``first``, as far as their rows allow.
         """
-        deleted = await self._deleted()
-        gone = sorted((job for job in archived if job.id < self._first and job.id not in deleted), key=lambda job: job.id)
         await self._copy(tables.tag, self._new.tag, self._first * TAGS_PER_EVENT)
-        await self._jobs({job.id for job in gone})
-        for table, new in ((tables.rejection, self._new.rejection), (tables.job_deletion, self._new.job_deletion)):
-            await self._copy(table, new, self._first)
+        jobs = iter(archived)
+        while page := list(islice(jobs, ARCHIVE_PAGE)):
+            await self._archived(page)
+        await self._jobs()
+        async with transaction(self._engine) as connection:
+            await seed_rejections(connection, self._new, self._first, EVENTS)
+        await self._copy(tables.job_deletion, self._new.job_deletion, self._first)
         await self._copy(tables.parked_stop, self._new.parked_stop, self._first)
         await self._stops_before_their_start()
-        for start in range(0, len(gone), PAGE):
-            async with transaction(self._engine) as connection:
-                await self._applier.apply(connection, [Recorded(job.id, job.event, 0.0) for job in gone[start : start + PAGE]])
 
-    async def _deleted(self) -> set[int]:
-        deletion = tables.job_deletion.c
+    async def _archived(self, page: Sequence[ArchivedJob]) -> None:
+        job, deletion = tables.job.c, tables.job_deletion.c
         async with transaction(self._engine) as connection:
-            return set(await connection.scalars(select(deletion.job).where(deletion.job < self._first)))
+            same_job_id = one_of(connection, job.job_id, {archived.event.job_id for archived in page})
+            same_id = one_of(connection, job.id, {archived.id for archived in page if archived.id is not None})
+            rows = list(await connection.execute(select(job.id, job.cluster, job.job_id, job.start_time).where(or_(same_job_id, same_id))))
+            ids = {(row.cluster, row.job_id, row.start_time): row.id for row in rows}
+            used = set(ids.values())
+            found: dict[int, JobImported] = {}
+            for archived in page:
+                identity = (archived.event.cluster, archived.event.job_id, archived.event.start_time)
+                id_ = ids.get(identity, archived.id)
+                if id_ is None or (id_ in used and identity not in ids):
+                    why = "its id is not known" if id_ is None else f"its id {id_} belongs to another job"
+                    log.warning("archived_job_left_out", cluster=identity[0], job=identity[1], start_time=identity[2], why=why)
+                elif id_ < self._first:
+                    found[id_] = archived.event
+            deleted = set(await connection.scalars(select(deletion.job).where(one_of(connection, deletion.job, found.keys()))))
+            await self._applier.apply(connection, [Recorded(id_, found[id_], 0.0) for id_ in sorted(found.keys() - deleted)])
 
-    async def _jobs(self, archived: Collection[int]) -> None:
+    async def _jobs(self) -> None:
         link = tables.jobtag.c
 
         async def with_tags(connection: AsyncConnection, rows: list[Row]) -> None:
@@ -71,9 +89,7 @@ class JobSeeds:
             found = (await connection.execute(tagged)).mappings()
             await write_rows(connection, insert(self._new.jobtag), [dict(row) for row in found if row["job_id"] in kept])
 
-        def before(row: Row) -> Row | None:
-            if row["id"] in archived:
-                return None
+        def before(row: Row) -> Row:
             if row["stop_seq"] is None or row["stop_seq"] < self._first:
                 return row
             status = row["monitoring_status"] if row["monitoring_status"] == MONITORING_DISABLED else MONITORING_OPEN
@@ -82,13 +98,16 @@ class JobSeeds:
                 "duration": 0,
                 "stop_seq": None,
                 "is_overdue": 0,
+                "unsettled_until": None,
+                "archive_due": None,
+                "advice": None,
                 "monitoring_status": status,
             }
 
         await self._copy(tables.job, self._new.job, self._first, before, with_tags)
 
     async def _stops_before_their_start(self) -> None:
-        """Copy stops that waited for a start which is still in the log; a stop whose start was just applied was copied as waiting."""
+        """Add stops as parked whose start is still in the log. Stops that are still parked have already been copied."""
         job, position = tables.job.c, tables.position.c
         async with transaction(self._engine) as connection:
             now = await connection.scalar(select(position.event_time).where(position.stream == EVENTS))
@@ -109,6 +128,7 @@ class JobSeeds:
                     "origin": f"stop {row.stop_seq}",
                     "parked_at": now or 0.0,
                     "oddities": None,
+                    "was_applied": 0,
                 }
                 for row in ended
             ]
@@ -119,27 +139,36 @@ class JobSeeds:
         table: Table,
         new: Table,
         below: int,
-        change: Callable[[Row], Row | None] = lambda row: row,
+        change: Callable[[Row], Row] = lambda row: row,
         then: Callable[[AsyncConnection, list[Row]], Awaitable[None]] | None = None,
     ) -> None:
-        """Copy rows with a key less than ``below`` through ``change``, which returns None to omit one; ``then`` receives each page."""
-        (key,) = table.primary_key.columns
+        """Copy rows with a key below ``below`` through ``change``, except existing ones. ``then`` is called with each page."""
+        (key,), (new_key,) = table.primary_key.columns, new.primary_key.columns
         last = -1
         while True:
             async with transaction(self._engine) as connection:
                 page = select(table).where(key > last, key < below).order_by(key).limit(PAGE)
                 rows = [dict(row) for row in (await connection.execute(page)).mappings()]
-                kept = [changed for row in rows if (changed := change(row)) is not None]
-                await write_rows(connection, insert(new), kept)
-                if then is not None and kept:
-                    await then(connection, kept)
-            if len(rows) < PAGE:
-                return
+                if not rows:
+                    return
+                within = new_key.between(rows[0][key.name], rows[-1][key.name])
+                there = set(await connection.scalars(select(new_key).where(within)))
+                copied = [change(row) for row in rows if row[key.name] not in there]
+                await write_rows(connection, insert(new), copied)
+                if then is not None and copied:
+                    await then(connection, copied)
             last = rows[-1][key.name]
 
 
+async def seed_rejections(connection: AsyncConnection, new: ProjectionTables, first: int, stream: str = REJECTIONS) -> None:
+    """Copy the rejections of events that have expired from ``stream``."""
+    rejection = tables.rejection
+    gone = select(rejection).where(rejection.c.stream == stream, rejection.c.seq < first)
+    await connection.execute(insert(new.rejection).from_select([column.name for column in rejection.columns], gone))
+
+
 async def seed_nodes(connection: AsyncConnection, new: ProjectionTables, first: int) -> None:
-    """Copy nodes and their history from reports and checks that have left the log."""
+    """Copy nodes and their history from reports and checks that have expired from the log."""
     states = await _history(connection, tables.node_state, first)
     checks = await _history(connection, tables.node_health, first)
     state_then = {row["node_id"]: row for row in states}

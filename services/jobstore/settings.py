@@ -10,15 +10,18 @@ from shared.settings import Address, DatabaseSettings, NatsSettings, SettingsGro
 
 
 class JobstoreSettings(SettingsGroup):
-    """How events become rows."""
+    """Applying events to the tables."""
 
     section: ClassVar[str] = "jobstore"
     model_config = group_config("jobstore")
 
     health: Address = Field("127.0.0.1:8082", description="Address of /healthz, /readyz and /metrics; port 0 is any free one.")
-    batch: int = Field(1000, ge=1, le=10_000, description="Events of one transaction.")
-    same_id_window_s: int = Field(
-        86_400, ge=0, description="A start whose id another run used less than this apart is refused, unless that run had stopped; seconds."
+    batch: int = Field(1000, ge=1, le=10_000, description="Most events per transaction.")
+    superseded_after_s: int = Field(
+        600, ge=1, description="A run waits this long for its stop after a later run of its id began, seconds by the broker's clock."
+    )
+    stop_tolerance_s: int = Field(
+        300, ge=0, description="A stop that names no start ends a job at once if it is up to this much before the start, seconds."
     )
     parked_stop_ttl_s: int = Field(600, ge=1, description="A stop waits this long for its start, seconds by the broker's clock.")
     rejection_retention_days: float = Field(30.0, gt=0, description="Rejections are kept this long, days.")
@@ -32,7 +35,10 @@ class JobstoreSettings(SettingsGroup):
 
     @property
     def limits(self) -> Limits:
-        return Limits(same_id_window_s=self.same_id_window_s)
+        return Limits(
+            superseded_after_s=self.superseded_after_s,
+            stop_tolerance_s=self.stop_tolerance_s,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Statements that jobstore writes with, on both engines."""
+"""Helpers for jobstore's statements, for both engines."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from shared.database import sql
 
 
 def one_of(connection: AsyncConnection, column: ColumnElement[Any], values: Collection[int] | Collection[str]) -> ColumnElement[bool]:
-    return sql.one_of(connection.dialect.name, column, values)
+    return sql.one_of(column, values)
 
 
 def insert_or_ignore(connection: AsyncConnection, table: Table) -> Insert:

@@ -27,10 +27,12 @@ from shared.archive.reader import (
     read_meta_file,
 )
 from shared.archive.series import StoredMetric, metric_data, stored_scopes
+from shared.archive.thumbnails import THUMBNAIL_POINTS, StoredBand, Thumbnail, make_thumbnail, read_thumbnail, render_thumbnail
 from shared.archive.verify import Finding, verify
 from shared.archive.writer import Entry, write_cluster, write_entries
 
 __all__ = [
+    "THUMBNAIL_POINTS",
     "ArchiveError",
     "ArchiveUnavailable",
     "ArchivedJob",
@@ -38,7 +40,9 @@ __all__ = [
     "Finding",
     "JobPath",
     "Preserved",
+    "StoredBand",
     "StoredMetric",
+    "Thumbnail",
     "UnreadableEntry",
     "annotations",
     "check_version",
@@ -51,6 +55,7 @@ __all__ = [
     "iter_entries",
     "job_directories",
     "job_path_of",
+    "make_thumbnail",
     "meta_of_row",
     "metric_data",
     "open_archive",
@@ -62,8 +67,10 @@ __all__ = [
     "read_meta",
     "read_meta_file",
     "read_preserved",
+    "read_thumbnail",
     "render_data",
     "render_meta",
+    "render_thumbnail",
     "require_archive",
     "stored_scopes",
     "verify",

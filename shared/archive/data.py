@@ -11,7 +11,7 @@ _GZIP = 31  # 32 KiB window and gzip header; the header's time field stays 0, so
 
 
 def render_data(data: JobData) -> bytes:
-    """The text of the file. Metrics and scopes are sorted; samples are 32-bit floats with two decimals, NaN is null.
+    """The text of the file. Metrics and scopes are sorted; samples have two decimals, NaN is null.
 
     Raises ValueError for infinite samples.
     """
@@ -26,8 +26,13 @@ def pack(text: bytes) -> tuple[bytes, bool]:
     """The bytes to store, and whether they are gzip. The format requires gzip above 2000 bytes."""
     if len(text) <= PACK_ABOVE_BYTES:
         return text, False
+    return compressed(text), True
+
+
+def compressed(text: bytes) -> bytes:
+    """Compress with gzip; equal texts give equal bytes."""
     packer = isal_zlib.compressobj(level=isal_zlib.ISAL_DEFAULT_COMPRESSION, wbits=_GZIP)
-    return packer.compress(text) + packer.flush(), True
+    return packer.compress(text) + packer.flush()
 
 
 def _text(value: str) -> str:
@@ -47,7 +52,7 @@ def _series(series: Series) -> str:
     return (
         f'{{"hostname":{_text(series.hostname)},{element}'
         f'"statistics":{{"min":{found.min:.2f},"avg":{found.avg:.2f},"max":{found.max:.2f}}},'
-        f'"data":{_numbers(series.data.astype(np.float32))}}}'
+        f'"data":{_numbers(series.data)}}}'
     )
 
 
@@ -56,7 +61,7 @@ def _statistics_series(series: StatisticsSeries) -> str:
     return "{" + ",".join(f'"{name}":{_numbers(values)}' for name, values in parts.items() if values is not None) + "}"
 
 
-def _numbers(values: FloatArray | np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> str:
+def _numbers(values: FloatArray) -> str:
     if values.size == 0:
         return "[]"
     if np.isinf(values).any():

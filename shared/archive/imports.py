@@ -18,15 +18,15 @@ from shared.archive.layout import (
     job_path_of,
     without_place,
 )
-from shared.archive.reader import data_file, is_complete, read_meta_file
+from shared.archive.reader import data_file, is_complete, read_meta_file, thumbnail_bytes
 from shared.archive.writer import Entry, write_entries
 from shared.domain.clusters import Cluster, assign_subcluster
 from shared.domain.events import JobImported
 from shared.domain.states import state_of
-from shared.domain.values import ARCHIVED, GLOBAL_SCOPE, JobState
+from shared.domain.values import ARCHIVED, GLOBAL_SCOPE, INT32_MAX, INT64_MAX, JobState
 from shared.errors import Refused
+from shared.metricdata.arithmetic import round2
 from shared.metricdata.model import Statistics
-from shared.metricdata.numbers import round2
 from shared.metricdata.results import energy_kwh, footprint
 
 _FINAL_STATES = frozenset(JobState) - {JobState.RUNNING, JobState.PENDING, JobState.SUSPENDED}
@@ -85,10 +85,10 @@ def known_spelling(meta: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def imported_job(meta: Mapping[str, Any], cluster: Cluster) -> JobImported:
-    """The import event of an archived job. A missing subcluster is assigned by the first host; missing footprint and energy
-    are computed from the statistics by the subcluster's configuration.
+    """The import event of an archived job. A missing subcluster is derived from the first host; missing footprint and energy
+    are computed from the statistics with the subcluster's configuration.
 
-    Raises ArchiveError that names the field.
+    Raises ArchiveError, which names the field.
     """
     fields = {key: value for key, value in meta.items() if key in _KEYS}
     fields["monitoringStatus"] = ARCHIVED
@@ -125,7 +125,8 @@ def copy_entries(source: Path, paths: Sequence[JobPath], root: Path) -> list[Exc
             if not is_complete(root, path):
                 directory = path.under(source)
                 data = data_file(directory)
-                entries.append(Entry(path, (directory / "meta.json").read_bytes(), data.read_bytes(), data.name == PACKED_DATA_FILE))
+                meta, is_packed = (directory / "meta.json").read_bytes(), data.name == PACKED_DATA_FILE
+                entries.append(Entry(path, meta, data.read_bytes(), is_packed, thumbnail_bytes(directory)))
         except (ArchiveError, OSError) as e:
             errors[path] = e
     for entry, error in zip(entries, write_entries(root, entries), strict=True):
@@ -159,7 +160,7 @@ def _tag(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _text(value: Any) -> Any:
-    """Other writers store ids and names of digits as numbers."""
+    """Other writers store ids and names that consist of digits as numbers."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
@@ -180,6 +181,9 @@ def _statistics(found: Any) -> dict[str, Any]:
     }
 
 
+_COUNTS = {"num_nodes", "num_hwthreads", "num_acc", "smt"}  # 32-bit columns; SQLite would accept larger values
+
+
 def _require_sane(job: JobImported) -> None:
     if job.job_state not in _FINAL_STATES:
         raise ArchiveError(f"jobState: a job in the archive cannot be {job.job_state}")
@@ -192,6 +196,10 @@ def _require_sane(job: JobImported) -> None:
     for name in ("job_id", "start_time", "duration", "num_acc", "num_hwthreads"):
         if getattr(job, name) < 0:
             raise ArchiveError(f"{JobImported.model_fields[name].alias}: is negative")
+    for name, field in JobImported.model_fields.items():
+        value = getattr(job, name)
+        if isinstance(value, int) and not -(limit := INT32_MAX if name in _COUNTS else INT64_MAX) <= value <= limit:
+            raise ArchiveError(f"{field.alias}: is outside ±{limit}")
 
 
 def _enriched(job: JobImported, cluster: Cluster) -> JobImported:

@@ -13,6 +13,7 @@ CLUSTER_FILE = "cluster.json"
 META_FILE = "meta.json"
 DATA_FILE = "data.json"
 PACKED_DATA_FILE = "data.json.gz"
+THUMBNAIL_FILE = "thumbnail.json.gz"
 TEMPORARY_PREFIX = ".tmp-"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from shared.archive.imports import known_spelling, require_same_job
 from shared.archive.layout import DATA_FILE, META_FILE, PACKED_DATA_FILE, ArchiveError, JobPath
 from shared.archive.meta import KEY_ORDER
-from shared.archive.reader import read_data_texts, read_meta_file
+from shared.archive.reader import read_data_texts, read_meta_file, thumbnail_bytes
 
 # Known to the format, but derived neither from the database row nor from metric data.
 _FOREIGN_KNOWN_KEYS = ("concurrentJobs",)
@@ -22,6 +22,7 @@ class Preserved:
     document: Mapping[str, Any]
     data: bytes | None
     is_packed: bool
+    thumbnail: bytes | None = None
 
     @property
     def statistics(self) -> dict[str, Any]:
@@ -61,7 +62,7 @@ def read_preserved(root: Path, path: JobPath) -> Preserved:
     best = max((PACKED_DATA_FILE, DATA_FILE), key=lambda name: _worth(directory / name))
     if not _worth(directory / best):
         return Preserved(document, None, False)
-    return Preserved(document, (directory / best).read_bytes(), best == PACKED_DATA_FILE)
+    return Preserved(document, (directory / best).read_bytes(), best == PACKED_DATA_FILE, thumbnail_bytes(directory))
 
 
 def _document(file: Path) -> dict[str, Any]:

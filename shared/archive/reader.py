@@ -8,12 +8,12 @@ import msgspec
 import orjson
 from isal import isal_zlib
 
-from shared.archive.layout import CLUSTER_FILE, DATA_FILE, META_FILE, PACKED_DATA_FILE, ArchiveError, JobPath
+from shared.archive.layout import CLUSTER_FILE, DATA_FILE, META_FILE, PACKED_DATA_FILE, THUMBNAIL_FILE, ArchiveError, JobPath
 from shared.archive.series import metric_data, stored_scopes
 from shared.metricdata.model import JobData
 
 # The stubs of isal declare the class as an instance.
-_IsalError = cast("type[Exception]", isal_zlib.error)
+GzipError = cast("type[Exception]", isal_zlib.error)
 _GZIP = 31  # 32 KiB window and gzip header
 _MAX_RESERVED_BYTES = 256 * 1024 * 1024  # the length stated at the end of a file is trusted up to this size
 _METRICS = msgspec.json.Decoder(dict[str, msgspec.Raw] | None)
@@ -45,6 +45,14 @@ def data_file(directory: Path) -> Path:
     raise ArchiveError(f"{directory}: neither {PACKED_DATA_FILE} nor {DATA_FILE}")
 
 
+def thumbnail_bytes(directory: Path) -> bytes | None:
+    """The thumbnail as stored, for a copy of the entry. None if it is missing or unreadable."""
+    try:
+        return (directory / THUMBNAIL_FILE).read_bytes()
+    except OSError:
+        return None
+
+
 def is_complete(root: Path, path: JobPath) -> bool:
     """Whether the entry has both files. Files are renamed into place, so an existing file is complete."""
     directory = path.under(root)
@@ -71,13 +79,13 @@ def data_of(texts: Mapping[str, bytes], file: Path) -> JobData:
 def read_data_texts(file: Path, metrics: Collection[str] | None = None) -> dict[str, bytes]:
     """The undecoded JSON of each metric of a data file, packed or not; a file of ``null`` has none. Raises ArchiveError.
 
-    With ``metrics`` only of those.
+    With ``metrics``, only those.
     """
     content = _bytes(file)
     if file.suffix == ".gz":
         try:
             content = isal_zlib.decompress(content, wbits=_GZIP, bufsize=_unpacked_bytes(content))
-        except _IsalError as e:
+        except GzipError as e:
             raise ArchiveError(f"{file}: not gzip: {e}") from e
     try:
         found = _METRICS.decode(content) or {}

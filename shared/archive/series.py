@@ -1,6 +1,6 @@
 """The metrics of a data file, decoded in two steps: their structure first, samples only where they are needed.
 
-The one parser of data files. Samples stay JSON text until ``metric_data`` makes arrays of them.
+The only parser of data files. Samples stay JSON text until ``metric_data`` converts them to arrays.
 """
 
 import math
@@ -79,16 +79,16 @@ def _series(stored: StoredSeries) -> Series:
         hostname=stored.hostname,
         id=None if stored.id is None else str(stored.id),
         statistics=Statistics(*(value or 0.0 for value in (found.avg, found.min, found.max))),
-        data=_samples(stored.data),
+        data=samples(stored.data),
     )
 
 
 def _band(stored: StoredBand) -> StatisticsSeries:
-    median, mean = (None if bytes(text) == b"null" else _samples(text) for text in (stored.median, stored.mean))
-    return StatisticsSeries(_samples(stored.min), median, _samples(stored.max), mean)
+    median, mean = (None if bytes(text) == b"null" else samples(text) for text in (stored.median, stored.mean))
+    return StatisticsSeries(samples(stored.min), median, samples(stored.max), mean)
 
 
-def _samples(raw: msgspec.Raw) -> FloatArray:
+def samples(raw: msgspec.Raw) -> FloatArray:
     """None becomes NaN."""
     try:
         values = _SAMPLES.decode(raw) or []

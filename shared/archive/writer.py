@@ -15,7 +15,17 @@ from pathlib import Path
 from uuid import uuid4
 
 from shared.archive.flush import can_flush_filesystem, flush_directory, flush_file, flush_filesystem
-from shared.archive.layout import CLUSTER_FILE, DATA_FILE, META_FILE, PACKED_DATA_FILE, TEMPORARY_PREFIX, JobPath, is_directory_name
+from shared.archive.layout import (
+    CLUSTER_FILE,
+    DATA_FILE,
+    META_FILE,
+    PACKED_DATA_FILE,
+    TEMPORARY_PREFIX,
+    THUMBNAIL_FILE,
+    JobPath,
+    is_directory_name,
+)
+from shared.archive.reader import thumbnail_bytes
 
 SHARED_FLUSH_FROM = 8  # entries; from here, flushing the file system twice is cheaper than five flushes per entry
 LEFTOVER_AGE_S = 3600.0  # older temporary files belong to a dead writer, on any machine
@@ -25,12 +35,13 @@ _TOKEN = uuid4().hex[:12]  # distinguishes this process from an earlier one with
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """The files of one job as bytes. With ``data`` None the existing data file stays."""
+    """The files of one job as bytes. If ``data`` is None, the existing data file and thumbnail stay."""
 
     path: JobPath
     meta: bytes
     data: bytes | None
     is_packed: bool = False
+    thumbnail: bytes | None = None
 
     @property
     def data_name(self) -> str:
@@ -40,7 +51,8 @@ class Entry:
     def files(self) -> list[tuple[str, bytes]]:
         """In writing order: a reader that finds meta.json also finds the data."""
         data = [] if self.data is None else [(self.data_name, self.data)]
-        return [*data, (META_FILE, self.meta)]
+        thumbnail = [] if self.thumbnail is None else [(THUMBNAIL_FILE, self.thumbnail)]
+        return [*data, *thumbnail, (META_FILE, self.meta)]
 
 
 def write_entries(root: Path, entries: Sequence[Entry]) -> list[Exception | None]:
@@ -90,7 +102,7 @@ def _flush_parents(writes: Sequence["_Write"]) -> None:
 
 
 def write_cluster(root: Path, cluster: str, text: bytes) -> bool:
-    """Write a cluster.json into the archive. False when it is unchanged. Blocks; raises OSError."""
+    """Write a cluster.json into the archive. Returns False when it is unchanged. Blocks; raises OSError."""
     if not is_directory_name(cluster):
         raise ValueError(f"{cluster!r} cannot be used as a folder name")
     place = root / cluster / CLUSTER_FILE
@@ -164,6 +176,8 @@ class _Write:
         if not self._replaces:
             return
         _remove_leftovers(self._place)
+        if self.entry.data is not None and thumbnail_bytes(self._place) != self.entry.thumbnail:
+            (self._place / THUMBNAIL_FILE).unlink(missing_ok=True)  # first, so that no crash leaves one of other data
         for name, content in self.entry.files:
             if name == META_FILE and self.entry.data is not None:
                 self._drop_other_data()

@@ -53,7 +53,7 @@ class ClusterDirectory(Mapping[str, Cluster]):
         return self._raw[name]
 
     async def refresh(self) -> bool:
-        """Read the bucket again if it changed; true when it had. Raises Unavailable."""
+        """Read the bucket again if it has changed; returns whether it had. Raises Unavailable."""
         js = self._client.jetstream(timeout=5)
         prefix = f"$KV.{self._bucket}."
         try:

@@ -19,7 +19,7 @@ from shared.settings import NatsSettings, setting_name
 
 log = structlog.get_logger()
 
-PENDING_BYTES = 32 * 1024 * 1024  # publishes held while the broker is away
+PENDING_BYTES = 32 * 1024 * 1024  # buffer for messages published while the broker is away
 WAITING_LOGGED_EVERY_S = 60.0
 _TOKEN = re.compile(r"[A-Za-z0-9_-]+")
 PING_INTERVAL_S = 20  # with three outstanding pings, a silent network loss is noticed within about a minute
@@ -47,10 +47,10 @@ def connect_options(settings: NatsSettings, name: str) -> dict[str, Any]:
 
 
 def inbox_prefix(settings: NatsSettings) -> str:
-    """``_INBOX.<user>``: the broker lets each user read its own answers only. ``_INBOX`` for a user that is no subject token."""
+    """``_INBOX.<user>``, because each user may read only its own responses. ``_INBOX`` if the user name is not a subject token."""
     first = settings.url.partition(",")[0].strip()
     parts = urlsplit(first if "://" in first else f"nats://{first}")
-    user = settings.user or (parts.username if parts.password is not None else None)  # a user alone is a token, which is secret
+    user = settings.user or (parts.username if parts.password is not None else None)  # without a password it is a token, which is secret
     return f"_INBOX.{user}" if user and settings.creds_file is None and _TOKEN.fullmatch(user) else "_INBOX"
 
 
@@ -76,12 +76,12 @@ async def dial(
     async def disconnected() -> None:
         if not quiet.is_set() and not client.is_closed:  # not closed by this process
             quiet.set()
-            log.warning("broker_lost", url=shown(settings.url))
+            log.warning("broker_lost", client=name, url=shown(settings.url))
         changed(False)
 
     async def reconnected() -> None:
         quiet.clear()
-        log.info("broker_back", url=shown(settings.url))
+        log.info("broker_back", client=name, url=shown(settings.url))
         changed(True)
 
     async def closed() -> None:
@@ -90,13 +90,13 @@ async def dial(
 
     async def error(e: Exception) -> None:
         if not quiet.is_set():
-            log.warning("broker_error", error=repr(e))
+            log.warning("broker_error", client=name, error=repr(e))
 
     client = Client()
     options = connect_options(settings, name) | {"allow_reconnect": True}
     try:
         # Connect once without reconnects first: nats-py otherwise retries forever and silently.
-        once = {"allow_reconnect": False, "max_reconnect_attempts": 1, "reconnect_time_wait": 0}  # 0 attempts also means endless
+        once = {"allow_reconnect": False, "max_reconnect_attempts": 1, "reconnect_time_wait": 0}  # 0 attempts would also mean endless
         async with asyncio.timeout(settings.connect_timeout_s + 1):
             probe = await nats.connect(**(options | once | {"error_cb": _ignore}))
         await probe.close()
@@ -120,8 +120,8 @@ async def connected(
 ) -> AsyncIterator[Client]:
     """A connection that waits for the broker until ``stop``; closed on exit.
 
-    Raises Unavailable when ``stop`` was set before the broker came, and, in the middle of the work of the task that
-    opened it, when nats-py gave the connection up: that is after errors which no reconnect mends, and it is for good.
+    Raises Unavailable when ``stop`` is set before the broker is reachable. If nats-py gives the connection up later, after an error
+    that no reconnect can fix, the task that opened it is interrupted with Unavailable.
     """
     user = asyncio.current_task()
     is_ours = asyncio.Event()
@@ -132,7 +132,7 @@ async def connected(
             is_lost.set()
             user.cancel()
 
-    pause = Backoff(first_s=0.1, most_s=5.0)
+    pause = Backoff(first_s=0.1, max_s=5.0)
     next_word = 0.0
     while True:
         try:

@@ -13,15 +13,19 @@ from shared.errors import Refused
 MESSAGE_ID = "Nats-Msg-Id"
 REPLY_TO = "Jobtide-Reply-To"
 ACTOR = "Jobtide-Actor"
-STORED_AT = "Jobtide-Stored-At"  # of an event that moved within the log: when it was stored first, ISO 8601
+CLUSTER_HEADER = "Jobtide-Cluster"  # metric lines over HTTP: the cluster of lines without a cluster tag
+REPLAY_OF = "Jobtide-Replay-Of"  # raw messages: the intake sequence of the message that is repeated
+REPLAYS = "Jobtide-Replays"  # events of a replay: the message id of the original event
+STORED_AT = "Jobtide-Stored-At"  # events that moved within the log: when they were first stored, ISO 8601
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
     """An event on its way to the log.
 
-    ``message_id`` is deterministic where a retry is possible; it is the CloudEvents id too. ``actor`` is the user
-    who caused the event; ``reply_to`` hears what became of it.
+    ``message_id`` is deterministic where a retry is possible; it is also the CloudEvents id. ``actor`` is the user
+    who caused the event; ``reply_to`` is the inbox that receives its outcome. ``replays`` is the message id of the original event in a
+    replay.
     """
 
     event: Event
@@ -30,6 +34,7 @@ class Envelope:
     time: datetime
     actor: str | None = None
     reply_to: str | None = None
+    replays: str | None = None
 
     def subject(self, prefix: str) -> str:
         """``<prefix>.job.started.<cluster>``; events that belong to no cluster have no last token."""
@@ -52,6 +57,8 @@ class Envelope:
             headers[ACTOR] = _encoded(self.actor)
         if self.reply_to:
             headers[REPLY_TO] = self.reply_to
+        if self.replays:
+            headers[REPLAYS] = _encoded(self.replays)
         return headers
 
     def body(self) -> bytes:
@@ -83,7 +90,8 @@ def belongs_to_cluster(event_name: str) -> bool:
 def read(sequence: int, headers: Mapping[str, str] | None, body: bytes, stored_at: datetime) -> Recorded | Unreadable:
     """Never raises."""
     headers = headers or {}
-    time = stored_at.timestamp()
+    time = log_time = stored_at.timestamp()
+    message_id = _header(headers, MESSAGE_ID) or ""
     try:
         event_type = _header(headers, "ce-type")
         if event_type is None:
@@ -91,12 +99,13 @@ def read(sequence: int, headers: Mapping[str, str] | None, body: bytes, stored_a
         time = _time(headers, "ce-time", stored_at)
         stored = _time(headers, STORED_AT, stored_at)
         event = decode(event_type, body)
-        message_id = _header(headers, MESSAGE_ID) or ""
-        return Recorded(sequence, event, time, _header(headers, ACTOR), headers.get(REPLY_TO), message_id, stored)
+        actor, reply_to, replays = _header(headers, ACTOR), headers.get(REPLY_TO), _header(headers, REPLAYS) or ""
+        return Recorded(sequence, event, time, actor, reply_to, message_id, stored, log_time, replays)
     except Refused as e:
-        return Unreadable(sequence, time, e, excerpt_text(body))
+        return Unreadable(sequence, time, e, excerpt_text(body), message_id, log_time)
     except (ValueError, OverflowError) as e:
-        return Unreadable(sequence, time, Refused(reasons.UNREADABLE_EVENT, str(e)), excerpt_text(body))
+        reason = Refused(reasons.UNREADABLE_EVENT, str(e))
+        return Unreadable(sequence, time, reason, excerpt_text(body), message_id, log_time)
 
 
 def _time(headers: Mapping[str, str], name: str, default: datetime) -> float:
@@ -112,9 +121,9 @@ def _time(headers: Mapping[str, str], name: str, default: datetime) -> float:
     return time.timestamp()
 
 
-def excerpt_text(data: bytes, most: int = 512) -> str:
+def excerpt_text(data: bytes, max_bytes: int = 512) -> str:
     """The first bytes as text that every database can store."""
-    return data[:most].decode("utf-8", "replace").replace("\0", "\ufffd")
+    return data[:max_bytes].decode("utf-8", "replace").replace("\0", "\ufffd")
 
 
 def subject_token(cluster: str | None) -> str:

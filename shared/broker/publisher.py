@@ -1,7 +1,7 @@
 """Publishes events so that each is in the log exactly once, or the caller knows that it may not be.
 
-Acknowledgements come to an inbox of our own: ``publish_async`` of nats-py 2.16 makes a task for each message, and
-keeps the slot of an acknowledgement that was lost with the connection forever.
+Acknowledgements arrive at an inbox of our own: ``publish_async`` of nats-py 2.16 creates a task for each message, and
+never frees the slot of an acknowledgement that was lost with the connection.
 """
 
 import asyncio
@@ -26,8 +26,10 @@ from shared.errors import Refused, Unavailable
 log = structlog.get_logger()
 
 ACK_TIMEOUT_S = 5.0
-HEADER_FRAME = 64  # version line and line ends
-FAILING_AFTER_S = 3.0  # electing another leader takes less
+MIN_ACK_TIMEOUT_S = 0.1  # for an attempt just before the deadline
+HEADER_FRAME = 64  # bytes of the version line and the line ends
+FAILING_AFTER_S = 3.0  # longer than the election of a leader
+FORGOTTEN_AFTER_S = 15.0  # longer than the pause between two attempts of one publish
 MAX_IN_FLIGHT = 1000  # messages waiting for acknowledgement
 MAX_IN_FLIGHT_BYTES = 16 * 1024 * 1024  # total size of their bodies
 
@@ -51,6 +53,18 @@ class Outgoing:
         return len(self.body) + headers
 
 
+@dataclass(frozen=True, slots=True)
+class _Failing:
+    """Consecutive failed attempts: when the first and the last one failed, by the monotonic clock."""
+
+    since: float
+    last: float
+    why: str
+
+    def is_recent(self, now: float) -> bool:
+        return now - self.last <= FORGOTTEN_AFTER_S
+
+
 class Publisher:
     """Publishes to streams and awaits the broker's acknowledgements. One per connection; safe to share between tasks."""
 
@@ -62,19 +76,28 @@ class Publisher:
         self._subscription: Subscription | None = None
         self._numbers = itertools.count()
         self._waiting: dict[str, asyncio.Future[int]] = {}
-        self._failing: tuple[float, str] | None = None  # since when, and why
+        self._failing: _Failing | None = None
+
+    @property
+    def max_payload(self) -> int:
+        """The broker's limit for one message including its headers, in bytes."""
+        return self._client.max_payload
 
     async def require(self) -> None:
-        """Raises Unavailable when publishing has failed for a while, and nothing has been acknowledged since."""
-        if self._failing is not None and time.monotonic() - self._failing[0] >= FAILING_AFTER_S:
-            raise Unavailable(f"the broker does not acknowledge messages: {self._failing[1]}")
+        """Raises Unavailable when publishing has failed for a while, and nothing has been acknowledged since.
+
+        Only recent failures count: a replica with nothing to publish notices a recovered broker only through ``StoreProbe``.
+        """
+        failing, now = self._failing, time.monotonic()
+        if failing is not None and failing.is_recent(now) and now - failing.since >= FAILING_AFTER_S:
+            raise Unavailable(f"the broker does not acknowledge messages: {failing.why}")
 
     async def publish(self, envelopes: Sequence[Envelope], *, deadline_s: float = 60.0) -> list[int]:
         """Store every envelope, in order; returns their sequences in the log (those of the first copy for duplicates).
 
-        What is not acknowledged is published again under the same message id, with growing pauses.
-        Raises Unavailable when ``deadline_s`` passes first: then some may be stored, and publishing all of them
-        again is right. Raises Refused when one is larger than the broker takes; the others may be stored.
+        Unacknowledged messages are published again under the same message id, with growing pauses.
+        Raises Unavailable when ``deadline_s`` passes first: some may be stored then, and publishing all of them
+        again is safe. Raises Refused when one exceeds the broker's limit; the others may be stored.
         """
         messages = [Outgoing(e.subject(self._prefix), e.body(), e.headers()) for e in envelopes]
         return await self.publish_raw(messages, deadline_s=deadline_s)
@@ -93,11 +116,11 @@ class Publisher:
     async def _publish_some(self, messages: Sequence[Outgoing], give_up: float, *, waits_for_stream: bool) -> list[int]:
         loop = asyncio.get_running_loop()
         acks: dict[int, int] = {}
-        pause = Backoff(first_s=0.1, most_s=2.0)
+        pause = Backoff(first_s=0.1, max_s=2.0)
         while True:
             missing = [index for index in range(len(messages)) if index not in acks]
-            failure = await self._try(messages, missing, acks)
-            self._failing = None if failure is None else (self._failing[0] if self._failing else time.monotonic(), _why(failure))
+            failure = await self._try(messages, missing, acks, min(ACK_TIMEOUT_S, max(MIN_ACK_TIMEOUT_S, give_up - loop.time())))
+            self._note(failure)
             if len(acks) == len(messages):
                 return [acks[index] for index in range(len(messages))]
             if isinstance(failure, NoStream) and not waits_for_stream:
@@ -109,7 +132,12 @@ class Publisher:
             log.warning("publish_retried", missing=len(messages) - len(acks), error=repr(failure))
             await asyncio.sleep(min(pause.next_s(), left_s))
 
-    async def _try(self, messages: Sequence[Outgoing], missing: list[int], acks: dict[int, int]) -> Exception | None:
+    def _note(self, failure: Exception | None) -> None:
+        now, before = time.monotonic(), self._failing
+        since = before.since if before is not None and before.is_recent(now) else now
+        self._failing = None if failure is None else _Failing(since, now, _why(failure))
+
+    async def _try(self, messages: Sequence[Outgoing], missing: list[int], acks: dict[int, int], timeout_s: float) -> Exception | None:
         """Publish all messages once and collect the acknowledgements that arrive; returns the first failure."""
         loop = asyncio.get_running_loop()
         futures: dict[str, tuple[int, asyncio.Future[int]]] = {}
@@ -127,7 +155,7 @@ class Publisher:
                 headers = dict(message.headers) or None  # nats-py keeps and modifies the mapping
                 await self._client.publish(message.subject, message.body, reply=reply, headers=headers)
             if futures:
-                await asyncio.wait([future for _, future in futures.values()], timeout=ACK_TIMEOUT_S)
+                await asyncio.wait([future for _, future in futures.values()], timeout=timeout_s)
         except MaxPayloadError as e:
             raise Refused(reasons.TOO_LARGE, f"the message is larger than the broker's limit of {self._client.max_payload} bytes") from e
         except (NatsError, OSError) as e:

@@ -3,8 +3,8 @@
 Services bind to streams and never declare them; a durable consumer that was deleted is recreated by its owner.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import structlog
 from nats.aio.client import Client
@@ -13,8 +13,8 @@ from nats.js import JetStreamContext
 from nats.js.api import (
     AckPolicy,
     ConsumerConfig,
-    ConsumerInfo,
     DeliverPolicy,
+    DiscardPolicy,
     KeyValueConfig,
     RetentionPolicy,
     StorageType,
@@ -24,17 +24,23 @@ from nats.js.api import (
 )
 from nats.js.errors import APIError, BucketNotFoundError, NotFoundError
 
+from shared.broker.unread import unread_s
 from shared.errors import Unavailable, UserError
-from shared.settings import NatsSettings
+from shared.settings import NatsSettings, setting_name
 
 log = structlog.get_logger()
 
-INTAKE, EVENTS, NODES = "INTAKE", "EVENTS", "NODES"
+INTAKE, EVENTS, NODES, REJECTIONS = "INTAKE", "EVENTS", "NODES", "REJECTIONS"
+METRICS = "METRICS"
+LOGS = (EVENTS, NODES, REJECTIONS)  # read by jobstore, each from its own position
 PROBE = "PROBE"
 DEDUP_WINDOW_S = 600.0  # longer than any retry of one publish
-# The least that the broker accepts. A message that it drops as a duplicate leaves no trace, and ids of publishers are not ours.
+# The minimum that the broker accepts. A message dropped as a duplicate leaves no trace, and publishers choose their ids freely.
 INTAKE_DEDUP_WINDOW_S = 0.1
 _DAY_S = 86_400.0
+_HOUR_S = 3600.0
+_GIB = 1024**3
+_MAX_METRICS_SHARE = 0.5  # share of the broker's storage; the rest is for the events
 _PROBE_AGE_DAYS = 60 / _DAY_S
 
 
@@ -53,6 +59,11 @@ def clusters_bucket(nats: NatsSettings) -> str:
     return "clusters" if nats.prefix == "jobtide" else f"{nats.prefix}_clusters"
 
 
+def progress_bucket(nats: NatsSettings) -> str:
+    """The bucket with the progress of work queues, in case a consumer is lost."""
+    return "progress" if nats.prefix == "jobtide" else f"{nats.prefix}_progress"
+
+
 def event_filter(nats: NatsSettings, name: str) -> str:
     """The subject filter of all events of one name that belong to a cluster."""
     return f"{nats.prefix}.{name}.>"
@@ -60,6 +71,27 @@ def event_filter(nats: NatsSettings, name: str) -> str:
 
 def intake_filters(subjects: list[str]) -> list[str]:
     return list(dict.fromkeys(subject.replace("{cluster}", "*") for subject in subjects))
+
+
+def write_subject(nats: NatsSettings) -> str:
+    """The subject of metric lines received over HTTP."""
+    return f"{nats.prefix}.metrics.write"
+
+
+def free_subject(nats: NatsSettings) -> str:
+    """The subject of requests to remove samples, which are ordered with the lines."""
+    return f"{nats.prefix}.metrics.free"
+
+
+def covers(pattern: str, subject: str) -> bool:
+    """Whether a subject filter with ``*`` and ``>`` matches a subject."""
+    wanted, given = pattern.split("."), subject.split(".")
+    if wanted[-1] == ">":
+        wanted = wanted[:-1]
+        if len(given) <= len(wanted):
+            return False
+        given = given[: len(wanted)]
+    return len(wanted) == len(given) and all(w in ("*", g) for w, g in zip(wanted, given, strict=True))
 
 
 def stream_configs(nats: NatsSettings) -> list[StreamConfig]:
@@ -75,7 +107,7 @@ def stream_configs(nats: NatsSettings) -> list[StreamConfig]:
             max_age=max_age_days * _DAY_S,
             duplicate_window=INTAKE_DEDUP_WINDOW_S if name == INTAKE else min(DEDUP_WINDOW_S, max_age_days * _DAY_S or DEDUP_WINDOW_S),
             num_replicas=nats.replicas,
-            compression=StoreCompression.S2 if name == EVENTS else StoreCompression.NONE,
+            compression=StoreCompression.S2 if name in (EVENTS, REJECTIONS, METRICS) else StoreCompression.NONE,
             allow_direct=True,
         )
 
@@ -88,11 +120,19 @@ def stream_configs(nats: NatsSettings) -> list[StreamConfig]:
         ),
         config(
             EVENTS,
-            [f"{nats.prefix}.{kind}.>" for kind in ("job", "tag", "intake", "housekeeping")],
+            [f"{nats.prefix}.{kind}.>" for kind in ("job", "tag", "housekeeping")],
             nats.events_max_age_days,
             "Domain events of jobs: the truth.",
         ),
         config(NODES, [f"{nats.prefix}.node.>"], nats.nodes_max_age_days, "Domain events of nodes."),
+        # After EVENTS, which had these subjects in earlier versions: two streams must not overlap.
+        config(REJECTIONS, [f"{nats.prefix}.intake.>"], nats.rejections_max_age_days, "Input that can never become an event."),
+        config(
+            METRICS,
+            [*intake_filters(nats.metric_subjects), write_subject(nats), free_subject(nats)],
+            nats.metrics_max_age_hours * _HOUR_S / _DAY_S,
+            "Metric lines of the collectors, as they came; the oldest go first.",
+        ).evolve(max_bytes=int(nats.metrics_max_gib * _GIB), discard=DiscardPolicy.OLD, duplicate_window=INTAKE_DEDUP_WINDOW_S),
         config(PROBE, [f"{nats.prefix}.probe.*"], _PROBE_AGE_DAYS, "Messages that only show whether the broker stores any.").evolve(
             max_msgs_per_subject=1, duplicate_window=_PROBE_AGE_DAYS * _DAY_S
         ),
@@ -111,31 +151,37 @@ async def provision(nc: Client, nats: NatsSettings) -> list[str]:
     js = nc.jetstream(timeout=10)
     changes = []
     try:
+        await _refuse_crowding_out(js, nats)
         for config in stream_configs(nats):
             changes += await _ensure_stream(js, config)
-        try:
-            await js.key_value(clusters_bucket(nats))
-        except BucketNotFoundError:
-            await js.create_key_value(
-                KeyValueConfig(bucket=clusters_bucket(nats), history=10, replicas=nats.replicas, description="cluster.json of each cluster")
-            )
-            changes.append(f"created bucket {clusters_bucket(nats)}")
+        for name, history, description in (
+            (clusters_bucket(nats), 10, "cluster.json of each cluster"),
+            (progress_bucket(nats), 1, "how far work queues have come"),
+        ):
+            try:
+                await js.key_value(name)
+            except BucketNotFoundError:
+                await js.create_key_value(KeyValueConfig(bucket=name, history=history, replicas=nats.replicas, description=description))
+                changes.append(f"created bucket {name}")
     except (NatsTimeoutError, TimeoutError) as e:
         raise Unavailable("the broker does not answer JetStream requests") from e
     except APIError as e:
-        raise UserError(f"the broker refuses: {e.description}") from e
+        advice = f"; {setting_name('nats', 'metrics_max_gib')} reserves space" if e.err_code in _NO_STORAGE else ""
+        raise UserError(f"the broker refuses: {e.description}{advice}") from e
     return changes
 
 
-async def oldest_unread(js: JetStreamContext, stream: str, consumer: ConsumerInfo) -> datetime | None:
-    """When the oldest message was stored that the consumer has not finished; None without any. Raises errors of nats-py."""
-    if not (consumer.num_pending or consumer.num_ack_pending):
-        return None
-    done = (consumer.ack_floor.stream_seq or 0) if consumer.ack_floor else 0
-    try:
-        return (await js.get_msg(stream, seq=done + 1, subject=">", next=True)).time
-    except NotFoundError:
-        return None  # finished or removed meanwhile
+_NO_STORAGE = (10028, 10047, 10122)  # account or server have less storage than the streams reserve
+
+
+async def _refuse_crowding_out(js: JetStreamContext, nats: NatsSettings) -> None:
+    """Raises UserError when metrics could fill more than half of the storage that the account has."""
+    storage = (await js.account_info()).limits.max_storage
+    if 0 < storage * _MAX_METRICS_SHARE < nats.metrics_max_gib * _GIB:
+        raise UserError(
+            f"{setting_name('nats', 'metrics_max_gib')}: {nats.metrics_max_gib:g} GiB are more than half of the broker's"
+            f" storage for this account, {storage / _GIB:.1f} GiB; job events need the rest"
+        )
 
 
 async def _refuse_to_expire_unread(js: JetStreamContext, stream: str, before_s: float, after_s: float) -> None:
@@ -143,8 +189,7 @@ async def _refuse_to_expire_unread(js: JetStreamContext, stream: str, before_s: 
     if not after_s or (before_s and before_s <= after_s):
         return
     for consumer in await js.consumers_info(stream):
-        oldest = await oldest_unread(js, stream, consumer) if consumer.config.durable_name else None
-        age_s = (datetime.now(UTC) - oldest).total_seconds() if oldest is not None else 0.0
+        age_s = await unread_s(js, stream, consumer) if consumer.config.durable_name else 0.0
         if age_s >= after_s:
             raise UserError(
                 f"the maximum age of {stream} cannot be lowered to {after_s:.0f} s: {consumer.name} has not finished messages that are"
@@ -159,7 +204,8 @@ async def _ensure_stream(js: JetStreamContext, config: StreamConfig) -> list[str
     except NotFoundError:
         await js.add_stream(config)
         return [f"created stream {config.name}"]
-    differing = [name for name in _COMPARED if getattr(info.config, name) != getattr(config, name)]
+    compared = [*_COMPARED, "max_bytes"] if config.max_bytes is not None else _COMPARED
+    differing = [name for name in compared if getattr(info.config, name) != getattr(config, name)]
     if not differing:
         return []
     if "max_age" in differing:
@@ -168,31 +214,38 @@ async def _ensure_stream(js: JetStreamContext, config: StreamConfig) -> list[str
     return [f"updated stream {config.name}: {', '.join(differing)}"]
 
 
-async def ensure_consumer(js: JetStreamContext, durable: Durable) -> str | None:
+async def ensure_consumer(
+    js: JetStreamContext, durable: Durable, find_first: Callable[[], Awaitable[int | None]] | None = None
+) -> str | None:
     """Create the durable, or update it where it differs; returns a description of the change, or None.
 
-    A recreated consumer starts at the beginning of the stream: its reader must recognise events that it handled before.
+    ``find_first`` gives the sequence at which a new consumer starts. Without one it starts at the beginning of the stream, and its
+    reader must recognise events that it handled before.
     """
-    wanted = ConsumerConfig(
-        durable_name=durable.name,
-        name=durable.name,
-        deliver_policy=DeliverPolicy.ALL,
-        ack_policy=AckPolicy.EXPLICIT,
-        ack_wait=durable.ack_wait_s,
-        max_ack_pending=durable.max_ack_pending,
-        max_deliver=-1,
-        filter_subjects=list(durable.subjects),
-    )
+    wanted = {
+        "ack_wait": durable.ack_wait_s,
+        "max_ack_pending": durable.max_ack_pending,
+        "filter_subjects": list(durable.subjects),
+    }
     try:
         info = await js.consumer_info(durable.stream, durable.name)
     except NotFoundError:
-        await js.add_consumer(durable.stream, wanted)
-        return "created"
-    config = info.config
-    filters = config.filter_subjects or ([config.filter_subject] if config.filter_subject else [])
-    if (config.ack_wait, config.max_ack_pending, sorted(filters)) == (wanted.ack_wait, wanted.max_ack_pending, sorted(durable.subjects)):
+        first = None if find_first is None else await find_first()
+        config = ConsumerConfig(
+            durable_name=durable.name,
+            name=durable.name,
+            deliver_policy=DeliverPolicy.ALL if first is None else DeliverPolicy.BY_START_SEQUENCE,
+            opt_start_seq=first,
+            ack_policy=AckPolicy.EXPLICIT,
+            max_deliver=-1,
+        )
+        await js.add_consumer(durable.stream, config.evolve(**wanted))
+        return "created" if first is None else f"created from {first}"
+    filters = info.config.filter_subjects or ([info.config.filter_subject] if info.config.filter_subject else [])
+    found = info.config.ack_wait, info.config.max_ack_pending, sorted(filters)
+    if found == (durable.ack_wait_s, durable.max_ack_pending, sorted(durable.subjects)):
         return None
-    await js.add_consumer(durable.stream, wanted)
+    await js.add_consumer(durable.stream, info.config.evolve(**wanted, filter_subject=None))
     return "updated"
 
 

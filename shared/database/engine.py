@@ -1,30 +1,34 @@
-"""Connections to PostgreSQL and SQLite."""
+"""Connections to PostgreSQL and SQLite, transactions and reads over them, and what their errors mean."""
 
 import math
 import sqlite3
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, InvalidatePoolError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, InvalidatePoolError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from shared.database.errors import away_as_unavailable
-from shared.database.reading import SqliteReaders
-from shared.errors import UserError
-from shared.permissions import close_to_others
+from shared.database.sqlite_readers import SqliteReaders
+from shared.errors import StatementTimedOut, Unavailable, UserError
+from shared.file_modes import close_to_others
 from shared.settings import DatabaseSettings
 
+T = TypeVar("T")
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
+QUERY_CANCELED = "57014"  # SQLSTATE of PostgreSQL, above all for statement_timeout
+_LOCK_SHARE = 0.8
+_ANSWER_S = 5.0
 _CACHE_KIB = 32 * 1024
 MAX_IDLE_IN_TRANSACTION_MS = 15_000  # with the keepalives, a standby takes over within 30 s
-_KEEPALIVES = {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}  # of the server; seconds, probes
-_TRUSTED_S = 1.0  # a connection used less long ago is not pinged
+_KEEPALIVES = {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}  # sent by the server: s, s, number
+_TRUSTED_S = 1.0  # connections used more recently are not pinged
 
 
 def async_url(settings: DatabaseSettings) -> sqlalchemy.URL:
@@ -42,17 +46,19 @@ def async_url(settings: DatabaseSettings) -> sqlalchemy.URL:
 def create_engine(
     settings: DatabaseSettings, *, read_only: bool = False, durable: bool = False, maintenance: bool = False, connections: int | None = None
 ) -> AsyncEngine:
-    """An engine whose every wait ends after ``timeout_s``; the caller disposes of it.
+    """An engine on which every wait ends after ``timeout_s``; the caller disposes of it.
 
     Raises UserError for an unsupported database, and when a SQLite file to read does not exist.
     ``durable`` is for tables that cannot be rebuilt from the log: a commit is on disk when it returns.
-    ``maintenance`` is for migrations and rebuilds: only waits for locks are bounded, because indexing a large table takes its time.
+    ``maintenance`` is for migrations and rebuilds: only waits for locks are bounded, because indexing a large table takes long.
     """
     pool_size = connections or settings.pool_size
     url = async_url(settings)
     timeout_ms = int(settings.timeout_s * 1000)
     if url.get_backend_name() == "postgresql":
-        server_settings = {"application_name": "jobtide", "lock_timeout": str(timeout_ms), **_KEEPALIVES}
+        # A wait for a lock ends before the statement's limit, so that the two are not confused.
+        lock_timeout_ms = timeout_ms if maintenance else int(timeout_ms * _LOCK_SHARE)
+        server_settings = {"application_name": "jobtide", "lock_timeout": str(lock_timeout_ms), **_KEEPALIVES}
         if not maintenance:
             server_settings["statement_timeout"] = str(timeout_ms)
             # A process that hangs in a transaction must not keep its standby waiting: the server ends the session.
@@ -70,7 +76,8 @@ def create_engine(
             pool_timeout=settings.timeout_s,
             connect_args={
                 "timeout": min(10.0, settings.timeout_s),
-                "command_timeout": None if maintenance else settings.timeout_s,
+                # Only for a server that does not answer at all; otherwise it ends statements itself and reports it.
+                "command_timeout": None if maintenance else settings.timeout_s + _ANSWER_S,
                 "server_settings": server_settings,
             },
         )
@@ -78,7 +85,7 @@ def create_engine(
         return engine
     if url.database and url.database != ":memory:":
         if read_only and not url.database.startswith("file:") and not Path(url.database).exists():  # opening it would create an empty one
-            raise UserError(f"there is no database {url.database}; `jobtide migrate` makes it")
+            raise UserError(f"there is no database {url.database}; `jobtide migrate` creates it")
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
         if not read_only:
             close_to_others(*(Path(url.database + suffix) for suffix in ("", "-wal", "-shm")))
@@ -120,7 +127,7 @@ def _prepare_sqlite(engine: Engine, timeout_ms: int, *, read_only: bool, durable
     pragmas = [
         f"busy_timeout={timeout_ms}",
         "journal_mode=WAL",
-        # NORMAL is safe in WAL mode: a power loss takes back whole commits, which are applied again from the log.
+        # NORMAL is safe in WAL mode: a power loss undoes whole commits, which are applied again from the log.
         "synchronous=FULL" if durable else "synchronous=NORMAL",
         f"cache_size=-{_CACHE_KIB}",
         "temp_store=MEMORY",
@@ -150,7 +157,7 @@ def _prepare_sqlite(engine: Engine, timeout_ms: int, *, read_only: bool, durable
 
     @event.listens_for(engine, "begin")
     def on_begin(connection: Any) -> None:
-        # A writer locks immediately: a transaction that reads first cannot upgrade beside another writer.
+        # Writers lock immediately: a transaction that reads first cannot upgrade its lock while another writer is active.
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
 
@@ -173,7 +180,61 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
             yield connection
 
 
+async def read(engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
+    """Run ``work`` in one transaction; its result must not refer to the connection. Raises Unavailable, also on timeout.
+
+    On PostgreSQL it runs in the event loop, over asyncpg; SQLite that is opened for reading runs it in a thread.
+    """
+    with away_as_unavailable():
+        if isinstance(engine, SqliteReaders):
+            return await engine.read(work)
+        async with engine.begin() as connection:
+            return await connection.run_sync(work)
+
+
 async def ping(engine: AsyncEngine) -> None:
     """Run a real query. Raises Unavailable."""
     async with transaction(engine) as connection:
         await connection.execute(text("SELECT 1"))
+
+
+# errors of the drivers
+
+
+@contextmanager
+def away_as_unavailable() -> Iterator[None]:
+    """Raises Unavailable when the database is unreachable, busy for too long, or out of space."""
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeoutError, OSError, TimeoutError) as e:
+        raise Unavailable(_description(e)) from e
+    except Exception as e:
+        if _sqlstate(e) == QUERY_CANCELED:
+            raise StatementTimedOut(_description(e)) from e
+        if _is_away(e):
+            raise Unavailable(_description(e)) from e
+        raise
+
+
+def _description(error: Exception) -> str:
+    """The error's type and the first line of its text, which is empty for an expired deadline."""
+    text = str(error).strip().partition("\n")[0][:300]
+    return f"database: {type(error).__name__}" + (f": {text}" if text else "")
+
+
+def _is_away(error: Exception) -> bool:
+    """Server shutting down, out of resources, or a transaction that lost a race: PostgreSQL classes 08, 40, 53, 55, 57.
+
+    Also refused connections, 28 (wrong password) and 3D (no such database), which the driver raises outside SQLAlchemy.
+    """
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    return (_sqlstate(error) or "")[:2] in {"08", "28", "3D", "40", "53", "55", "57"}
+
+
+def _sqlstate(error: Exception) -> str | None:
+    if isinstance(error, DBAPIError):
+        state = getattr(error.orig, "sqlstate", None) or getattr(getattr(error.orig, "__cause__", None), "sqlstate", None)
+    else:
+        state = getattr(error, "sqlstate", None)
+    return state if isinstance(state, str) else None

@@ -47,7 +47,7 @@ async def migrate(engine: AsyncEngine) -> tuple[str | None, str]:
 
 
 def migrate_blocking(settings: DatabaseSettings) -> tuple[str | None, str]:
-    """As ``migrate``, for the command line."""
+    """``migrate`` without an event loop, for the command line."""
     from shared.database.engine import opened
 
     async def run() -> tuple[str | None, str]:

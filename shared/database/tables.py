@@ -1,8 +1,8 @@
 """All tables, declared once for PostgreSQL and SQLite.
 
 ``job`` follows the columns of cc-backend's schema 11, so that its readers keep working; JSON is stored as text.
-The id of a job is the sequence of its start in the log, the id of a tag is made of the sequence that created it, the id
-of a node is a hash of its name: the same after every rebuild.
+The id of a job is the sequence of its start in the log, the id of a tag is derived from the sequence that created it, the id
+of a node is a hash of its name, so ids are the same after every rebuild.
 """
 
 from dataclasses import dataclass, fields
@@ -21,7 +21,7 @@ from sqlalchemy import (
     text,
 )
 
-from shared.database.sql import RUNNING
+from shared.database.sql import RUNNING, WAITS_FOR_ARCHIVE
 
 Id = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER PRIMARY KEY is a row id in SQLite
 
@@ -46,7 +46,7 @@ class ProjectionTables:
 
 
 def projection_tables(metadata: MetaData, prefix: str = "") -> ProjectionTables:
-    """One set of tables; ``prefix`` names a second set beside the one in use, for a rebuild."""
+    """One set of tables. A rebuild uses ``prefix`` for a second set in addition to the one in use."""
 
     def index(name: str, *columns: str) -> Index:
         return Index(f"{prefix}{name}", *columns)
@@ -86,7 +86,7 @@ def projection_tables(metadata: MetaData, prefix: str = "") -> ProjectionTables:
             SmallInteger,
             nullable=False,
             server_default="0",
-            comment="1: ended by the walltime rule, a real stop still counts",
+            comment="1: presumed to have ended, its own stop still counts",
         ),
         Column("job_name", Text, comment="jobName of the metadata"),
         Column(
@@ -99,6 +99,13 @@ def projection_tables(metadata: MetaData, prefix: str = "") -> ProjectionTables:
             server_default="0",
             comment="sequence of the last event that changed this row or its tags",
         ),
+        Column(
+            "unsettled_until",
+            Double,
+            comment="time until which the end may change: a later run of the id began, or the stop named no start",
+        ),
+        Column("archive_due", Double, comment="time from which archiving is requested: no stop of its own triggers it"),
+        Column("advice", Text, comment="JSON list of what the rules say, most severe first"),
         UniqueConstraint("job_id", "cluster", "start_time", name=f"{prefix}job_identity"),
         # Includes the id, as SQLite indexes do implicitly, so that a late page is found in the index alone.
         Index(f"{prefix}job_start_time", "start_time", postgresql_include=["id"]),
@@ -107,11 +114,24 @@ def projection_tables(metadata: MetaData, prefix: str = "") -> ProjectionTables:
         index("job_project_start_time", "project", "start_time"),
         index("job_changed_seq", "changed_seq"),
         Index(
+            f"{prefix}job_archive_due",
+            "archive_due",
+            sqlite_where=text("archive_due IS NOT NULL"),
+            postgresql_where=text("archive_due IS NOT NULL"),
+        ),
+        Index(
             f"{prefix}job_running",
             "start_time",
             "cluster",
             sqlite_where=text(RUNNING),
             postgresql_where=text(RUNNING),
+        ),
+        Index(
+            f"{prefix}job_waits_for_archive",
+            "stop_seq",
+            "id",
+            sqlite_where=text(WAITS_FOR_ARCHIVE),
+            postgresql_where=text(WAITS_FOR_ARCHIVE),
         ),
     )
     tag = Table(
@@ -151,7 +171,7 @@ def projection_tables(metadata: MetaData, prefix: str = "") -> ProjectionTables:
         Column("health_state", Text, nullable=False, server_default="failed", comment="full, partial or failed, as last checked"),
         Column("health_data", Text, nullable=False, server_default="{}", comment="JSON object, missing and degraded: lists of metrics"),
         Column("health_kept_at", BigInteger, nullable=False, server_default="0", comment="time_stamp of the newest row of node_health"),
-        Column("changed_seq", BigInteger, nullable=False, server_default="0", comment="sequence in NODES of the last report or check"),
+        Column("changed_seq", BigInteger, nullable=False, server_default="0", comment="sequence in NODES of the last visible change"),
         UniqueConstraint("cluster", "hostname", name=f"{prefix}node_identity"),
         index("node_subcluster", "cluster", "subcluster"),
         index("node_changed_seq", "changed_seq"),
@@ -181,8 +201,9 @@ def projection_tables(metadata: MetaData, prefix: str = "") -> ProjectionTables:
         index("node_health_time_stamp", "time_stamp"),
         index("node_health_node_id_time_stamp", "node_id", "time_stamp"),
     )
-    # Deletions, which readers that follow ``job.changed_seq`` would miss. User and project decide who may see one.
-    # Kept forever: about 50 bytes for a deleted job of about a kilobyte.
+    # Readers that follow ``job.changed_seq`` would miss deletions. User and project decide who may see one. The run and its end
+    # identify intake messages of a deleted job when they are read again.
+    # Rows are never removed: about 100 bytes for each deleted job, whose own row had about a kilobyte.
     job_deletion = Table(
         f"{prefix}job_deletion",
         metadata,
@@ -191,6 +212,12 @@ def projection_tables(metadata: MetaData, prefix: str = "") -> ProjectionTables:
         Column("cluster", Text, nullable=False),
         Column("hpc_user", Text, nullable=False),
         Column("project", Text, nullable=False),
+        Column("job_id", BigInteger, comment="of the scheduler; null, as the columns below, for deletions recorded before there was one"),
+        Column("start_time", BigInteger),
+        Column("stop_time", BigInteger, comment="start_time for a job that was running"),
+        Column("job_state", Text),
+        Column("deleted_at", Double, comment="when the log stored the deletion, Unix seconds"),
+        index("job_deletion_job_id", "job_id"),
     )
     parked_stop = Table(
         f"{prefix}parked_stop",
@@ -203,16 +230,17 @@ def projection_tables(metadata: MetaData, prefix: str = "") -> ProjectionTables:
         Column("job_state", Text, nullable=False),
         Column("received_state", Text),
         Column("origin", Text, nullable=False, comment="message id of the event"),
-        Column("parked_at", Double, nullable=False, comment="event time, Unix seconds"),
+        Column("parked_at", Double, nullable=False, comment="when the log stored it, Unix seconds"),
         Column("oddities", Text, comment="JSON of the oddities that the stop tells"),
+        Column("was_applied", SmallInteger, nullable=False, server_default="0", comment="1: it had ended a run"),
         index("parked_stop_job_id", "job_id"),
         index("parked_stop_parked_at", "parked_at"),
     )
     rejection = Table(
         f"{prefix}rejection",
         metadata,
-        Column("seq", Id, primary_key=True, autoincrement=False, comment="sequence in the log"),
-        Column("origin", Text, nullable=False, comment="message id of the event; the same input is rejected once"),
+        Column("seq", Id, primary_key=True, autoincrement=False, comment="sequence in the stream"),
+        Column("origin", Text, nullable=False, comment="message id of the event; the same input is rejected once, also after a replay"),
         Column("time", Double, nullable=False, comment="event time, Unix seconds"),
         Column("code", Text, nullable=False),
         Column("field", Text),
@@ -223,17 +251,29 @@ def projection_tables(metadata: MetaData, prefix: str = "") -> ProjectionTables:
         Column("job_id", BigInteger),
         Column("cluster", Text),
         Column("excerpt", Text, nullable=False),
-        UniqueConstraint("origin", name=f"{prefix}rejection_origin"),
+        Column(
+            "stream",
+            Text,
+            primary_key=True,
+            server_default="EVENTS",
+            comment="REJECTIONS: refused by ingest or the gateway; EVENTS: refused by the rules, or recorded by an earlier version",
+        ),
+        UniqueConstraint("origin", "stream", name=f"{prefix}rejection_origin"),
         index("rejection_time", "time"),
     )
     position = Table(
         f"{prefix}position",
         metadata,
-        Column("stream", Text, primary_key=True, comment="EVENTS or NODES"),
+        Column("stream", Text, primary_key=True, comment="EVENTS, NODES or REJECTIONS"),
         Column("sequence", BigInteger, nullable=False, comment="the last one applied"),
         Column("stream_created", Text, nullable=False, comment="identity of the stream: its creation time"),
         Column("event_time", Double, nullable=False, comment="time of the last event applied, Unix seconds"),
         Column("build", Integer, nullable=False, server_default="0", comment="how often the tables were rebuilt"),
+        Column("message_id", Text, comment="of the last event applied; empty if it had none"),
+        Column(
+            "log_time", Double, nullable=False, server_default="0", comment="when the stream stored the last event applied, Unix seconds"
+        ),
+        Column("rules", Integer, nullable=False, server_default="0", comment="version of the rules that the tables began with"),
     )
     return ProjectionTables(job, tag, jobtag, node, node_state, node_health, job_deletion, parked_stop, rejection, position)
 
@@ -267,6 +307,28 @@ ended_session = Table(
     Column("id", Text, primary_key=True, comment="of the cookie"),
     Column("expires", BigInteger, nullable=False, comment="Unix seconds; afterwards the cookie is refused by its age"),
     Index("ended_session_expires", "expires"),
+)
+# Failed sign-ins, counted for all gateways together.
+sign_in_attempt = Table(
+    "sign_in_attempt",
+    metadata,
+    Column("key", Text, primary_key=True, comment="an address, or the hash of an address and a user name"),
+    Column("full_at", Double, nullable=False, comment="Unix seconds; when all attempts are available again and the row is deleted"),
+    Index("sign_in_attempt_full_at", "full_at"),
+)
+# API tokens issued by the gateway. A token whose row is missing is refused: deleting the row revokes it.
+api_token = Table(
+    "api_token",
+    metadata,
+    Column("id", Text, primary_key=True, comment="claim jti"),
+    Column("username", Text, nullable=False),
+    Column("roles", Text, nullable=False, comment="JSON list, as signed"),
+    Column("label", Text, nullable=False, comment="purpose, given by the issuer"),
+    Column("for_program", SmallInteger, nullable=False, server_default="0", comment="1: outlives changes to the user"),
+    Column("issued", BigInteger, nullable=False, comment="Unix seconds"),
+    Column("issued_by", Text, nullable=False),
+    Column("expires", BigInteger, comment="Unix seconds; null: never"),
+    Index("api_token_username", "username"),
 )
 # Site-wide texts, such as the notice.
 site_text = Table(

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, ValidatorFunctionWrapHandler, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
 from shared.domain import reasons
@@ -19,13 +19,15 @@ EnergyKind = Literal["power", "energy", ""]
 EVERY_NODE = "*"
 MAX_LISTED_HOSTS = 200_000
 MAX_CLUSTER_NAME = 64
+MAX_DISPLAY_NAME = 100
+MAX_DESCRIPTION = 1000
 _CLUSTER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*", re.ASCII)
 _ARCHIVE_FILES = frozenset(("version.txt",))  # files beside the folders of clusters in an archive
 _NEW = {"is_new": True}
 
 
 def _is_new(info: ValidationInfo) -> bool:
-    """Definitions that are being added are checked more strictly than stored ones, which must stay readable."""
+    """Whether the definition is being added: these are validated more strictly than stored ones, which must remain readable."""
     return bool(info.context and info.context.get("is_new"))
 
 
@@ -46,7 +48,7 @@ class MetricUnit(ClusterModel):
 
 
 class MetricOverride(ClusterModel):
-    """What differs on one subcluster: all values are replaced, absent ones by 0, empty or false."""
+    """An override for one subcluster. It replaces all values; absent ones are 0, empty or false."""
 
     name: str
     peak: float = 0.0
@@ -75,6 +77,20 @@ class Metric(ClusterModel):
     footprint: Statistic = ""
     restrict: bool = False
     sub_clusters: list[MetricOverride] = []
+    display_name: str = ""
+    description: str = ""
+
+    @field_validator("display_name", "description", mode="wrap")
+    @classmethod
+    def _texts_are_short(cls, value: Any, read: ValidatorFunctionWrapHandler, info: ValidationInfo) -> str:
+        """Definitions stored by earlier versions may have anything under these names."""
+        if not _is_new(info):
+            return value if isinstance(value, str) else ""
+        text: str = read(value)
+        most = MAX_DISPLAY_NAME if info.field_name == "display_name" else MAX_DESCRIPTION
+        if len(text) > most:
+            raise ValueError(f"at most {most} characters are expected")
+        return text
 
     @field_validator("scope", mode="before")
     @classmethod
@@ -82,7 +98,7 @@ class Metric(ClusterModel):
         return value or "node"
 
     def on(self, subcluster: str) -> "Metric | None":
-        """The metric as it is on one subcluster, None when it was removed there; the last override wins."""
+        """The effective metric on one subcluster, None if it is removed there. The last override wins."""
         mine = [override for override in self.sub_clusters if override.name == subcluster]
         if not mine:
             return self.model_copy(update={"sub_clusters": []})
@@ -136,17 +152,17 @@ class SubCluster(ClusterModel):
 
     @cached_property
     def number_of_nodes(self) -> int:
-        """0 when it is for every node: then the number is unknown."""
+        """0 for a subcluster of every node (``*``), whose number is unknown."""
         return 0 if self.nodes == EVERY_NODE else len(NodeList(self.nodes))
 
     @cached_property
     def hosts(self) -> list[str]:
-        """Sorted; none when it is for every node, at most ``MAX_LISTED_HOSTS``."""
+        """Sorted, at most ``MAX_LISTED_HOSTS``. Empty for a subcluster of every node (``*``)."""
         return [] if self.nodes == EVERY_NODE else sorted(set(itertools.islice(NodeList(self.nodes), MAX_LISTED_HOSTS)))
 
 
 class Cluster(ClusterModel):
-    """The name is also a folder of the archive, an argument of commands and a token of subjects."""
+    """A cluster. Its name is also used as a folder in the archive, an argument of commands and a token of subjects."""
 
     name: str = Field(min_length=1, max_length=255)
     metric_config: list[Metric] = Field(min_length=1)
@@ -186,10 +202,10 @@ class Cluster(ClusterModel):
         return {}
 
     def subcluster_of(self, hostname: str) -> str | None:
-        """The first subcluster in file order whose node list has the host, else one for every node, else None."""
+        """The first subcluster in the file whose node list contains the host, else the one for every node (``*``), else None."""
         known = self._subcluster_of_host
         if hostname not in known:
-            if len(known) > 100_000:  # names come from outside: bounded, and cheap to compute again
+            if len(known) > 100_000:  # bounded, because names come from outside; cheap to recompute
                 known.clear()
             found = (name for name, nodes in self._node_lists if hostname in nodes)
             known[hostname] = next(found, self._catch_all)
@@ -199,7 +215,7 @@ class Cluster(ClusterModel):
         return next((s for s in self.sub_clusters if s.name == name), None)
 
     def metrics_on(self, subcluster: str) -> list[Metric]:
-        """The effective metrics of one subcluster, in file order."""
+        """The effective metrics of one subcluster, in the order of the file."""
         return [m for m in (metric.on(subcluster) for metric in self.metric_config) if m is not None]
 
 
@@ -247,9 +263,9 @@ class NodeList:
         return parts
 
     def refuse_empty(self) -> None:
-        """Raises ValueError for a list without hosts, and for a descending range, which has none."""
+        """Raises ValueError for a list without hosts, and for a descending range, which contains none."""
         if not self._literals and not self._terms:
-            raise ValueError("node list: there is no host in it")
+            raise ValueError("node list: it contains no host")
         for parts in self._terms:
             for part in parts:
                 if isinstance(part, _Group):
@@ -259,7 +275,7 @@ class NodeList:
         return hostname in self._literals or any(_matches(parts, hostname) for parts in self._terms)
 
     def __len__(self) -> int:
-        """The number of names; a name in two terms counts twice."""
+        """The number of names; a name in two terms is counted twice."""
         return len(self._literals) + sum(math.prod(len(part) for part in parts if isinstance(part, _Group)) for parts in self._terms)
 
     def __iter__(self) -> Iterator[str]:
@@ -330,12 +346,12 @@ def read_cluster(text: bytes) -> Cluster:
 
 
 def read_new_cluster(text: bytes) -> Cluster:
-    """A definition to be added: mistakes that would leave jobs without a subcluster are refused too. Raises as above."""
+    """A definition to be added. Also refuses mistakes that would leave jobs without a subcluster. Raises as above."""
     return Cluster.model_validate_json(text, context=_NEW)
 
 
 def assign_subcluster(clusters: Mapping[str, Cluster], cluster: str, given: str, first_host: str) -> str:
-    """The subcluster of a job; raises Refused when there is none."""
+    """The subcluster of a job. Raises Refused if there is none."""
     definition = clusters.get(cluster)
     if definition is None:
         raise Refused(reasons.UNKNOWN_CLUSTER, f"{cluster!r} is not configured", field="cluster")
@@ -345,5 +361,5 @@ def assign_subcluster(clusters: Mapping[str, Cluster], cluster: str, given: str,
         return given
     found = definition.subcluster_of(first_host)
     if found is None:
-        raise Refused(reasons.NO_SUBCLUSTER, f"no subcluster of {cluster} has the host {first_host!r}", field="resources.0.hostname")
+        raise Refused(reasons.NO_SUBCLUSTER, f"no subcluster of {cluster} contains the host {first_host!r}", field="resources.0.hostname")
     return found

@@ -1,7 +1,7 @@
-"""The domain events: the truth that everything else is computed from.
+"""The domain events, from which all other state is computed.
 
-An event's body is complete and validated when it is published, so that a replay depends on nothing but the log.
-A changed event gets a new version and an upcaster in ``UPCASTERS``; old logs stay readable for ever.
+The body of an event is complete and validated when it is published, so that a replay needs nothing but the log.
+A changed event gets a new version and an upcaster in ``UPCASTERS``, because old logs must remain readable.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,6 +18,8 @@ from shared.domain.values import GLOBAL_SCOPE, JobState, SharedNode
 from shared.errors import Refused
 
 TYPE_PREFIX = "jobtide."
+ADVICE_TAG_TYPE = "jobClass"
+APPLICATION_TAG_TYPE = "app"
 
 
 class Part(BaseModel):
@@ -46,13 +48,13 @@ class Event(Part):
 
     @property
     def subject_cluster(self) -> str | None:
-        """The cluster that becomes the last token of the subject, None when the event has none."""
+        """The cluster in the last token of the subject; None if the subject has none."""
         cluster = getattr(self, "cluster", None)
         return cluster if isinstance(cluster, str) else None
 
 
 class JobFacts(Event):
-    """What the scheduler says of a job at its start; shared by a start and an imported job."""
+    """The fields that a start and an imported job have in common."""
 
     job_id: int
     cluster: str
@@ -82,13 +84,13 @@ class JobFacts(Event):
 
 
 class JobStarted(JobFacts):
-    """A job runs. ``subCluster`` is assigned already."""
+    """A job has started. ``subCluster`` has been assigned."""
 
     name: ClassVar[str] = "job.started"
 
 
 class JobStopped(Event):
-    """A job ended. ``mayWait``: when the start is not known yet, wait for it instead of refusing."""
+    """A job has ended. ``mayWait``: if the start is not known yet, wait for it instead of refusing the stop."""
 
     name: ClassVar[str] = "job.stopped"
 
@@ -97,13 +99,13 @@ class JobStopped(Event):
     start_time: int | None = None
     stop_time: int
     job_state: JobState
-    received_state: str | None = Field(None, description="The state word received, where it differs from jobState.")
+    received_state: str | None = Field(None, description="The state word received, if it differs from jobState.")
     may_wait: bool = True
     oddities: list[Oddity] = []
 
 
 class JobImported(JobFacts):
-    """A finished job of an existing archive."""
+    """A finished job from an existing archive."""
 
     name: ClassVar[str] = "job.imported"
 
@@ -136,7 +138,7 @@ class TagCreated(Event):
 
 
 class TagRemoved(Event):
-    """The tag disappears from all jobs and from the list of tags."""
+    """The tag is removed from all jobs and from the list of tags."""
 
     name: ClassVar[str] = "tag.removed"
 
@@ -155,7 +157,7 @@ class JobMetadataEdited(Event):
 
 
 class JobDeleted(Event):
-    """The job disappears from the database; the archive keeps it."""
+    """The job is removed from the database; its archive entry remains."""
 
     name: ClassVar[str] = "job.deleted"
 
@@ -173,7 +175,10 @@ class JobArchiveRequested(Event):
 
 
 class JobArchived(Event):
-    """The archive entry of the job is complete. Energy in kWh."""
+    """The archive entry of the job is complete. Energy in kWh.
+
+    ``stop_seq`` is the sequence of the stop that the entry reflects, because the end of a job may change after it was read.
+    """
 
     name: ClassVar[str] = "job.archived"
 
@@ -182,10 +187,61 @@ class JobArchived(Event):
     footprint: dict[str, float]
     energy: float
     energy_footprint: dict[str, float]
+    stop_seq: int | None = None
+
+
+class JobAdvice(Part):
+    """The finding of one rule. ``metric`` shows the problem, ``since`` is in Unix seconds, ``link`` is a page of the site about it."""
+
+    rule: str
+    severity: Literal["info", "warning", "critical"]
+    text: str
+    action: str = ""
+    metric: str = ""
+    since: int | None = None
+    link: str = ""
+
+
+class JobAdvised(Event):
+    """The findings of all rules about a job, and the applications detected in its script.
+
+    They replace earlier advice and the tags that it added. Application tags are added.
+    """
+
+    name: ClassVar[str] = "job.advised"
+
+    id: int
+    cluster: str
+    advice: list[JobAdvice] | None = Field([], description="Null: the advice does not change.")
+    applications: list[str] = []
+    while_running: bool = Field(False, description="Evaluated while the job ran; ignored once it has ended.")
+    stop_seq: int | None = Field(None, description="Sequence of the stop that was evaluated.")
+
+    @property
+    def tags(self) -> list[Tag]:
+        """The tags to add to the job."""
+        classes = [Tag(type=ADVICE_TAG_TYPE, name=one.rule) for one in self.advice or []]
+        return classes + [Tag(type=APPLICATION_TAG_TYPE, name=name) for name in self.applications]
+
+
+class JobAdviceMuted(Event):
+    """A user hides the advice of one rule for this job, or shows it again."""
+
+    name: ClassVar[str] = "job.advice_muted"
+
+    id: int
+    cluster: str
+    rule: str
+    muted: bool = True
+
+    @property
+    def tags(self) -> list[Tag]:
+        """The tag of the rule."""
+        return [Tag(type=ADVICE_TAG_TYPE, name=self.rule)]
 
 
 class JobMeasurement(Part):
-    """Of one job, from its start until now. Energy in kWh."""
+    """The values of one job from its start until now. Energy in kWh."""
 
     id: int
     footprint: dict[str, float] = {}
@@ -194,7 +250,7 @@ class JobMeasurement(Part):
 
 
 class JobsMeasured(Event):
-    """What the metric store says of running jobs. A job that has ended meanwhile keeps what it has."""
+    """Values of running jobs, computed from the metric store. A job that has ended meanwhile is not changed."""
 
     name: ClassVar[str] = "job.measured"
 
@@ -209,10 +265,44 @@ class JobArchivingFailed(Event):
     cluster: str
     reason: str
     attempts: int
+    stop_seq: int | None = Field(None, description="Sequence of the stop that was not archived.")
+
+
+Cell = int | float | str | None  # a value of a table's column
+
+
+class JobRestored(Event):
+    """The complete state of a job whose events were lost. It replaces the row with this id.
+
+    ``row`` has the columns of the table ``job``; missing ones have their defaults. ``meta_data`` is that column as an object, which
+    is smaller than JSON inside JSON. ``tag_ids`` are ids of ``tag``.
+    """
+
+    name: ClassVar[str] = "job.restored"
+
+    id: int
+    cluster: str
+    row: dict[str, Cell]
+    tag_ids: list[int] = []
+    meta_data: dict[str, str] | None = None
+
+
+class RowsRestored(Event):
+    """Part of another table whose events were lost: ``rows`` are all rows with ids above ``above`` and up to ``to``.
+
+    ``rows`` have the columns of the table; missing ones have their defaults. Rows of ``job_deletion`` delete their jobs.
+    """
+
+    name: ClassVar[str] = "housekeeping.rows_restored"
+
+    table: Literal["tag", "job_deletion", "parked_stop", "rejection", "node", "node_state", "node_health"]
+    above: int
+    to: int
+    rows: list[dict[str, Cell]]
 
 
 class NodeReport(Part):
-    """One node: the one chosen state, and every known word of the scheduler. Memory in MB."""
+    """The report of one node: its chosen state, and all known words of the scheduler. Memory in MB."""
 
     hostname: str
     sub_cluster: str
@@ -233,7 +323,7 @@ class NodesReported(Event):
 
 
 class NodeHealth(Part):
-    """One node. Of the metrics that it should have, ``missing`` were never seen and ``degraded`` are stale."""
+    """The health of one node. ``missing`` metrics were never received, ``degraded`` ones are stale."""
 
     hostname: str
     health: Literal["full", "partial", "failed"]
@@ -242,7 +332,7 @@ class NodeHealth(Part):
 
 
 class NodesChecked(Event):
-    """Whether nodes deliver their metrics, as the metric store says."""
+    """Whether nodes deliver their metrics, according to the metric store."""
 
     name: ClassVar[str] = "node.checked"
 
@@ -253,7 +343,7 @@ class NodesChecked(Event):
 class IntakeRejected(Event):
     """Input that can never become an event. ``excerpt`` is its first 512 bytes as text.
 
-    ``subject`` is the subject of the intake message or, over HTTP, method and path; only the former has a stream, sequence and line.
+    ``subject`` is the subject of the intake message or, over HTTP, method and path. Only intake messages have a stream, sequence and line.
     """
 
     name: ClassVar[str] = "intake.rejected"
@@ -262,14 +352,36 @@ class IntakeRejected(Event):
     field: str | None = None
     text: str
     subject: str
-    stream: str = Field("", description="Name and creation time of the intake stream, as in the message id.")
+    stream: str = Field("", description="Name and creation time of the intake stream, as in message ids.")
     sequence: int | None = None
     line: int | None = None
     excerpt: Annotated[str, Field(max_length=2048)]
 
 
+class IntakeReplayed(Event):
+    """An intake message is processed again. Its rejections are deleted; those that still apply follow as new events.
+
+    ``stream`` and ``sequence`` name the original message as its message ids do, ``storedUs`` is when the broker stored it, in
+    microseconds since 1970.
+    """
+
+    name: ClassVar[str] = "intake.replayed"
+
+    stream: str
+    sequence: int
+    stored_us: int
+
+
+class RejectionsDue(Event):
+    """Deletes rejections of the stream REJECTIONS that are older than ``retentionS`` seconds."""
+
+    name: ClassVar[str] = "intake.rejections_due"
+
+    retention_s: int
+
+
 class HousekeepingDue(Event):
-    """Time passed. Carries the limits in force, so that what it causes is a function of the log; all in seconds."""
+    """Lets the rules of EVENTS act on elapsed time. Carries the limits, in seconds, so that its effect depends only on the log."""
 
     name: ClassVar[str] = "housekeeping.due"
 
@@ -279,7 +391,7 @@ class HousekeepingDue(Event):
 
 
 class LogContinued(Event):
-    """Fills a sequence that was lost with an older log; changes nothing."""
+    """Fills a sequence that was lost with an older log; has no effect."""
 
     name: ClassVar[str] = "housekeeping.log_continued"
 
@@ -300,16 +412,22 @@ EVENT_TYPES: dict[str, type[Event]] = {
         JobArchived,
         JobArchivingFailed,
         JobsMeasured,
+        JobAdvised,
+        JobAdviceMuted,
+        JobRestored,
         NodesReported,
         NodesChecked,
         IntakeRejected,
+        IntakeReplayed,
+        RejectionsDue,
         HousekeepingDue,
         LogContinued,
+        RowsRestored,
     )
 }
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
-# (name, version) -> the body as the next version writes it
+# (name, version) -> converts the body to the next version
 UPCASTERS: Mapping[tuple[str, int], Upcaster] = {}
 
 
@@ -318,7 +436,7 @@ def type_of(event: Event) -> str:
 
 
 def decode(event_type: str, body: bytes) -> Event:
-    """The event of a CloudEvents type and JSON body; raises Refused when this version cannot read it."""
+    """The event of a CloudEvents type and JSON body. Raises Refused if this version cannot read it."""
     name, _, version_text = event_type.removeprefix(TYPE_PREFIX).rpartition(".v")
     model = EVENT_TYPES.get(name)
     if model is None or not (version_text.isascii() and version_text.isdigit()) or not 1 <= int(version_text) <= model.version:

@@ -1,18 +1,23 @@
-"""Cutting the texts of a start so that the broker takes the event."""
+"""Truncates the metadata of a job so that its event does not exceed the broker's message limit."""
+
+from typing import TypeVar
 
 from shared.domain import oddities
-from shared.domain.events import JobStarted, encode
+from shared.domain.events import JobRestored, JobStarted, encode
 from shared.domain.oddities import Oddity
 
-HEADROOM = 4096  # bytes of a message beside its JSON: headers
-_ODDITY_BYTES = 512  # room for what tells the cut
+HEADROOM = 4096  # bytes reserved for the headers of a message
+_ODDITY_BYTES = 512  # reserved for the oddity that reports the cut
 _MARK = "\u2026"
 
 
-def fitted(event: JobStarted, max_bytes: int) -> JobStarted | None:
-    """The start with the longest texts of its metadata cut, so that its JSON has at most ``max_bytes``.
+E = TypeVar("E", JobStarted, JobRestored)
 
-    None if it does not fit without any metadata either. The texts only inform: job scripts, the scheduler's job information.
+
+def fitted(event: E, max_bytes: int) -> E | None:
+    """The event with its longest metadata texts truncated, so that its JSON has at most ``max_bytes``. A start reports this as an oddity.
+
+    None if it does not fit even without metadata. The texts are informative: job scripts, the scheduler's job information.
     """
     size = len(encode(event))
     if size <= max_bytes:
@@ -24,20 +29,22 @@ def fitted(event: JobStarted, max_bytes: int) -> JobStarted | None:
         return None
     limit = _limit(sorted(sizes.values()), budget)
     cut = {key: _cut(text, limit) for key, text in texts.items() if sizes[key] > limit}
+    if isinstance(event, JobRestored):
+        return event.model_copy(update={"meta_data": texts | cut})
     keys = ", ".join(sorted(cut, key=lambda key: -sizes[key]))
     told = Oddity(code=oddities.TEXT_CUT, field="metaData", text=f"cut to {limit} bytes of JSON: {keys}"[: oddities.MAX_TEXT])
     return event.model_copy(update={"meta_data": texts | cut, "oddities": [*event.oddities, told]})
 
 
 def _json_size(text: str) -> int:
-    """In bytes, as ``encode`` writes it, without the quotes."""
+    """Size in bytes as ``encode`` writes it, without the quotes."""
     escaped = sum(text.count(character) for character in '"\\\n\r\t\b\f')
     other = sum(text.count(chr(code)) for code in range(0x20) if chr(code) not in "\n\r\t\b\f")
     return len(text.encode()) + escaped + other * 5
 
 
 def _limit(sizes: list[int], budget: int) -> int:
-    """The largest size to which all larger ones can be cut so that they are within the budget together; sizes ascend."""
+    """The largest limit for which the sum of the sizes, each capped at it, is within the budget. ``sizes`` is ascending."""
     left = len(sizes)
     for size in sizes:
         if size * left > budget:
@@ -48,7 +55,7 @@ def _limit(sizes: list[int], budget: int) -> int:
 
 
 def _cut(text: str, limit: int) -> str:
-    """The longest beginning with at most ``limit`` bytes of JSON, its mark included; empty if not even that fits."""
+    """The longest prefix with at most ``limit`` bytes of JSON including the mark; empty if not even the mark fits."""
     room = limit - len(_MARK.encode())
     if room < 0:
         return ""

@@ -1,4 +1,4 @@
-"""From payloads to events: the checks that need no database, the same for NATS (ingest) and REST (gateway).
+"""Converts payloads to events, with all checks that need no database. Used for NATS (ingest) and REST (gateway).
 
 Source: event interface 2.2, 2.4, 3.1 and 4.1, with the differences of ``docs/events.md``.
 """
@@ -16,14 +16,14 @@ from shared.domain.values import FINAL_STATES, GLOBAL_SCOPE, INT32_MAX, MAX_NAME
 from shared.errors import Refused
 
 Clusters = Mapping[str, Cluster]
-MAX_NODES = 50_000  # the id of a history row consists of the report's sequence and the index of the node
-MAX_TAGS = 1000  # a tag id consists of the event's sequence and the index of the tag
-MAX_STATE = 100  # characters of a state word that are stored
-MAX_MOMENT = 253_402_300_799  # the end of the year 9999; a time in milliseconds is later
+MAX_NODES = 50_000  # bounded because a history row's id combines the report's sequence and the node's index
+MAX_TAGS = 1000  # bounded because a tag id combines the event's sequence and the tag's index
+MAX_STATE = 100  # stored characters of a state word
+MAX_MOMENT = 253_402_300_799  # the end of the year 9999; times in milliseconds are beyond it
 
 
 def job_started(payload: StartPayload, clusters: Clusters) -> JobStarted:
-    """Raises Refused. A job that had ended when its start was sent has a stop too, see ``stop_of``."""
+    """Raises Refused. For a job that had already ended when its start was sent, see also ``stop_of``."""
     subcluster = assign_subcluster(clusters, payload.cluster, payload.sub_cluster, payload.resources[0].hostname)
     if len(payload.resources) != payload.num_nodes:
         raise Refused(
@@ -63,7 +63,7 @@ def job_started(payload: StartPayload, clusters: Clusters) -> JobStarted:
 
 
 def _state_at_start(payload: StartPayload) -> list[Oddity]:
-    """A final state without the time of the end."""
+    """The oddity of a final state without a duration."""
     if state_of(payload.job_state) not in FINAL_STATES or stop_of(payload) is not None:
         return []
     text = f"{payload.job_state!r} at the start, without a duration; recorded as running"
@@ -71,7 +71,7 @@ def _state_at_start(payload: StartPayload) -> list[Oddity]:
 
 
 def stop_of(payload: StartPayload) -> JobStopped | None:
-    """The stop of a job that had ended when its start was sent: the start has a final state and a duration."""
+    """The stop of a job that had already ended when its start was sent: the start has a final state and a duration."""
     state, received, found = _final_state(payload.job_state)
     if state_of(payload.job_state) not in FINAL_STATES or not 0 < payload.duration <= INT32_MAX:
         return None
@@ -88,17 +88,17 @@ def stop_of(payload: StartPayload) -> JobStopped | None:
 
 def _check_moment(field: str, seconds: int) -> None:
     if seconds > MAX_MOMENT:
-        raise Refused(reasons.INVALID_VALUE, f"{seconds} is beyond the year 9999; seconds since 1970 are expected", field=field)
+        raise Refused(reasons.INVALID_VALUE, f"{seconds} is after the year 9999; seconds since 1970 are expected", field=field)
 
 
 def _submit_time(meta_data: dict[str, str] | None) -> int:
-    """The Slurm adapter sends the submit time as a text in the metadata."""
+    """The submit time from the metadata, where the Slurm adapter sends it as a string."""
     text = (meta_data or {}).get("submitTime", "")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0
 
 
 def job_stopped(payload: StopPayload, *, may_wait: bool) -> JobStopped:
-    """Raises Refused. Whether the stop time is plausible is decided with the job at hand."""
+    """Raises Refused. The stop time is not checked here, since this needs the job."""
     state, received, found = _final_state(payload.job_state)
     if state in (JobState.RUNNING, JobState.SUSPENDED):
         raise Refused(reasons.NOT_A_FINAL_STATE, f"{payload.job_state[:MAX_STATE]!r} does not end a job", field="jobState")
@@ -116,7 +116,7 @@ def job_stopped(payload: StopPayload, *, may_wait: bool) -> JobStopped:
 
 
 def _final_state(text: str) -> tuple[JobState, str | None, list[Oddity]]:
-    """The state to store, the word received where it differs, and what is odd about it. A requeued run was preempted."""
+    """The state to store, the received word if it differs, and oddities. A requeued run is stored as preempted."""
     if text in ("", JobState.COMPLETED):
         return JobState.COMPLETED, None, []
     known = state_of(text)
@@ -131,9 +131,9 @@ def _final_state(text: str) -> tuple[JobState, str | None, list[Oddity]]:
 
 
 def nodes_reported(payload: NodeStatePayload, clusters: Clusters) -> tuple[NodesReported, list[Refused]]:
-    """The report of the nodes that can be placed, and a refusal for each that cannot; the last of repeated hosts wins.
+    """The report of the nodes that belong to a subcluster, and a refusal for each other one. The last of repeated hosts wins.
 
-    Raises Refused when the cluster is unknown.
+    Raises Refused if the cluster is unknown.
     """
     definition = clusters.get(payload.cluster)
     if definition is None:
@@ -155,7 +155,7 @@ def nodes_reported(payload: NodeStatePayload, clusters: Clusters) -> tuple[Nodes
             refusals.append(
                 Refused(
                     reasons.NO_SUBCLUSTER,
-                    f"no subcluster of {payload.cluster} has the host {node.hostname!r}",
+                    f"no subcluster of {payload.cluster} contains the host {node.hostname!r}",
                     field=field,
                 )
             )
@@ -175,6 +175,6 @@ def nodes_reported(payload: NodeStatePayload, clusters: Clusters) -> tuple[Nodes
 
 
 def agree_on_cluster(subject_cluster: str | None, payload_cluster: str | None) -> None:
-    """A subject that carries the cluster binds the payload to it; raises Refused."""
+    """Raises Refused if the subject contains a cluster and the payload names another one."""
     if subject_cluster is not None and payload_cluster is not None and payload_cluster != subject_cluster:
-        raise Refused(reasons.CLUSTER_MISMATCH, f"is {payload_cluster!r}, but the subject is of {subject_cluster!r}", field="cluster")
+        raise Refused(reasons.CLUSTER_MISMATCH, f"is {payload_cluster!r}, but the subject is for {subject_cluster!r}", field="cluster")

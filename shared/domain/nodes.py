@@ -1,4 +1,4 @@
-"""From the state words of a scheduler to the one state of a node. Source: event interface 4.2."""
+"""Chooses the state of a node from the state words of its scheduler. Source: event interface 4.2."""
 
 import re
 from collections.abc import Iterable
@@ -23,14 +23,14 @@ _BASE_STATES = frozenset(("allocated", "reserved", "down", "idle", "mixed", "unk
 
 
 def clean_words(states: Iterable[str] | None) -> list[str]:
-    """The known words, lower case, joined ones taken apart, without suffix, each once; base states before flags."""
+    """The known words in lower case, without suffixes and duplicates, joined ones split; base states before flags."""
     words = (word.strip().rstrip(_SUFFIXES) for state in states or () for word in _JOINED.split(state.lower()))
     known = dict.fromkeys(_SPELLED_OUT.get(word, word) for word in words if word in _KNOWN_WORDS)
     return sorted(known, key=lambda word: word not in _BASE_STATES)
 
 
 def choose_state(words: Iterable[str]) -> NodeStateName:
-    """One state for a node; the first rule that holds wins."""
+    """The state of a node by the first rule that matches."""
     present = set(words)
     if "allocated" in present:
         return "allocated"

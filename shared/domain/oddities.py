@@ -1,7 +1,7 @@
-"""What was wrong with an event and did not cost it: a closed list of codes, and how a job tells them.
+"""Faults of an event that did not cause a rejection: a closed list of codes, and their form in a job's metadata.
 
-Whoever finds an oddity puts it into the event's ``oddities`` and counts it in ``jobtide_oddities_total``. jobstore writes
-those of a job into its metadata. ``docs/oddities.md`` is generated from ``ODDITIES``; a code is never renamed.
+The service that finds an oddity adds it to the event's ``oddities`` and counts it in ``jobtide_oddities_total``. jobstore writes
+those of a job into its metadata. ``docs/oddities.md`` is generated from ``ODDITIES``. Codes are never renamed.
 """
 
 from collections.abc import Iterable
@@ -15,25 +15,27 @@ TEXT_CUT = "text_cut"
 STATE_AT_START = "state_at_start"
 STATE_WORD = "state_word"
 STOP_BEFORE_START = "stop_before_start"
+SUPERSEDED = "superseded"
 
 ODDITIES: dict[str, str] = {
     NOT_UTF8: "Bytes that are not UTF-8 were replaced by U+FFFD.",
-    UNUSABLE_VALUE: "A field that only informs had a value of the wrong type or range; its default was taken.",
-    VALUE_AS_TEXT: "A value of the metadata was not a text; its JSON was stored.",
-    TEXT_CUT: "A text was cut, because the event would have been larger than the broker takes.",
-    STATE_AT_START: "A start with a state that ends a job, but without the time of the end; the job was recorded as running.",
-    STATE_WORD: "A stop with a state word of another spelling, or an unknown one, which counts as `failed`.",
+    UNUSABLE_VALUE: "An informative field had a value of the wrong type or range; its default was used.",
+    VALUE_AS_TEXT: "A metadata value was not a string; its JSON was stored.",
+    TEXT_CUT: "A metadata value was truncated, because the event would have exceeded the broker's message limit.",
+    STATE_AT_START: "A start had a final state but no duration; the job was recorded as running.",
+    STATE_WORD: "A stop had a state word in another spelling, or an unknown one, which was stored as `failed`.",
     STOP_BEFORE_START: "The stop time is before the start time; the duration is 0.",
+    SUPERSEDED: "The stop of a run never arrived and a later run of the same id began; the run was closed as `preempted` at that time.",
 }
 
-START_KEY = "startOddities"  # of the metadata: about the start or import
+START_KEY = "startOddities"  # metadata key for oddities of the start or import
 STOP_KEY = "stopOddities"
 MAX_LISTED = 10
-MAX_TEXT = 200  # characters of one oddity
+MAX_TEXT = 200  # characters per oddity
 
 
 class Oddity(BaseModel):
-    """``field`` is the dotted name of the field on the wire, None for the message as a whole."""
+    """An oddity. ``field`` is the dotted name of the field on the wire, None for the message as a whole."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -46,7 +48,7 @@ class Oddity(BaseModel):
 
 
 def as_text(oddities: Iterable[Oddity]) -> str:
-    """The value of the metadata key."""
+    """The oddities as the value of a metadata key."""
     texts = list(dict.fromkeys(map(str, oddities)))
     more = [f"{len(texts) - MAX_LISTED} more"] if len(texts) > MAX_LISTED else []
     return "; ".join([*texts[:MAX_LISTED], *more])

@@ -1,4 +1,4 @@
-"""What adapters send: the JSON payloads of start_job, stop_job and nodestate, and their strict reading.
+"""The JSON payloads that adapters send (start_job, stop_job and nodestate) and their strict validation.
 
 The same objects arrive over NATS and over REST. Field names on the wire are camelCase, as in ``shared.domain.wire``.
 """
@@ -21,7 +21,7 @@ PositiveId = Annotated[int, Field(ge=1, le=INT64_MAX)]
 
 
 class Resource(WireModel):
-    """One node of a job. Absent ``hwthreads`` mean the whole node, or unknown."""
+    """One node of a job. Without ``hwthreads``, the job uses the whole node or the threads are unknown."""
 
     hostname: NonEmptyName
     hwthreads: list[Int32] | None = None
@@ -59,7 +59,7 @@ class ConcurrentJobs(WireModel):
 
 
 class StartPayload(Payload):
-    """A job object, as sent at its start. Fields that identify or bound the job refuse it, the others only inform."""
+    """A job object as sent at its start. Faults in fields that identify or bound the job refuse it; the other fields are informative."""
 
     job_id: PositiveId
     cluster: NonEmptyName
@@ -92,7 +92,7 @@ class StartPayload(Payload):
 
 
 class StopPayload(Payload):
-    """The end of a job. ``cluster`` and ``start_time`` narrow the search when given."""
+    """The end of a job. ``cluster`` and ``start_time``, if given, restrict the search for the run."""
 
     job_id: PositiveId
     stop_time: Moment
@@ -102,7 +102,7 @@ class StopPayload(Payload):
 
 
 class NodePayload(WireModel):
-    """One node. A ``hostname`` that is empty or too long refuses this node alone, see ``intake.nodes_reported``."""
+    """One node. If ``hostname`` is empty or too long, only this node is refused, see ``intake.nodes_reported``."""
 
     hostname: str = ""
     states: list[str] | None = None
@@ -113,7 +113,7 @@ class NodePayload(WireModel):
 
 
 class NodeStatePayload(Payload):
-    """States of nodes of one cluster."""
+    """Node states of one cluster."""
 
     cluster: NonEmptyName
     nodes: list[NodePayload] = []
@@ -121,5 +121,5 @@ class NodeStatePayload(Payload):
     @field_validator("nodes", mode="before")
     @classmethod
     def _null_is_a_node_without_name(cls, nodes: object) -> object:
-        """So that it is refused alone."""
+        """Makes a null a node without hostname, so that only this node is refused."""
         return [{} if node is None else node for node in nodes] if isinstance(nodes, list) else nodes

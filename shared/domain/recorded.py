@@ -1,7 +1,7 @@
-"""Events as the log holds them, and where in the intake they came from."""
+"""Events as stored in the log, and their origin in the intake."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from shared.domain.events import Event
@@ -12,8 +12,10 @@ from shared.errors import Refused
 class Recorded:
     """An event of the log. Times are Unix seconds with fraction.
 
-    ``time`` is the event's own: for input of adapters, when the broker took it. ``stored_at`` is when the log stored the event,
-    by the broker's clock; whatever waits in the rules is measured by it. It is later than ``time`` when ingest was behind.
+    ``time`` is the event's own time; for input of adapters, when the broker received it. ``stored_at`` is when the log stored the
+    event, by the broker's clock; all waiting times in the rules are measured by it. It is later than ``time`` if ingest lagged.
+    ``log_time`` is when the stream stored this message: later than ``stored_at`` for an event that was moved within the log.
+    ``replays`` is the message id of the original event, if this one comes from a replayed message.
     """
 
     sequence: int
@@ -23,24 +25,33 @@ class Recorded:
     reply_to: str | None = None
     message_id: str = ""
     stored_at: float = 0.0
+    log_time: float = field(default=0.0, compare=False)
+    replays: str = ""
+
+    @property
+    def origin(self) -> str:
+        """The message id for rejections: a replay that is refused again replaces the original rejection."""
+        return self.replays or self.message_id
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A message of the log that is not an event this version knows."""
+    """A message of the log that this version cannot read as an event."""
 
     sequence: int
     time: float
     reason: Refused
     excerpt: str
+    message_id: str = ""
+    log_time: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class IntakeOrigin:
-    """The line of the intake that an event came from. ``stream`` is the stream's name and creation time.
+    """The intake line that an event came from. ``stream`` is the stream's name and creation time.
 
-    ``stored_us`` is when the broker stored the message, in microseconds since 1970: an intake that is restored from an older
-    copy gives used sequences to other messages. Ids of the first form do not have it.
+    ``stored_us`` is when the broker stored the message, in microseconds since 1970. It is needed because an intake restored from an
+    older copy reuses sequences. Ids of the first format lack it.
     """
 
     stream: str
@@ -48,14 +59,14 @@ class IntakeOrigin:
     line: int
     stored_us: int | None = None
 
-    def message_id(self, part: int = 0) -> str:
-        """The id of the ``part``-th event of this line."""
+    def message_id(self, part: int | str = 0) -> str:
+        """The id of the ``part``-th event of this line. Ids with a word as ``part`` are not of a line and cannot be parsed by ``of``."""
         stored = "" if self.stored_us is None else f"@{self.stored_us}"
         return f"{self.stream}:{self.sequence}{stored}:{self.line}:{part}"
 
     @staticmethod
     def of(message_id: str) -> "IntakeOrigin | None":
-        """The inverse of ``message_id``; None for the ids of other publishers."""
+        """The inverse of ``message_id``. None for ids of other publishers."""
         found = _MESSAGE_ID.fullmatch(message_id)
         if found is None:
             return None
@@ -70,13 +81,21 @@ _MESSAGE_ID = re.compile(
 
 
 def without_stored_time(message_id: str) -> str | None:
-    """The id of the first form for the same event; None if this is one, or the id of another publisher."""
+    """The id of the same event in the first format. None if it has that format already or is of another publisher."""
     found = _MESSAGE_ID.fullmatch(message_id)
     if found is None or found["stored"] is None:
         return None
     return f"{found['stream']}:{found['sequence']}:{found['line']}:{found['part']}"
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
 def microseconds(time: datetime) -> int:
     """Since 1970, exactly."""
-    return (time - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    return (time - _EPOCH) // timedelta(microseconds=1)
+
+
+def time_of(microseconds: int) -> datetime:
+    """The inverse of ``microseconds``."""
+    return _EPOCH + timedelta(microseconds=microseconds)

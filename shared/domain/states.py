@@ -1,7 +1,7 @@
-"""The words that schedulers use for the state of a job, and the one state that jobtide stores for each.
+"""Maps the words that schedulers use for the state of a job to the states that jobtide stores.
 
 Source: JOB STATE CODES of Slurm's squeue(1) and sacct(1), long and short, and the spellings of the cc-backend interface.
-A word that is not listed here still ends a job: it counts as ``failed``.
+A word that is not listed here still ends a job and is stored as ``failed``.
 """
 
 import re
@@ -9,7 +9,7 @@ import re
 from shared.domain.values import JobState
 
 # Keys are lower-case letters only, so that out_of_memory, OUT-OF-MEMORY and OutOfMemory are one word.
-# PENDING stands for words of a run that ended and was queued again; RUNNING and SUSPENDED for words of a job that is alive.
+# PENDING marks words for a run that ended and was queued again, RUNNING and SUSPENDED words for a job that has not ended.
 STATE_WORDS: dict[str, JobState] = {
     "bootfail": JobState.BOOT_FAIL,
     "bf": JobState.BOOT_FAIL,
@@ -64,15 +64,15 @@ STATE_WORDS: dict[str, JobState] = {
     "st": JobState.SUSPENDED,
 }
 
-_MIN_CUT = 5  # letters of a word that sacct cut to its column, as in ``OUT_OF_ME+``
+_MIN_CUT = 5  # letters of a word truncated by sacct, as in ``OUT_OF_ME+``
 _NOT_LETTERS = re.compile(r"[^a-z]")
 _BY_USER = re.compile(r"[\s_]+by[\s_].*", re.DOTALL)
 
 
 def state_of(text: str) -> JobState | None:
-    """The state of a word in any case and spelling, None if it is not known.
+    """The state of a word in any case and spelling, None if it is unknown.
 
-    ``CANCELLED by 1000`` drops the user. Of words joined by ``+``, such as ``CANCELLED+COMPLETING``, the first known one counts.
+    The user in ``CANCELLED by 1000`` is dropped. Of words joined by ``+``, as in ``CANCELLED+COMPLETING``, the first known one is used.
     """
     words = [_NOT_LETTERS.sub("", _BY_USER.sub("", word)) for word in text[:200].lower().split("+")]
     for word in words:

@@ -1,4 +1,4 @@
-"""Closed word lists of the job world. Source: the event interface of cc-backend, sections 4.2 and 6."""
+"""Closed lists of words, and limits. Source: the event interface of cc-backend, sections 4.2 and 6."""
 
 from enum import StrEnum
 from typing import Literal
@@ -26,7 +26,7 @@ SharedNode = Literal["none", "single_user", "multi_user"]
 
 # monitoring_status
 MONITORING_DISABLED = 0
-MONITORING_OPEN = 1  # running, or stopped and not archived yet
+MONITORING_OPEN = 1  # running, or stopped but not archived yet
 ARCHIVING_FAILED = 2
 ARCHIVED = 3
 
@@ -37,4 +37,4 @@ ADMIN_SCOPE = "admin"
 
 INT32_MAX = 2**31 - 1
 INT64_MAX = 2**63 - 1
-TIME_MAX = 2**53 - 1  # seconds; sums of a few of them fit every integer column
+TIME_MAX = 2**53 - 1  # seconds; sums of several values still fit every integer column

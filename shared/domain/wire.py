@@ -1,10 +1,10 @@
-"""Strict reading of JSON objects as adapters write them.
+"""Strict validation of the JSON objects that adapters send.
 
-Keys match exactly or without regard to case, the last of equal keys wins, an unknown key at any depth refuses the
-object, ``null`` keeps the default of a scalar, integers are integer literals. Source: event interface 1.6.
+Keys match regardless of case, the last of repeated keys wins, an unknown key at any depth refuses the object, ``null``
+keeps the default of a scalar, and integers must be integer literals. Source: event interface 1.6.
 
-A value that cannot be used refuses the object, unless its field is marked as one that only informs: then the field keeps
-its default, and the object says so in its ``oddities``.
+An unusable value refuses the object, unless its field is marked as informative: then the field keeps its default,
+and the object records an oddity.
 """
 
 import json
@@ -22,7 +22,7 @@ from shared.errors import Refused
 
 
 class WireModel(BaseModel):
-    """An object on the wire: camelCase names, no unknown field, no conversion between types."""
+    """An object on the wire: camelCase names, no unknown fields, no conversion between types."""
 
     model_config = ConfigDict(
         alias_generator=to_camel, populate_by_name=True, extra="forbid", strict=True, frozen=True, allow_inf_nan=False
@@ -30,7 +30,7 @@ class WireModel(BaseModel):
 
 
 class Payload(WireModel):
-    """The whole object of a message, with what was wrong with it."""
+    """The whole object of a message, with its oddities."""
 
     _oddities: tuple[Oddity, ...] = PrivateAttr(())
 
@@ -40,7 +40,7 @@ class Payload(WireModel):
 
 
 class Informs(NamedTuple):
-    """Marks a field of a ``WireModel`` that never refuses the object. ``as_text``: values of a map are stored as JSON texts."""
+    """Marks an informative field, which never refuses its object. With ``as_text``, unusable values of a map are stored as JSON text."""
 
     as_text: bool = False
 
@@ -49,13 +49,13 @@ INFORMS, INFORMS_AS_TEXT = Informs(), Informs(as_text=True)
 
 M = TypeVar("M", bound=WireModel)
 
-MAX_FIELD = 200  # characters of a field's name in a refusal: keys of maps come from outside
+MAX_FIELD = 200  # characters of a field name in a refusal, because keys of maps come from outside
 MAX_ODDITIES = 20  # per object; a report of nodes may have one for each node
-_MAX_QUOTED = 60  # characters of an unusable value
+_MAX_QUOTED = 60  # characters of an unusable value in an oddity
 
 
 def read_object(model: type[M], text: bytes) -> tuple[M, bool]:
-    """Read the first JSON value of ``text``; the flag tells whether other text follows it.
+    """Read the first JSON value of ``text``. The flag is True if other text follows it.
 
     Raises Refused with the code and the dotted name of the field.
     """
@@ -74,7 +74,7 @@ def add_oddity(payload: Payload, oddity: Oddity) -> None:
 
 
 def read_value(model: type[M], value: Any) -> M:
-    """Like ``read_object``, for a decoded object."""
+    """Like ``read_object`` for a decoded object."""
     if value is None:
         value = {}
     if not isinstance(value, dict):
@@ -96,7 +96,7 @@ def read_value(model: type[M], value: Any) -> M:
 
 
 def _repair(model: type[WireModel], value: dict[str, Any], error: ValidationError) -> list[Oddity]:
-    """Remove the values of informing fields that the error names, or make them texts; none when another field is wrong too."""
+    """Remove the unusable values of informative fields, or convert them to text. Empty if another field has an error too."""
     places: dict[tuple[int | str, ...], str] = {}
     for finding in error.errors(include_url=False, include_context=False):
         place = _informing(model, finding["loc"])
@@ -107,7 +107,7 @@ def _repair(model: type[WireModel], value: dict[str, Any], error: ValidationErro
 
 
 def _informing(model: type[WireModel], location: tuple[int | str, ...]) -> tuple[int | str, ...] | None:
-    """The place of the informing field at or above a location."""
+    """The position of the informative field at or above a location."""
     place: tuple[int | str, ...] = ()
     while location:
         field = _fields(model).get(str(location[0]))
@@ -150,7 +150,7 @@ def _json(value: Any) -> str:
 
 
 def read_list(model: type[M], text: bytes) -> list[M]:
-    """Read a JSON list of objects; ``null`` is the empty list. Raises Refused."""
+    """Read a JSON list of objects; ``null`` is an empty list. Raises Refused."""
     value, _ = first_value(text)
     if value is None:
         return []
@@ -168,7 +168,7 @@ def read_list(model: type[M], text: bytes) -> list[M]:
 
 
 def refusal(error: ValidationError) -> Refused:
-    """The first finding of a validation, as a refusal that names the field."""
+    """The first error of a validation as a refusal that names the field."""
     first = error.errors(include_url=False, include_context=False)[0]
     field = _dotted(first["loc"])
     if first["type"] == "missing":
@@ -181,7 +181,7 @@ def refusal(error: ValidationError) -> Refused:
 
 
 def first_value(text: bytes) -> tuple[Any, bool]:
-    """Decode the first JSON value of ``text``; the flag tells whether other text follows it. Raises Refused."""
+    """Decode the first JSON value of ``text``. The flag is True if other text follows it. Raises Refused."""
     value, has_rest, _ = _decoded(text)
     return value, has_rest
 
@@ -199,7 +199,7 @@ def _decoded(text: bytes) -> _Decoded:
     except RecursionError as e:
         raise Refused(reasons.INVALID_JSON, "nested too deeply") from e
     except orjson.JSONDecodeError:
-        pass  # not JSON, or JSON that only the lenient reader takes: text after the value, lone surrogates, invalid UTF-8
+        pass  # not JSON, or JSON that only the lenient parser accepts: text after the value, lone surrogates, invalid UTF-8
     lenient = text.decode("utf-8", "replace")
     start = len(lenient) - len(lenient.lstrip(" \t\r\n"))
     try:
@@ -219,7 +219,7 @@ _LENIENT = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def storable_text(text: str) -> str:
-    """Lone surrogates and NUL become U+FFFD: UTF-8 has no place for the first, PostgreSQL none for the second."""
+    """Replace lone surrogates, which UTF-8 cannot represent, and NUL, which PostgreSQL cannot store, by U+FFFD."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\0", "\ufffd")
 
 
@@ -234,7 +234,7 @@ def _storable(value: Any) -> Any:
 
 
 class _Field:
-    """How the value of one field is normalised: whether null keeps the default, what is inside, whether it only informs."""
+    """How to normalise the value of one field."""
 
     __slots__ = ("alias", "container", "informs", "model", "null_item", "nullable")
 
@@ -244,7 +244,7 @@ class _Field:
         self.nullable = False
         self.container: type | None = None  # list or dict, whose items are normalised
         self.model: type[WireModel] | None = None  # the objects inside, or the value itself
-        self.null_item: Any = None  # what stands for a null inside the container; None: null is refused there
+        self.null_item: Any = None  # replaces a null inside the container; None: null is refused there
         options = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
         for option in options:
             container = get_origin(option)
@@ -274,7 +274,7 @@ def _folded(model: type[WireModel]) -> dict[str, _Field]:
 
 
 def _normalise(model: type[WireModel], value: dict[str, Any], where: str) -> dict[str, Any]:
-    """The object with its keys spelled as declared and without the nulls that keep a default."""
+    """The object with its keys in their declared spelling, and without nulls where a default applies."""
     exact = _fields(model)
     result: dict[str, Any] = {}
     for key, item in value.items():

@@ -1,4 +1,4 @@
-"""Metric data of jobs: the port MetricSource, its adapters, and the values computed from the data."""
+"""Metric data of jobs: the port MetricSource, its adapters for metric stores, and the values computed from the data."""
 
 from shared.metricdata.health import HostHealth
 from shared.metricdata.model import JobData, MetricData, Series, Statistics, StatisticsSeries, Unit
@@ -6,7 +6,7 @@ from shared.metricdata.opening import open_source
 from shared.metricdata.request import request_of, request_until
 from shared.metricdata.results import Results, results_of
 from shared.metricdata.settings import MetricsSettings
-from shared.metricdata.source import JobRequest, Loaded, MetricSource, NothingButErrors, SourceRefused, SourceUnavailable
+from shared.metricdata.source import JobRequest, Loaded, MetricSource, OnlyErrors, SourceRefused, SourceUnavailable
 
 __all__ = [
     "HostHealth",
@@ -16,7 +16,7 @@ __all__ = [
     "MetricData",
     "MetricSource",
     "MetricsSettings",
-    "NothingButErrors",
+    "OnlyErrors",
     "Results",
     "Series",
     "SourceRefused",

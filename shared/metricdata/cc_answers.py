@@ -1,11 +1,12 @@
 """Parsing one element of a cc-metric-store answer. Source: metric store interface 2.3."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from shared.metricdata.arithmetic import statistics_of
 from shared.metricdata.model import FloatArray, Statistics
-from shared.metricdata.numbers import statistics_of
 
 
 def placed(values: list[float | None], first: int, timestep: int, start: int, end: int) -> FloatArray:
@@ -17,11 +18,13 @@ def placed(values: list[float | None], first: int, timestep: int, start: int, en
 
 
 def stated(found: dict[str, Any], data: FloatArray) -> Statistics | None:
-    """The store's own statistics, computed from unrounded samples. None without samples."""
+    """The average is the store's own, computed from unrounded samples. None without samples.
+
+    The store rounds extremes to fewer decimals than samples, and in another way, so they are taken from the samples.
+    """
+    computed = statistics_of(data)
     statistics = stated_alone(found)
-    if statistics is None:
-        return statistics_of(data)
-    return statistics if not np.isnan(data).all() else None
+    return computed if computed is None or statistics is None else replace(computed, avg=statistics.avg)
 
 
 def stated_alone(found: dict[str, Any]) -> Statistics | None:

@@ -1,48 +1,32 @@
 """The HTTP API of cc-metric-store. Source: metric store interface 2.3. ``CcMetricStore.load`` describes its faults."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-import aiohttp
 import numpy as np
 import orjson
 
-from shared.backoff import Backoff
 from shared.domain.clusters import Cluster, Metric
+from shared.metricdata.arithmetic import statistics_of
 from shared.metricdata.cc_answers import placed, stated, stated_alone
 from shared.metricdata.cc_health import read_health
-from shared.metricdata.cc_hosts import hosts_body, known_hosts, read_all_hosts, read_hosts
+from shared.metricdata.cc_hosts import hosts_body, known_hosts, names_body, newest_body, read_all_hosts, read_hosts, read_newest
 from shared.metricdata.health import HostHealth
 from shared.metricdata.hosts import HostsLoaded, HostsRequest
-from shared.metricdata.model import FloatArray, JobData, MetricData, Series, Statistics, Unit
-from shared.metricdata.numbers import statistics_of
+from shared.metricdata.http import Answer, Credentials, Request, StoreClient
+from shared.metricdata.model import FloatArray, Statistics
+from shared.metricdata.newest import NewestLoaded, NewestRequest
+from shared.metricdata.plan import SeriesQuery, job_data, queries_of
 from shared.metricdata.postprocess import combine
-from shared.metricdata.scopes import HostElements, SeriesElements, effective_scopes
+from shared.metricdata.scopes import SeriesElements
 from shared.metricdata.settings import MetricsSettings
-from shared.metricdata.source import JobRequest, Loaded, NothingButErrors, SourceRefused, SourceUnavailable
+from shared.metricdata.source import JobRequest, Loaded, OnlyErrors, SourceRefused, SourceUnavailable
 
-MIB = 1024 * 1024
-CHECKS = 4  # connections for checks, which must not wait for long requests
 MAX_PROBLEMS = 100  # error texts per load
+NEWEST_AHEAD_S = 60  # the clocks of collectors may be ahead
 _DAY_S = 86_400
-
-
-@dataclass(frozen=True, slots=True)
-class _Query:
-    """A request for one series."""
-
-    metric: Metric
-    scope: str
-    host: str
-    elements: SeriesElements
-
-    def body(self) -> dict[str, Any]:
-        found: dict[str, Any] = {"metric": self.metric.name, "host": self.host, "resolution": 0, "aggreg": len(self.elements.ids) > 1}
-        if self.elements.kind is not None:
-            found |= {"type": self.elements.kind, "type-ids": self.elements.ids}
-        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +54,7 @@ class _Window:
     with_samples: bool = True
     problems: list[str] = field(default_factory=list)
 
-    def problem(self, query: _Query, text: str) -> None:
+    def problem(self, query: SeriesQuery, text: str) -> None:
         if len(self.problems) < MAX_PROBLEMS:
             self.problems.append(f"{query.metric.name} of {query.host} ({query.scope}): {text}"[:500])
 
@@ -80,21 +64,16 @@ class CcMetricStore:
 
     def __init__(self, settings: MetricsSettings) -> None:
         self._settings = settings
-        self._slots = asyncio.Semaphore(settings.requests)
-        self._session: aiohttp.ClientSession | None = None
+        token = settings.token
+        credentials = Credentials(f"Bearer {token.get_secret_value()}" if token is not None else "")
+        self._client = StoreClient(settings.http_limits, credentials)
 
     async def __aenter__(self) -> Self:
-        token = self._settings.token
-        self._session = aiohttp.ClientSession(
-            headers={"Authorization": f"Bearer {token.get_secret_value()}"} if token is not None else {},
-            timeout=aiohttp.ClientTimeout(total=self._settings.timeout_s, connect=min(10.0, self._settings.timeout_s)),
-            connector=aiohttp.TCPConnector(limit=self._settings.requests + CHECKS),
-        )
+        await self._client.__aenter__()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._session is not None:
-            await self._session.close()
+        await self._client.__aexit__()
 
     def stores(self) -> list[str]:
         """See MetricSource."""
@@ -106,13 +85,9 @@ class CcMetricStore:
 
     async def check(self, store: str) -> None:
         """See MetricSource. An empty query must give an empty result."""
-        text = await self._once(store, orjson.dumps({"queries": []}), "query")
-        try:
-            is_valid = orjson.loads(text)["results"] in ([], None)
-        except (orjson.JSONDecodeError, KeyError, TypeError) as e:
-            raise SourceUnavailable(f"the metric store at {store} returned an invalid answer: {_excerpt(text)}") from e
-        if not is_valid:
-            raise SourceUnavailable(f"the metric store at {store} returned an invalid answer: {_excerpt(text)}")
+        answer = await self._client.send_once(_request(store, orjson.dumps({"queries": []}), "query"))
+        if not _is_empty_result(answer):
+            raise SourceUnavailable(f"the metric store at {store} returned an invalid answer: {answer.excerpt}")
 
     async def health(self, cluster: str, hosts: Sequence[str], metrics: Sequence[str]) -> dict[str, HostHealth]:
         """See MetricSource."""
@@ -133,7 +108,7 @@ class CcMetricStore:
             if text.strip():
                 await asyncio.to_thread(read_all_hosts, text, request, loaded)
                 return loaded
-            hosts = known_hosts(await self._post(url, hosts_body(request, only_names=True)))
+            hosts = known_hosts(await self._post(url, names_body(request.cluster, request.start, request.metrics)))
         pairs = [(host, metric) for host in hosts for metric in request.metrics]
         size = self._settings.queries
         try:
@@ -155,6 +130,41 @@ class CcMetricStore:
             await self._load_pairs(url, request, pairs[:half], loaded)
             await self._load_pairs(url, request, pairs[half:], loaded)
 
+    async def load_newest(self, request: NewestRequest) -> NewestLoaded:
+        """See MetricSource. The parts of a host that deliver at different moments may not be combined yet; then an earlier value counts."""
+        loaded = NewestLoaded()
+        url = self.store_of(request.cluster)
+        if not url or not request.metrics:
+            return loaded
+        end = request.now + NEWEST_AHEAD_S
+        text = await self._post(url, newest_body(request, end=end))
+        if text.strip():
+            errors = await asyncio.to_thread(read_newest, text, request, loaded)
+            earlier = request.now - max(metric.timestep for metric in request.metrics)
+            await self._newest_of_pairs(url, request, list(errors), loaded, end=earlier)
+        else:
+            hosts = known_hosts(await self._post(url, names_body(request.cluster, end, request.metrics)))
+            await self._newest_of_pairs(
+                url, request, [(host, metric.name) for host in hosts for metric in request.metrics], loaded, end=end
+            )
+        return loaded
+
+    async def _newest_of_pairs(
+        self, url: str, request: NewestRequest, pairs: Sequence[tuple[str, str]], loaded: NewestLoaded, *, end: int
+    ) -> None:
+        size = self._settings.queries
+        for first in range(0, len(pairs), size):
+            part = pairs[first : first + size]
+            text = await self._post(url, newest_body(request, part, end=end))
+            if text.strip():
+                for (host, metric), error in read_newest(text, request, loaded, part).items():
+                    loaded.problem(metric, f"{host}: {error}")
+            elif len(part) == 1:
+                loaded.problem(part[0][1], f"{part[0][0]}: a value that JSON cannot represent")
+            else:
+                for half in (part[: len(part) // 2], part[len(part) // 2 :]):
+                    await self._newest_of_pairs(url, request, half, loaded, end=end)
+
     async def load(self, request: JobRequest) -> Loaded:
         """See MetricSource.
 
@@ -167,23 +177,23 @@ class CcMetricStore:
         if not self.store_of(request.cluster.name):
             return Loaded({})  # this cluster has no store
         window = _Window(request.cluster, request.start, request.start + request.duration, request.with_samples)
-        queries = list(_queries(request))
+        queries = list(queries_of(request))
         answers = await self._ask_all(window, queries)
-        data = _job_data(queries, await self._combine_doubtful(window, queries, answers))
+        data = job_data(queries, await self._combine_doubtful(window, queries, answers))
         if not data and window.problems:
-            raise NothingButErrors(f"the metric store returned only errors for the job: {window.problems[0]}")
+            raise OnlyErrors(f"the metric store returned only errors for the job: {window.problems[0]}")
         return Loaded(data, window.problems)
 
     async def _combine_doubtful(
-        self, window: _Window, queries: Sequence[_Query], answers: Sequence["_Answer | str | None"]
+        self, window: _Window, queries: Sequence[SeriesQuery], answers: Sequence["_Answer | str | None"]
     ) -> list[_Answer | None]:
         """Request elements one by one and combine them here where the store could not, or may have cut them to the shortest."""
         result: list[_Answer | None] = [None if isinstance(answer, str) else answer for answer in answers]
-        doubtful: list[tuple[int, list[_Query]]] = []
+        doubtful: list[tuple[int, list[SeriesQuery]]] = []
         for index, (query, answer) in enumerate(zip(queries, answers, strict=True)):
             if _is_combined(query) and answer is not None and (isinstance(answer, str) or answer.may_be_cut(window.start, window.end)):
                 parts = [
-                    _Query(query.metric, query.scope, query.host, SeriesElements(one, query.elements.kind, (one,)))
+                    SeriesQuery(query.metric, query.scope, query.host, SeriesElements(one, query.elements.kind, (one,)))
                     for one in query.elements.ids
                 ]
                 doubtful.append((index, parts))
@@ -200,7 +210,7 @@ class CcMetricStore:
                 window.problem(queries[index], str(next((one for one in elements if isinstance(one, str)), answers[index])))
         return result
 
-    async def _ask_all(self, window: _Window, queries: Sequence[_Query]) -> list["_Answer | str | None"]:
+    async def _ask_all(self, window: _Window, queries: Sequence[SeriesQuery]) -> list["_Answer | str | None"]:
         """For each query an answer, an error text, or None without data."""
         size = self._settings.queries
         chunks = [queries[first : first + size] for first in range(0, len(queries), size)]
@@ -211,7 +221,7 @@ class CcMetricStore:
             raise e.exceptions[0] from e
         return [answer for task in tasks for answer in task.result()]
 
-    async def _ask(self, window: _Window, queries: Sequence[_Query]) -> list["_Answer | str | None"]:
+    async def _ask(self, window: _Window, queries: Sequence[SeriesQuery]) -> list["_Answer | str | None"]:
         body = orjson.dumps(
             {
                 "cluster": window.cluster.name,
@@ -219,7 +229,7 @@ class CcMetricStore:
                 "to": window.end,
                 "with-padding": False,  # done here, because the store pads without a limit
                 "with-data": window.with_samples,
-                "queries": [query.body() for query in queries],
+                "queries": [_query_body(query) for query in queries],
             }
         )
         text = await self._post(self.store_of(window.cluster.name), body)
@@ -231,67 +241,30 @@ class CcMetricStore:
         return await asyncio.to_thread(_read, text, window, queries)
 
     async def _post(self, url: str, body: bytes, path: str = "query") -> bytes:
-        """Send a request, with retries. The store expects a GET with a body."""
-        assert self._session is not None
-        pause = Backoff(first_s=0.2, most_s=5.0)
-        async with self._slots:
-            for left in reversed(range(self._settings.tries)):
-                try:
-                    return await self._once(url, body, path)
-                except SourceUnavailable:
-                    if not left:
-                        raise
-                await asyncio.sleep(pause.next_s())
-        raise AssertionError("unreachable")
-
-    async def _once(self, url: str, body: bytes, path: str) -> bytes:
-        assert self._session is not None
-        address = f"{url.rstrip('/')}/api/{path}"
-        params = {"version": "v2"} if path == "query" else None
-        limit = self._settings.max_answer_mb * MIB
-        try:
-            async with self._session.get(address, data=body, params=params, allow_redirects=False) as response:
-                text = await _read_bounded(response.content, limit)
-                if response.status in (401, 403):
-                    raise SourceUnavailable(f"the metric store at {url} rejects the token: {_excerpt(text)}")
-                if response.status != 200:
-                    raise SourceUnavailable(f"the metric store at {url} answers {response.status}: {_excerpt(text)}")
-                return text
-        except TimeoutError as e:
-            raise SourceUnavailable(f"the metric store at {url} did not answer within {self._settings.timeout_s:g} s") from e
-        except (aiohttp.ClientError, OSError, ValueError) as e:
-            raise SourceUnavailable(f"the metric store at {url}: {type(e).__name__}: {e}") from e
+        return (await self._client.send(_request(url, body, path))).body
 
 
-async def _read_bounded(content: aiohttp.StreamReader, limit: int) -> bytes:
-    parts, size = [], 0
-    async for part in content.iter_any():
-        size += len(part)
-        if size > limit:
-            raise ValueError(f"an answer of more than {limit // MIB} MiB")
-        parts.append(part)
-    return b"".join(parts)
+def _request(url: str, body: bytes, path: str) -> Request:
+    """The store expects a GET with a body."""
+    params = {"version": "v2"} if path == "query" else None
+    return Request(f"{url.rstrip('/')}/api/{path}", params=params, body=body)
 
 
-def _excerpt(text: bytes) -> str:
-    return text[:200].decode("utf-8", "replace").strip()
+def _is_empty_result(answer: Answer) -> bool:
+    try:
+        return orjson.loads(answer.body)["results"] in ([], None)
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return False
 
 
-def _queries(request: JobRequest) -> Iterable[_Query]:
-    subcluster = request.cluster.subcluster(request.subcluster)
-    if subcluster is None:
-        raise SourceRefused(f"{request.subcluster!r} is not a subcluster of {request.cluster.name}")
-    hosts = [(resource.hostname, HostElements(subcluster, resource)) for resource in request.resources]
-    for metric in request.cluster.metrics_on(request.subcluster):
-        if request.metrics is not None and metric.name not in request.metrics:
-            continue
-        for scope in effective_scopes(metric, request.scopes, num_acc=request.num_acc):
-            for host, elements in hosts:
-                for series in elements.series(metric.scope, scope):
-                    yield _Query(metric, scope, host, series)
+def _query_body(query: SeriesQuery) -> dict[str, Any]:
+    found: dict[str, Any] = {"metric": query.metric.name, "host": query.host, "resolution": 0, "aggreg": len(query.elements.ids) > 1}
+    if query.elements.kind is not None:
+        found |= {"type": query.elements.kind, "type-ids": query.elements.ids}
+    return found
 
 
-def _read(text: bytes, window: _Window, queries: Sequence[_Query]) -> list[_Answer | str | None]:
+def _read(text: bytes, window: _Window, queries: Sequence[SeriesQuery]) -> list[_Answer | str | None]:
     """The parsed answer. A string in it is an error. Raises SourceUnavailable when the answer is malformed."""
     try:
         results = orjson.loads(text)["results"]
@@ -302,7 +275,7 @@ def _read(text: bytes, window: _Window, queries: Sequence[_Query]) -> list[_Answ
         raise SourceUnavailable(f"the metric store returned an invalid answer: {e!r}") from e
 
 
-def _element(elements: list[dict[str, Any]], window: _Window, query: _Query) -> _Answer | str | None:
+def _element(elements: list[dict[str, Any]], window: _Window, query: SeriesQuery) -> _Answer | str | None:
     """A query is for one series; without data the list is empty."""
     if not elements:
         return None
@@ -321,11 +294,11 @@ def _element(elements: list[dict[str, Any]], window: _Window, query: _Query) -> 
     return None if statistics is None else _Answer(data, statistics, timestep, first, first + len(found["data"]) * timestep)
 
 
-def _is_combined(query: _Query) -> bool:
+def _is_combined(query: SeriesQuery) -> bool:
     return len(query.elements.ids) > 1 and query.metric.aggregation in ("sum", "avg")
 
 
-def _combined(query: _Query, parts: Sequence[_Answer]) -> _Answer | None:
+def _combined(query: SeriesQuery, parts: Sequence[_Answer]) -> _Answer | None:
     if not parts:
         return None
     data = combine([part.data for part in parts], query.metric.aggregation)
@@ -333,19 +306,3 @@ def _combined(query: _Query, parts: Sequence[_Answer]) -> _Answer | None:
     if statistics is None:
         return None
     return _Answer(data, statistics, parts[0].timestep, min(part.first for part in parts), max(part.end for part in parts))
-
-
-def _job_data(queries: Sequence[_Query], answers: Sequence[_Answer | None]) -> JobData:
-    """Series by metric and scope, ordered by host and element. The first answer determines the timestep."""
-    series: dict[tuple[str, str], list[Series]] = {}
-    steps: dict[tuple[str, str], tuple[Metric, int]] = {}
-    for query, answer in zip(queries, answers, strict=True):
-        if answer is not None:
-            key = query.metric.name, query.scope
-            series.setdefault(key, []).append(Series(query.host, query.elements.element, answer.statistics, answer.data))
-            steps.setdefault(key, (query.metric, answer.timestep))
-    data: JobData = {}
-    for (name, scope), found in series.items():
-        metric, timestep = steps[name, scope]
-        data.setdefault(name, {})[scope] = MetricData(Unit(metric.unit.base, metric.unit.prefix), timestep, tuple(found))
-    return data

@@ -1,4 +1,4 @@
-"""Metric data of whole hosts, whoever uses them: what the views of nodes and clusters show."""
+"""Metric data of whole hosts, regardless of the jobs on them, for the views of nodes and clusters."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ import numpy as np
 from shared.domain.clusters import Metric
 from shared.metricdata.model import FloatArray, Statistics
 
-MOST_PROBLEMS = 100
+MAX_PROBLEMS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,5 +42,5 @@ class HostsLoaded:
     problems: list[str] = field(default_factory=list)
 
     def problem(self, host: str, metric: Metric, text: str) -> None:
-        if len(self.problems) < MOST_PROBLEMS:
+        if len(self.problems) < MAX_PROBLEMS:
             self.problems.append(f"{metric.name} of {host}: {text}"[:500])

@@ -1,12 +1,12 @@
 """Completes loaded metric data: statistics over the series, and node values of two metrics. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from shared.metricdata.arithmetic import round2, statistics_of
 from shared.metricdata.model import SCOPE_RANK, FloatArray, JobData, MetricData, Series, Statistics, StatisticsSeries
-from shared.metricdata.numbers import round2, statistics_of
 
 SERIES_FOR_STATISTICS = 8
 VALUES_PER_STEP = 3  # fewer values do not describe a spread
@@ -18,8 +18,7 @@ def postprocess(data: JobData) -> JobData:
     result: JobData = {}
     for name, scopes in data.items():
         if name in SUMMED_METRICS and "node" not in scopes and scopes:
-            coarsest = max(scopes, key=lambda scope: SCOPE_RANK.get(scope, 0))
-            scopes = {**scopes, "node": sum_per_host(scopes[coarsest])}
+            scopes = {**scopes, "node": sum_per_host(scopes[coarsest(scopes)])}
         result[name] = {scope: finished(metric) for scope, metric in scopes.items() if metric.series}
     return {name: scopes for name, scopes in result.items() if scopes}
 
@@ -37,7 +36,8 @@ def finished(metric: MetricData, *, with_band: bool = True) -> MetricData:
 
 
 def rounded(found: Statistics) -> Statistics:
-    return Statistics(round2(found.avg), round2(found.min), round2(found.max))
+    """Extremes are rounded like samples, so that they are among them."""
+    return Statistics(round2(found.avg), round(found.min, 2), round(found.max, 2))
 
 
 def matrix(rows: Sequence[FloatArray]) -> FloatArray:
@@ -49,12 +49,12 @@ def matrix(rows: Sequence[FloatArray]) -> FloatArray:
     return result
 
 
-def statistics_series(rows: Sequence[FloatArray]) -> StatisticsSeries:
-    """Minimum, median and maximum of each step over the existing samples; NaN with fewer than three."""
+def statistics_series(rows: Sequence[FloatArray], values_per_step: int = VALUES_PER_STEP) -> StatisticsSeries:
+    """Minimum, median and maximum of each step over the existing samples; NaN with fewer than ``values_per_step``."""
     values = matrix(rows)
     present = np.isfinite(values)
     counts = present.sum(axis=0)
-    is_enough = counts >= VALUES_PER_STEP
+    is_enough = counts >= values_per_step
     ordered = np.sort(np.where(present, values, np.inf), axis=0)  # missing samples last
 
     def pick(index: FloatArray) -> FloatArray:
@@ -98,3 +98,14 @@ def sum_per_host(metric: MetricData) -> MetricData:
         if found is not None:
             summed.append(Series(hostname, None, found, total))
     return MetricData(metric.unit, metric.timestep, tuple(summed))
+
+
+def coarsest(scopes: Iterable[str]) -> str:
+    return max(scopes, key=lambda scope: SCOPE_RANK.get(scope, 0))
+
+
+def node_data(name: str, scopes: Mapping[str, MetricData]) -> MetricData | None:
+    """The node scope of a metric. If it is not stored, a rate is summed over its coarsest scope; other metrics give None."""
+    if "node" in scopes:
+        return scopes["node"]
+    return sum_per_host(scopes[coarsest(scopes)]) if scopes and name in SUMMED_METRICS else None

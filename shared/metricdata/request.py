@@ -1,6 +1,6 @@
 """Metric requests from database rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -32,10 +32,10 @@ def request_of(row: Mapping[str, Any], cluster: Cluster, *, finest_scope_nodes: 
     )
 
 
-def request_until(at: int, row: Mapping[str, Any], cluster: Cluster, metrics: Sequence[Metric]) -> JobRequest:
-    """For footprint and energy of a job that is running at ``at``: only metrics that contribute, without samples."""
+def request_until(at: int, row: Mapping[str, Any], cluster: Cluster, metrics: Sequence[Metric], others: Collection[str] = ()) -> JobRequest:
+    """For footprint and energy of a job that is running at ``at``: only metrics that contribute and ``others``, without samples."""
     request = request_of({**row, "duration": at - int(row["start_time"])}, cluster, finest_scope_nodes=0)
-    counting = frozenset(metric.name for metric in metrics if metric.footprint or metric.energy)
+    counting = frozenset(metric.name for metric in metrics if metric.footprint or metric.energy or metric.name in others)
     return replace(request, metrics=counting, with_samples=False)
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from shared.domain.clusters import Metric
+from shared.metricdata.arithmetic import round2
 from shared.metricdata.model import JobData, MetricData, Series, Statistics, Unit
-from shared.metricdata.numbers import round2
 from shared.metricdata.postprocess import postprocess
 
 PREFIX_FACTOR = {"": 1.0, "m": 1e-3, "u": 1e-6, "K": 1e3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}

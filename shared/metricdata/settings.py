@@ -4,6 +4,8 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
+from shared.metricdata.http import HttpLimits
+from shared.metricdata.store_settings import StoreSettings
 from shared.settings import SettingsGroup, group_config
 
 
@@ -22,6 +24,11 @@ class MetricsSettings(SettingsGroup):
         description="Addresses for individual clusters (JSON object, cluster to address), preferred to `url`."
         " A cluster without an address has no metric data.",
     )
+    stores: list[StoreSettings] = Field(
+        [],
+        description="Prometheus and InfluxDB servers with the data of individual clusters (JSON array; `[[metrics.stores]]` in the file),"
+        " preferred to `url` and `cluster_urls`. docs/metrics.md lists their keys.",
+    )
     token: SecretStr | None = Field(None, description="JSON web token of the metric store; never logged.")
     timeout_s: float = Field(30.0, gt=0, le=600, description="Time limit of a request, seconds.")
     tries: int = Field(3, ge=1, le=20, description="Attempts for a request that gets no answer or a server error.")
@@ -39,4 +46,11 @@ class MetricsSettings(SettingsGroup):
             raise ValueError("url: a metric store needs an address")
         if bad := [address for address in addresses if address and not address.startswith(("http://", "https://"))]:
             raise ValueError(f"url: {bad[0]!r} does not begin with http:// or https://")
+        served = [cluster for store in self.stores for cluster in store.clusters]
+        if twice := sorted({cluster for cluster in served if served.count(cluster) > 1}):
+            raise ValueError(f"stores: cluster {twice[0]} has two stores")
         return self
+
+    @property
+    def http_limits(self) -> HttpLimits:
+        return HttpLimits(timeout_s=self.timeout_s, tries=self.tries, requests=self.requests, max_answer_mb=self.max_answer_mb)

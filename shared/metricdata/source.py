@@ -10,13 +10,14 @@ from shared.errors import JobtideError, Unavailable
 from shared.metricdata.health import HostHealth
 from shared.metricdata.hosts import HostsLoaded, HostsRequest
 from shared.metricdata.model import JobData
+from shared.metricdata.newest import NewestLoaded, NewestRequest
 
 
 class SourceUnavailable(Unavailable):
     """The metric store is unavailable, or returned only errors. Try again later."""
 
 
-class NothingButErrors(SourceUnavailable):
+class OnlyErrors(SourceUnavailable):
     """The metric store answers, but only with errors."""
 
 
@@ -66,6 +67,13 @@ class MetricSource(Protocol):
         """Data of whole hosts. Errors about some of them are in ``problems``.
 
         Raises SourceUnavailable without an answer, SourceRefused when the request is invalid.
+        """
+        ...
+
+    async def load_newest(self, request: NewestRequest) -> NewestLoaded:
+        """The newest values of whole hosts. Errors about some of them are in ``problems``.
+
+        Raises SourceUnavailable without an answer.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Two ways to run jobtide, as one thing to be asked: a site of `jobtide up` on SQLite, and four services on PostgreSQL."""
+"""Two deployments with the same interface for tests: a site of `jobtide up` on SQLite, and four services on PostgreSQL."""
 
 import asyncio
 import base64
@@ -35,10 +35,10 @@ class Deployment(Protocol):
     def token(self, *roles: str, user: str) -> str: ...
 
     async def jobtide(self, *arguments: str, text: bytes = b"") -> str:
-        """What a command says that must succeed."""
+        """The output of a command, which must succeed."""
 
     async def restart_gateway(self) -> None:
-        """Returns when it is up again, perhaps under another address."""
+        """Restart and wait until it is up again, possibly at a different address."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Asker:
 
     deployment: Deployment
     session: aiohttp.ClientSession
-    ids: dict[int, int] = field(default_factory=dict)  # of jobs, by the scheduler's number
+    ids: dict[int, int] = field(default_factory=dict)  # database ids of jobs by the scheduler's id
 
     @property
     def client(self) -> Client:
@@ -112,7 +112,7 @@ class Asker:
         return await self.client.call(method, path, body, auth=self.deployment.token(*roles, user=user))
 
     async def graphql(self, query: str, *, roles: tuple[str, ...] = ("admin",), user: str = "adm", **variables: Any) -> Any:
-        """The data of an answer without errors."""
+        """The data of an answer, which must have no errors."""
         status, answer = await self.rest("POST", "/query", {"query": query, "variables": variables}, roles=roles, user=user)
         assert status == 200, answer
         assert "errors" not in answer, answer
@@ -126,7 +126,7 @@ class Asker:
         return response.status, response.cookies["session"].value if "session" in response.cookies else ""
 
     async def as_person(self, method: str, path: str, cookie: str, body: Any = None, **form: str) -> tuple[int, Any]:
-        """With a session's cookie, as a program that is no browser."""
+        """A request with a session cookie from a program that is not a browser."""
         headers = {"Cookie": f"session={cookie}", "X-Requested-With": "test"}
         if form:
             headers["Content-Type"] = "application/x-www-form-urlencoded"

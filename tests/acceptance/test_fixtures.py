@@ -1,4 +1,4 @@
-"""The fixture package itself: what other tests rely on."""
+"""The fixtures that other tests rely on."""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ from tests.support.processes import REPOSITORY, ServiceRunner
 from tests.support.waiting import until
 
 
-async def test_each_test_gets_a_fresh_migrated_database(database: DatabaseSettings) -> None:
+async def test_each_test_has_a_fresh_migrated_database(database: DatabaseSettings) -> None:
     tables = await dump(database)
     assert tables["job"] == []
     assert set(tables) >= {"job", "tag", "jobtag", "node", "node_state", "parked_stop", "rejection", "position"}
@@ -37,9 +37,9 @@ async def test_the_intake_stream_captures_plain_publishes(site: NatsSettings, na
     await until(stored)
 
 
-async def test_a_killed_broker_comes_back_with_its_streams(private_nats: NatsServer, private_site: NatsSettings) -> None:
-    async with client_of(private_site) as client:  # its word that it is stored: a plain publish is only known to have arrived
-        await client.jetstream(timeout=10).publish(private_site.job_subjects[0], start_line(1))
+async def test_a_restarted_broker_has_its_streams(private_nats: NatsServer, private_site: NatsSettings) -> None:
+    async with client_of(private_site) as client:  # wait until it is stored: a plain publish is not acknowledged
+        await client.jetstream(timeout=30).publish(private_site.job_subjects[0], start_line(1))
     private_nats.kill()
     with pytest.raises((NatsError, OSError)):
         await publish(private_site, start_line(2))
@@ -48,7 +48,7 @@ async def test_a_killed_broker_comes_back_with_its_streams(private_nats: NatsSer
         assert (await log_state(client, private_site.stream("INTAKE"))).last_sequence == 1
 
 
-async def test_a_stopped_postgres_comes_back_with_its_data(private_postgres: PostgresServer) -> None:
+async def test_a_restarted_postgres_has_its_data(private_postgres: PostgresServer) -> None:
     settings = DatabaseSettings.model_validate({"url": private_postgres.url})
     assert await query(settings, "SELECT 1") == [(1,)]
     private_postgres.stop()
@@ -87,7 +87,7 @@ def _run_pytest(folder: Path, text: str, **variables: str) -> subprocess.Complet
     )
 
 
-def test_a_task_that_dies_unseen_fails_its_test(tmp_path: Path) -> None:
+def test_an_unobserved_failure_of_a_task_fails_its_test(tmp_path: Path) -> None:
     done = _run_pytest(
         tmp_path,
         "import asyncio\n"
@@ -105,7 +105,7 @@ def test_a_missing_container_engine_fails_the_run_with_one_line(tmp_path: Path) 
     assert line.startswith("ERROR: JOBTIDE_TEST_DOCKER is set")
 
 
-async def test_servers_that_run_already_are_used_by_their_address(tmp_path: Path, private_nats: NatsServer) -> None:
+async def test_running_servers_are_used_by_their_address(tmp_path: Path, private_nats: NatsServer) -> None:
     text = f"def test_one(nats_server, nats_settings):\n    assert nats_server.url == {private_nats.url!r} == nats_settings.url\n"
     done = await asyncio.to_thread(_run_pytest, tmp_path, text, JOBTIDE_TEST_NATS_URL=private_nats.url)
     assert done.returncode == 0, done.stdout + done.stderr

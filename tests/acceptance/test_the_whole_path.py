@@ -1,4 +1,4 @@
-"""An event published by a scheduler ends in the database, the archive and the API: the services as in production."""
+"""An event published by a scheduler reaches the database, the archive and the API, with services as in production."""
 
 import json
 from typing import Any
@@ -32,13 +32,13 @@ async def _jobs(stack: Stack, filters: str) -> list[dict[str, Any]]:
     return found
 
 
-async def test_one_job_goes_from_its_start_to_the_archive(stack: Stack) -> None:
+async def test_a_job_passes_from_its_start_to_the_archive(stack: Stack) -> None:
     await publish(stack.nats, start_line(4711, "fritz", ["f0101", "f0102"], user="dora", metaData={"jobName": "first light"}))
-    (running,) = await until(lambda: _jobs(stack, "state=running"), 10)
+    (running,) = await until(lambda: _jobs(stack, "state=running"), 30)
     assert (running["jobId"], running["user"], running["subCluster"], running["numNodes"]) == (4711, "dora", "main", 2)
 
     await publish(stack.nats, stop_line(4711, None, stopTime=START_TIME + 99, jobState="timeout"))
-    (stopped,) = await until(lambda: _jobs(stack, "state=timeout"), 10)
+    (stopped,) = await until(lambda: _jobs(stack, "state=timeout"), 30)
     assert (stopped["id"], stopped["duration"]) == (running["id"], 99)
 
     await archived(stack.database)
@@ -56,7 +56,7 @@ def _recorded() -> list[dict[str, Any]]:
 
 
 def _payloads(function: str) -> list[dict[str, Any]]:
-    """The JSON inside the recorded lines, undone by hand: only quotes and backslashes are escaped there."""
+    """The JSON in the recorded lines, unescaped by hand: only quotes and backslashes are escaped there."""
     found = []
     for message in _recorded():
         if f"function={function}," in message["data"]:
@@ -65,7 +65,7 @@ def _payloads(function: str) -> list[dict[str, Any]]:
     return found
 
 
-async def test_the_recording_of_a_real_adapter_goes_through_completely(stack: Stack) -> None:
+async def test_the_recording_of_a_real_adapter_is_processed_completely(stack: Stack) -> None:
     messages = [message["data"].encode() for message in _recorded()]
     await publish(stack.nats, *messages)
     await settled(stack.nats, stack.database, published=len(messages))

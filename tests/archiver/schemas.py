@@ -20,7 +20,7 @@ def validator(name: str) -> Draft202012Validator:
 
 
 def problems(name: str, document: Any) -> list[str]:
-    """What the schema says against the document, but for what the site decides: which metrics it has, and their units."""
+    """The schema's errors for the document, except for its metrics and their units, which depend on the site."""
     found = []
     for error in validator(name).iter_errors(document):
         path = "/".join(str(part) for part in error.path)

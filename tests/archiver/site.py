@@ -1,6 +1,5 @@
-"""A running archiver, with the rows that jobstore would have written."""
+"""A running archiver and the rows that jobstore would have written."""
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -21,9 +20,12 @@ from shared.domain.events import Event
 from shared.metricdata import MetricsSettings
 from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings
 from tests.support.builders import START_TIME, job_stopped
+from tests.support.in_process import running_in_process
 from tests.support.nats import client_of
 
-QUICK = ArchiverSettings(health="127.0.0.1:0", retry_first_s=0.05, retry_most_s=0.2, tries=3, ack_wait_s=5, grace_s=2, footprints_s=0)
+QUICK = ArchiverSettings(
+    health="127.0.0.1:0", advice=False, retry_first_s=0.05, retry_max_s=0.2, tries=3, ack_wait_s=5, grace_s=2, footprints_s=0
+)
 
 
 def job_row(id_: int, *, job_id: int = 1, hosts: Sequence[str] = ("f0101",), **columns: Any) -> dict[str, Any]:
@@ -78,7 +80,7 @@ class Site:
         return replace(self, **changes)
 
     async def publish(self, *events: Event) -> list[int]:
-        """Put events into the log; returns their sequences."""
+        """Publish events to the log; returns their sequences."""
         async with client_of(self.nats) as client:
             publisher = Publisher(client, self.nats.prefix)
             now = datetime.now(UTC)
@@ -112,7 +114,7 @@ class Site:
     async def events(self, name: str) -> list[dict[str, Any]]:
         """The bodies of all events of one name in the log."""
         async with client_of(self.nats) as client:
-            js = client.jetstream(timeout=5)
+            js = client.jetstream(timeout=20)
             stream = self.nats.stream("EVENTS")
             state = await log_state(client, stream)
             found = []
@@ -125,29 +127,12 @@ class Site:
     async def unfinished(self) -> int:
         """Messages of the archive queue that are not acknowledged."""
         async with client_of(self.nats) as client:
-            info = await client.jetstream(timeout=5).consumer_info(self.nats.stream("EVENTS"), "archiver")
+            info = await client.jetstream(timeout=20).consumer_info(self.nats.stream("EVENTS"), "archiver")
             return (info.num_pending or 0) + (info.num_ack_pending or 0)
 
 
 @asynccontextmanager
 async def running(site: Site) -> AsyncIterator[dict[str, str]]:
     """An archiver in this process; yields its addresses once it is up, and stops it at the end."""
-    stop, up = asyncio.Event(), asyncio.Event()
-    addresses: dict[str, str] = {}
-
-    def report(service: str, **found: str) -> None:
-        addresses.update(found)
-        up.set()
-
-    task = asyncio.create_task(run(site.settings, stop, report))
-    ready = asyncio.create_task(up.wait())
-    try:
-        await asyncio.wait([task, ready], timeout=15, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            task.result()
-        assert up.is_set(), "the archiver did not come up"
+    async with running_in_process(lambda stop, report: run(site.settings, stop, report)) as addresses:
         yield addresses
-    finally:
-        ready.cancel()
-        stop.set()
-        await asyncio.wait_for(task, 20)

@@ -1,4 +1,4 @@
-"""Tags and metadata of archive entries follow the database, whatever happens at the same time."""
+"""Tags and metadata of archive entries follow the database, also under concurrent changes."""
 
 import asyncio
 from functools import partial
@@ -7,7 +7,6 @@ from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp import web
 from sqlalchemy import delete, update
 
 from shared.archive import (
@@ -33,6 +32,7 @@ from tests.archiver.site import QUICK, Site, job_row, running
 from tests.support.builders import START_TIME, job_stopped
 from tests.support.clusters import cluster_text
 from tests.support.metric_store import serving
+from tests.support.moods import Held
 from tests.support.nats import client_of
 from tests.support.processes import ServiceRunner
 from tests.support.waiting import until
@@ -68,7 +68,7 @@ async def _archived_jobs(site: Site, count: int, tags: list[tuple[int, Tag]]) ->
 
 
 async def _remove_tag(site: Site, tag: tuple[int, Tag], **changed: Any) -> None:
-    """What jobstore does to the rows when it applies the event."""
+    """Change the rows like jobstore when it applies the event."""
     (sequence,) = await site.publish(TagRemoved(tag=tag[1]))
     async with opened(site.database) as engine, engine.begin() as connection:
         await connection.execute(update(tables.job).values(changed_seq=sequence))
@@ -83,11 +83,11 @@ def _tags(root: Path, path: JobPath) -> list[str]:
     return [tag["name"] for tag in read_meta(root, path).get("tags", [])]
 
 
-async def test_a_tag_removed_from_the_site_leaves_all_entries_and_nothing_else_changes(archive_site: Site) -> None:
+async def test_a_tag_removed_from_the_site_is_removed_from_all_entries(archive_site: Site) -> None:
     root = archive_site.archive.path
     paths = await _archived_jobs(archive_site, 450, [WRONG, OTHER])  # more than two chunks
     before = {path: read_meta(root, path) for path in paths}
-    await _remove_tag(archive_site, WRONG, later={1007: 3, 1400: 1})  # two of them changed again since
+    await _remove_tag(archive_site, WRONG, later={1007: 3, 1400: 1})  # two of them have changed again since
     async with running(archive_site):
         await until(lambda: _is_done(archive_site), 30)
     assert [_tags(root, path) for path in paths] == [["other"]] * 450
@@ -97,8 +97,36 @@ async def test_a_tag_removed_from_the_site_leaves_all_entries_and_nothing_else_c
     assert [tag.name for tag in imported_job(read_meta(root, paths[0]), fritz).tags] == ["other"]
 
 
+async def test_a_damaged_entry_is_archived_again_without_delaying_others(archive_site: Site) -> None:
+    root = archive_site.archive.path
+    paths = await _archived_jobs(archive_site, 250, [WRONG, OTHER])
+    damaged = paths[3], paths[200]  # one in each chunk
+    for path in damaged:
+        (path.under(root) / "meta.json").write_bytes(b"{damaged")
+    await _remove_tag(archive_site, WRONG)
+    async with running(archive_site) as addresses:
+
+        async def are_requested() -> bool:
+            return len(await archive_site.events("job.archive_requested")) == 2
+
+        await until(are_requested, 30)
+        requests = await archive_site.events("job.archive_requested")
+        await until(lambda: _are_updated(root, [path for path in paths if path not in damaged]), 30)
+        assert 'jobtide_archiver_outcomes_total{outcome="retried"} 2.0' in await _metrics(addresses)
+        for request in requests:
+            await archive_site.change(request["id"], monitoring_status=1)
+        await archive_site.store(position=(await archive_site.publish(JobTagged(id=1, cluster="fritz", tags=[OTHER[1]])))[0])
+        await until(lambda: _is_done(archive_site), 30)
+    assert [request["id"] for request in requests] == [1004, 1201]
+    assert [_tags(root, path) for path in paths] == [["other"]] * 250
+
+
+def _are_updated(root: Path, paths: list[JobPath]) -> bool:
+    return all(_tags(root, path) == ["other"] for path in paths)
+
+
 @pytest.mark.slow
-async def test_a_removal_that_a_killed_archiver_began_is_completed(archive_site: Site, service: ServiceRunner) -> None:
+async def test_the_tag_removal_of_a_killed_archiver_is_completed(archive_site: Site, service: ServiceRunner) -> None:
     root = archive_site.archive.path
     paths = await _archived_jobs(archive_site, 1500, [WRONG])
     await _remove_tag(archive_site, WRONG)
@@ -120,15 +148,7 @@ async def test_a_removal_that_a_killed_archiver_began_is_completed(archive_site:
 
 async def test_a_change_that_another_replica_handles_while_a_job_is_archived_is_in_the_entry(archive_site: Site) -> None:
     store = recorded_store()
-    is_asked, may_answer = asyncio.Event(), asyncio.Event()
-
-    async def mood(body: dict[str, Any]) -> web.StreamResponse | None:
-        if body["queries"]:
-            is_asked.set()
-            await may_answer.wait()
-        return None
-
-    store.mood = mood
+    store.mood = held = Held()
     async with serving(store) as url:
         full_with_three = QUICK.model_copy(update={"batch": 1, "jobs": 1, "group": 1, "threads": 1})
         site = archive_site.with_settings(metrics=MetricsSettings(kind="cc-metric-store", url=url), archiver=full_with_three)
@@ -137,8 +157,8 @@ async def test_a_change_that_another_replica_handles_while_a_job_is_archived_is_
         await site.store(*rows, position=sequences[-1])
         row = rows[0]
         async with running(site) as addresses:
-            await asyncio.wait_for(is_asked.wait(), 10)
-            await until(partial(_holds, addresses, 3), 15)
+            await asyncio.wait_for(held.is_asked.wait(), 30)
+            await until(partial(_holds, addresses, 3), 30)
             async with running(archive_site):
                 *_, last = await site.publish(
                     JobTagged(id=row["id"], cluster="fritz", tags=[OTHER[1]]),
@@ -147,16 +167,43 @@ async def test_a_change_that_another_replica_handles_while_a_job_is_archived_is_
                 await _insert_tags(site, [OTHER], [row["id"]])
                 await site.change(row["id"], meta_data='{"note":"late"}')
                 await site.store(position=last)
-                await until(partial(_has_left, site, 3), 15)  # both changes are handled, the stops are not
-            may_answer.set()
+                await until(partial(_has_left, site, 3), 30)  # both changes have been handled, the stops have not
+            held.may_answer.set()
             await until(lambda: _is_done(site), 20)
     meta = read_meta(site.archive.path, JobPath("fritz", 1, T0))
     assert (meta["metaData"], [tag["name"] for tag in meta["tags"]]) == ({"note": "late"}, ["other"])
 
 
-async def _holds(addresses: dict[str, str], count: int) -> bool:
+@pytest.mark.parametrize("runs_again", [False, True])
+async def test_an_entry_has_the_last_end_of_a_job_whose_end_changed_meanwhile(archive_site: Site, *, runs_again: bool) -> None:
+    """A requeued job: the stop is reassigned to another run, so this one ended earlier or is running."""
+    store = recorded_store()
+    store.mood = held = Held()
+    async with serving(store) as url:
+        site = archive_site.with_settings(metrics=MetricsSettings(kind="cc-metric-store", url=url), archiver=QUICK)
+        (sequence,) = await site.publish(job_stopped(1))
+        await site.store(job_row(100, job_id=1, stop_seq=sequence, start_time=T0, duration=600), position=sequence)
+        async with running(site):
+            await asyncio.wait_for(held.is_asked.wait(), 30)
+            end = {"stop_seq": None, "duration": 0, "job_state": "running"} if runs_again else {"stop_seq": sequence + 7, "duration": 300}
+            await site.change(100, **end)
+            held.may_answer.set()
+            await until(lambda: _is_done(site), 20)
+    events = await site.events("job.archived")
+    if runs_again:
+        assert events == []
+        return
+    assert [event["stopSeq"] for event in events] == [sequence + 7]
+    assert read_meta(site.archive.path, JobPath("fritz", 1, T0))["duration"] == 300
+
+
+async def _metrics(addresses: dict[str, str]) -> str:
     async with aiohttp.ClientSession() as session, session.get(f"http://{addresses['health']}/metrics") as response:
-        return f'jobtide_archiver_queue{{state="in_hand"}} {count}.0' in await response.text()
+        return await response.text()
+
+
+async def _holds(addresses: dict[str, str], count: int) -> bool:
+    return f'jobtide_archiver_queue{{state="in_hand"}} {count}.0' in await _metrics(addresses)
 
 
 async def _has_left(site: Site, count: int) -> bool:
@@ -168,7 +215,7 @@ async def test_an_entry_whose_meta_json_cannot_be_updated_is_archived_again(arch
         site = archive_site.with_settings(metrics=MetricsSettings(kind="cc-metric-store", url=url))
         row = await site.stopped_job(1, start_time=T0, duration=600)
         async with running(site):
-            await until(lambda: _is_done(site), 15)
+            await until(lambda: _is_done(site), 30)
         path = JobPath("fritz", 1, T0)
         (path.under(site.archive.path) / "meta.json").write_bytes(b"{damaged")
         (sequence,) = await site.publish(JobTagged(id=row["id"], cluster="fritz", tags=[OTHER[1]]))
@@ -182,20 +229,12 @@ async def test_an_entry_whose_meta_json_cannot_be_updated_is_archived_again(arch
     assert len(await site.events("job.archived")) == 2
 
 
-async def test_stops_that_a_restored_older_database_does_not_know_yet_are_not_taken_for_refused(
+async def test_stops_unknown_to_a_restored_older_database_are_not_treated_as_refused(
     archive_site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("services.archiver.dispatch.BEHIND_PAUSE_S", 0.2)
     store = recorded_store()
-    is_asked, may_answer = asyncio.Event(), asyncio.Event()
-
-    async def mood(body: dict[str, Any]) -> web.StreamResponse | None:
-        if body["queries"]:
-            is_asked.set()
-            await may_answer.wait()
-        return None
-
-    store.mood = mood
+    store.mood = held = Held()
     async with serving(store) as url:
         few = QUICK.model_copy(update={"batch": 1, "jobs": 1, "group": 1, "threads": 1})  # most stops stay in the queue
         site = archive_site.with_settings(metrics=MetricsSettings(kind="cc-metric-store", url=url), archiver=few)
@@ -203,25 +242,24 @@ async def test_stops_that_a_restored_older_database_does_not_know_yet_are_not_ta
         rows = [job_row(100 + n, job_id=n, stop_seq=seq, start_time=T0, duration=600) for n, seq in enumerate(sequences, 1)]
         await site.store(*rows, position=sequences[-1])
         async with running(site) as addresses:
-            await asyncio.wait_for(is_asked.wait(), 10)
+            await asyncio.wait_for(held.is_asked.wait(), 30)
             async with opened(site.database) as engine, engine.begin() as connection:
                 await connection.execute(delete(tables.job).where(tables.job.c.id > 103))
                 await connection.execute(update(tables.position).values(sequence=0))
-            may_answer.set()
-            await until(partial(_has_postponed, addresses), 10)
+            held.may_answer.set()
+            await until(partial(_has_postponed, addresses), 30)
             await site.store(*rows[3:], position=sequences[-1])
             await until(lambda: _is_done(site), 20)
     assert sorted(event["id"] for event in await site.events("job.archived")) == [row["id"] for row in rows]
 
 
 async def _has_postponed(addresses: dict[str, str]) -> bool:
-    async with aiohttp.ClientSession() as session, session.get(f"http://{addresses['health']}/metrics") as response:
-        lines = (await response.text()).splitlines()
+    lines = (await _metrics(addresses)).splitlines()
     return any(line.startswith('jobtide_archiver_outcomes_total{outcome="later"}') and not line.endswith(" 0.0") for line in lines)
 
 
 async def test_jobs_whose_stop_was_lost_with_the_log_are_archived(archive_site: Site) -> None:
-    """An older log ended before the stops could be handled; the present one begins above them."""
+    """The older log was lost before the stops were handled; the current one begins above them."""
     *_, last = await archive_site.publish(*(job_stopped(99) for _ in range(6)))
     lost = [job_row(100 + n, job_id=n, stop_seq=n, changed_seq=n) for n in (1, 2)]
     others = [
@@ -231,14 +269,36 @@ async def test_jobs_whose_stop_was_lost_with_the_log_are_archived(archive_site: 
     ]
     await archive_site.store(*lost, *others, position=last)
     async with client_of(archive_site.nats) as client:
-        await client.jetstream(timeout=5).purge_stream(archive_site.nats.stream("EVENTS"), seq=last)
+        await client.jetstream(timeout=20).purge_stream(archive_site.nats.stream("EVENTS"), seq=last)
     async with running(archive_site), running(archive_site):
 
         async def are_requested() -> bool:
             return len(await archive_site.events("job.archive_requested")) == 2
 
-        await until(are_requested, 15)
+        await until(are_requested, 30)
         await archive_site.store(position=last + 2)
-        await until(lambda: _is_done(archive_site), 15)
+        await until(lambda: _is_done(archive_site), 30)
     assert sorted(event["id"] for event in await archive_site.events("job.archive_requested")) == [101, 102]
     assert sorted(event["id"] for event in await archive_site.events("job.archived")) == [101, 102]
+
+
+async def test_jobs_whose_stop_expires_while_the_archiver_runs_are_archived(archive_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.archiver.lost_stops.INTERVAL_S", 0.2)
+    monkeypatch.setattr("services.archiver.lost_stops.CHUNK_PAUSE_S", 0.0)
+    monkeypatch.setattr("services.archiver.lost_stops.JOBS_PER_CHUNK", 2)
+    *_, last = await archive_site.publish(*(job_stopped(99) for _ in range(8)))
+    rows = [job_row(100 + n, job_id=n, stop_seq=1 + n // 2) for n in range(1, 6)]  # pages end between jobs of one event
+    await archive_site.store(*rows, position=last)
+    async with running(archive_site):
+        await until(lambda: _is_done(archive_site), 30)
+        assert await archive_site.events("job.archive_requested") == []
+        async with client_of(archive_site.nats) as client:
+            await client.jetstream(timeout=20).purge_stream(archive_site.nats.stream("EVENTS"), seq=last)
+
+        async def are_requested() -> bool:
+            return len(await archive_site.events("job.archive_requested")) >= 5
+
+        await until(are_requested, 30)
+        await archive_site.store(position=last + 5)
+        await until(lambda: _is_done(archive_site), 30)
+    assert sorted(event["id"] for event in await archive_site.events("job.archive_requested")) == [101, 102, 103, 104, 105]

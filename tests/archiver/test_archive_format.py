@@ -116,11 +116,11 @@ def _data(values: list[float], **changes: Any) -> JobData:
     return {"flops_any": {"node": MetricData(Unit("F/s", "G"), 30, (series,))}}
 
 
-def test_data_has_two_decimals_of_32_bits_and_null() -> None:
+def test_data_has_two_decimals_and_null() -> None:
     text = render_data(_data([float("nan"), 123456789.12, 0.125, 0.005, -1.5], id="3"))
     assert text.decode() == (
         '{"flops_any":{"node":{"unit":{"base":"F/s","prefix":"G"},"series":[{"hostname":"d0007","id":"3",'
-        '"statistics":{"min":0.00,"avg":12.35,"max":20.00},"data":[null,123456792.00,0.12,0.00,-1.50]}],"timestep":30}}}\n'
+        '"statistics":{"min":0.00,"avg":12.35,"max":20.00},"data":[null,123456789.12,0.12,0.01,-1.50]}],"timestep":30}}}\n'
     )
 
 
@@ -171,7 +171,7 @@ async def test_written_files_pass_the_schemas_and_are_deterministic(name: str, t
     assert problems("job-meta", read_meta(tmp_path, path)) == []
     text = gzip.decompress(before["data.json.gz"]) if "data.json.gz" in before else before["data.json"]
     found = [problem for problem in problems("job-data", json.loads(text)) if "statisticsSeries" not in problem]
-    assert found == []  # the schema has no place for steps without enough samples, which the format writes as null
+    assert found == []  # the schema does not allow the nulls that the format writes for steps without enough samples
     back = read_data(tmp_path, path)
     assert {metric: sorted(scopes) for metric, scopes in back.items()} == {m: sorted(s) for m, s in postprocess(first).items()}
 
@@ -196,11 +196,11 @@ def test_values_sent_with_the_job_are_used_without_metric_data(tmp_path: Path) -
     assert work.results.footprint == {"cpu_load_avg": 3.5}
 
 
-def test_a_job_that_is_archived_again_with_less_data_leaves_no_old_file(tmp_path: Path) -> None:
+def test_archiving_again_with_less_data_removes_the_old_file(tmp_path: Path) -> None:
     row = job_row(7)
     _write(tmp_path, row, _data(list(range(2000))))
     place = JobPath("fritz", 1, row["start_time"]).under(tmp_path)
-    assert sorted(file.name for file in place.iterdir()) == ["data.json.gz", "meta.json"]
+    assert sorted(file.name for file in place.iterdir()) == ["data.json.gz", "meta.json", "thumbnail.json.gz"]
     _write(tmp_path, row, _data([1.0, 2.0]))
-    assert sorted(file.name for file in place.iterdir()) == ["data.json", "meta.json"]
+    assert sorted(file.name for file in place.iterdir()) == ["data.json", "meta.json", "thumbnail.json.gz"]
     assert read_data(tmp_path, JobPath("fritz", 1, row["start_time"]))["flops_any"]["node"].series[0].data.tolist() == [1.0, 2.0]

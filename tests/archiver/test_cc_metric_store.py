@@ -1,4 +1,4 @@
-"""The adapter of cc-metric-store against a server that answers as the real one."""
+"""The adapter for cc-metric-store against a server that answers like the real one."""
 
 import asyncio
 import json
@@ -52,7 +52,7 @@ async def test_job_statistics_equal_those_archived_by_cc_backend(name: str, adap
     results = results_of(loaded.data, cluster.metrics_on(meta["subCluster"]), num_nodes=meta["numNodes"], duration_s=meta["duration"])
     found = results.statistics_document()
     assert {metric: found.get(metric) for metric in meta["statistics"]} == meta["statistics"]
-    # cc-backend has no node value of accelerators of which one ended inside the job
+    # cc-backend has no node value for accelerators if one of them failed during the job
     beyond = set(found) - set(meta["statistics"])
     assert all(metric.startswith(("acc_", "nv_")) for metric in beyond)
 
@@ -76,7 +76,7 @@ def _row(meta: dict[str, Any]) -> dict[str, Any]:
 async def test_footprint_and_energy_are_the_same_without_samples(
     adapter: CcMetricStore, store: MetricStore, cluster: str, subcluster: str, hosts: list[str], num_acc: int
 ) -> None:
-    """Some hosts begin late, some devices failed: the store does not combine these, or cuts them to the shortest."""
+    """Some hosts begin late and some devices failed: the store does not combine these, or cuts them to the shortest."""
     topology = CLUSTERS[cluster].subcluster(subcluster)
     assert topology is not None
     accelerators = [one.id for one in topology.topology.accelerators][:num_acc] or None
@@ -141,8 +141,8 @@ async def test_elements_keep_their_ids_when_some_have_no_data(adapter: CcMetricS
     loaded = await adapter.load(request)
     power = loaded.data["acc_power"]
     assert [series.id for series in power["accelerator"].series] == ids[:7]
-    assert sorted(loaded.data["cpu_user"]) == ["core", "node"]  # the wish for accelerators says nothing about cores
-    # The sixth device ended at half time: the store cannot add it up, the adapter can.
+    assert sorted(loaded.data["cpu_user"]) == ["core", "node"]  # requesting accelerators does not affect cores
+    # The sixth device failed after half of the time: the store cannot sum it up, the adapter can.
     (node,) = power["node"].series
     before, after = (
         sum(value("acc_power", "a0603", one, T0 + slot * 60) for one in who) for slot, who in ((10, range(7)), (40, (0, 1, 2, 3, 4, 6)))
@@ -177,7 +177,7 @@ async def test_no_data_without_an_error_is_an_empty_answer(adapter: CcMetricStor
     assert (await adapter.load(wanted(["f0104"]))).data == {}
 
 
-async def test_a_value_too_large_for_json_costs_only_its_own_series(store: MetricStore, adapter: CcMetricStore) -> None:
+async def test_a_value_too_large_for_json_affects_only_its_series(store: MetricStore, adapter: CcMetricStore) -> None:
     for socket in (0, 1):
         store.add("fritz", "f0101", f"socket{socket}", "mem_bw", T0, {0: 1.7e308})
     loaded = await adapter.load(wanted(["f0101", "f0102"], metrics=frozenset({"mem_bw", "cpu_load"})))
@@ -196,7 +196,7 @@ async def test_a_window_above_the_limit_is_never_requested(store: MetricStore, a
     ("answer", "why"),
     [
         (web.Response(status=500, text="broken"), "answers 500: broken"),
-        (web.Response(status=401, text="Token is expired"), "rejects the token: Token is expired"),
+        (web.Response(status=401, text="Token is expired"), "rejects the credentials: Token is expired"),
         (web.Response(body=b"<html>"), "invalid answer"),
         (web.Response(body=b"[]"), "invalid answer"),
         (web.Response(body=b'{"results":[]}'), "0 results for 1 queries"),
@@ -222,7 +222,7 @@ async def test_a_hanging_store_ends_with_the_timeout(store: MetricStore, adapter
 
     store.mood = mood
     with pytest.raises(SourceUnavailable, match="did not answer within"):
-        await asyncio.wait_for(adapter.load(wanted(["f0101"], metrics=frozenset({"cpu_load"}))), 5)
+        await asyncio.wait_for(adapter.load(wanted(["f0101"], metrics=frozenset({"cpu_load"}))), 30)
 
 
 async def test_a_failed_request_is_retried(store: MetricStore, adapter: CcMetricStore) -> None:

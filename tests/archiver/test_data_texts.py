@@ -1,4 +1,4 @@
-"""Splitting a data file into the texts of its metrics gives what decoding it as a whole gives."""
+"""Splitting a data file into the texts of its metrics is equivalent to decoding it as a whole."""
 
 import gzip
 import json

@@ -1,7 +1,6 @@
-"""Processes, brokers and databases that go away while jobs are archived."""
+"""Processes, brokers and databases that fail while jobs are archived."""
 
 import asyncio
-import time
 from functools import partial
 from typing import Any
 
@@ -37,7 +36,7 @@ async def test_jobs_are_archived_from_both_databases(
     place = Site(site, database, archive_settings)
     rows = await many_stopped_jobs(place, 20)
     async with running(place):
-        await until(lambda: _is_done(place), 15)
+        await until(lambda: _is_done(place), 30)
     assert sorted(await archived_ids(place)) == [row["id"] for row in rows]
 
 
@@ -52,7 +51,7 @@ async def test_a_broker_killed_under_load_loses_nothing(
     rows = await many_stopped_jobs(place, 300)
     async with running(place):
         for _ in range(2):
-            await until(lambda: any(archive_settings.path.glob("fritz/0/*/*/meta.json")), 10)
+            await until(lambda: any(archive_settings.path.glob("fritz/0/*/*/meta.json")), 30)
             await asyncio.to_thread(private_nats.restart)
         await until(lambda: _done_or_away(place), 40)
     assert set(await archived_ids(place)) == {row["id"] for row in rows}
@@ -63,7 +62,7 @@ async def _done_or_away(site: Site) -> bool:
     try:
         return await site.unfinished() == 0
     except (NatsError, OSError, TimeoutError):
-        return False  # the broker is just coming back
+        return False  # the broker is restarting
 
 
 @pytest.mark.slow
@@ -82,7 +81,7 @@ async def test_an_archiver_killed_under_load_leaves_complete_entries_and_loses_n
     await until(lambda: _is_done(archive_site), 30)
     assert await process.terminate() == 0
     assert set(await archived_ids(archive_site)) == {row["id"] for row in rows}
-    assert list(verify(archive_site.archive.path)) == []  # what the killed ones left is removed too
+    assert list(verify(archive_site.archive.path)) == []  # leftovers of killed archivers are removed too
     assert all(is_complete(archive_site.archive.path, JobPath("fritz", row["job_id"], START_TIME)) for row in rows)
 
 
@@ -90,7 +89,7 @@ async def _more_than(site: Site, count: int) -> bool:
     return len(await archived_ids(site)) > count or await _is_done(site)
 
 
-async def test_a_stop_does_not_wait_for_a_hanging_store_and_hands_its_jobs_back(archive_site: Site) -> None:
+async def test_shutdown_does_not_wait_for_a_hanging_store_and_hands_back_its_jobs(archive_site: Site) -> None:
     store = recorded_store()
     is_asked = asyncio.Event()
     answers = asyncio.Event()
@@ -101,15 +100,13 @@ async def test_a_stop_does_not_wait_for_a_hanging_store_and_hands_its_jobs_back(
 
     store.mood = mood
     async with serving(store) as url:
-        metrics = MetricsSettings(kind="cc-metric-store", url=url)
-        place = archive_site.with_settings(metrics=metrics, archiver=QUICK.model_copy(update={"grace_s": 0.5}))
+        metrics = MetricsSettings(kind="cc-metric-store", url=url, timeout_s=600)  # longer than the end of the service may take
+        place = archive_site.with_settings(metrics=metrics, archiver=QUICK.model_copy(update={"grace_s": 0.5, "ack_wait_s": 120}))
         await many_stopped_jobs(place, 3, start_time=T0, duration=600)
         async with running(place):
-            await asyncio.wait_for(is_asked.wait(), 10)
-            started = time.monotonic()
-        assert time.monotonic() - started < 15
-        assert await place.unfinished() == 3
+            await asyncio.wait_for(is_asked.wait(), 30)
+        assert await place.unfinished() == 3  # it ended while the store still hangs
         answers.set()
-        async with running(place):  # at once, not after the acknowledgement wait
-            await until(lambda: _is_done(place), 4)
+        async with running(place):  # redelivered immediately, not after the acknowledgement wait
+            await until(lambda: _is_done(place), 30)
     assert len(await archived_ids(place)) == 3

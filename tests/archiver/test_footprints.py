@@ -10,10 +10,12 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
+from services.archiver.advice import Adviser
 from services.archiver.footprints import JOBS_PER_EVENT, SETTLING_S, RunningFootprints
 from services.archiver.jobs import JobReader
-from services.archiver.numbers import ArchiverNumbers
 from services.archiver.polling import ClusterPoller
+from services.archiver.prometheus import ArchiverNumbers
+from services.archiver.running_advice import RunningAdvice
 from shared.broker.clusters import ClusterDirectory
 from shared.broker.publisher import Publisher
 from shared.database.engine import opened
@@ -48,7 +50,9 @@ def running_job(id_: int, hosts: Sequence[str] = ("f0101",), **columns: Any) -> 
 
 
 @asynccontextmanager
-async def poller_of(site: Site, registry: CollectorRegistry | None = None, **settings: Any) -> AsyncIterator[ClusterPoller]:
+async def poller_of(
+    site: Site, registry: CollectorRegistry | None = None, adviser: Adviser | None = None, **settings: Any
+) -> AsyncIterator[ClusterPoller]:
     """The poller of one replica, driven by the test."""
     numbers = ArchiverNumbers(registry or CollectorRegistry())
     async with opened(site.database, read_only=True) as engine, client_of(site.nats) as client, CcMetricStore(site.metrics) as source:
@@ -56,7 +60,8 @@ async def poller_of(site: Site, registry: CollectorRegistry | None = None, **set
         await clusters.refresh()
         chosen = {"interval_s": float(INTERVAL_S), "from_s": 600.0} | settings
         publisher = Publisher(client, site.nats.prefix)
-        yield RunningFootprints(JobReader(engine), clusters, source, publisher, numbers, **chosen).poller
+        advice = None if adviser is None else RunningAdvice(adviser, source)
+        yield RunningFootprints(JobReader(engine), clusters, source, publisher, numbers, advice, **chosen).poller
 
 
 async def measured(site: Site) -> list[list[JobMeasurement]]:
@@ -78,7 +83,7 @@ async def test_running_jobs_are_measured_as_they_would_be_archived(
         running_job(2, start_time=T0 + 1801 - SETTLING_S),  # young
         running_job(3, monitoring_status=0),
         running_job(4, job_state="completed", duration=1200),
-        running_job(5, hosts=["f9999"]),  # of which the store knows nothing
+        running_job(5, hosts=["f9999"]),  # unknown to the store
         running_job(6, subcluster="gone"),
         running_job(7, cluster="alex", subcluster="a100", hosts=["a0603"]),  # no store
         running_job(8, start_time=T0 + 1800 - SETTLING_S - 1),
@@ -117,6 +122,31 @@ async def test_an_unchanged_job_is_not_published_again(archive_site: Site, store
     assert counts == {"measured": 1, "unchanged": 1}
 
 
+async def test_an_old_job_is_measured_again_when_its_age_has_grown_by_a_twentieth(archive_site: Site, store: MetricStore) -> None:
+    """One of 30 intervals, and one of less than 20."""
+    old, young = running_job(1, start_time=T0 - 30 * INTERVAL_S), running_job(2, hosts=["f0105"])
+    await archive_site.store(old, young, position=1)
+    current = 0
+    measured_in: dict[str, set[int]] = {"f0101": set(), "f0105": set()}
+
+    async def note(body: Any) -> None:
+        for query in body["queries"]:
+            measured_in[query["host"]].add(current)
+
+    store.mood = note
+    rounds = range(FIRST + 3, FIRST + 13)
+    async with serving(store) as url:
+        site = archive_site.with_settings(metrics=metrics_of(url))
+        async with poller_of(site) as poller:
+            for current in rounds:
+                await poller.round(current)
+        assert measured_in["f0105"] == set(rounds)
+        assert 4 <= len(measured_in["f0101"]) <= 7  # 43 / 33 is 1.05 to the power of 5.4
+        async with poller_of(site) as poller:  # after a restart
+            await poller.round(current := rounds[-1] + 1)
+        assert current in measured_in["f0101"]
+
+
 async def test_replicas_publish_one_round_once(archive_site: Site, store: MetricStore) -> None:
     count = JOBS_PER_EVENT + 1
     await archive_site.store(*(running_job(n, hosts=["f0105"]) for n in range(1, count + 1)), position=1)
@@ -151,10 +181,10 @@ async def test_a_store_that_does_not_answer_is_not_polled_for_a_while(archive_si
                 await poller.round(FIRST + 3)
             warnings = [(entry["event"], entry["cluster"]) for entry in logs if entry["log_level"] == "warning"]
             assert warnings == [("footprints_unknown", "fritz")]
-            assert store.requests == 3  # enough to know that it is not the job
+            assert store.requests == 3  # enough to exclude that the job is the cause
             await poller.round(FIRST + 4)
             assert store.requests == 3
-    assert await measured(site) == []  # what was known stays known
+    assert await measured(site) == []  # known values are not changed
 
 
 async def test_a_single_job_suffices_to_detect_an_unavailable_store(archive_site: Site, store: MetricStore) -> None:
@@ -163,7 +193,7 @@ async def test_a_single_job_suffices_to_detect_an_unavailable_store(archive_site
     registry = CollectorRegistry()
     async with serving(store) as url, poller_of(archive_site.with_settings(metrics=metrics_of(url)), registry) as poller:
         await poller.round(FIRST + 3)
-    assert registry.get_sample_value("jobtide_archiver_footprint_turns_total", {"outcome": "unanswered"}) == 1
+    assert registry.get_sample_value("jobtide_archiver_footprint_rounds_total", {"outcome": "unanswered"}) == 1
 
 
 async def test_a_job_too_large_for_the_store_does_not_affect_other_footprints(archive_site: Site, store: MetricStore) -> None:
@@ -189,11 +219,11 @@ async def test_jobs_that_always_fail_do_not_starve_the_others(archive_site: Site
                 await poller.round((T0 + 1800) * 10)
                 return bool(await measured(site))
 
-            await until(found, 10, "a turn that begins behind them")
+            await until(found, 30, "a turn that begins behind them")
     assert await measured_ids(site) == [[500]]
 
 
-async def test_archiving_goes_on_while_the_store_has_no_footprints(archive_site: Site, store: MetricStore) -> None:
+async def test_archiving_continues_while_the_store_has_no_footprints(archive_site: Site, store: MetricStore) -> None:
     (sequence,) = await archive_site.publish(job_stopped(99))
     stopped = job_row(99, job_id=99, start_time=T0, duration=1200, stop_seq=sequence)
     await archive_site.store(running_job(1), stopped, position=sequence)
@@ -209,12 +239,12 @@ async def test_archiving_goes_on_while_the_store_has_no_footprints(archive_site:
         archiver = QUICK.model_copy(update={"footprints_s": 600.0})
         site = archive_site.with_settings(metrics=metrics_of(url, max_window_days=3650, timeout_s=600, requests=2), archiver=archiver)
         async with running(site):
-            await asyncio.wait_for(is_asked.wait(), 10)
+            await asyncio.wait_for(is_asked.wait(), 30)
 
             async def is_archived() -> bool:
                 return len(await site.events("job.archived")) == 1
 
-            await until(is_archived, 10)
+            await until(is_archived, 30)
 
 
 async def test_the_archiver_measures_running_jobs_by_itself(archive_site: Site, store: MetricStore) -> None:
@@ -223,5 +253,5 @@ async def test_the_archiver_measures_running_jobs_by_itself(archive_site: Site, 
         archiver = QUICK.model_copy(update={"footprints_s": 0.5})
         site = archive_site.with_settings(metrics=metrics_of(url, max_window_days=3650), archiver=archiver)
         async with running(site):
-            await until(lambda: measured(site), 15, "an event")
+            await until(lambda: measured(site), 30, "an event")
     assert {id_ for event in await measured_ids(site) for id_ in event} == {1}

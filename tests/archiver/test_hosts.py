@@ -44,7 +44,7 @@ async def test_named_hosts_in_small_requests_each_from_the_start_of_the_window()
     found = await loaded(store, "cpu_load", "mem_used", hosts=["f0101", "f0103", "nope"], minutes=30, queries=1)
     assert store.requests == 6
     assert set(found.series) == {"f0101", "f0103"}
-    late = found.series["f0103"]["cpu_load"].data  # begins with sample 25
+    late = found.series["f0103"]["cpu_load"].data  # its first sample is number 25
     assert (len(late), bool(np.isnan(late[:25]).all()), math.isnan(late[25])) == (30, True, False)
 
 

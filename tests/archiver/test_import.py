@@ -130,6 +130,9 @@ def test_accelerators_given_as_numbers_are_read() -> None:
         ({"resources": [None]}, "resources: not a list of objects"),
         ({"user": ""}, "user: is empty"),
         ({"duration": -1}, "duration: is negative"),
+        ({"numHwthreads": 2**31}, "numHwthreads: is outside ±2147483647"),
+        ({"smt": -(2**31)}, "smt: is outside ±2147483647"),
+        ({"requestedMemory": 2**63}, "requestedMemory: is outside ±"),
         ({"shared": "maybe"}, "shared: "),
         ({"metaData": [1]}, "metaData: "),
         ({"user": True}, "user: "),
@@ -192,7 +195,7 @@ def test_damage_is_found(damage: Callable[[Path], object], kind: str, text: str,
     findings = list(verify(archive))
     assert [finding.kind for finding in findings] == [kind]
     assert text in findings[0].text
-    assert str(archive) not in findings[0].text, "the path is told once"
+    assert str(archive) not in findings[0].text, "the path is named once"
 
 
 def test_an_entry_that_cannot_be_read_does_not_end_the_walk(archive: Path) -> None:

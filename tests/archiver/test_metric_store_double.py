@@ -1,4 +1,4 @@
-"""The metric store double answers like the recorded store."""
+"""The simulated metric store answers like the recorded one."""
 
 import json
 import re
@@ -15,7 +15,7 @@ STORE = recorded_store()
 def test_answers_as_recorded(name: str) -> None:
     exchange = exchanges()[name]
     answer = STORE.answer(json.loads(exchange["request"]["body"])).decode()
-    # The words of a refusal to combine depend on where the sources differ; that it is refused is what counts.
+    # The text of a refusal to combine depends on where the sources differ, so only the refusal is compared.
     assert _without_reason(answer) == _without_reason(exchange["response"]["body"])
 
 

@@ -13,13 +13,14 @@ from sqlalchemy import update
 from structlog.testing import capture_logs
 
 from services.archiver.node_health import NODES_PER_EVENT, NodeHealthChecks
-from services.archiver.numbers import ArchiverNumbers
 from services.archiver.polling import ClusterPoller
+from services.archiver.prometheus import ArchiverNumbers
 from shared.broker.clusters import ClusterDirectory
 from shared.broker.cursor import log_state, read_from
 from shared.broker.publisher import Publisher
 from shared.database.engine import opened
 from shared.database.tables import tables
+from shared.domain.clusters import Cluster
 from shared.domain.events import NodeHealth, NodesChecked
 from shared.domain.recorded import Recorded
 from shared.metricdata import HostHealth, MetricsSettings, SourceUnavailable
@@ -28,6 +29,7 @@ from tests.archiver.feed import MINUTES, T0, recorded_store
 from tests.archiver.site import QUICK, Site, running
 from tests.support.clusters import sample_clusters
 from tests.support.metric_store import MetricStore, serving
+from tests.support.moods import fails
 from tests.support.nats import client_of
 from tests.support.waiting import until
 
@@ -137,9 +139,10 @@ async def health_of(site: Site) -> dict[str, NodeHealth]:
 
 
 async def test_every_node_is_checked_with_the_metrics_of_its_subcluster(archive_site: Site, store: MetricStore) -> None:
-    await add_nodes(archive_site, "fritz", "main", ["f0101", "f0102", "f0999"])
+    await add_nodes(archive_site, "fritz", "main", ["f0101", "f0102", "f0988"])
     await add_nodes(archive_site, "fritz", "main", ["f0103"], state="down")
     await add_nodes(archive_site, "fritz", "gone", ["f0104"])
+    await add_nodes(archive_site, "fritz", "main", ["f0199"])  # no longer in the cluster
     await add_nodes(archive_site, "emmy", "main", ["w1127"], state="down")
     del store.clusters["fritz"]["f0102"].metrics["mem_used"]
     asked: list[Any] = []
@@ -153,19 +156,19 @@ async def test_every_node_is_checked_with_the_metrics_of_its_subcluster(archive_
         async with checks_of(site) as checks:
             await checks.round(7)
     wanted = [metric.name for metric in sample_clusters()["fritz"].metrics_on("main")]
-    assert asked == [{"cluster": "fritz", "nodes": ["f0101", "f0102", "f0999"], "metric-names": wanted}]
+    assert asked == [{"cluster": "fritz", "nodes": ["f0101", "f0102", "f0988"], "metric-names": wanted}]
     found = await health_of(site)
     assert {host: (node.health, node.missing) for host, node in found.items()} == {
         "f0101": ("full", []),
         "f0102": ("partial", ["ib_recv", "mem_used"]),
         "f0103": ("full", []),
         "f0104": ("failed", []),
-        "f0999": ("failed", []),
+        "f0988": ("failed", []),
     }
 
 
 async def test_replicas_publish_one_round_once(archive_site: Site, store: MetricStore) -> None:
-    await add_nodes(archive_site, "fritz", "main", [f"f{n:04}" for n in range(NODES_PER_EVENT + 1)])
+    await add_nodes(archive_site, "fritz", "main", sample_clusters()["fritz"].sub_clusters[0].hosts[: NODES_PER_EVENT + 1])
     async with serving(store) as url:
         site = archive_site.with_settings(metrics=metrics_of(url))
         async with checks_of(site) as one, checks_of(site) as other:
@@ -180,10 +183,7 @@ async def test_replicas_publish_one_round_once(archive_site: Site, store: Metric
 async def test_a_store_that_does_not_answer_is_not_polled_for_a_while(archive_site: Site, store: MetricStore) -> None:
     await add_nodes(archive_site, "fritz", "main", ["f0101"])
 
-    async def broken(_: Any) -> web.Response:
-        return web.Response(status=500)
-
-    store.mood = broken
+    store.mood = fails
     async with serving(store) as url:
         site = archive_site.with_settings(metrics=metrics_of(url))
         async with checks_of(site) as checks:
@@ -192,16 +192,13 @@ async def test_a_store_that_does_not_answer_is_not_polled_for_a_while(archive_si
             assert [(entry["event"], entry["cluster"]) for entry in logs] == [("node_health_unknown", "fritz")]
             await checks.round(2)
             assert store.requests == 1
-            assert await published(site) == []  # what was known stays known
+            assert await published(site) == []  # the known health is not changed
 
 
 async def test_a_store_that_answers_again_is_polled_again(archive_site: Site, store: MetricStore) -> None:
     await add_nodes(archive_site, "fritz", "main", ["f0101"])
 
-    async def broken(_: Any) -> web.Response:
-        return web.Response(status=500)
-
-    store.mood = broken
+    store.mood = fails
     async with serving(store) as url:
         site = archive_site.with_settings(metrics=metrics_of(url))
         async with checks_of(site, interval_s=0.1) as checks:
@@ -212,13 +209,13 @@ async def test_a_store_that_answers_again_is_polled_again(archive_site: Site, st
                 await checks.round(2)
                 return bool(await published(site))
 
-            await until(answered, 10, "a check after the rest")
+            await until(answered, 30, "a check after the rest")
 
 
 async def test_a_node_is_checked_shortly_after_its_first_report(
     archive_site: Site, store: MetricStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without any regular round. A checked node is left to the rounds."""
+    """There is no regular round here. Nodes that have been checked are left to the rounds."""
     monkeypatch.setattr("services.archiver.node_health.NEW_NODES_POLL_S", 0.1)
     stop = asyncio.Event()
     async with serving(store) as url:
@@ -226,11 +223,11 @@ async def test_a_node_is_checked_shortly_after_its_first_report(
         async with health_checks(site) as checks, asyncio.TaskGroup() as group:
             group.create_task(checks.keep_checking_new(stop, lambda: None))
             await add_nodes(site, "fritz", "main", ["f0101"])
-            await until(partial(_is_checked, site, "f0101"), 10)
+            await until(partial(_is_checked, site, "f0101"), 30)
             async with opened(site.database) as engine, engine.begin() as connection:
                 await connection.execute(update(tables.node).values(health_kept_at=1))
             await add_nodes(site, "fritz", "main", ["f0102", "f0103"])
-            await until(partial(_is_checked, site, "f0103"), 10)
+            await until(partial(_is_checked, site, "f0103"), 30)
             stop.set()
     found = [record.event for record in await published(site)]
     assert [[node.hostname for node in event.nodes] for event in found if isinstance(event, NodesChecked)] == [
@@ -243,6 +240,33 @@ async def _is_checked(site: Site, host: str) -> bool:
     return host in await health_of(site)
 
 
+async def test_the_first_round_can_wait_for_samples_of_nodes_that_start_with_the_site(archive_site: Site) -> None:
+    polled: set[float] = set()
+    async with client_of(archive_site.nats) as client, CcMetricStore(metrics_of("http://127.0.0.1:9")) as source:
+        clusters = ClusterDirectory(client, archive_site.nats)
+        await clusters.refresh()
+        stop = asyncio.Event()
+
+        def poller(first_after_s: float) -> ClusterPoller:
+            async def poll(cluster: Cluster, number: int) -> None:
+                polled.add(first_after_s)
+
+            return ClusterPoller(
+                clusters, source, poll, lambda _: None, failure="x", interval_s=3600, deadline_s=60, first_after_s=first_after_s
+            )
+
+        async with asyncio.TaskGroup() as tasks:
+            for first_after_s in (1800.0, 0.0):
+                tasks.create_task(poller(first_after_s).run(stop, lambda: None))
+
+            async def is_polled() -> bool:
+                return bool(polled)
+
+            await until(is_polled, 20, "a poll")
+            stop.set()
+    assert polled == {0.0}
+
+
 async def test_the_archiver_checks_nodes_by_itself(archive_site: Site, store: MetricStore) -> None:
     await add_nodes(archive_site, "fritz", "main", ["f0101"])
     async with serving(store) as url:
@@ -252,5 +276,5 @@ async def test_the_archiver_checks_nodes_by_itself(archive_site: Site, store: Me
             async def found() -> bool:
                 return len(await published(site)) >= 2
 
-            await until(found, 15, "two checks")
+            await until(found, 30, "two checks")
     assert set(await health_of(site)) == {"f0101"}

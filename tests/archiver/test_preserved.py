@@ -1,4 +1,4 @@
-"""Archiving again preserves metric data that the store has expired."""
+"""Archiving again preserves metric data that have expired from the store."""
 
 import gzip
 import json

@@ -1,5 +1,6 @@
 """The archiver's look-ups use indexes, regardless of the number of jobs."""
 
+import re
 from typing import Any
 
 import pytest
@@ -21,13 +22,14 @@ async def test_every_lookup_uses_an_index(database: DatabaseSettings) -> None:
             await connection.execute(tables.job.insert(), [job_row(n, job_id=n, stop_seq=5000 + n, changed_seq=77) for n in range(1, 500)])
             running: list[dict[str, Any]] = [{}, {"start_time": START_TIME + 1}, {"cluster": "alex"}, {"monitoring_status": 0}]
             rows = [job_row(n, job_id=n, job_state="running", **columns) for n, columns in enumerate(running, 500)]
+            rows += [job_row(n, job_id=n, stop_seq=6000, monitoring_status=3) for n in range(600, 900)]
             await connection.execute(tables.job.insert(), rows)
             await connection.execute(tables.position.insert(), POSITION)
         statements: list[tuple[str, Any]] = []
 
         @event.listens_for(engine.sync_engine, "before_cursor_execute")
         def note(_c: object, _cursor: object, statement: str, parameters: Any, _context: object, _many: bool) -> None:
-            if statement.startswith("SELECT") and "FROM position" not in statement:  # two rows: a scan is right
+            if statement.startswith("SELECT") and "FROM position" not in statement:  # two rows, so a scan is fine
                 statements.append((statement, parameters))
 
         reader = JobReader(engine)
@@ -35,11 +37,15 @@ async def test_every_lookup_uses_an_index(database: DatabaseSettings) -> None:
         assert found is not None
         assert {sequence: job.id for sequence, job in found.by_stop.items()} == {5007: 7, 5011: 11}
         assert found.by_id[11].path.job_id == 11
-        assert await reader.running("fritz", START_TIME + 1) == [500]
+        assert [job.id for job in await reader.running("fritz", START_TIME + 1)] == [500]
         assert [row["id"] for row in await reader.still_running([11, 500, 501])] == [500, 501]
         assert [job.id for job in await reader.changed_since((77, 3), limit=2)] == [4, 5]
         assert list(await reader.by_id([11])) == [11]
-        assert len(statements) == 10
+        assert [job.id for job in await reader.waiting((5003, 3), before=5006, limit=9)] == [4, 5]
+        assert await reader.needed_since() == {"fritz": START_TIME, "alex": START_TIME}
+        assert [(job.id, job.cluster) for job in await reader.started(500, limit=2)] == [(501, "fritz"), (502, "alex")]
+        assert await reader.started(503, limit=2) == []
+        assert len(statements) == 17
 
         async with engine.connect() as connection:
             for statement, parameters in statements:
@@ -50,8 +56,10 @@ async def test_every_lookup_uses_an_index(database: DatabaseSettings) -> None:
                     plan = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
                 lines = "\n".join(str(row) for row in plan)
                 assert "Seq Scan" not in lines, lines
-                assert "SCAN" not in lines.replace("SCAN job USING INDEX job_running", ""), lines
-                if "running" in statement and " IN (" not in statement:
+                assert "SCAN" not in re.sub(r"SCAN job USING (COVERING )?INDEX job_(running|waits_for_archive)", "", lines), lines
+                if "monitoring_status = 1" in statement:
+                    assert "job_waits_for_archive" in lines, lines
+                elif "running" in statement and " IN (" not in statement:
                     assert "job_running" in lines, lines
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from shared.archive import JobPath, read_data, read_meta
 from shared.domain.clusters import Cluster, Metric, MetricUnit
 from shared.metricdata import JobData, MetricData, Series, Statistics, Unit, results_of
-from shared.metricdata.numbers import round2, statistics_of
+from shared.metricdata.arithmetic import round2, statistics_of
 from shared.metricdata.postprocess import combine, postprocess, statistics_series
 from shared.metricdata.results import energy_kwh, footprint
 from tests.support.clusters import sample_clusters
@@ -23,7 +23,7 @@ ARCHIVE = Path(__file__).parents[1] / "data" / "archive-v1.5"
 @pytest.mark.parametrize(
     ("value", "rounded"), [(0.125, 0.13), (-0.125, -0.13), (2.675, 2.68), (1.005, 1.0), (61.124, 61.12), (0.0, 0.0), (5.0, 5.0)]
 )
-def test_halves_go_away_from_zero(value: float, rounded: float) -> None:
+def test_halves_are_rounded_away_from_zero(value: float, rounded: float) -> None:
     """2.675 * 100 is 267.5 in binary, 1.005 * 100 is just below 100.5."""
     assert round2(value) == rounded
 

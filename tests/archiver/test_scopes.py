@@ -1,4 +1,4 @@
-"""Which elements make up each series: the scope table."""
+"""The elements of each series: the scope table."""
 
 import pytest
 
@@ -37,7 +37,7 @@ def ids(*numbers: int) -> tuple[str, ...]:
         ("accelerator", "core", None),
     ],
 )
-def test_the_coarser_scope_counts(native: str, wanted: str, effective: str | None) -> None:
+def test_the_coarser_scope_is_used(native: str, wanted: str, effective: str | None) -> None:
     assert effective_scope(native, wanted) == effective
 
 

@@ -4,6 +4,7 @@ import errno
 from pathlib import Path
 
 import aiohttp
+import orjson
 import pytest
 
 from services.archiver.settings import ArchiverSettings
@@ -26,7 +27,7 @@ async def _done(site: Site) -> None:
     async def nothing_is_left() -> bool:
         return await site.unfinished() == 0
 
-    await until(nothing_is_left, 15, "empty queue")
+    await until(nothing_is_left, 30, "empty queue")
 
 
 async def test_a_stopped_job_ends_as_a_complete_entry_and_an_event(archive_site: Site) -> None:
@@ -88,7 +89,7 @@ async def test_a_position_in_another_log_is_ignored(archive_site: Site) -> None:
     assert len(await archive_site.events("job.archived")) == 1
 
 
-async def test_a_parked_stop_is_archived_once_its_start_came(archive_site: Site) -> None:
+async def test_a_parked_stop_is_archived_after_its_start_arrived(archive_site: Site) -> None:
     (sequence,) = await archive_site.publish(job_stopped(1))
     await archive_site.store(position=sequence)
     parked = {"seq": sequence, "job_id": 1, "stop_time": START_TIME + 3600, "job_state": "completed", "origin": "x", "parked_at": 0.0}
@@ -149,7 +150,7 @@ async def test_a_recreated_queue_repeats_nothing(archive_site: Site) -> None:
     assert [event["id"] for event in await archive_site.events("job.archived")] == [row["id"], later["id"]]
 
 
-async def test_a_tag_that_comes_with_a_repeated_stop_is_not_lost(archive_site: Site) -> None:
+async def test_a_tag_in_the_same_batch_as_a_repeated_stop_is_not_lost(archive_site: Site) -> None:
     row = await archive_site.stopped_job(1)
     async with running(archive_site):
         await _done(archive_site)
@@ -158,7 +159,7 @@ async def test_a_tag_that_comes_with_a_repeated_stop_is_not_lost(archive_site: S
     await archive_site.store(position=sequence)
     async with client_of(archive_site.nats) as client:
         await client.jetstream().delete_consumer(archive_site.nats.stream("EVENTS"), "archiver")
-    async with running(archive_site):  # both events come in one batch
+    async with running(archive_site):  # both events are in one batch
         await _done(archive_site)
     assert read_meta(archive_site.archive.path, JobPath("fritz", 1, START_TIME))["metaData"] == {"k": "v"}
     assert len(await archive_site.events("job.archived")) == 1
@@ -173,7 +174,7 @@ async def test_a_lost_entry_is_written_again_with_its_data(archive_site: Site) -
     assert "cpu_load" in read_data(site.archive.path, JobPath("fritz", 1, T0))
 
 
-async def test_a_store_that_fails_ends_in_a_visible_failure_and_a_request_brings_the_job_back(archive_site: Site) -> None:
+async def test_a_failing_store_is_a_visible_failure_that_can_be_retried(archive_site: Site) -> None:
     store = recorded_store()
     metrics = dict(store.metrics)
     store.metrics.clear()  # the store answers with an error for each metric
@@ -250,5 +251,34 @@ async def _metric(addresses: dict[str, str], name: str) -> float:
 
 
 def test_retries_must_grow() -> None:
-    with pytest.raises(ValueError, match="retry_most_s"):
-        ArchiverSettings(retry_first_s=10, retry_most_s=1)
+    with pytest.raises(ValueError, match="retry_max_s"):
+        ArchiverSettings(retry_first_s=10, retry_max_s=1)
+
+
+async def test_rules_are_evaluated_when_a_job_is_archived(archive_site: Site, tmp_path: Path) -> None:
+    """The advice event follows that of the entry; changed rules are used without a restart."""
+    script = orjson.dumps({"jobScript": "srun gmx_mpi mdrun"}).decode()
+    own = tmp_path / "rules"
+    own.mkdir()
+    (own / "load.toml").write_text(
+        'tag = "measured"\ntitle = "Load"\nmetrics = ["cpu_load"]\nwhen = "cpu_load.max > 0"\ntext = "The load was {cpu_load.max > 0}."\n'
+    )
+    settings = QUICK.model_copy(update={"advice": True, "advice_rules": own})
+    times = {"start_time": T0, "duration": 600}
+    async with serving(recorded_store()) as url:
+        site = archive_site.with_settings(archiver=settings, metrics=MetricsSettings(kind="cc-metric-store", url=url))
+        row = await site.stopped_job(1, **times, job_state="timeout", meta_data=script, resources='[{"hostname":"f0101"}]')
+        async with running(site):
+            (event,) = await until(lambda: archive_site.events("job.advised"))
+    assert (event["id"], event["applications"]) == (row["id"], ["gromacs"])
+    advice = {one["rule"]: one for one in event["advice"]}
+    assert advice["timelimit"]["severity"] == "warning"
+    assert advice["measured"]["text"] == "The load was true."
+
+
+async def test_a_job_without_findings_has_no_advice(archive_site: Site) -> None:
+    await archive_site.stopped_job(1, walltime=4000)
+    async with running(archive_site.with_settings(archiver=QUICK.model_copy(update={"advice": True}))):
+        await _done(archive_site)
+    assert await archive_site.events("job.advised") == []
+    assert len(await archive_site.events("job.archived")) == 1

@@ -1,4 +1,4 @@
-"""Entries are complete or absent, whatever interrupts writing."""
+"""Entries are complete or absent, however writing is interrupted."""
 
 import errno
 import json
@@ -43,7 +43,7 @@ def test_an_archive_is_created_once_and_recognised(tmp_path: Path) -> None:
         open_archive(root)
 
 
-def test_a_failing_entry_does_not_affect_the_others(tmp_path: Path) -> None:
+def test_a_failing_entry_does_not_affect_others(tmp_path: Path) -> None:
     first, bad, last = write_entries(tmp_path, [entry(1), entry(2, cluster=".."), entry(3)])
     assert (first, last) == (None, None)
     assert bad is not None
@@ -142,7 +142,7 @@ def test_leftovers_of_a_dead_writer_are_removed_by_the_next_one(tmp_path: Path, 
     parent = entry(1).path.under(tmp_path).parent
     (parent / f"{TEMPORARY_PREFIX}5-abc").mkdir(parents=True)
     assert write_entries(tmp_path, [entry(1)]) == [None]
-    assert len(temporary(tmp_path)) == 1  # young: perhaps of a replica at work
+    assert len(temporary(tmp_path)) == 1  # recent, so it may belong to a running replica
     monkeypatch.setattr(module, "LEFTOVER_AGE_S", -1.0)
     again = Entry(JobPath("fritz", 1, 6), b"{}", b"{}")
     assert write_entries(tmp_path, [again]) == [None]
@@ -210,7 +210,7 @@ def test_a_writer_killed_at_any_moment_leaves_complete_entries(tmp_path: Path) -
         assert process.wait(10) == -signal.SIGKILL
         process.stdout.close()
     found = list(tmp_path.glob("fritz/*/*/5"))
-    assert len(found) >= 12  # one for each process on average, also on a busy machine
+    assert len(found) >= 12  # one per process on average, even on a busy machine
     for place in found:
         assert {"meta.json", "data.json"} <= {file.name for file in place.iterdir()}
         assert json.loads((place / "meta.json").read_bytes())["turn"] <= json.loads((place / "data.json").read_bytes())["turn"]

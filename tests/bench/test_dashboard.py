@@ -1,4 +1,4 @@
-"""The queries of the benchmark get right answers, on both engines."""
+"""The queries of the benchmark get correct answers on both engines."""
 
 import time
 from collections.abc import AsyncIterator
@@ -41,15 +41,15 @@ async def client(
         yield Client(session, f"http://{served.address}")
 
 
-async def test_every_query_is_answered_as_the_oracle_says(client: Client, history: History, database: DatabaseSettings) -> None:
+async def test_every_query_has_the_answer_of_the_oracle(client: Client, history: History, database: DatabaseSettings) -> None:
     oracle = await read_oracle(database)
     wrong = [await wrong_answer(client, query, history, oracle, answers=3) for query in QUERIES]
     wrong += [await wrong_row(client, query, history, database) for query in LISTS]
     assert [one for one in wrong if one is not None] == []
 
 
-async def test_a_wrong_answer_is_noticed(client: Client, history: History, database: DatabaseSettings) -> None:
-    """Here it is the oracle that is wrong: it does not know the last job."""
+async def test_a_wrong_answer_is_detected(client: Client, history: History, database: DatabaseSettings) -> None:
+    """Here the oracle is wrong: it does not know the last job."""
     oracle = await read_oracle(database, most=history.last_sequence - 1)
     by_start = LISTS[0]
     assert "ids" in (await wrong_answer(client, by_start, history, oracle, answers=1) or "")

@@ -1,4 +1,4 @@
-"""The ground under the figures: a benchmark that measures something else than it says is worse than none."""
+"""The data of the benchmark are what its documentation says."""
 
 import asyncio
 from pathlib import Path
@@ -14,7 +14,7 @@ from bench.results import Result, RowReport, Target, number
 from bench.support.cluster import cluster_text
 from bench.support.percentiles import percentile
 from bench.support.seed import seed_database, seed_log
-from services.jobstore.events import EventsApplier
+from services.jobstore.appliers.events import EventsApplier
 from services.jobstore.rebuild import rebuild
 from services.jobstore.rules import Limits
 from services.jobstore.settings import JobstoreSettings, Settings
@@ -28,7 +28,7 @@ from shared.settings import DatabaseSettings, NatsSettings
 from tests.support.databases import dump
 from tests.support.nats import client_of
 
-JOBS = 5200  # more than lie between a start and its stop in the seeded log
+JOBS = 5200  # more than the number between a start and its stop in the seeded log
 
 
 def test_a_load_starts_and_stops_every_job_once_the_stop_well_after_the_start() -> None:
@@ -38,7 +38,7 @@ def test_a_load_starts_and_stops_every_job_once_the_stop_well_after_the_start() 
         assert plan.index(("stop", job_id)) - plan.index(("start", job_id)) >= 100
 
 
-def test_starts_are_of_the_promised_size_and_every_line_is_readable() -> None:
+def test_starts_have_the_documented_size_and_every_line_is_readable() -> None:
     load = Load(jobs=300)
     messages = list(load.messages())
     starts = [message for message, (kind, _) in zip(messages, load.plan(), strict=True) if kind == "start"]
@@ -52,7 +52,7 @@ def test_the_cluster_has_twenty_metrics_of_nodes() -> None:
     assert [metric.scope for metric in cluster.metrics_on("main")] == ["node"] * 20
 
 
-async def test_a_seeded_database_is_what_the_seeded_log_makes(nats_settings: NatsSettings, tmp_path: Path) -> None:
+async def test_a_seeded_database_equals_the_projection_of_the_seeded_log(nats_settings: NatsSettings, tmp_path: Path) -> None:
     database = DatabaseSettings.model_validate({"url": f"sqlite:///{tmp_path}/jobtide.db"})
     async with client_of(nats_settings) as client:
         await seed_database(database, JOBS, await seed_log(client, nats_settings, JOBS))
@@ -66,7 +66,7 @@ async def test_a_seeded_database_is_what_the_seeded_log_makes(nats_settings: Nat
     assert rebuilt == seeded
 
 
-async def test_a_seeded_history_is_what_the_projection_makes_of_its_events(database: DatabaseSettings, tmp_path: Path) -> None:
+async def test_a_seeded_history_equals_the_projection_of_its_events(database: DatabaseSettings, tmp_path: Path) -> None:
     history = History(finished=600, running=50, end=1_790_000_000)
     await seed_history(database, history, "a stream")
     projected = DatabaseSettings.model_validate({"url": f"sqlite:///{tmp_path}/projected.db"})
@@ -82,7 +82,7 @@ async def test_a_seeded_history_is_what_the_projection_makes_of_its_events(datab
     assert made == seeded
 
 
-def test_any_part_of_a_history_can_be_made_alone() -> None:
+def test_any_part_of_a_history_can_be_generated_alone() -> None:
     history = History(finished=CHUNK + 10, running=10, end=1_790_000_000)
     chunks = list(history.chunks())
     assert [row[0] for chunk in chunks[1:] for row in chunk.rows()] == list(range(history.last_sequence - 19, history.last_sequence + 1))
@@ -107,7 +107,7 @@ def test_percentiles_are_values_that_were_measured() -> None:
     assert percentile(list(range(1, 101)), 99) == 100
 
 
-def test_a_report_says_what_fell_short(tmp_path: Path) -> None:
+def test_a_report_names_missed_targets(tmp_path: Path) -> None:
     results = [Result("slow", 7000, "events/s", {}, Target(8000)), Result("quick", 10, "ms", {}, Target(20, is_upper=True))]
     text = RowReport("row", "a row", "small", {}, 1.0, results).write(tmp_path).read_text()
     assert text.index('"met": false') < text.index('"met": true')

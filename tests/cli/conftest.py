@@ -13,7 +13,7 @@ Up = Callable[..., UpProcess]
 
 @pytest.fixture(scope="session")
 def shared_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UpProcess]:
-    """A running site with the cluster fritz; tests must not stop it, and use job ids of their own."""
+    """A running site with the cluster fritz. Tests must not stop it and must use distinct job ids."""
     folder = tmp_path_factory.mktemp("up")
     site = UpProcess(folder / "data")
     try:
@@ -26,7 +26,7 @@ def shared_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UpProcess]:
 
 @pytest.fixture
 def new_up(tmp_path: Path) -> Iterator[Up]:
-    """Makes sites of this test alone, not started yet; the same name is the same data folder."""
+    """Creates private sites, not yet started; the same name gives the same data folder."""
     made: list[UpProcess] = []
 
     def make(*more: str, name: str = "data") -> UpProcess:

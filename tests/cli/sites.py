@@ -23,23 +23,23 @@ from tests.support.processes import REPOSITORY
 from tests.support.programs import end, run_blocking
 from tests.support.waiting import until_blocking
 
-START_S = 30.0
+START_S = 60.0
 
 
 def clean_environment(**variables: str) -> dict[str, str]:
-    """Of this process, without any setting of jobtide."""
+    """The environment of this process without settings of jobtide."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith((PREFIX, "JWT_"))}
     return inherited | {"PYTHONUNBUFFERED": "1", "COLUMNS": "200"} | variables
 
 
 def jobtide(*arguments: str | Path, text: bytes = b"", cwd: Path = REPOSITORY, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run one command to its end."""
+    """Run one command until it exits."""
     done = subprocess.run(
         [sys.executable, "-m", "cli.main", *map(str, arguments)],
         input=text,
         capture_output=True,
         check=False,
-        timeout=40,
+        timeout=60,
         cwd=cwd,
         env=clean_environment(**{"PYTHONPATH": str(REPOSITORY)} | variables),
     )
@@ -49,7 +49,7 @@ def jobtide(*arguments: str | Path, text: bytes = b"", cwd: Path = REPOSITORY, *
 
 
 def assert_user_mistake(done: subprocess.CompletedProcess[str], *words: str) -> None:
-    """Exit code 2 and one line on standard error that says what."""
+    """Require exit code 2 and one line on standard error that contains the texts."""
     assert done.returncode == 2, done
     lines = done.stderr.strip().splitlines()
     assert len(lines) == 1, done.stderr
@@ -58,7 +58,7 @@ def assert_user_mistake(done: subprocess.CompletedProcess[str], *words: str) -> 
 
 
 def on_a_terminal(data: Path, *more: str, until: str, **variables: str) -> str:
-    """`jobtide up` on a terminal of its own, interrupted once it shows ``until``: all that it showed."""
+    """Run `jobtide up` on a pseudo terminal until it shows ``until``, then interrupt it; returns its output."""
     ours, theirs = pty.openpty()
     addresses = ("--http", "127.0.0.1:0", "--nats", "127.0.0.1:0")
     process = subprocess.Popen(
@@ -76,7 +76,7 @@ def on_a_terminal(data: Path, *more: str, until: str, **variables: str) -> str:
         while select.select([ours], [], [], max(0.0, deadline - time.monotonic()))[0]:
             try:
                 part = os.read(ours, 65536)
-            except OSError:  # how Linux says that the other side is closed
+            except OSError:  # on Linux: the other side is closed
                 break
             was_there = until.encode() in shown
             shown += part
@@ -98,6 +98,7 @@ class UpProcess:
         self._arguments = ["--data", str(data), "--http", "127.0.0.1:0", "--nats", "127.0.0.1:0", *more]
         self._process: subprocess.Popen[bytes] | None = None
         self.log_file = data.with_name(f"{data.name}.log")
+        self.wait_s = START_S  # until the site is ready
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
@@ -128,15 +129,15 @@ class UpProcess:
             assert self.process.poll() is None, f"ended with {self.process.returncode}:\n{self.log_text[-3000:]}"
             return (self.data / "run.json").exists()
 
-        until_blocking(is_ready, START_S, f"ready, the log ends:\n{self.log_text[-2000:] if self.log_file.exists() else ''}")
+        until_blocking(is_ready, self.wait_s, f"ready, the log ends:\n{self.log_text[-2000:] if self.log_file.exists() else ''}")
         return self
 
     @property
     def log_text(self) -> str:
         return self.log_file.read_text(errors="replace")
 
-    def interrupt(self, number: signal.Signals = signal.SIGINT, timeout_s: float = 5.0) -> int:
-        """As Ctrl-C; the exit code. Fails when it takes longer than a person should wait."""
+    def interrupt(self, number: signal.Signals = signal.SIGINT, timeout_s: float = 30.0) -> int:
+        """Interrupt it like Ctrl-C; returns the exit code. Fails if shutdown takes too long."""
         self.process.send_signal(number)
         return self.process.wait(timeout_s)
 
@@ -156,7 +157,7 @@ class UpProcess:
         assert done.returncode == 0, done
         return done
 
-    # What is only on the way to something else is done here and not by a command, which takes a second.
+    # Preparatory steps are done directly and not by commands, each of which takes a second.
 
     @property
     def nats(self) -> NatsSettings:
@@ -176,10 +177,23 @@ class UpProcess:
         headers = {"X-Auth-Token": token} if token else {}
         request = urllib.request.Request(self.run_json["http"] + path, headers=headers)
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=30) as answer:
                 return answer.status, json.loads(answer.read())
         except urllib.error.HTTPError as e:
             return e.code, e.read().decode()
+
+    def metrics_text(self) -> str:
+        """The metrics of the gateway."""
+        with urllib.request.urlopen(f"{self.run_json['http']}/metrics", timeout=30) as answer:
+            text: str = answer.read().decode()
+            return text
+
+    def delete(self, path: str) -> None:
+        """DELETE on the API, which must succeed."""
+        token = sign_token(read_keys(self.data / "keys.json").private, "tester", ["api"], 3600)
+        request = urllib.request.Request(self.run_json["http"] + path, headers={"X-Auth-Token": token}, method="DELETE")
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            assert answer.status == 200
 
     def jobs(self, query: str = "") -> list[dict[str, Any]]:
         status, body = self.get(f"/api/jobs/{query}")

@@ -18,7 +18,7 @@ NO_STORE = MetricsSettings(kind="none")
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[SmallDisk]:
-    with small_disk(tmp_path / "disk") as found:
+    with small_disk(tmp_path / "disk", mb=1) as found:
         yield found
 
 
@@ -39,7 +39,7 @@ async def test_a_full_archive_is_named(disk: SmallDisk) -> None:
     if not disk.is_mount:
         return  # only root can mount a small file system
     open_archive(disk.folder)
-    (disk.folder / "filler").write_bytes(b"x" * 220 * 1024)
+    (disk.folder / "filler").write_bytes(b"x" * 988 * 1024)
     ((_, state),) = await archiving_state(ArchiveSettings(path=disk.folder), NO_STORE)
     assert state == "full, jobs wait"
 

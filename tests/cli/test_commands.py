@@ -1,10 +1,13 @@
-"""Commands on a running site, as a person types them."""
+"""Commands on a running site, as typed by a user."""
 
 import base64
 import json
 import re
 import shutil
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import jwt
 import pytest
@@ -18,7 +21,9 @@ from tests.cli.conftest import Up
 from tests.cli.sites import UpProcess, assert_user_mistake, jobtide
 from tests.support.builders import line, start_line, start_payload, stop_line
 from tests.support.clusters import cluster_text
+from tests.support.nats import publish
 from tests.support.processes import REPOSITORY
+from tests.support.programs import run_blocking
 from tests.support.waiting import until_blocking
 
 ARCHIVE = REPOSITORY / "tests" / "data" / "archive-v1.5"
@@ -31,6 +36,7 @@ def job_ids(site: UpProcess) -> list[int]:
 # clusters, rejections, replay
 
 
+@pytest.mark.timeout(120)
 def test_a_start_of_an_unknown_cluster_is_shown_and_works_after_cluster_add_and_replay(shared_up: UpProcess, tmp_path: Path) -> None:
     shared_up.run("publish", "-", text=start_line(601, "slurmlab", ["node01"]))
 
@@ -44,6 +50,24 @@ def test_a_start_of_an_unknown_cluster_is_shown_and_works_after_cluster_add_and_
     assert "slurmlab" in shared_up.run("cluster", "list").stdout
     assert f"message {sequence} was published again" in shared_up.run("replay", "--seq", sequence).stdout
     until_blocking(lambda: 601 in job_ids(shared_up))
+    until_blocking(lambda: not shown())
+
+
+@pytest.mark.timeout(120)
+def test_all_rejections_of_a_code_are_replayed_at_once(shared_up: UpProcess) -> None:
+    since = datetime.now(UTC) - timedelta(minutes=1)
+    shared_up.run("publish", "-", text=start_line(611, "beyond", ["node01"]))
+    shared_up.run("publish", "-", text=start_line(612, "beyond", ["node01"]))
+
+    def shown() -> list[str]:
+        return re.findall(r"intake (\d+) line 1 +unknown_cluster", shared_up.run("rejections").stdout)
+
+    until_blocking(lambda: len(shown()) >= 2)
+    arguments = ("replay", "--code", "unknown_cluster", "--cluster", "beyond")
+    later = f"{since + timedelta(days=1):%Y-%m-%dT%H:%M:%S}"
+    assert shared_up.run(*arguments, "--since", later).stdout.startswith("0 messages were published again")
+    done = shared_up.run(*arguments, "--since", f"{since:%Y-%m-%dT%H:%M:%S}").stdout
+    assert done.startswith("2 messages were published again; `jobtide rejections` shows")
 
 
 def test_rejections_show_the_input_and_count_equal_ones_of_a_message(shared_up: UpProcess) -> None:
@@ -79,7 +103,7 @@ def test_cluster_add_takes_every_cluster_of_an_archive(new_up: Up, tmp_path: Pat
     assert "spr1tb" in listed
 
 
-def test_replay_of_a_message_that_is_not_there_is_a_mistake(shared_up: UpProcess) -> None:
+def test_replay_of_a_missing_message_is_a_user_error(shared_up: UpProcess) -> None:
     assert_user_mistake(jobtide("replay", "--seq", "999999", "--data", shared_up.data), "999999")
 
 
@@ -104,18 +128,18 @@ def test_publish_sends_node_states_to_their_subject(shared_up: UpProcess) -> Non
     until_blocking(lambda: re.search(r"^NODES +[1-9]", shared_up.run("status").stdout, re.MULTILINE), what=before)
 
 
-def test_publish_of_a_subject_that_nobody_captures_is_a_mistake(shared_up: UpProcess) -> None:
+def test_publish_to_a_subject_without_a_stream_is_a_user_error(shared_up: UpProcess) -> None:
     done = jobtide("publish", "-", "--subject", "cc.nowhere", "--data", shared_up.data, text=b"job a=1\n")
     assert_user_mistake(done, "cc.nowhere")
 
 
-def test_a_line_up_to_the_limit_of_the_broker_is_published_and_a_larger_one_is_a_mistake(shared_up: UpProcess) -> None:
+def test_a_line_up_to_the_message_limit_is_published_and_a_larger_one_is_a_user_error(shared_up: UpProcess) -> None:
     limit = 8 * 1024 * 1024
     shared_up.run("publish", "-", text=b"x" * (limit - 1))  # no line protocol: kept, and refused by ingest
     assert_user_mistake(jobtide("publish", "-", "--data", shared_up.data, text=b"x" * limit), str(limit))
 
 
-def test_chunks_keep_the_order_and_every_line() -> None:
+def test_chunks_contain_every_line_in_order() -> None:
     lines = [start_line(number, "fritz") for number in range(5000)]
     nodes = line({"cluster": "fritz", "nodes": []}, measurement="nodestate")
     text = b"".join(lines[:2500]) + nodes + b"".join(lines[2500:])
@@ -130,9 +154,31 @@ def test_chunks_keep_the_order_and_every_line() -> None:
 
 def test_status_shows_streams_positions_archive_queue_and_rejections(shared_up: UpProcess) -> None:
     shown = shared_up.run("status").stdout
-    for word in ("INTAKE", "EVENTS", "NODES", "ingest", "jobstore", "archiver", "lag", "rejections", "archived"):
+    assert shown.startswith(f"the site in {shared_up.data}\n")
+    for word in ("INTAKE", "EVENTS", "NODES", "REJECTIONS", "ingest", "jobstore", "archiver", "lag", "rejections", "archived"):
         assert word in shown
     assert re.search(r"^ +archiver +\d+ waiting, \d+ in work$", shown, re.MULTILINE)
+
+
+def test_status_shows_the_metric_store_and_its_newest_samples(shared_up: UpProcess) -> None:
+    sample = f"cpu_load,cluster=fritz,hostname=f0101,type=node value=1 {int(time.time())}"
+    run_blocking(publish(shared_up.nats, sample.encode(), subject=shared_up.nats.metric_subjects[0]))
+
+    def state() -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(shared_up.run("status", "--json").stdout)
+        return found if found["metricStores"][0]["state"]["samples"] else {}
+
+    found = until_blocking(state, 40, "a sample in the metric store")
+    (store,) = found["metricStores"]
+    (stream,) = [one for one in found["streams"] if one["name"] == "METRICS"]
+    assert stream["messages"] >= 1
+    assert (store["state"]["stream"], store["state"]["expired"], store["error"]) == ("METRICS", 0, None)
+    assert store["state"]["clusters"]["fritz"]["newest"] <= time.time() + 60
+    shown = shared_up.run("status").stdout
+    assert re.search(r"^METRICS +\d.* metricstore +\d", shown, re.MULTILINE)
+    assert re.search(r"^metric store +http://127.0.0.1:\d+$", shown, re.MULTILINE)
+    assert re.search(r"^fritz +newest sample \d+ s ago, oldest from 20", shown, re.MULTILINE)
+    assert re.search(r"^expired unread +0 messages$", shown, re.MULTILINE)
 
 
 def test_provision_and_migrate_change_nothing_the_second_time(shared_up: UpProcess) -> None:
@@ -156,13 +202,23 @@ def test_a_stopped_job_is_archived_and_the_archive_verifies(shared_up: UpProcess
 def test_an_archive_is_imported_once(new_up: Up) -> None:
     site = new_up().start()
     first = site.run("import", ARCHIVE)
-    assert first.stdout == "imported 2 jobs, 0 were known already\n"
+    assert first.stdout == "imported 2 jobs, 0 were already known\n"
     jobs = site.jobs()
     assert sorted(job["jobId"] for job in jobs) == [1403244, 1404397]
     assert (site.data / "archive" / "emmy" / "1403" / "244" / "1608923076" / "data.json.gz").exists()
     second = site.run("import", ARCHIVE)
-    assert second.stdout == "imported 0 jobs, 2 were known already\n"
+    assert second.stdout == "imported 0 jobs, 2 were already known\n"
     assert site.jobs() == jobs
+
+
+def test_an_import_restores_a_deleted_job(new_up: Up) -> None:
+    site = new_up().start()
+    site.run("import", ARCHIVE)
+    first, second = site.jobs()
+    site.delete(f"/api/jobs/delete_job/{first['id']}")
+    until_blocking(lambda: site.jobs() == [second], 20)
+    assert site.run("import", ARCHIVE).stdout == "imported 1 jobs, 1 were already known\n"
+    assert sorted(job["jobId"] for job in site.jobs()) == [1403244, 1404397]
 
 
 def test_an_unreadable_entry_is_named_and_the_others_are_imported(new_up: Up, tmp_path: Path) -> None:
@@ -186,7 +242,21 @@ def test_verify_names_what_is_broken(tmp_path: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_archive_retry_asks_again_only_for_what_can_be_archived(shared_up: UpProcess) -> None:
+def test_missing_thumbnails_are_made_once_and_entries_without_data_are_named(tmp_path: Path) -> None:
+    root = Path(shutil.copytree(ARCHIVE, tmp_path / "archive"))
+    done = jobtide("archive", "thumbnails", root, "--workers", "1")
+    assert (done.returncode, done.stdout) == (0, "2 thumbnails made, 0 there already\n")
+    assert len(list(root.rglob("thumbnail.json.gz"))) == 2
+    for data in (root / "emmy" / "1403").rglob("data.json.gz"):
+        data.unlink()
+    done = jobtide("archive", "thumbnails", root, "--workers", "1")
+    assert done.returncode == 1
+    assert "1403/244" in done.stdout
+    assert done.stdout.endswith("0 thumbnails made, 1 there already\n")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_archive_retry_requests_only_jobs_that_can_be_archived(shared_up: UpProcess) -> None:
     assert shared_up.run("archive", "retry", "--failed").stdout == "there are no jobs whose archiving failed\n"
     shared_up.publish(start_line(650, "fritz") + start_line(651, "fritz") + stop_line(651, "fritz"))
     until_blocking(lambda: {650, 651} <= {job["jobId"] for job in shared_up.jobs()})
@@ -199,7 +269,7 @@ def test_archive_retry_asks_again_only_for_what_can_be_archived(shared_up: UpPro
 # rebuild and a lost log
 
 
-def test_rebuild_beside_a_running_site_changes_nothing(new_up: Up) -> None:
+def test_a_rebuild_of_a_running_site_changes_nothing(new_up: Up) -> None:
     site = new_up().start()
     site.add_fritz()
     site.publish(b"".join(start_line(number, "fritz") for number in range(1, 30)))
@@ -211,7 +281,7 @@ def test_rebuild_beside_a_running_site_changes_nothing(new_up: Up) -> None:
 
 
 @pytest.mark.timeout(120)
-def test_a_site_whose_log_was_lost_goes_on_after_continue_log(new_up: Up) -> None:
+def test_a_site_whose_log_was_lost_works_again_after_continue_log(new_up: Up) -> None:
     site = new_up().start()
     site.add_fritz()
     site.publish(start_line(71, "fritz"))
@@ -230,10 +300,31 @@ def test_a_site_whose_log_was_lost_goes_on_after_continue_log(new_up: Up) -> Non
     assert ids[71] == old["id"] < ids[72]
 
 
+@pytest.mark.timeout(120)
+def test_a_site_whose_log_lost_its_end_recovers_by_itself(new_up: Up) -> None:
+    site = new_up().start()
+    site.add_fritz()
+    site.publish(start_line(73, "fritz"))
+    until_blocking(site.jobs)
+    site.interrupt()
+    backup = site.data.with_name("backup")
+    shutil.copytree(site.data / "nats", backup)
+    site.start()
+    site.publish(start_line(74, "fritz"))
+    (before,) = until_blocking(lambda: [job for job in site.jobs() if job["jobId"] == 74])
+    site.interrupt()
+    shutil.rmtree(site.data / "nats")
+    shutil.copytree(backup, site.data / "nats")
+    site.start()
+    assert "log_continued" in site.log_file.read_text()
+    assert "rebuilt" in site.run("rebuild").stdout
+    assert [job["id"] for job in site.jobs() if job["jobId"] == 74] == [before["id"]]
+
+
 # keys and tokens
 
 
-def test_keys_are_a_pair_that_signs_and_verifies() -> None:
+def test_generated_keys_sign_and_verify() -> None:
     done = jobtide("keys")
     found = re.fullmatch(r'ED25519 PUBLIC_KEY="(\S+)"\nED25519 PRIVATE_KEY="(\S+)"\n.+\n\n#.+\n(\S+)\n(\S+)\n', done.stdout)
     assert found is not None
@@ -252,7 +343,7 @@ def test_a_token_without_an_end_has_no_exp(shared_up: UpProcess) -> None:
     assert "exp" not in jwt.decode(token, options={"verify_signature": False})
 
 
-def test_a_token_opens_what_its_role_may(shared_up: UpProcess) -> None:
+def test_a_token_has_the_permissions_of_its_role(shared_up: UpProcess) -> None:
     token = shared_up.run("token", "ann", "--role", "api").stdout.split()[-1]
     assert shared_up.get("/api/jobs/", token=token)[0] == 200
 

@@ -1,8 +1,8 @@
-"""Rejections in the order in which they became known, none missed and none twice."""
+"""Rejections are followed in the order in which they became known, each exactly once."""
 
 from typing import Any
 
-from cli.commands.rejections import PAGE, after, newest
+from cli.commands.rejections import PAGE, after, newest, then_shown
 from shared.database.engine import opened
 from shared.settings import DatabaseSettings
 from tests.gateway.rows import write
@@ -12,7 +12,7 @@ def rejected(seq: int, time: float, code: str = "job_not_found") -> dict[str, An
     return {"seq": seq, "origin": f"{seq}", "time": time, "code": code, "text": "", "excerpt": ""}
 
 
-async def test_a_stop_whose_start_never_came_is_shown_when_that_is_known(database: DatabaseSettings) -> None:
+async def test_a_stop_without_start_is_shown_when_it_is_rejected(database: DatabaseSettings) -> None:
     await write(database, "rejection", [rejected(1, 100.0), rejected(2, 101.0), rejected(3, 160.0, "start_never_came"), rejected(5, 150.0)])
     async with opened(database, read_only=True) as engine:
         first, shown = await newest(engine, 2, None)
@@ -21,11 +21,11 @@ async def test_a_stop_whose_start_never_came_is_shown_when_that_is_known(databas
         await write(database, "rejection", [rejected(4, 170.0, "start_never_came"), rejected(6, 149.0)])
         found = await after(engine, shown, None)
         assert [row.seq for row in found] == [6, 4]
-        assert await after(engine, shown.then(found), None) == []
+        assert await after(engine, then_shown(shown, found), None) == []
         assert [row.seq for row in await after(engine, shown, "job_not_found")] == [6]
 
 
-async def test_a_page_that_is_full_hides_nothing(database: DatabaseSettings) -> None:
+async def test_a_full_page_hides_no_rejection(database: DatabaseSettings) -> None:
     await write(database, "rejection", [rejected(5000, 10.0)])
     async with opened(database, read_only=True) as engine:
         _, shown = await newest(engine, 1, None)
@@ -34,5 +34,5 @@ async def test_a_page_that_is_full_hides_nothing(database: DatabaseSettings) -> 
         seen: list[int] = []
         while found := await after(engine, shown, None):
             seen += [row.seq for row in found]
-            shown = shown.then(found)
+            shown = then_shown(shown, found)
     assert seen == [row["seq"] for row in late]

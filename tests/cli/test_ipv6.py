@@ -15,7 +15,7 @@ from tests.support.waiting import until_blocking
     ("address", "host", "port"),
     [("127.0.0.1:80", "127.0.0.1", 80), ("[::1]:0", "::1", 0), (":8080", "127.0.0.1", 8080), ("[fe80::1%eth0]:1", "fe80::1%eth0", 1)],
 )
-def test_an_address_is_taken_apart_and_put_together(address: str, host: str, port: int) -> None:
+def test_an_address_is_parsed_and_formatted(address: str, host: str, port: int) -> None:
     assert parse_address(address) == (host, port)
     assert parse_address(join_address(host, port)) == (host, port)
 
@@ -40,7 +40,7 @@ def test_a_site_listens_on_ipv6_and_names_usable_addresses(new_up: Up, host: str
     site = new_up("--http", f"{host}:0", "--nats", f"{host}:0").start(**variables, **session)
     running = site.run_json
     for url in [running["http"], *running["health"].values()]:
-        with urllib.request.urlopen(f"{url}/readyz", timeout=5) as answer:
+        with urllib.request.urlopen(f"{url}/readyz", timeout=30) as answer:
             assert answer.status == 200
     assert running["http"].startswith("http://[::1]:")
     assert running["nats"].startswith("nats://[::1]:")
@@ -51,5 +51,5 @@ def test_a_site_listens_on_ipv6_and_names_usable_addresses(new_up: Up, host: str
 
 
 @pytest.mark.parametrize("option", ["--http", "--nats"])
-def test_an_address_without_brackets_is_one_clear_line(option: str) -> None:
+def test_an_address_without_brackets_is_reported_in_one_line(option: str) -> None:
     assert_user_mistake(jobtide("up", option, "::1:8080"), option, "in brackets")

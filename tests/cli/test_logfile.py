@@ -17,19 +17,19 @@ def test_a_full_log_file_is_renamed_and_the_oldest_one_is_dropped(tmp_path: Path
     assert [(tmp_path / name).read_text() for name in names] == ["line number 9\n", "line number 8\n", "line number 7\n"]
 
 
-def test_a_log_file_goes_on_after_a_restart_and_is_for_its_owner_alone(tmp_path: Path) -> None:
+def test_a_log_file_is_appended_to_and_readable_only_by_its_owner(tmp_path: Path) -> None:
     for text in ("first\n", "second\n"):
         RotatingFile(tmp_path / "site.log").write(text)
     assert (tmp_path / "site.log").read_text() == "first\nsecond\n"
     assert stat.S_IMODE((tmp_path / "site.log").stat().st_mode) == 0o600
 
 
-def test_text_that_is_no_unicode_is_logged_escaped(tmp_path: Path) -> None:
+def test_text_that_is_not_unicode_is_logged_escaped(tmp_path: Path) -> None:
     RotatingFile(tmp_path / "site.log").write("user \udcff\n")
     assert (tmp_path / "site.log").read_text() == "user \\udcff\n"
 
 
-def test_a_problem_is_one_line_that_cannot_speak_to_a_terminal() -> None:
+def test_a_problem_is_one_line_without_terminal_control_characters() -> None:
     assert one_line("warning", {"event": "odd", "why": "a\nb\x1b[2J", "level": "warning", "timestamp": "now"}) == (
         "warning: odd why=a\\nb\\x1b[2J"
     )

@@ -1,4 +1,4 @@
-"""`make` finds a Python that is new enough, or says in one line that there is none."""
+"""`make` finds a Python that is new enough, or reports in one line that there is none."""
 
 import os
 import shutil
@@ -43,7 +43,7 @@ def make(folder: Path, pythons: dict[str, str], *arguments: str) -> subprocess.C
     ],
 )
 @pytest.mark.parametrize("target", ["demo", "test"])
-def test_the_first_python_that_is_new_enough_is_taken(tmp_path: Path, target: str, pythons: dict[str, str], taken: str) -> None:
+def test_the_first_python_that_is_new_enough_is_used(tmp_path: Path, target: str, pythons: dict[str, str], taken: str) -> None:
     done = make(tmp_path, pythons, "--dry-run", target)
     assert f"\n{taken} -m venv .venv\n" in done.stdout
 
@@ -56,7 +56,7 @@ def test_the_first_python_that_is_new_enough_is_taken(tmp_path: Path, target: st
         ({}, [], "python3 is missing"),
     ],
 )
-def test_a_python_that_is_too_old_is_one_clear_line(tmp_path: Path, pythons: dict[str, str], arguments: list[str], why: str) -> None:
+def test_a_python_that_is_too_old_is_reported_in_one_line(tmp_path: Path, pythons: dict[str, str], arguments: list[str], why: str) -> None:
     done = make(tmp_path, pythons, "demo", *arguments)
     assert done.returncode != 0
     first, *others = done.stderr.strip().splitlines()

@@ -6,7 +6,7 @@ from tests.support.processes import REPOSITORY
 PAGE = REPOSITORY / "docs" / "configuration.md"
 
 
-def test_the_configuration_page_is_what_the_code_says() -> None:
+def test_the_configuration_page_matches_the_code() -> None:
     """Bring it up to date with `jobtide settings --markdown > docs/configuration.md`."""
     assert PAGE.read_text(encoding="utf-8") == page()
 

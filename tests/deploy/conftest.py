@@ -18,8 +18,8 @@ from shared.settings import NatsSettings
 from tests.support.programs import nats_program
 
 ROOT = Path(__file__).parents[2]
-USERS = ("adapter", "ingest", "jobstore", "archiver", "gateway", "operator")
-START_S = 15.0
+USERS = ("adapter", "ingest", "jobstore", "archiver", "metricstore", "gateway", "operator")
+START_S = 40.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Broker:
     log_file: Path
 
     def violations(self) -> list[str]:
-        """What the broker refused so far."""
+        """The broker's refusals so far."""
         return [line for line in self.log_file.read_text().splitlines() if "Violation" in line]
 
     def settings(self, user: str) -> NatsSettings:
@@ -37,7 +37,7 @@ class Broker:
 
     @asynccontextmanager
     async def connected(self, user: str) -> AsyncIterator[tuple[Client, list[str]]]:
-        """A connection as ``user``, and the list that the broker's complaints are added to."""
+        """A connection as ``user``, and a list that collects the broker's errors."""
         complaints: list[str] = []
 
         async def complain(error: Exception) -> None:
@@ -70,7 +70,7 @@ async def broker(tmp_path: Path) -> AsyncIterator[Broker]:
     finally:
         if process.returncode is None:
             process.terminate()
-        await asyncio.wait_for(process.wait(), 10)
+        await asyncio.wait_for(process.wait(), 30)
 
 
 async def _address(ports: Path, process: asyncio.subprocess.Process, log: Path) -> str:

@@ -1,6 +1,7 @@
-"""deploy/nats.conf lets each user do its work with the real code, and nothing beside it."""
+"""deploy/nats.conf permits each user the operations of the real code, and nothing else."""
 
 import asyncio
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -10,6 +11,8 @@ from nats.errors import TimeoutError as NatsTimeoutError
 from nats.js.errors import NotFoundError
 
 from cli.embedded.accounts import accounts, variables
+from cli.embedded.broker import CONFIGURATION
+from services.ingest.progress import Progress, Removed
 from shared.broker.clusters import ClusterDirectory, add_cluster
 from shared.broker.connection import connect_options, dial
 from shared.broker.cursor import log_state, read_from
@@ -19,7 +22,11 @@ from shared.broker.publisher import Publisher
 from shared.broker.streams import Durable, ensure_consumer, provision
 from shared.domain.events import (
     Event,
+    HousekeepingDue,
     IntakeRejected,
+    IntakeReplayed,
+    JobAdviceMuted,
+    JobAdvised,
     JobArchived,
     JobArchiveRequested,
     JobArchivingFailed,
@@ -33,6 +40,7 @@ from shared.domain.events import (
     JobUntagged,
     NodesChecked,
     NodesReported,
+    RejectionsDue,
     Tag,
     TagCreated,
     TagRemoved,
@@ -43,8 +51,8 @@ from tests.deploy.conftest import ROOT, USERS, Broker
 
 pytestmark = pytest.mark.timeout(60)
 PREFIX = "jobtide"
-COMPLAINT_WAIT_S = 5.0
-FORBIDDEN_WAIT_S = 0.3  # a request that the broker refuses is never answered
+COMPLAINT_WAIT_S = 20.0
+FORBIDDEN_WAIT_S = 0.3  # refused requests are never answered
 
 
 def envelope(event: Event, *, message_id: str = "1", reply_to: str | None = None) -> Envelope:
@@ -52,16 +60,16 @@ def envelope(event: Event, *, message_id: str = "1", reply_to: str | None = None
 
 
 def events_of(user: str) -> Sequence[Event]:
-    """One of each event that the service publishes, with the least that gives its subject."""
+    """One of each event that the service publishes, with the minimum that determines its subject."""
     kinds: dict[str, list[type[Event]]] = {
-        "ingest": [JobStarted, JobStopped, NodesReported, IntakeRejected],
-        "archiver": [JobArchived, JobArchivingFailed, JobArchiveRequested, JobsMeasured, NodesChecked],
+        "ingest": [JobStarted, JobStopped, NodesReported, IntakeRejected, IntakeReplayed],
+        "archiver": [JobArchived, JobArchivingFailed, JobArchiveRequested, JobsMeasured, JobAdvised, NodesChecked],
         "gateway": [
             *(JobStarted, JobStopped, JobTagged, JobUntagged, TagCreated, TagRemoved),
-            *(JobMetadataEdited, JobDeleted, JobArchiveRequested, NodesReported, IntakeRejected),
+            *(JobMetadataEdited, JobAdviceMuted, JobDeleted, JobArchiveRequested, NodesReported, IntakeRejected),
         ],
         "operator": [JobImported, JobArchiveRequested, JobStarted, IntakeRejected, TagCreated],
-        "jobstore": [],
+        "jobstore": [HousekeepingDue, RejectionsDue, JobArchiveRequested],
         "adapter": [],
     }
     return [kind.model_construct(cluster="fritz", tag=Tag(type="t", name="n")) for kind in kinds[user]]
@@ -85,7 +93,7 @@ async def refused(client: Client, subject: str, complaints: list[str]) -> bool:
 
 
 async def complained(client: Client, complaints: list[str]) -> bool:
-    """Whether the broker said no to what was sent last; its word may come a little after the round trip."""
+    """Whether the broker refused the last message; its error may arrive shortly after the round trip."""
     await client.flush()
     try:
         async with asyncio.timeout(COMPLAINT_WAIT_S):
@@ -97,7 +105,7 @@ async def complained(client: Client, complaints: list[str]) -> bool:
 
 
 @pytest.mark.parametrize("user", ["ingest", "archiver", "gateway", "operator"])
-async def test_whoever_needs_the_clusters_reads_them(broker: Broker, user: str) -> None:
+async def test_users_that_need_the_clusters_can_read_them(broker: Broker, user: str) -> None:
     await provisioned(broker)
     async with broker.connected(user) as (client, complaints):
         directory = ClusterDirectory(client, broker.settings(user))
@@ -106,13 +114,13 @@ async def test_whoever_needs_the_clusters_reads_them(broker: Broker, user: str) 
         assert complaints == []
 
 
-@pytest.mark.parametrize("user", ["ingest", "archiver", "gateway", "operator"])
+@pytest.mark.parametrize("user", ["ingest", "jobstore", "archiver", "gateway", "operator"])
 async def test_each_publisher_publishes_its_events(broker: Broker, user: str) -> None:
     await provisioned(broker)
     async with broker.connected(user) as (client, complaints):
         publisher = Publisher(client, PREFIX)
         for number, event in enumerate(events_of(user)):
-            assert await publisher.publish([envelope(event, message_id=str(number))], deadline_s=3)
+            assert await publisher.publish([envelope(event, message_id=str(number))], deadline_s=30)
         assert complaints == []
 
 
@@ -125,51 +133,77 @@ async def test_a_work_queue_is_created_read_and_acknowledged_by_its_owner(broker
     queue = Durable(stream, user, filters, ack_wait_s=30, max_ack_pending=10)
     async with broker.connected("operator") as (operator, _), broker.connected(user) as (client, complaints):
         await operator.jetstream().publish(subject, b"raw")
-        js = client.jetstream(timeout=3)
+        js = client.jetstream(timeout=20)
         assert (await log_state(client, stream)).last_sequence == 1
         assert await ensure_consumer(js, queue) == "created"
         assert await ensure_consumer(js, queue) is None
         subscription = await js.pull_subscribe_bind(durable=user, stream=stream)
-        (message,) = await subscription.fetch(1, timeout=3)
+        (message,) = await subscription.fetch(1, timeout=20)
         await message.in_progress()
         await message.nak()
-        (message,) = await subscription.fetch(1, timeout=3)
+        (message,) = await subscription.fetch(1, timeout=20)
         await message.ack_sync()
         one_filter = Durable(stream, user, filters[:1], ack_wait_s=20, max_ack_pending=10)
         assert await ensure_consumer(js, one_filter) == "updated"
         assert complaints == []
 
 
+async def test_ingest_records_how_far_its_queue_is(broker: Broker) -> None:
+    await provisioned(broker)
+    queue = Durable("INTAKE", "ingest", ("cc.job.event", "cc.node.state"), ack_wait_s=30, max_ack_pending=10)
+    async with broker.connected("operator") as (operator, _), broker.connected("ingest") as (client, complaints):
+        await operator.jetstream().publish("cc.job.event", b"raw")
+        js, progress = client.jetstream(timeout=20), Progress(client, NatsSettings(), queue)
+        assert await ensure_consumer(js, queue, progress.first_unfinished) == "created"
+        (message,) = await (await js.pull_subscribe_bind(durable="ingest", stream="INTAKE")).fetch(1, timeout=20)
+        await message.ack_sync()
+        reports: list[Removed] = []
+
+        async def report(removed: Removed) -> None:
+            reports.append(removed)
+
+        await progress.advance(report)
+        assert await progress.first_unfinished() == 2
+        await operator.jetstream().publish("cc.job.event", b"raw")
+        await operator.jetstream().purge_stream("INTAKE")
+        await progress.advance(report)
+        assert [(removed.first, removed.last) for removed in reports] == [(2, 2)]
+        assert complaints == []
+
+
 @pytest.mark.parametrize("user", ["jobstore", "operator"])
-async def test_the_projection_reads_both_logs_from_its_own_position(broker: Broker, user: str) -> None:
+async def test_the_projection_reads_every_log_from_its_own_position(broker: Broker, user: str) -> None:
     await provisioned(broker)
     async with broker.connected("ingest") as (ingest, _), broker.connected(user) as (client, complaints):
         publisher = Publisher(ingest, PREFIX)
         for event in events_of("ingest"):
-            await publisher.publish([envelope(event, message_id=event.name)], deadline_s=3)
-        for stream, count in (("EVENTS", 3), ("NODES", 1)):
+            await publisher.publish([envelope(event, message_id=event.name)], deadline_s=30)
+        for stream, count in (("EVENTS", 2), ("NODES", 1), ("REJECTIONS", 2)):
             assert (await log_state(client, stream)).last_sequence == count
-            async with read_from(client, stream, 1) as cursor:
-                assert len(await cursor.batch(100)) == count
+            async with read_from(client, stream, 1) as cursor, asyncio.timeout(30):
+                seen = 0
+                while seen < count:
+                    seen += len(await cursor.batch(100))
+                assert seen == count
         assert complaints == []
 
 
-async def test_the_gateway_hears_from_the_jobstore_what_became_of_an_event(broker: Broker) -> None:
+async def test_the_gateway_gets_outcomes_from_jobstore(broker: Broker) -> None:
     await provisioned(broker)
     async with broker.connected("jobstore") as (jobstore, complaints), broker.connected("gateway") as (gateway, more):
         inbox = gateway.new_inbox()
         (stop, *_) = [event for event in events_of("gateway") if isinstance(event, JobStopped)]
         waiting = asyncio.create_task(publish_and_wait(gateway, Publisher(gateway, PREFIX), [envelope(stop, reply_to=inbox)], timeout_s=5))
         async with read_from(jobstore, "EVENTS", 1) as cursor:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while not await cursor.batch(1):
                     pass
             await jobstore.publish(inbox, Outcome(sequence=1, kind="applied", job=1).model_dump_json().encode())
         assert [outcome.kind for outcome in await waiting] == ["applied"]
         for stream, consumer in (("INTAKE", "ingest"), ("EVENTS", "archiver")):
-            await gateway.jetstream(timeout=3).stream_info(stream)
+            await gateway.jetstream(timeout=20).stream_info(stream)
             with pytest.raises(NotFoundError):
-                await gateway.jetstream(timeout=3).consumer_info(stream, consumer)
+                await gateway.jetstream(timeout=20).consumer_info(stream, consumer)
         assert complaints == more == []
 
 
@@ -178,7 +212,7 @@ async def test_the_adapter_publishes_to_the_intake_and_may_have_it_acknowledged(
     async with broker.connected("adapter") as (adapter, complaints), broker.connected("operator") as (operator, _):
         await adapter.publish("cc.job.event", b"job")
         await adapter.publish("cc.node.state", b"node")
-        acknowledgement = await adapter.request("cc.job.event", b"job", timeout=3)
+        acknowledgement = await adapter.request("cc.job.event", b"job", timeout=20)
         assert b'"INTAKE"' in acknowledgement.data
         assert (await operator.jetstream().stream_info("INTAKE")).state.messages == 3
         assert complaints == []
@@ -214,7 +248,7 @@ async def test_the_adapter_reads_nothing(broker: Broker, subject: str) -> None:
 
 @pytest.mark.parametrize("header", [None, "Nats-Trace-Dest"], ids=["reply", "trace"])
 async def test_an_adapter_cannot_have_the_broker_write_into_the_log_for_it(broker: Broker, header: str | None) -> None:
-    """The broker publishes acknowledgements, and traces, to subjects that the publisher names."""
+    """The broker publishes acknowledgements and traces to subjects chosen by the publisher."""
     await provisioned(broker)
     targets = ("jobtide.job.started.fritz", "$KV.clusters.fritz", "$JS.API.STREAM.PURGE.EVENTS", "$JS.API.STREAM.DELETE.NODES")
     async with broker.connected("operator") as (operator, _), broker.connected("adapter") as (adapter, _):
@@ -227,7 +261,7 @@ async def test_an_adapter_cannot_have_the_broker_write_into_the_log_for_it(broke
                 await adapter.publish("cc.job.event", b"x", reply=target)
             else:
                 await adapter.publish("cc.job.event", b"x", headers={header: target})
-        await adapter.request("cc.job.event", b"last", timeout=3)
+        await adapter.request("cc.job.event", b"last", timeout=20)
         assert [(await js.stream_info(stream)).state for stream in streams] == before
 
 
@@ -241,6 +275,7 @@ async def test_an_adapter_cannot_have_the_broker_write_into_the_log_for_it(broke
         ("ingest", "$JS.API.CONSUMER.CREATE.EVENTS"),
         ("jobstore", "jobtide.job.started.fritz"),
         ("jobstore", "cc.job.event"),
+        ("jobstore", "jobtide.intake.rejected"),
         ("jobstore", "$JS.API.STREAM.UPDATE.EVENTS"),
         ("jobstore", "$JS.API.CONSUMER.DELETE.EVENTS.archiver"),
         ("jobstore", "$JS.API.CONSUMER.MSG.NEXT.EVENTS.archiver"),
@@ -256,6 +291,7 @@ async def test_an_adapter_cannot_have_the_broker_write_into_the_log_for_it(broke
         ("gateway", "jobtide.job.archived.fritz"),
         ("gateway", "jobtide.job.measured.fritz"),
         ("gateway", "jobtide.intake.a_later_event"),
+        ("gateway", "jobtide.intake.replayed"),
         ("gateway", "cc.job.other"),
         ("gateway", "$JS.API.STREAM.PURGE.INTAKE"),
         ("gateway", "$KV.clusters.fritz"),
@@ -270,7 +306,7 @@ async def test_a_service_may_not_do_the_work_of_another(broker: Broker, user: st
 
 @pytest.mark.parametrize("user", [user for user in USERS if user != "adapter"])
 @pytest.mark.parametrize("subject", ["_INBOX.>", "_INBOX.*.>", ">", "cc.job.event"])
-async def test_nobody_reads_the_answers_of_another(broker: Broker, user: str, subject: str) -> None:
+async def test_no_user_can_read_the_answers_of_another(broker: Broker, user: str, subject: str) -> None:
     async with broker.connected(user) as (client, complaints):
         await client.subscribe(f"_INBOX.{user}.>")
         await client.flush()
@@ -285,9 +321,15 @@ async def test_an_adapter_is_acknowledged_at_either_inbox(broker: Broker, prefix
     client = Client()
     await client.connect(**connect_options(broker.settings("adapter"), "test") | {"inbox_prefix": prefix})
     try:
-        assert b'"INTAKE"' in (await client.request("cc.job.event", b"job", timeout=3)).data
+        assert b'"INTAKE"' in (await client.request("cc.job.event", b"job", timeout=20)).data
     finally:
         await client.close()
+
+
+@pytest.mark.parametrize("configuration", [(ROOT / "deploy" / "nats.conf").read_text(), CONFIGURATION], ids=["deployed", "embedded"])
+def test_the_log_is_synced_ten_times_a_second(configuration: str) -> None:
+    """By default it is synced every two minutes, while the databases are synced within a second."""
+    assert re.findall(r"^ *sync_interval: (\S+)$", configuration, re.MULTILINE) == ['"100ms"']
 
 
 def test_the_accounts_are_those_of_the_embedded_broker() -> None:

@@ -1,4 +1,4 @@
-"""docker-compose.yml and what goes with it, without Docker: names that exist, secrets that do not."""
+"""docker-compose.yml and related files, without Docker: names exist, secrets are not included."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ from cli.settings_page import groups
 from shared.settings import CONFIG_VARIABLE, PREFIX
 from tests.deploy.conftest import ROOT, USERS
 
-SERVICES = ("ingest", "jobstore", "archiver", "gateway")
+SERVICES = ("ingest", "jobstore", "archiver", "metricstore", "gateway")
 ONE_SHOT = ("provision", "migrate", "tools")
 OF_COMPOSE_ONLY = {"JOBTIDE_VERSION", "JOBTIDE_HTTP_PUBLISH", "JOBTIDE_NATS_PUBLISH"}
 REFERENCE = re.compile(r"\$\{([A-Z_]+):([?-])([^}]*)\}")
@@ -78,11 +78,11 @@ def test_each_container_has_the_secrets_of_its_own_user_only(compose: dict[str, 
         used = {name for value in environment.values() for name, _, _ in REFERENCE.findall(str(value))}
         assert {name for name in used if name.startswith("NATS_")} == {f"NATS_{user.upper()}_PASSWORD"}
         assert ("JWT_PRIVATE_KEY" in used) == (user == "gateway")  # people take tokens at /frontend/jwt/
-        assert ("POSTGRES_PASSWORD" in used) == (user != "ingest")
+        assert ("POSTGRES_PASSWORD" in used) == (user not in ("ingest", "metricstore"))
     assert set(compose["services"]["nats"]["environment"]) == {f"NATS_{user.upper()}_PASSWORD" for user in USERS}
 
 
-def test_what_runs_for_ever_is_restarted_and_watched(compose: dict[str, Any]) -> None:
+def test_long_running_containers_are_restarted_and_monitored(compose: dict[str, Any]) -> None:
     dockerfile = (ROOT / "deploy" / "Dockerfile").read_text()
     assert "HEALTHCHECK" in dockerfile
     for name, service in compose["services"].items():
@@ -98,7 +98,7 @@ def test_services_start_after_streams_and_schema(compose: dict[str, Any]) -> Non
     for name in SERVICES:
         waits_for = compose["services"][name]["depends_on"]
         assert waits_for["provision"] == {"condition": "service_completed_successfully"}
-        assert ("migrate" in waits_for) == (name != "ingest")
+        assert ("migrate" in waits_for) == (name not in ("ingest", "metricstore"))
 
 
 def test_the_containers_of_the_services_are_confined(compose: dict[str, Any]) -> None:
@@ -112,15 +112,15 @@ def test_the_containers_of_the_services_are_confined(compose: dict[str, Any]) ->
     assert "archive:/var/lib/jobtide/archive" in compose["services"]["archiver"]["volumes"]
 
 
-def test_everything_that_lasts_is_on_a_named_volume(compose: dict[str, Any]) -> None:
-    assert set(compose["volumes"]) == {"nats-data", "postgres-data", "archive"}
+def test_persistent_data_are_on_named_volumes(compose: dict[str, Any]) -> None:
+    assert set(compose["volumes"]) == {"nats-data", "postgres-data", "archive", "samples"}
     for name, folder in (("nats", "/data"), ("postgres", "/var/lib/postgresql/data")):
         mounts = {volume.split(":")[1]: volume.split(":")[0] for volume in compose["services"][name]["volumes"]}
         assert mounts[folder] in compose["volumes"]
     assert compose["services"]["nats"]["command"][-2:] == ["--store_dir", "/data"]
 
 
-def test_the_image_is_built_of_what_is_there() -> None:
+def test_the_image_is_built_from_existing_files() -> None:
     ignore = (ROOT / ".dockerignore").read_text().splitlines()
     for line in (ROOT / "deploy" / "Dockerfile").read_text().splitlines():
         if line.startswith("COPY ") and "--from" not in line:
@@ -129,7 +129,7 @@ def test_the_image_is_built_of_what_is_there() -> None:
             assert f"!{source.removesuffix('/')}" in ignore
 
 
-def test_bind_mounted_files_are_there(compose: dict[str, Any]) -> None:
+def test_bind_mounted_files_exist(compose: dict[str, Any]) -> None:
     for service in compose["services"].values():
         for volume in service.get("volumes", []):
             if volume.startswith("./"):

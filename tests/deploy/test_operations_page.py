@@ -1,4 +1,4 @@
-"""docs/operations.md speaks of commands, settings, metrics and containers that exist."""
+"""The commands, settings, metrics and containers in docs/operations.md exist."""
 
 import re
 import shlex
@@ -10,10 +10,10 @@ import yaml
 
 from cli.main import app
 from cli.settings_page import groups
-from services.gateway import numbers
+from services.gateway import prometheus as gateway_prometheus
 from services.gateway.frame import loop_lag
-from shared import metrics
-from shared.metrics import MetricName
+from shared import prometheus
+from shared.prometheus import MetricName
 from tests.deploy.conftest import ROOT
 
 PAGE = (ROOT / "docs" / "operations.md").read_text()
@@ -47,7 +47,12 @@ def test_every_command_of_the_page_exists(words: list[str]) -> None:
 
 
 def test_metrics_of_the_page_are_those_of_the_services() -> None:
-    known = {metric.name for module in (metrics, numbers, loop_lag) for metric in vars(module).values() if isinstance(metric, MetricName)}
+    known = {
+        metric.name
+        for module in (prometheus, gateway_prometheus, loop_lag)
+        for metric in vars(module).values()
+        if isinstance(metric, MetricName)
+    }
     assert set(re.findall(r"\bjobtide_[a-z_]+", PAGE)) == known
 
 

@@ -1,4 +1,4 @@
-"""The programs of deploy/, run as a person would run them."""
+"""The programs in deploy/, run like an operator would."""
 
 import asyncio
 import os
@@ -20,6 +20,7 @@ from shared.health import Health, serve_health
 from shared.lineprotocol import Point, parse_lines
 from tests.deploy.conftest import ROOT, USERS, Broker
 from tests.support.programs import nats_program
+from tests.support.waiting import until
 
 
 def init_env(file: Path) -> dict[str, str]:
@@ -27,7 +28,7 @@ def init_env(file: Path) -> dict[str, str]:
     return smoke.read_environment(file)
 
 
-def test_init_env_fills_every_secret_for_its_owner_alone(tmp_path: Path) -> None:
+def test_init_env_writes_every_secret_readable_only_by_its_owner(tmp_path: Path) -> None:
     file = tmp_path / ".env"
     values = init_env(file)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -39,7 +40,7 @@ def test_init_env_fills_every_secret_for_its_owner_alone(tmp_path: Path) -> None
             assert re.fullmatch(r"[a-z][a-z0-9]{40,}", values[name])
 
 
-def test_init_env_keeps_what_is_there_and_adds_what_is_missing(tmp_path: Path) -> None:
+def test_init_env_adds_missing_values_and_preserves_existing_ones(tmp_path: Path) -> None:
     file = tmp_path / ".env"
     file.write_text("POSTGRES_PASSWORD=chosen\nJOBTIDE_HTTP_PUBLISH=127.0.0.1:9000\nNATS_INGEST_PASSWORD=\n")
     first = init_env(file)
@@ -106,7 +107,7 @@ async def healthcheck_exit(address: str) -> tuple[int, str]:
     return process.returncode, output.decode()
 
 
-async def test_the_healthcheck_says_whether_a_service_works() -> None:
+async def test_the_healthcheck_reports_whether_a_service_works() -> None:
     health = Health("ingest")
     async with serve_health(health, "127.0.0.1:0") as address:
         assert await healthcheck_exit(address) == (0, "")
@@ -134,10 +135,14 @@ async def test_the_smoke_adapter_publishes_and_is_confined(broker: Broker) -> No
             smoke.publish_jobs(adapter, range(1, 4), 1_700_000_000)
 
         await asyncio.wait_for(asyncio.to_thread(act), 20)
-        assert (await operator.jetstream().stream_info("INTAKE")).state.messages == 6
+
+        async def all_are_stored() -> bool:
+            return (await operator.jetstream().stream_info("INTAKE")).state.messages == 6
+
+        await until(all_are_stored)
 
 
-async def test_the_smoke_test_sees_a_user_that_may_too_much(broker: Broker) -> None:
+async def test_the_smoke_test_detects_a_user_with_too_many_permissions(broker: Broker) -> None:
     host, _, port = broker.url.removeprefix("nats://").rpartition(":")
 
     def act() -> None:
@@ -152,7 +157,7 @@ def test_the_smoke_lines_are_line_protocol() -> None:
     assert [isinstance(line, Point) for line in lines] == [True, True]
 
 
-def test_the_smoke_test_says_that_there_is_no_env_file(tmp_path: Path) -> None:
+def test_the_smoke_test_reports_a_missing_env_file(tmp_path: Path) -> None:
     with pytest.raises(smoke.Failed, match=r"init-env\.sh"):
         smoke.read_environment(tmp_path / ".env")
 

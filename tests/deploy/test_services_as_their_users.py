@@ -1,4 +1,6 @@
-"""The real services, each as its own user of deploy/nats.conf, carry a job from the adapter to the archive."""
+"""The real services, each as its own user of deploy/nats.conf, process a job from the adapter to the archive."""
+
+import time
 
 import aiohttp
 import pytest
@@ -68,4 +70,27 @@ async def test_the_gateway_writes_and_reads_with_its_own_user(
         async with http.get("/api/jobs/") as answer:
             assert [job["jobId"] for job in (await answer.json())["jobs"]] == [7]
         assert await answers("/api/status/")
+    assert broker.violations() == []
+
+
+async def test_samples_of_a_collector_are_returned_by_a_query(broker: Broker, service: ServiceRunner) -> None:
+    async with broker.connected("operator") as (operator, _):
+        await provision(operator, broker.settings("operator"))
+        await add_cluster(operator, broker.settings("operator"), cluster_text("fritz"))
+    store = await service.start("metricstore", broker.settings("metricstore"))
+    now = int(time.time())
+    async with broker.connected("adapter") as (adapter, complaints):
+        await adapter.publish("cc.metric", f"cpu_load,cluster=fritz,hostname=f0101,type=node value=7 {now}".encode())
+        await adapter.flush()
+        assert complaints == []
+    async with aiohttp.ClientSession(f"http://{store.addresses['http']}") as http:
+
+        async def is_visible() -> bool:
+            question = {"cluster": "fritz", "from": now - 60, "to": now + 60, "queries": [{"metric": "cpu_load", "host": "f0101"}]}
+            async with http.get("/api/query", json=question) as answer:
+                return [element["avg"] for element in (await answer.json())["results"][0]] == [7.0]
+
+        await until(is_visible)
+        async with http.post("/api/write", data=f"cpu_load,cluster=fritz,hostname=f0102 value=8 {now}") as answer:
+            assert answer.status == 200
     assert broker.violations() == []

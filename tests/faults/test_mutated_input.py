@@ -1,4 +1,4 @@
-"""No input stops ingest: whatever arrives ends in events or rejections."""
+"""No input stops ingest: every line becomes an event or a rejection."""
 
 import gc
 from collections import Counter
@@ -10,7 +10,7 @@ import pytest
 from services.ingest.translate import IntakeSubjects, RawMessage, Translator
 from shared.broker.cursor import log_state, read_from
 from shared.broker.envelope import Envelope, read
-from shared.broker.streams import EVENTS, NODES
+from shared.broker.streams import LOGS
 from shared.domain import reasons
 from shared.domain.events import IntakeRejected, JobStarted
 from shared.domain.recorded import IntakeOrigin, Recorded
@@ -35,13 +35,13 @@ def _translate(translator: Translator, sequence: int, data: bytes) -> list[Envel
 
 
 def _is_blank(data: bytes) -> bool:
-    """Nothing that could become an event: only comments and empty lines."""
+    """Whether the payload has only comments and empty lines."""
     return all(not line.strip(b" \r") or line.strip(b" \t").startswith(b"#") for line in data.split(b"\n"))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-def test_mutated_lines_end_in_events_or_rejections_and_memory_stays_flat() -> None:
+def test_mutated_lines_become_events_or_rejections_in_bounded_memory() -> None:
     translator = Translator(IntakeSubjects(NatsSettings()), sample_clusters(), 8 * 1024 * 1024)
     process = psutil.Process()
     outcomes: Counter[str] = Counter()
@@ -65,7 +65,7 @@ def test_mutated_lines_end_in_events_or_rejections_and_memory_stays_flat() -> No
     assert len(outcomes) > 12, outcomes
 
 
-def test_a_payload_that_is_not_utf8_is_taken_with_replaced_bytes() -> None:
+def test_a_payload_that_is_not_utf8_is_accepted_with_replaced_bytes() -> None:
     translator = Translator(IntakeSubjects(NatsSettings()), sample_clusters(), 8 * 1024 * 1024)
     (envelope,) = _translate(translator, 1, start_line(1, user="ali-ce").replace(b"ali-ce", b"ali\xe2ce"))
     assert isinstance(envelope.event, JobStarted)
@@ -78,10 +78,10 @@ LARGEST = 8 * 1024 * 1024
 
 
 async def _origins(site: NatsSettings) -> set[int]:
-    """The intake sequences of which something stands in the log."""
+    """The intake sequences with an event or rejection in the log."""
     found = set()
     async with client_of(site) as client:
-        for stream in (EVENTS, NODES):
+        for stream in LOGS:
             last = (await log_state(client, site.stream(stream))).last_sequence
             async with read_from(client, site.stream(stream), 1) as cursor:
                 at = 0
@@ -96,7 +96,7 @@ async def _origins(site: NatsSettings) -> set[int]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-async def test_mutated_messages_come_to_the_same_in_both_databases(
+async def test_mutated_messages_give_the_same_rows_in_both_databases(
     service: ServiceRunner, site: NatsSettings, sqlite_database: DatabaseSettings, postgres_database: DatabaseSettings
 ) -> None:
     large = start_line(77, metaData={"jobScript": "x" * (LARGEST - 100_000)})

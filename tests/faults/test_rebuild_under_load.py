@@ -1,4 +1,4 @@
-"""A rebuild beside a running jobstore and readers, and one that is killed half-way."""
+"""A rebuild while jobstore and readers run, and a killed rebuild."""
 
 import asyncio
 import sys
@@ -9,7 +9,6 @@ import nats
 import pytest
 
 from services.jobstore.rebuild import rebuild
-from services.jobstore.settings import JobstoreSettings
 from services.jobstore.settings import Settings as JobstoreServiceSettings
 from shared.database.engine import opened
 from shared.settings import DatabaseSettings, NatsSettings
@@ -18,7 +17,7 @@ from tests.support.adapter import load, publish_accepted
 from tests.support.processes import REPOSITORY, environment
 from tests.support.rest import ask
 from tests.support.stack import Stack
-from tests.support.verdict import settled
+from tests.support.verdict import RULES, settled
 from tests.support.waiting import pause, until
 from tests.support.workload import workload
 
@@ -29,7 +28,7 @@ async def _rebuild(settings: NatsSettings, database: DatabaseSettings) -> None:
     client = await nats.connect(settings.url)
     try:
         async with opened(database) as engine:
-            everything = JobstoreServiceSettings(settings, database, JobstoreSettings())
+            everything = JobstoreServiceSettings(settings, database, RULES)
             await rebuild(client, engine, everything, [], lambda stream, done, total: None)
     finally:
         await client.close()
@@ -37,7 +36,7 @@ async def _rebuild(settings: NatsSettings, database: DatabaseSettings) -> None:
 
 @asynccontextmanager
 async def _reading(stack: Stack) -> AsyncIterator[list[int]]:
-    """A reader of the API that never sees an error, nor fewer jobs than before; yields what it counted."""
+    """A reader of the API that must see no error, nor fewer jobs than before; yields its counts."""
     counts = [0]
 
     async def read() -> None:
@@ -59,9 +58,7 @@ async def _reading(stack: Stack) -> AsyncIterator[list[int]]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-async def test_a_rebuild_beside_running_services_disturbs_nobody(
-    make_stack: MakeStack, site: NatsSettings, database: DatabaseSettings
-) -> None:
+async def test_a_rebuild_does_not_disturb_running_services(make_stack: MakeStack, site: NatsSettings, database: DatabaseSettings) -> None:
     plan = workload(seed=31, jobs=800)
     stack = make_stack(site, database)
     await stack.up()
@@ -76,7 +73,7 @@ async def test_a_rebuild_beside_running_services_disturbs_nobody(
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-async def test_a_rebuild_that_is_killed_leaves_the_tables_in_use_as_they_were(
+async def test_a_killed_rebuild_leaves_the_tables_in_use_unchanged(
     make_stack: MakeStack, site: NatsSettings, database: DatabaseSettings
 ) -> None:
     plan = workload(seed=32, jobs=1500)
@@ -90,9 +87,9 @@ async def test_a_rebuild_that_is_killed_leaves_the_tables_in_use_as_they_were(
             "-c",
             _REBUILD_PROGRAM,
             cwd=REPOSITORY,
-            env={"PATH": ""} | environment([site, database]),
+            env={"PATH": ""} | environment([site, database, RULES]),
         )
-        with pytest.raises(TimeoutError):  # it rebuilds again and again
+        with pytest.raises(TimeoutError):  # it rebuilds repeatedly until killed
             await asyncio.wait_for(process.wait(), after_s)
         process.kill()
         await process.wait()

@@ -1,4 +1,4 @@
-"""A gateway with people in its database, a clock of its own, and sign-in."""
+"""A gateway with users in its database, a controllable clock, and sign-in."""
 
 import base64
 from collections.abc import AsyncIterator, Mapping
@@ -19,7 +19,7 @@ from shared.database.engine import opened
 from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings
 from tests.gateway.stack import KEY, Client, gateway
 
-PASSWORD = "correct horse"  # of everybody
+PASSWORD = "correct horse"  # of every user
 HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4, b"2a")).decode()
 SESSION_KEY = bytes(range(100, 132))
 SEED_KEY = base64.b64encode(KEY.private_bytes_raw()).decode()
@@ -53,7 +53,7 @@ class People:
     clock: Clock
 
     async def sign_in(self, name: str, password: str = PASSWORD, **fields: str) -> str:
-        """The cookie's value, empty when refused."""
+        """The value of the cookie, empty if the sign-in is refused."""
         return cookie_of(await self.login(username=name, password=password, **fields))
 
     async def login(self, headers: Mapping[str, str] | None = None, /, **fields: str) -> Any:
@@ -62,7 +62,7 @@ class People:
         )
 
     async def ask(self, method: str, path: str, cookie: str, **options: Any) -> tuple[int, Any]:
-        """With a session, as a program that is no browser."""
+        """A request with a session, sent by a program instead of a browser."""
         headers = {"Cookie": f"session={cookie}", "X-Requested-With": "test"} | options.pop("headers", {})
         return await self.client.call(method, path, auth="", headers=headers, **options)
 
@@ -96,9 +96,15 @@ async def store_of(database: DatabaseSettings) -> AsyncIterator[UserStore]:
 
 @asynccontextmanager
 async def people(
-    database: DatabaseSettings, folder: Path, *, auth: AuthSettings | None = None, nats: NatsSettings | None = None, **settings: Any
+    database: DatabaseSettings,
+    folder: Path,
+    *,
+    auth: AuthSettings | None = None,
+    nats: NatsSettings | None = None,
+    has_people: bool = False,
+    **settings: Any,
 ) -> AsyncIterator[People]:
-    """Without a broker unless one is given: whatever is published is answered with 503."""
+    """A gateway with users. Without ``nats`` it has no broker, and answers 503 to requests that publish."""
     clock = Clock()
     broker = nats or NatsSettings(url="nats://127.0.0.1:9")
     settings = {"jwt_private_key": SecretStr(SEED_KEY)} | settings
@@ -108,7 +114,8 @@ async def people(
             broker, database, ArchiveSettings(path=folder / "archive"), clock=clock, auth=auth or auth_settings(), **settings
         ) as client,
     ):
-        await add_people(store)
+        if not has_people:
+            await add_people(store)
         yield People(client, store, clock)
 
 

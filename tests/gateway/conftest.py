@@ -13,7 +13,7 @@ from tests.support.waiting import until
 
 @pytest.fixture
 async def api(site: NatsSettings, database: DatabaseSettings, archive_settings: ArchiveSettings) -> AsyncIterator[Client]:
-    """A gateway with jobstore behind it, on each database."""
+    """A gateway with jobstore, on each database."""
     async with jobstore(site, database), gateway(site, database, archive_settings) as client:
         await until_ready(client)
         yield client
@@ -21,7 +21,7 @@ async def api(site: NatsSettings, database: DatabaseSettings, archive_settings: 
 
 @pytest.fixture
 async def sqlite_api(site: NatsSettings, sqlite_database: DatabaseSettings, archive_settings: ArchiveSettings) -> AsyncIterator[Client]:
-    """As ``api``, on SQLite only: for what has nothing to do with the database."""
+    """``api`` on SQLite only, for behaviour that does not depend on the database."""
     async with jobstore(site, sqlite_database), gateway(site, sqlite_database, archive_settings) as client:
         await until_ready(client)
         yield client
@@ -36,7 +36,7 @@ async def until_ready(client: Client) -> None:
 
 @pytest.fixture
 async def bodies(site: NatsSettings, sqlite_database: DatabaseSettings, archive_settings: ArchiveSettings) -> AsyncIterator[Client]:
-    """A gateway without jobstore: for what is refused before anything is published."""
+    """A gateway without jobstore: for requests that are refused before anything is published."""
     async with gateway(site, sqlite_database, archive_settings) as client:
         await until_ready(client)
         yield client
@@ -44,7 +44,7 @@ async def bodies(site: NatsSettings, sqlite_database: DatabaseSettings, archive_
 
 @pytest.fixture
 async def live(site: NatsSettings, database: DatabaseSettings, archive_settings: ArchiveSettings) -> AsyncIterator[Client]:
-    """A gateway with jobstore behind it, on each database, that looks for changes often."""
+    """A gateway with jobstore, on each database, that polls for changes often."""
     async with jobstore(site, database), gateway(site, database, archive_settings, **FAST) as api:
         await until_ready(api)
         yield api
@@ -52,7 +52,7 @@ async def live(site: NatsSettings, database: DatabaseSettings, archive_settings:
 
 @pytest.fixture
 async def one_live(site: NatsSettings, sqlite_database: DatabaseSettings, archive_settings: ArchiveSettings) -> AsyncIterator[Client]:
-    """As ``live``, on SQLite only."""
+    """``live`` on SQLite only."""
     async with jobstore(site, sqlite_database), gateway(site, sqlite_database, archive_settings, **FAST) as api:
         await until_ready(api)
         yield api
@@ -62,7 +62,7 @@ async def one_live(site: NatsSettings, sqlite_database: DatabaseSettings, archiv
 async def grounds(
     nats_settings: NatsSettings, sqlite_database: DatabaseSettings, archive_settings: ArchiveSettings
 ) -> AsyncIterator[Grounds]:
-    """Gateways without jobstore, on rows that the test writes."""
+    """Gateways without jobstore, on rows written by the test."""
     async with opened(sqlite_database) as engine, AsyncExitStack() as stack:
         projected = Projected(engine)
         await projected.begin()

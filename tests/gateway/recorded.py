@@ -1,4 +1,4 @@
-"""Exchanges recorded from cc-backend 1.5.4, to be asked again of the gateway."""
+"""Exchanges recorded from cc-backend 1.5.4, to be replayed against the gateway."""
 
 import json
 import re
@@ -41,7 +41,7 @@ ACTORS = {
 NAMES = {"admin": "adm", "support": "sup", "user": "ulla"}
 WAITS_FOR_ARCHIVE = 1
 OTHER_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
-# Which jobs were deleted, and how many of those that only one side has, differs.
+# The ids of deleted jobs differ, and so does the number of jobs that only one of the servers has.
 _MESSAGE_ID = re.compile(r"deleted (?:job )?\d+")
 
 
@@ -67,7 +67,7 @@ async def import_sample_jobs(nats: NatsSettings, archive: ArchiveSettings) -> No
 
 @dataclass(frozen=True)
 class Reply:
-    """Our answer; each header as the set of its values."""
+    """Our answer, with the set of values of each header."""
 
     status: int
     text: str
@@ -76,14 +76,14 @@ class Reply:
 
 @dataclass
 class Recording:
-    """Asks exchanges one by one; knows which of our ids stands for which recorded one."""
+    """Sends recorded exchanges one by one, and maps recorded ids to ours."""
 
     client: Client
     sessions: dict[str, str] = field(default_factory=dict)  # cookies by actor
     ours: dict[str, int] = field(default_factory=dict)  # "cluster/jobId/startTime" to our id
 
     async def learn(self) -> None:
-        """Our ids of all jobs that are listed now; jobs that are gone keep theirs."""
+        """Record our ids of all jobs that are listed now; deleted jobs keep theirs."""
         _, listed = await self.client.get("/api/jobs/?items-per-page=100000")
         self.ours |= {identity(job): job["id"] for job in listed["jobs"]}
 
@@ -92,7 +92,7 @@ class Recording:
         return all(job["jobState"] == "running" or job.get("monitoringStatus") != WAITS_FOR_ARCHIVE for job in listed["jobs"])
 
     def path(self, exchange: dict[str, Any]) -> str:
-        """The path with our id instead of the recorded one; an id that stands for nothing here becomes an unknown one."""
+        """The path with our id in place of the recorded one; an id without a counterpart becomes an unknown one."""
         path: str = exchange["request"]["path"]
         for name, meaning in exchange.get("ids", {}).items():
             kind, _, number = name.partition(":")
@@ -113,7 +113,7 @@ class Recording:
         return Reply(response.status, await response.text(), headers_of_reply)
 
     async def _session(self, actor: str) -> str:
-        """Of a person with this role, signed in once."""
+        """The session of a user with this role, who signs in once."""
         if actor not in self.sessions:
             fields = {"username": NAMES[actor], "password": PASSWORD}
             response = await self.client.raw("POST", "/login", auth="", data=urlencode(fields).encode(), headers={"Content-Type": FORM})
@@ -131,7 +131,7 @@ class Recording:
 
 
 def _with_password(exchange: dict[str, Any]) -> str | None:
-    """The body with the password of our people where the recording has a placeholder."""
+    """The body with the password of our users in place of the recorded placeholder."""
     body: str | None = exchange["request"]["body"]
     if body is None:
         return None
@@ -140,7 +140,7 @@ def _with_password(exchange: dict[str, Any]) -> str | None:
 
 
 def mint(how: dict[str, Any], at: int) -> str:
-    """A token as it is described; relative times are relative to the time of the request."""
+    """A token as described by the recording; its times are relative to the request."""
     claims = {
         key: at + int(value) if key in ("exp", "nbf", "iat") and isinstance(value, str) else value for key, value in how["claims"].items()
     }
@@ -152,23 +152,23 @@ def mint(how: dict[str, Any], at: int) -> str:
     key = OTHER_KEY if how.get("bad_signature") else None
     name = claims.pop("sub", None)
     everything = claims if name is None else claims | {"sub": name}
-    # Below the level that would refuse to write a wrong subject.
+    # The high-level function would refuse an invalid subject.
     return jwt.api_jws.encode(json.dumps(everything).encode(), key or KEY, algorithm="EdDSA", headers={"typ": "JWT"})
 
 
 def token_as_recorded(recorded: str, text: str) -> str:
-    """A good token as the recordings write it down, anything else as it is."""
+    """The placeholder of the recordings for a valid token, anything else unchanged."""
     try:
         claims = jwt.decode(text, KEY.public_key(), algorithms=["EdDSA"], options={"verify_exp": False, "verify_iat": False})
     except jwt.PyJWTError:
         return text
-    return "<jwt>" if recorded == "<jwt>" else f"claims {json.dumps(sorted(claims))}"
+    return "<jwt>" if recorded == "<jwt>" else f"claims {json.dumps(sorted(set(claims) - {'jti'}))}"
 
 
 def comparable(text: str, *, but: frozenset[str] = frozenset(), is_archived: bool = False) -> Any:
-    """An answer without what differs by nature: ids, order of tags, words of errors, what archiving adds unless that ``is_archived``.
+    """An answer without ids, order of tags, error messages, and, unless ``is_archived``, without the fields that archiving adds.
 
-    Jobs in ``but`` (as ``cluster/jobId/startTime``) are left out of lists, which are sorted: their order among equal starts is chance.
+    Jobs in ``but`` (as ``cluster/jobId/startTime``) are left out of lists, which are sorted, because jobs with equal starts have no order.
     """
     if not text.strip().startswith(("{", "[")):
         return _MESSAGE_ID.sub("deleted N", text.strip())
@@ -186,23 +186,23 @@ def identity(job: dict[str, Any]) -> str:
 def _normal(value: Any, is_archived: bool) -> Any:
     if isinstance(value, list):
         items = [_normal(item, is_archived) for item in value]
-        # People come in any order.
+        # Users are not sorted.
         return sorted(items, key=lambda item: str(item["username"])) if items and all("username" in str(item) for item in items) else items
     if not isinstance(value, dict):
         return _MESSAGE_ID.sub("deleted N", value) if isinstance(value, str) else value
     if set(value) == {"status", "error"}:
         return {"status": value["status"]}
     result = {key: _normal(item, is_archived) for key, item in value.items()}
-    if "authSource" in value:  # an empty list there is written in three ways
+    if "authSource" in value:  # cc-backend writes an empty list in three ways
         result |= {key: [name for name in value[key] or [] if name] for key in ("roles", "projects")}
     if "concurrentJobs" in value:
         result.pop("id", None)
         result["tags"] = sorted((t["type"], t["name"], t["scope"]) for t in value.get("tags", []))
         if not is_archived and value["jobState"] != "running" and identity(value) not in IMPORTED_IDENTITIES:
-            # When the archiver comes to a job is chance, here and there.
+            # When a job is archived varies in both servers.
             for key in ("monitoringStatus", "footprint", "energy", "statistics"):
                 result.pop(key, None)
-        if is_archived:  # what was not measured is 0 there, and absent here
+        if is_archived:  # cc-backend has 0 for values that were not measured; here they are absent
             result["footprint"] = {key: number for key, number in (value["footprint"] or {}).items() if number}
         result.pop("energyFootprint", None)
     return result
@@ -223,8 +223,8 @@ def differing(recorded: Any, ours: Any, where: str = "", *, rounding: float = 0.
         there, here = {identity(job) for job in recorded}, {identity(job) for job in ours}
         yield f"jobs only there: {sorted(there - here)}, only here: {sorted(here - there)}"
     elif where.endswith(".duration") and isinstance(recorded, int) and isinstance(ours, int):
-        is_to_start = ours == 0 and not 0 <= recorded < 2**30  # less than nothing there, in 32 bits
-        if not is_to_start and (ours - recorded + 1) % 2**32 > 2:  # there it has 32 bits, and an answer may come a second later
+        is_to_start = ours == 0 and not 0 <= recorded < 2**30  # a negative number in 32 bits in the recording
+        if not is_to_start and (ours - recorded + 1) % 2**32 > 2:  # 32 bits in the recording, and our answer may be a second later
             yield f"{where}: {recorded} there, {ours} here"
     elif isinstance(recorded, int | float) and isinstance(ours, int | float) and abs(recorded - ours) <= rounding:
         return

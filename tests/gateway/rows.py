@@ -1,13 +1,18 @@
-"""Rows as jobstore would have written them, for tests of reading."""
+"""Rows as jobstore writes them, for tests of reading."""
 
 import json
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.gateway.reading.roster import Roster
 from shared.database.engine import opened, transaction
 from shared.database.tables import tables
+from shared.domain.clusters import Cluster
+from shared.errors import Unavailable
 from shared.settings import DatabaseSettings
 from tests.support.builders import START_TIME
 
@@ -30,6 +35,15 @@ def job_row(key: int, **columns: Any) -> dict[str, Any]:
         "monitoring_status": 1,
         "meta_data": json.dumps({"jobName": f"job <{key}>"}),
     } | columns
+
+
+def every_node(engine: AsyncEngine) -> Roster:
+    """A roster of every stored node, with its reported state."""
+    return Roster(engine, no_clusters, time.time, unknown_after_s=0)
+
+
+def no_clusters() -> Mapping[str, Cluster]:
+    raise Unavailable("the definitions were not read")
 
 
 async def write(database: DatabaseSettings, table: str, rows: Iterable[dict[str, Any]]) -> None:

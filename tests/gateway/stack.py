@@ -1,6 +1,5 @@
 """A gateway, and on request a jobstore and an archiver, inside the test's event loop."""
 
-import asyncio
 import base64
 import time
 from collections.abc import AsyncIterator, Callable
@@ -28,9 +27,9 @@ from services.jobstore.settings import JobstoreSettings
 from services.jobstore.settings import Settings as AllJobstoreSettings
 from shared.metricdata import MetricsSettings
 from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings
+from tests.support.in_process import running_in_process
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
-UP_S = 20.0
 
 
 def public_key_text(key: Ed25519PrivateKey = KEY) -> str:
@@ -42,7 +41,7 @@ def token(*roles: str, user: str = "feeder", key: Ed25519PrivateKey = KEY, **cla
 
 
 class Client:
-    """HTTP with a token of the role ``api``, paths relative to the gateway, as written (no escaping of its own)."""
+    """HTTP requests with a token of the role ``api``. Paths are relative to the gateway and sent unescaped."""
 
     def __init__(self, session: aiohttp.ClientSession, address: str) -> None:
         self._session = session
@@ -58,7 +57,7 @@ class Client:
         headers: dict[str, str] | None = None,
         data: bytes | None = None,
     ) -> tuple[int, Any]:
-        """Status, and the answer: decoded when it is JSON, None when it is empty, else its text."""
+        """Returns status and body: decoded if it is JSON, None if it is empty, otherwise text."""
         response = await self.raw(method, path, body, auth=auth, headers=headers, data=data)
         text = await response.text()
         if response.content_type == "application/json":
@@ -75,7 +74,7 @@ class Client:
         headers: dict[str, str] | None = None,
         data: bytes | None = None,
     ) -> aiohttp.ClientResponse:
-        """``auth`` is a token; empty sends none. The body was read."""
+        """``auth`` is a token, or empty to send none. The body of the returned response has been read."""
         given = dict(headers or {})
         credentials = token("api") if auth is None else auth
         if credentials:
@@ -86,7 +85,7 @@ class Client:
         return response
 
     async def status(self, method: str, path: str, headers: dict[str, str]) -> int:
-        """From the head of the answer: some never end."""
+        """The status, from the head of the response, because some responses never end."""
         url = URL(f"http://{self.address}{path}", encoded=True)
         async with self._session.request(method, url, headers=headers, allow_redirects=False) as response:
             if response.content_type == "text/event-stream":
@@ -98,29 +97,6 @@ class Client:
 
     async def post(self, path: str, body: Any = None, **options: Any) -> tuple[int, Any]:
         return await self.call("POST", path, body, **options)
-
-
-@asynccontextmanager
-async def running(start: Callable[[asyncio.Event, Callable[..., None]], Any]) -> AsyncIterator[dict[str, str]]:
-    """Run one service until the block ends; yields the addresses it reported."""
-    stop, up, addresses = asyncio.Event(), asyncio.Event(), {}
-
-    def report(_: str, **found: str) -> None:
-        addresses.update(found)
-        up.set()
-
-    service = asyncio.ensure_future(start(stop, report))
-    waiting = asyncio.ensure_future(up.wait())
-    try:
-        await asyncio.wait({service, waiting}, timeout=UP_S, return_when=asyncio.FIRST_COMPLETED)
-        if service.done():
-            service.result()
-        assert up.is_set(), "the service did not come up"
-        yield addresses
-    finally:
-        waiting.cancel()
-        stop.set()
-        await asyncio.wait_for(service, UP_S)
 
 
 @asynccontextmanager
@@ -139,6 +115,7 @@ async def gateway(
     oidc: OidcSettings | None = None,
     **settings: Any,
 ) -> AsyncIterator[Client]:
+    settings.setdefault("pages", False)  # the built web interface has its own tests
     group = GatewaySettings(http="127.0.0.1:0", jwt_public_key=key or public_key_text(), **settings)
     everything = AllGatewaySettings(
         nats,
@@ -153,7 +130,7 @@ async def gateway(
         oidc=oidc or OidcSettings(),
     )
     async with (
-        running(lambda stop, report: run_gateway(everything, stop, report, clock=clock)) as addresses,
+        running_in_process(lambda stop, report: run_gateway(everything, stop, report, clock=clock)) as addresses,
         aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30), auto_decompress=True) as session,
     ):
         yield Client(session, addresses["http"])
@@ -162,7 +139,7 @@ async def gateway(
 @asynccontextmanager
 async def jobstore(nats: NatsSettings, database: DatabaseSettings, **settings: Any) -> AsyncIterator[None]:
     everything = AllJobstoreSettings(nats, database, JobstoreSettings(health="127.0.0.1:0", **settings))
-    async with running(lambda stop, report: run_jobstore(everything, stop, report)):
+    async with running_in_process(lambda stop, report: run_jobstore(everything, stop, report)):
         yield
 
 
@@ -171,5 +148,5 @@ async def archiver(
     nats: NatsSettings, database: DatabaseSettings, archive: ArchiveSettings, metrics: MetricsSettings, **settings: Any
 ) -> AsyncIterator[None]:
     everything = AllArchiverSettings(nats, database, archive, metrics, ArchiverSettings(health="127.0.0.1:0", **settings))
-    async with running(lambda stop, report: run_archiver(everything, stop, report)):
+    async with running_in_process(lambda stop, report: run_archiver(everything, stop, report)):
         yield

@@ -1,4 +1,4 @@
-"""An engine on a fresh database, for tests that apply events without a broker; and logs as services write them."""
+"""An engine on a fresh database for tests that apply events without a broker, and logging as in services."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -12,7 +12,7 @@ from shared.settings import DatabaseSettings
 
 @pytest.fixture(autouse=True)
 def plain_logs() -> Iterator[None]:
-    """Unconfigured, structlog draws tracebacks with every local variable, which takes longer than the tests."""
+    """Without configuration, structlog renders tracebacks with all local variables, which takes longer than the tests."""
     structlog.configure(
         processors=[structlog.processors.add_log_level, structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )

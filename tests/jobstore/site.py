@@ -12,7 +12,7 @@ from services.jobstore.app import run
 from services.jobstore.settings import JobstoreSettings, Settings
 from shared.broker.envelope import STORED_AT, Envelope
 from shared.broker.publisher import Outgoing, Publisher
-from shared.broker.streams import EVENTS
+from shared.broker.streams import EVENTS, NODES, REJECTIONS
 from shared.database.engine import opened
 from shared.database.progress import progress_of
 from shared.domain.events import Event
@@ -26,7 +26,7 @@ def jobstore_settings(nats: NatsSettings, database: DatabaseSettings, **fields: 
 
 
 class Jobstore:
-    """One replica. ``failure`` is what ended it, if it ended by itself."""
+    """One replica. ``failure`` is the error that ended it, if any."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -47,7 +47,7 @@ class Jobstore:
         return self._task is not None and self._task.done()
 
     async def failure(self, deadline_s: float = 20) -> BaseException:
-        """Wait until it ends by itself; why it did."""
+        """Wait until the replica ends by itself; returns its error."""
         assert self._task is not None
         await asyncio.wait([self._task], timeout=deadline_s)
         assert self._task.done(), "jobstore goes on"
@@ -58,19 +58,19 @@ class Jobstore:
     async def stop(self) -> None:
         assert self._task is not None
         self._stop.set()
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(30):
             await self._task
 
     async def cancel(self) -> None:
-        """An end without a chance to finish anything."""
+        """End the replica abruptly."""
         assert self._task is not None
         self._task.cancel()
-        await asyncio.wait([self._task], timeout=15)
+        await asyncio.wait([self._task], timeout=40)
 
 
 @asynccontextmanager
 async def running(nats: NatsSettings, database: DatabaseSettings, *, replicas: int = 1, **fields: Any) -> AsyncIterator[None]:
-    """So many replicas of jobstore until the end of the block; a failure of one fails the test."""
+    """Run ``count`` replicas of jobstore during the block; a failure of one fails the test."""
     stores = [Jobstore(jobstore_settings(nats, database, **fields)) for _ in range(replicas)]
     for store in stores:
         store.start()
@@ -84,7 +84,7 @@ async def running(nats: NatsSettings, database: DatabaseSettings, *, replicas: i
 
 
 async def tell(client: Client, nats: NatsSettings, events: Iterable[Event], at: Sequence[datetime] = (), tag: str = "e") -> list[int]:
-    """Publish events; their sequences. Message ids are ``tag`` and the place. ``at`` is when the log stored them, if not now."""
+    """Publish events and return their sequences. Message ids are ``tag`` and index; ``at`` is the storage time, by default now."""
     now = datetime.now(UTC)
     publisher = Publisher(client, nats.prefix)
     envelopes = [Envelope(event, f"{tag}{index}", "/test", at[index] if at else now, reply_to=None) for index, event in enumerate(events)]
@@ -101,6 +101,6 @@ async def applied(database: DatabaseSettings, sequence: int, stream: str = EVENT
 
         async def is_there() -> bool:
             progress = await progress_of(engine)
-            return (progress.events if stream == EVENTS else progress.nodes) >= sequence
+            return {EVENTS: progress.events, NODES: progress.nodes, REJECTIONS: progress.rejections}[stream] >= sequence
 
         await until(is_there, deadline_s, f"{stream} applied up to {sequence}")

@@ -1,4 +1,4 @@
-"""A task that is cancelled inside a transaction leaves nothing behind, although it is still remembered with its traceback."""
+"""A task that is cancelled inside a transaction releases the database, even while its traceback is still referenced."""
 
 import asyncio
 import sqlite3
@@ -14,7 +14,7 @@ LONG = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x <
 WRITE = "INSERT INTO tag (id, tag_type, tag_name, tag_scope) VALUES (1, 't', 'n', 'global')"
 
 
-async def test_the_database_is_free_again(database: DatabaseSettings) -> None:
+async def test_a_cancelled_task_releases_the_database(database: DatabaseSettings) -> None:
     has_written = asyncio.Event()
 
     async def work() -> None:
@@ -35,8 +35,8 @@ async def test_the_database_is_free_again(database: DatabaseSettings) -> None:
     assert await query(database, "SELECT count(*) FROM tag") == [(1,)]
 
 
-async def test_the_file_is_free_again_when_it_waited_for_the_lock(sqlite_database: DatabaseSettings) -> None:
-    """The wait for the lock goes on in the driver's thread after the task is gone, and may well get it."""
+async def test_a_task_cancelled_while_waiting_for_the_lock_releases_the_file(sqlite_database: DatabaseSettings) -> None:
+    """The driver's thread continues to wait for the lock after the task has ended, and may get it."""
     path = sqlite_database.url.get_secret_value().removeprefix("sqlite:///")
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")

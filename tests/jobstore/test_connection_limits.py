@@ -29,7 +29,7 @@ async def test_maintenance_may_run_a_statement_for_longer_than_a_service(postgre
 async def test_a_service_that_hangs_in_a_transaction_loses_its_locks(postgres_database: DatabaseSettings) -> None:
     lock = text("LOCK TABLE position IN EXCLUSIVE MODE")
     async with opened(short(postgres_database)) as hung, hung.connect() as connection:
-        await connection.execute(lock)  # and then nothing, as a frozen process
+        await connection.execute(lock)  # then stays idle, like a frozen process
 
         async def standby_can_work() -> bool:
             try:
@@ -39,6 +39,6 @@ async def test_a_service_that_hangs_in_a_transaction_loses_its_locks(postgres_da
                 return False
             return True
 
-        async with asyncio.timeout(20):
-            await until(standby_can_work, 15, "the lock of the hung session")
+        async with asyncio.timeout(30):
+            await until(standby_can_work, 30, "the lock of the hung session")
         await connection.invalidate()

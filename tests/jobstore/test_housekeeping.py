@@ -1,4 +1,4 @@
-"""Time passes by an event: waiting stops give up, old rejections go, overdue jobs are marked. And who publishes that event."""
+"""Housekeeping: parked stops expire, old rejections are deleted, overdue jobs are marked; and the publisher of its events."""
 
 import asyncio
 import time
@@ -18,10 +18,10 @@ from shared.domain.events import HousekeepingDue
 from shared.domain.recorded import Recorded
 from shared.errors import Unavailable
 from shared.settings import DatabaseSettings, NatsSettings
-from tests.jobstore.logs import DAY, apply, record
+from tests.jobstore.logs import DAY, apply, clear, record
 from tests.jobstore.site import running, tell
 from tests.support.builders import START_TIME, job_started, job_stopped
-from tests.support.databases import query
+from tests.support.databases import dump, query
 from tests.support.waiting import until
 
 T = START_TIME
@@ -32,7 +32,7 @@ def due(ttl_s: int = 600, retention_s: int = 30 * DAY, walltime_grace_s: int | N
 
 
 @pytest.mark.parametrize(("waited_s", "waiting", "refused"), [(600, 1, 0), (600.5, 0, 1)])
-async def test_a_stop_gives_up_after_its_time(
+async def test_a_parked_stop_expires_after_its_time(
     engine: AsyncEngine, database: DatabaseSettings, waited_s: float, waiting: int, refused: int
 ) -> None:
     await apply(engine, [record(1, job_stopped(5), at=T)], [record(2, due(), at=T + waited_s)])
@@ -41,12 +41,12 @@ async def test_a_stop_gives_up_after_its_time(
     assert rows == [(1, "m1", reasons.START_NEVER_CAME, 5, "fritz", T + waited_s)][:refused]
 
 
-async def test_a_start_that_comes_after_its_stop_gave_up_runs(engine: AsyncEngine, database: DatabaseSettings) -> None:
+async def test_a_start_that_arrives_after_its_stop_expired_is_running(engine: AsyncEngine, database: DatabaseSettings) -> None:
     await apply(engine, [record(1, job_stopped(5), at=T), record(2, due(), at=T + 601), record(3, job_started(5), at=T + 602)])
     assert await query(database, "SELECT job_state FROM job") == [("running",)]
 
 
-async def test_stops_that_have_time_left_go_on_waiting(engine: AsyncEngine, database: DatabaseSettings) -> None:
+async def test_parked_stops_wait_until_their_time_is_over(engine: AsyncEngine, database: DatabaseSettings) -> None:
     log = [record(1, job_stopped(5), at=T), record(2, job_stopped(6), at=T + 300), record(3, due(), at=T + 700)]
     await apply(engine, [*log, record(4, job_started(6), at=T + 701)])
     assert await query(database, "SELECT seq FROM rejection") == [(1,)]
@@ -54,13 +54,13 @@ async def test_stops_that_have_time_left_go_on_waiting(engine: AsyncEngine, data
 
 
 @pytest.mark.parametrize(("age_s", "left"), [(DAY, 1), (DAY + 1, 0)])
-async def test_rejections_are_kept_for_their_time(engine: AsyncEngine, database: DatabaseSettings, age_s: int, left: int) -> None:
+async def test_rejections_are_deleted_after_their_retention(engine: AsyncEngine, database: DatabaseSettings, age_s: int, left: int) -> None:
     await apply(engine, [record(1, job_stopped(5, may_wait=False), at=T), record(2, due(retention_s=DAY), at=T + age_s)])
     assert await query(database, "SELECT count(*) FROM rejection") == [(left,)]
 
 
 @pytest.mark.parametrize(("grace_s", "past_s", "marked"), [(None, 10_000, False), (60, 60, False), (60, 61, True), (0, 1, True)])
-async def test_a_job_is_presumed_dead_after_its_walltime_when_that_is_asked_for(
+async def test_a_job_is_marked_failed_after_its_walltime_if_enabled(
     engine: AsyncEngine, database: DatabaseSettings, grace_s: int | None, past_s: int, *, marked: bool
 ) -> None:
     await apply(engine, [record(1, job_started(5, walltime=100))], [record(2, due(walltime_grace_s=grace_s), at=T + 100 + past_s)])
@@ -68,14 +68,14 @@ async def test_a_job_is_presumed_dead_after_its_walltime_when_that_is_asked_for(
     assert row == [("failed", 100, 2, 1, None) if marked else ("running", 0, 1, 0, None)]
 
 
-async def test_jobs_without_walltime_and_ended_jobs_are_never_presumed_dead(engine: AsyncEngine, database: DatabaseSettings) -> None:
+async def test_jobs_without_walltime_and_ended_jobs_are_never_marked_failed(engine: AsyncEngine, database: DatabaseSettings) -> None:
     log = [record(1, job_started(5, walltime=0)), record(2, job_started(6, walltime=1)), record(3, job_stopped(6, stop_time=T + 50))]
     await apply(engine, [*log, record(4, due(walltime_grace_s=0), at=T + 10 * DAY)])
     assert await query(database, "SELECT job_state, duration FROM job ORDER BY id") == [("running", 0), ("completed", 50)]
 
 
 @pytest.mark.parametrize(("monitoring", "presumed", "stopped"), [(1, 2, 1), (0, 0, 0)])
-async def test_the_real_stop_of_a_job_that_was_presumed_dead_counts(
+async def test_the_real_stop_of_a_job_that_was_marked_failed_applies(
     engine: AsyncEngine, database: DatabaseSettings, monitoring: int, presumed: int, stopped: int
 ) -> None:
     await apply(
@@ -89,7 +89,7 @@ async def test_the_real_stop_of_a_job_that_was_presumed_dead_counts(
     assert row == [("completed", 130, stopped, 0, 3)]
 
 
-async def test_a_requeue_of_a_job_that_was_presumed_dead_is_a_new_run(engine: AsyncEngine, database: DatabaseSettings) -> None:
+async def test_a_requeue_of_a_job_that_was_marked_failed_is_a_new_run(engine: AsyncEngine, database: DatabaseSettings) -> None:
     await apply(engine, [record(1, job_started(5, walltime=100)), record(2, due(walltime_grace_s=0), at=T + 200)])
     log = [record(3, job_started(5, start_time=T + 150)), record(4, job_stopped(5, stop_time=T + 180))]
     assert [decision.kind for decision in await apply(engine, log)] == ["applied", "applied"]
@@ -97,11 +97,33 @@ async def test_a_requeue_of_a_job_that_was_presumed_dead_is_a_new_run(engine: As
     assert rows == [(T, "failed", 100), (T + 150, "completed", 30)]
 
 
-# whose time it is
+async def test_work_beyond_the_limit_of_one_event_is_done_by_the_next_ones(
+    engine: AsyncEngine, database: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.jobstore.appliers.events.MAX_DUE", 2)
+    stops = [record(n, job_stopped(100 + n), at=T) for n in range(1, 4)]
+    runs = [record(10 + n, job_started(n), at=T) for n in range(3)]
+    later_runs = [record(20 + n, job_started(n, start_time=T + 50, walltime=1000), at=T) for n in range(3)]
+    log = [*stops, *runs, *later_runs]
+    await apply(engine, log)
+    seen = []
+    for sequence in range(30, 34):
+        await apply(engine, [record(sequence, due(walltime_grace_s=0), at=T + 2000)])
+        (refused,) = await query(database, "SELECT count(*) FROM rejection")
+        states = await query(database, "SELECT job_state, count(*) FROM job WHERE job_state <> 'running' GROUP BY 1 ORDER BY 1")
+        seen.append((refused[0], dict(states)))
+    assert seen == [(2, {}), (3, {"preempted": 2}), (3, {"failed": 3, "preempted": 3}), (3, {"failed": 3, "preempted": 3})]
+    one_by_one = await dump(database)
+    await clear(engine)
+    await apply(engine, [*log, *(record(sequence, due(walltime_grace_s=0), at=T + 2000) for sequence in range(30, 34))])
+    assert await dump(database) == one_by_one
 
 
-async def test_a_stop_waits_from_when_the_log_stored_it(engine: AsyncEngine, database: DatabaseSettings) -> None:
-    """After an outage ingest reads what adapters sent an hour ago: the start is as late as the stop."""
+# whose clock is used
+
+
+async def test_the_wait_of_a_stop_begins_when_the_log_stored_it(engine: AsyncEngine, database: DatabaseSettings) -> None:
+    """After an outage, ingest reads messages that are an hour old: the start is as late as the stop."""
     hour = T + 3600
     log = [
         record(1, job_stopped(5), at=T, stored_at=hour),
@@ -131,7 +153,7 @@ async def test_the_clock_of_the_publisher_of_housekeeping_does_not_matter(
     assert await query(database, "SELECT job_state FROM job") == [("failed",)]
 
 
-async def test_a_jobstore_whose_clock_is_days_ahead_ends_nothing_early(
+async def test_a_jobstore_with_a_clock_days_ahead_expires_nothing_early(
     database: DatabaseSettings, nats_settings: NatsSettings, nats_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Ahead(datetime):
@@ -143,7 +165,7 @@ async def test_a_jobstore_whose_clock_is_days_ahead_ends_nothing_early(
     monkeypatch.setattr("time.time", lambda: Ahead.now().timestamp())
     started = job_started(6, start_time=int(datetime.now(UTC).timestamp()), walltime=3600)
     async with running(nats_settings, database, parked_stop_ttl_s=20, walltime_grace_s=0):
-        # A stop whose time is over by any clock: when it is gone, housekeeping has looked at everything.
+        # A stop that has expired by any clock: once it is rejected, housekeeping has examined everything.
         old, now = datetime.now(UTC) - timedelta(seconds=60), datetime.now(UTC)
         await tell(nats_client, nats_settings, [job_stopped(5), job_stopped(7), started], [old, now, now])
 
@@ -155,14 +177,14 @@ async def test_a_jobstore_whose_clock_is_days_ahead_ends_nothing_early(
         assert await query(database, "SELECT job_state FROM job") == [("running",)]
 
 
-async def test_the_broker_tells_its_time(nats_settings: NatsSettings, nats_client: Client) -> None:
+async def test_the_time_of_the_broker_is_read(nats_settings: NatsSettings, nats_client: Client) -> None:
     before = time.time()
     assert before - 1 <= await broker_time(nats_client, nats_settings.stream(EVENTS)) <= time.time() + 1
-    with pytest.raises(Unavailable, match="does not tell its time"):
+    with pytest.raises(Unavailable, match="does not give its time"):
         await broker_time(nats_client, "NO_SUCH_STREAM")
 
 
-# who says that time passed
+# publishing
 
 
 async def test_nothing_is_published_while_nothing_is_due(engine: AsyncEngine, nats_settings: NatsSettings, nats_client: Client) -> None:
@@ -174,7 +196,7 @@ async def test_nothing_is_published_while_nothing_is_due(engine: AsyncEngine, na
 
 
 @pytest.mark.parametrize("reason", ["parked stop", "old rejection", "overdue job"])
-async def test_replicas_say_once_per_step_that_something_is_due(
+async def test_replicas_publish_one_housekeeping_event_per_step(
     engine: AsyncEngine, nats_settings: NatsSettings, nats_client: Client, reason: str
 ) -> None:
     old = time.time() - 100
@@ -195,7 +217,7 @@ async def test_replicas_say_once_per_step_that_something_is_due(
 
 
 async def run_housekeeping(engine: AsyncEngine, nats: NatsSettings, client: Client, *, turns: int, **settings: float) -> None:
-    """Run one replica until it has looked ``turns`` times."""
+    """Run one replica for ``turns`` iterations."""
     stop = asyncio.Event()
     seen = 0
 
@@ -207,5 +229,5 @@ async def run_housekeeping(engine: AsyncEngine, nats: NatsSettings, client: Clie
 
     publisher, events = Publisher(client, nats.prefix), nats.stream(EVENTS)
     housekeeping = Housekeeping(JobstoreSettings.model_validate(settings), engine, publisher, lambda: broker_time(client, events))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         await housekeeping.run(stop, tick)

@@ -1,4 +1,4 @@
-"""Rejections around a change of the form of message ids: the same input is rejected once, another input is not lost."""
+"""Rejections across a change of the format of message ids: the same input is rejected once, and no other input is lost."""
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -19,12 +19,12 @@ async def origins(database: DatabaseSettings) -> list[str]:
     return [row[0] for row in await query(database, "SELECT origin FROM rejection ORDER BY seq")]
 
 
-async def test_a_message_read_before_and_after_an_upgrade_is_rejected_once(engine: AsyncEngine, database: DatabaseSettings) -> None:
+async def test_a_message_read_before_and_after_an_upgrade_has_one_rejection(engine: AsyncEngine, database: DatabaseSettings) -> None:
     await apply(engine, [record(1, REJECTED, message_id=OLD)], [record(2, REJECTED, message_id=NEW)], [record(3, REJECTED, message_id=NEW)])
     assert await origins(database) == [OLD]
 
 
-async def test_so_it_is_within_one_batch(engine: AsyncEngine, database: DatabaseSettings) -> None:
+async def test_a_message_read_twice_within_a_batch_has_one_rejection(engine: AsyncEngine, database: DatabaseSettings) -> None:
     await apply(engine, [record(1, REJECTED, message_id=OLD), record(2, REJECTED, message_id=NEW)])
     assert await origins(database) == [OLD]
 
@@ -35,13 +35,15 @@ async def test_a_start_refused_before_and_after_an_upgrade_is_rejected_once(engi
     assert len(await origins(database)) <= 1
 
 
-async def test_a_message_of_a_restored_intake_is_rejected_beside_the_earlier_one(engine: AsyncEngine, database: DatabaseSettings) -> None:
+async def test_a_message_of_a_restored_intake_has_its_own_rejection(engine: AsyncEngine, database: DatabaseSettings) -> None:
     later = IntakeOrigin("INTAKE@2026-01-01T00:00:00+00:00", 77, 3, 1_767_323_999_000_000).message_id()
     await apply(engine, [record(1, REJECTED, message_id=OLD)], [record(2, REJECTED, at=RECEIVED + 60, message_id=later)])
     assert await origins(database) == [OLD, later]
 
 
-async def test_so_it_is_when_both_ids_have_the_stored_time(engine: AsyncEngine, database: DatabaseSettings) -> None:
+async def test_a_message_of_a_restored_intake_has_its_own_rejection_if_both_ids_have_stored_times(
+    engine: AsyncEngine, database: DatabaseSettings
+) -> None:
     later = IntakeOrigin("INTAKE@2026-01-01T00:00:00+00:00", 77, 3, 1_767_323_999_000_000).message_id()
     await apply(engine, [record(1, REJECTED, message_id=NEW), record(2, REJECTED, at=RECEIVED + 60, message_id=later)])
     assert await origins(database) == [NEW, later]

@@ -1,4 +1,4 @@
-"""A database of the first schema gets, with the second, the columns that the projection fills."""
+"""Migrating a database from the first schema fills the new columns like the projection does."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from alembic import command
 from sqlalchemy import Connection, MetaData, Table, delete, insert, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.jobstore.nodes import NodesApplier
+from services.jobstore.appliers.nodes import NodesApplier
 from shared.database.engine import transaction
 from shared.database.migrate import alembic_config, head, migrate
 from shared.database.tables import tables
@@ -17,7 +17,7 @@ from tests.jobstore.logs import apply, record, records
 from tests.support.builders import job_started, job_stopped, nodes_reported
 from tests.support.databases import dump, query
 
-MANY = 20_001  # more than one step of the migration
+MANY = 20_001  # rows; the migration needs more than one step
 MORE = f"""
 WITH RECURSIVE numbers (n) AS (SELECT 101 UNION ALL SELECT n + 1 FROM numbers WHERE n < 100 + {MANY})
 INSERT INTO job (id, job_id, cluster, subcluster, start_time, hpc_user, project, job_state, meta_data, resources, num_nodes, shared)
@@ -36,7 +36,7 @@ LOG = [
 
 
 def begin_anew(connection: Connection) -> None:
-    """The first schema in place of all tables."""
+    """Replace all tables with those of the first schema."""
     found = MetaData()
     found.reflect(connection)
     found.drop_all(connection)
@@ -46,7 +46,7 @@ def begin_anew(connection: Connection) -> None:
 
 
 def put(connection: Connection, rows: dict[str, list[dict[str, Any]]]) -> None:
-    """The rows, as far as the tables have room for their columns."""
+    """Insert the rows with those columns that the tables have."""
     found = MetaData()
     found.reflect(connection)
     for name, content in rows.items():
@@ -54,7 +54,7 @@ def put(connection: Connection, rows: dict[str, list[dict[str, Any]]]) -> None:
         connection.execute(insert(found.tables[name]), [{column: row[column] for column in columns} for row in content])
 
 
-async def test_rows_of_the_first_schema_get_what_the_projection_would_have_filled(engine: AsyncEngine, database: DatabaseSettings) -> None:
+async def test_rows_of_the_first_schema_get_the_values_of_the_projection(engine: AsyncEngine, database: DatabaseSettings) -> None:
     await apply(engine, records(LOG))
     async with transaction(engine) as connection:
         await NodesApplier(tables, history_s=60, unchanged_s=60).apply(connection, [record(5, nodes_reported("fritz", {"n1": "idle"}))])
@@ -74,8 +74,21 @@ async def test_rows_of_the_first_schema_get_what_the_projection_would_have_fille
     assert after["node"] == before["node"]
     assert after["position"] == before["position"]
     jobs = {job["id"]: job for job in (as_columns(tables.job, row) for row in after["job"])}
-    # Edits are not told from the rows: the change known is the start, or the stop.
-    assert [jobs[id_] for id_ in (1, 2, 3, 7)] == [row | {"changed_seq": seq} for row, seq in zip(rows["job"], (5, 4, 3, 7), strict=True)]
+    # Edits cannot be derived from the rows: the last known change is the start or stop.
+    known = zip(rows["job"], (5, 4, 3, 7), strict=True)
+    assert [jobs[id_] for id_ in (1, 2, 3, 7)] == [row | {"changed_seq": seq, "unsettled_until": None} for row, seq in known]
+
+
+async def test_migrated_rejections_belong_to_events_and_are_otherwise_unchanged(engine: AsyncEngine, database: DatabaseSettings) -> None:
+    await apply(engine, records([job_stopped(5, may_wait=False), job_stopped(6, may_wait=False)]))
+    before = await dump(database)
+    rows = {"rejection": [as_columns(tables.rejection, row) for row in before["rejection"]]}
+    async with transaction(engine) as connection:
+        await connection.run_sync(begin_anew)
+        await connection.run_sync(put, rows)
+    await migrate(engine)
+    assert (await dump(database))["rejection"] == before["rejection"]
+    assert {row["stream"] for row in rows["rejection"]} == {"EVENTS"}
 
 
 def as_columns(table: Table, row: tuple[Any, ...]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Node states: the word chosen, the current state of each node, its history, and how much of it is kept."""
+"""Node states: the chosen word, the current state of each node, its history, and the retention of the history."""
 
 import random
 from collections.abc import Sequence
@@ -8,9 +8,12 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy.ext.asyncio import AsyncEngine
+from nats.aio.client import Client
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from services.jobstore.nodes import NodesApplier, node_id
+from services.jobstore.appliers.nodes import NodesApplier, node_id
+from services.jobstore.rules import Decision
+from shared.broker.streams import NODES
 from shared.database.engine import opened, transaction
 from shared.database.tables import tables
 from shared.domain import reasons
@@ -18,12 +21,13 @@ from shared.domain.events import NodeReport, NodesChecked, NodesReported
 from shared.domain.intake import nodes_reported as nodes_reported_of
 from shared.domain.nodes import choose_state, clean_words
 from shared.domain.payloads import NodeStatePayload
-from shared.domain.recorded import Unreadable
+from shared.domain.recorded import Recorded, Unreadable
 from shared.domain.values import INT64_MAX, MAX_NAME
 from shared.domain.wire import read_object
 from shared.errors import Refused
-from shared.settings import DatabaseSettings
+from shared.settings import DatabaseSettings, NatsSettings
 from tests.jobstore.logs import DAY, Record, clear, record, split
+from tests.jobstore.site import applied, running, tell
 from tests.support.builders import START_TIME, node_payload, nodes_checked, nodes_reported
 from tests.support.clusters import sample_clusters
 from tests.support.databases import SqliteTemplate, dump, query
@@ -53,7 +57,7 @@ WORDS: list[tuple[list[str] | None, str, list[str]]] = [
 
 
 @pytest.mark.parametrize(("states", "chosen", "kept"), WORDS, ids=[str(case[0]) for case in WORDS])
-def test_one_state_is_chosen_and_every_known_word_is_kept(states: list[str] | None, chosen: str, kept: list[str]) -> None:
+def test_one_state_is_chosen_and_every_known_word_is_stored(states: list[str] | None, chosen: str, kept: list[str]) -> None:
     words = clean_words(states)
     assert words == kept
     assert choose_state(words) == chosen
@@ -66,7 +70,7 @@ def report(sequence: int, at: float, cluster: str = "fritz", **states: str) -> R
 async def apply(
     engine: AsyncEngine, *batches: Sequence[Record], history_s: float = 7 * DAY, unchanged_s: int = HOUR, fresh: bool = False
 ) -> None:
-    """Each batch in a transaction; ``fresh``: each by an applier of its own, as after a restart."""
+    """Apply each batch in a transaction. With ``fresh``, each by a new applier, as after a restart."""
     applier = NodesApplier(tables, history_s=history_s, unchanged_s=unchanged_s)
     for batch in batches:
         if fresh:
@@ -89,7 +93,7 @@ async def test_a_report_sets_the_state_of_each_of_its_nodes(engine: AsyncEngine,
     assert await current(database) == [("alex", "n1", "mixed", T + 5, 8), ("fritz", "n1", "idle", T, 7), ("fritz", "n2", "down", T, 7)]
 
 
-async def test_every_field_of_a_report_is_kept(engine: AsyncEngine, database: DatabaseSettings) -> None:
+async def test_every_field_of_a_report_is_stored(engine: AsyncEngine, database: DatabaseSettings) -> None:
     node = NodeReport(
         hostname="n1 é",
         sub_cluster="spr",
@@ -107,20 +111,20 @@ async def test_every_field_of_a_report_is_kept(engine: AsyncEngine, database: Da
     assert await query(database, f"SELECT {columns} FROM node_state") == [expected]
 
 
-async def test_a_node_that_moved_to_another_subcluster_is_listed_there(engine: AsyncEngine, database: DatabaseSettings) -> None:
+async def test_a_node_that_moved_is_listed_in_its_new_subcluster(engine: AsyncEngine, database: DatabaseSettings) -> None:
     moved = NodesReported(cluster="fritz", nodes=[NodeReport(hostname="n1", sub_cluster="spr", state="idle", states=["idle"])])
     await apply(engine, [report(1, T, n1="idle")], [record(2, moved, T + 1)])
     assert await query(database, "SELECT subcluster FROM node") == [("spr",)]
 
 
-async def test_unchanged_states_take_one_row_of_history_an_hour(engine: AsyncEngine, database: DatabaseSettings) -> None:
+async def test_an_unchanged_node_gets_one_row_of_history_an_hour(engine: AsyncEngine, database: DatabaseSettings) -> None:
     log = [report(sequence, T + 60 * sequence, n1="idle") for sequence in range(150)]
     await apply(engine, *split(log[1:], [1, 30, 7, 90]))
     assert [(int(str(at)) - T) // 60 for at, _ in await history(database)] == [1, 61, 121]
     assert await current(database) == [("fritz", "n1", "idle", T + 149 * 60, 149)]
 
 
-async def test_a_change_has_its_row_at_once_and_the_hour_starts_anew(engine: AsyncEngine, database: DatabaseSettings) -> None:
+async def test_a_change_gets_its_row_immediately_and_restarts_the_hour(engine: AsyncEngine, database: DatabaseSettings) -> None:
     states = {0: "idle", 600: "idle", 1200: "down", 1800: "idle", 1800 + 3599: "idle", 1800 + 3600: "idle"}
     await apply(engine, [report(sequence, T + at, n1=state) for sequence, (at, state) in enumerate(states.items(), 1)])
     assert await history(database) == [(T, "idle"), (T + 1200, "down"), (T + 1800, "idle"), (T + 5400, "idle")]
@@ -132,18 +136,36 @@ async def test_a_change_of_allocation_is_a_change(engine: AsyncEngine, database:
     assert len(await history(database)) == 2
 
 
-async def test_every_report_is_kept_when_that_is_asked_for(engine: AsyncEngine, database: DatabaseSettings) -> None:
+async def test_every_report_is_stored_if_thinning_is_disabled(engine: AsyncEngine, database: DatabaseSettings) -> None:
     await apply(engine, [report(1, T, n1="idle"), report(2, T, n1="idle")], [report(3, T + 1, n1="idle")], unchanged_s=0)
     assert await history(database) == [(T, "idle"), (T, "idle"), (T + 1, "idle")]
 
 
-async def test_a_report_that_was_overtaken_changes_nothing(engine: AsyncEngine, database: DatabaseSettings) -> None:
+async def test_a_report_older_than_the_applied_one_is_ignored(engine: AsyncEngine, database: DatabaseSettings) -> None:
     await apply(engine, [report(1, T + 10, n1="idle"), report(2, T + 9, n1="down", n2="down")], [report(3, T + 1, n1="down")])
     assert await current(database) == [("fritz", "n1", "idle", T + 10, 1), ("fritz", "n2", "down", T + 9, 2)]
     assert await history(database) == [(T + 10, "idle")]
 
 
-async def test_of_two_reports_of_one_second_the_later_in_the_log_counts(engine: AsyncEngine, database: DatabaseSettings) -> None:
+@pytest.mark.parametrize("sizes", [[1, 1, 1, 1, 1, 1], []])
+async def test_a_publisher_with_a_fast_clock_neither_hides_later_reports_nor_deletes_history(
+    engine: AsyncEngine, database: DatabaseSettings, sizes: list[int]
+) -> None:
+    log = [
+        report(1, T, n1="idle"),
+        check(2, T, n1="full"),
+        record(3, nodes_reported("fritz", {"n1": "down"}), T + 90 * DAY, stored_at=T + 60),
+        record(4, nodes_checked("fritz", {"n1": "partial"}), T + 90 * DAY, stored_at=T + 60),
+        report(5, T + 120, n1="mixed"),
+        check(6, T + 120, n1="failed"),
+    ]
+    await apply(engine, *split(log, sizes))
+    assert await current(database) == [("fritz", "n1", "mixed", T + 120, 5)]
+    assert await history(database) == [(T, "idle"), (T + 60, "down"), (T + 120, "mixed")]
+    assert await health_history(database) == [(T, "full"), (T + 60, "partial"), (T + 120, "failed")]
+
+
+async def test_the_later_of_two_reports_in_one_second_wins(engine: AsyncEngine, database: DatabaseSettings) -> None:
     await apply(engine, [report(1, T, n1="idle")], [report(2, T + 0.5, n1="down")])
     assert await current(database) == [("fritz", "n1", "down", T, 2)]
 
@@ -155,7 +177,7 @@ async def test_a_host_twice_in_one_report_ends_in_its_last_state(engine: AsyncEn
     assert await history(database) == [(T, "idle"), (T, "down")]
 
 
-async def test_history_ends_after_its_time_but_never_with_the_newest_row(engine: AsyncEngine, database: DatabaseSettings) -> None:
+async def test_expired_history_is_deleted_except_the_newest_row(engine: AsyncEngine, database: DatabaseSettings) -> None:
     log = [report(1, T, n1="idle", gone="down"), report(2, T + HOUR, n1="down"), report(3, T + 2 * HOUR, n1="idle", gone="down")]
     await apply(engine, log, history_s=3 * HOUR)
     await apply(engine, [report(4, T + 5 * HOUR, n1="mixed")], history_s=3 * HOUR)
@@ -168,7 +190,29 @@ async def test_history_ends_after_its_time_but_never_with_the_newest_row(engine:
     assert await history(database, "gone") == [(T + 90 * HOUR + 1, "idle")]
 
 
-# what readers follow
+async def test_a_shortened_history_is_deleted_over_several_batches_and_ends_as_if_in_one(
+    engine: AsyncEngine, database: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = [
+        event
+        for n in range(10)
+        for event in (report(2 * n + 1, T + n * HOUR, n1="idle", n2="down"), check(2 * n + 2, T + n * HOUR, n1="full"))
+    ]
+    await apply(engine, log)
+    await apply(engine, [report(30, T + 10 * HOUR, n1="idle")], history_s=2 * HOUR)
+    expected = await dump(database)
+    await clear(engine)
+    await apply(engine, log)
+    monkeypatch.setattr("services.jobstore.appliers.nodes.MAX_FORGOTTEN", 3)
+    await apply(engine, [report(30, T + 10 * HOUR, n1="idle")], history_s=2 * HOUR)
+    assert await query(database, "SELECT count(*) FROM node_state") == [(21 - 3,)]
+    assert await query(database, "SELECT min(time_stamp), count(*) FROM node_health") == [(T + 3 * HOUR, 10 - 3)]
+    nothing = record(31, NodesReported(cluster="fritz", nodes=[]), T + 10 * HOUR)
+    await apply(engine, *[[nothing]] * 5, history_s=2 * HOUR)
+    assert await dump(database) == expected
+
+
+# changes for readers
 
 BUSY = NodeReport(hostname="n1", sub_cluster="main", state="idle", states=["idle"], cpus_allocated=1, memory_allocated=2, gpus_allocated=3)
 CHANGES: list[tuple[dict[str, object], bool]] = [
@@ -246,15 +290,15 @@ async def test_a_check_sets_the_health_of_known_nodes(engine: AsyncEngine, datab
 
 
 @pytest.mark.parametrize("sizes", [[1, 1, 1], []])
-async def test_reports_and_checks_leave_each_other_alone(engine: AsyncEngine, database: DatabaseSettings, sizes: list[int]) -> None:
+async def test_reports_and_checks_do_not_affect_each_other(engine: AsyncEngine, database: DatabaseSettings, sizes: list[int]) -> None:
     await apply(engine, *split([report(1, T, n1="idle"), check(2, T + 5, n1="partial"), report(3, T + 3, n1="mixed")], sizes))
     assert await health(database) == [("n1", "partial", '{"degraded":[],"missing":["mem_bw"]}', 3)]
     assert await current(database) == [("fritz", "n1", "mixed", T + 3, 3)]
-    await apply(engine, [report(4, T + 2, n1="down"), check(5, T + 4, n1="full")])  # both overtaken
+    await apply(engine, [report(4, T + 2, n1="down"), check(5, T + 4, n1="full")])  # both are older than the applied ones
     assert (await health(database))[0][1:] == ("partial", '{"degraded":[],"missing":["mem_bw"]}', 3)
 
 
-async def test_health_has_its_history_as_states_have(engine: AsyncEngine, database: DatabaseSettings) -> None:
+async def test_health_has_a_history_like_states(engine: AsyncEngine, database: DatabaseSettings) -> None:
     checks = {0: "full", 600: "full", 1200: "failed", 1800: "full", 1800 + 3599: "full", 1800 + 3600: "full"}
     log = [report(1, T, n1="idle"), *(check(n, T + at, n1=state) for n, (at, state) in enumerate(checks.items(), 2))]
     await apply(engine, *split(log, [2, 3]), history_s=DAY)
@@ -263,19 +307,19 @@ async def test_health_has_its_history_as_states_have(engine: AsyncEngine, databa
     assert await health_history(database) == [(T + 5400, "full")]
 
 
-async def test_events_that_are_no_reports_are_passed_over(engine: AsyncEngine, database: DatabaseSettings) -> None:
+async def test_events_other_than_reports_and_checks_are_ignored(engine: AsyncEngine, database: DatabaseSettings) -> None:
     unreadable = Unreadable(2, T, Refused(reasons.UNREADABLE_EVENT, "x"), "")
     await apply(engine, [report(1, T, n1="idle"), unreadable, record(3, NodesReported(cluster="fritz", nodes=[]), T)])
     await apply(engine, [unreadable])
     assert len(await current(database)) == 1
 
 
-def test_ids_of_nodes_fit_into_json_numbers_and_tell_names_apart() -> None:
+def test_node_ids_fit_into_json_numbers_and_are_distinct() -> None:
     names = [("a", "bc"), ("ab", "c"), ("", "abc"), ("a\0b", "c"), *(("fritz", f"f{i:04}") for i in range(10_000))]
     ids = {node_id(cluster, host) for cluster, host in names}
     assert len(ids) == len(names)
     assert 0 <= min(ids) <= max(ids) < 2**53
-    assert node_id("fritz", "f0101") == 2_011_772_437_163_332  # for ever
+    assert node_id("fritz", "f0101") == 2_011_772_437_163_332  # must never change
 
 
 @st.composite
@@ -310,13 +354,13 @@ async def compare_cuts(database: DatabaseSettings, log: list[Record], sizes: lis
     history_s=st.sampled_from([60, 3600, 10_000]),
 )
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-def test_neither_the_cut_into_batches_nor_restarts_change_the_result(
+def test_neither_batch_boundaries_nor_restarts_change_the_result(
     sqlite_template: SqliteTemplate, tmp_path: Path, log: list[Record], sizes: list[int], unchanged_s: int, history_s: int
 ) -> None:
     run_blocking(compare_cuts(sqlite_template.fresh(tmp_path), log, sizes, unchanged_s, history_s))
 
 
-async def test_the_longest_hostname_that_intake_lets_in_is_stored(engine: AsyncEngine, database: DatabaseSettings) -> None:
+async def test_the_longest_accepted_hostname_is_stored(engine: AsyncEngine, database: DatabaseSettings) -> None:
     dice = random.Random(1)
     host = "".join(chr(dice.randrange(0x10000, 0x1F000)) for _ in range(MAX_NAME))
     await apply(engine, [report(1, T, **{host: "idle"})])
@@ -325,3 +369,23 @@ async def test_the_longest_hostname_that_intake_lets_in_is_stored(engine: AsyncE
     event, (refused,) = nodes_reported_of(payload, {"fritz": sample_clusters()["fritz"]})
     assert [node.hostname for node in event.nodes] == ["f0101"]
     assert (refused.code, refused.field) == (reasons.INVALID_VALUE, "nodes.0.hostname")
+
+
+async def test_batches_of_reports_are_smaller_and_the_last_report_of_a_node_wins(
+    site: NatsSettings, nats_client: Client, sqlite_database: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    apply = NodesApplier.apply
+
+    async def counted(self: NodesApplier, connection: AsyncConnection, batch: Sequence[Recorded | Unreadable]) -> list[Decision]:
+        sizes.append(len(batch))
+        return await apply(self, connection, batch)
+
+    monkeypatch.setattr(NodesApplier, "apply", counted)
+    monkeypatch.setattr("services.jobstore.appliers.nodes.MAX_BATCH_BYTES", 1)
+    states = ("idle", "down", "mixed", "allocated")
+    sequences = await tell(nats_client, site, [nodes_reported("fritz", {"f0101": state}) for state in states])
+    async with running(site, sqlite_database):
+        await applied(sqlite_database, sequences[-1], NODES)
+    assert sizes == [1] * len(states)
+    assert await query(sqlite_database, "SELECT node_state FROM node") == [("allocated",)]

@@ -1,4 +1,4 @@
-"""A log that was put back and went on past the position: same stream, long enough, and yet another log."""
+"""A log that was restored from a backup and has grown beyond the position: the same stream with different events."""
 
 import shutil
 
@@ -14,7 +14,7 @@ from tests.support.databases import query
 from tests.support.nats import NatsServer, client_of, unique_settings
 
 
-async def test_new_events_on_used_sequences_stop_jobstore_and_are_moved(private_nats: NatsServer, database: DatabaseSettings) -> None:
+async def test_events_on_used_sequences_stop_jobstore_and_are_moved(private_nats: NatsServer, database: DatabaseSettings) -> None:
     settings = unique_settings(private_nats.url)
     async with client_of(settings) as client:
         await provision(client, settings)
@@ -37,7 +37,7 @@ async def test_new_events_on_used_sequences_stop_jobstore_and_are_moved(private_
         store.start()
         failure = await store.failure(40)
         assert isinstance(failure, LogMismatch)
-        assert "another event at 4" in str(failure)
+        assert "different event at 4" in str(failure)
         async with opened(database) as engine:
             assert len(await continue_log(client, settings, engine)) == 1
             assert await continue_log(client, settings, engine) == []

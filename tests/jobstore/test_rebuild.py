@@ -1,8 +1,9 @@
-"""Rebuild equals incremental, row for row, on both engines, beside a running jobstore and its readers."""
+"""A rebuild gives the same rows as incremental application, on both engines, while jobstore and readers run."""
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+import weakref
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,15 +13,18 @@ import sqlalchemy
 from nats.aio.client import Client
 from sqlalchemy import text
 
+from services.jobstore.appliers.events import EventsApplier
 from services.jobstore.rebuild import Rebuild, rebuild
 from services.jobstore.seeding import ArchivedJob
-from shared.broker.streams import EVENTS, NODES
-from shared.database.engine import opened, transaction
+from shared.broker.streams import EVENTS, NODES, REJECTIONS
+from shared.database.engine import opened, read, transaction
 from shared.database.progress import Progress, progress
-from shared.database.reading import read
 from shared.domain.events import (
     Event,
     HousekeepingDue,
+    JobAdvice,
+    JobAdviceMuted,
+    JobAdvised,
     JobArchived,
     JobDeleted,
     JobImported,
@@ -33,13 +37,18 @@ from shared.domain.events import (
     TagRemoved,
 )
 from shared.domain.values import JobState
+from shared.errors import JobtideError
 from shared.settings import DatabaseSettings, NatsSettings
 from tests.jobstore.site import applied, jobstore_settings, running, tell
 from tests.support.builders import START_TIME, job_started, job_stopped, nodes_checked, nodes_reported
 from tests.support.databases import dump, query
 
 BEGIN = datetime(2026, 1, 5, tzinfo=UTC)
-TAGS = [Tag(type="area", name=name, scope=scope) for name in ("cfd", "md") for scope in ("global", "alice")]
+RULE_NAMES = ["hangs", "lowload"]
+TAGS = [
+    Tag(type="jobClass", name="hangs"),
+    *(Tag(type="area", name=name, scope=scope) for name in ("cfd", "md") for scope in ("global", "alice")),
+]
 NODE_SETTINGS: dict[str, Any] = {"node_history_days": 0.05, "node_unchanged_s": 600}
 
 
@@ -80,6 +89,8 @@ def random_edit(dice: random.Random, sequence: int, told: Sequence[Event]) -> Ev
         TagRemoved(tag=dice.choice(TAGS)),
         JobMetadataEdited(id=id_, cluster="fritz", key=dice.choice(["note", "jobName"]), value=str(sequence)),
         JobDeleted(id=id_, cluster="fritz"),
+        random_advice(dice, id_),
+        JobAdviceMuted(id=id_, cluster="fritz", rule=dice.choice(RULE_NAMES), muted=dice.random() < 0.7),
         JobArchived(id=id_, cluster="fritz", footprint={"a": 0.1}, energy=1.25, energy_footprint={"b": 1e-9}),
         JobsMeasured(
             cluster="fritz", jobs=[JobMeasurement(id=n, footprint={"a": n / 7}, energy=0.5) for n in range(max(1, id_ - 8), id_ + 9)]
@@ -87,6 +98,12 @@ def random_edit(dice: random.Random, sequence: int, told: Sequence[Event]) -> Ev
         HousekeepingDue(parked_stop_ttl_s=30, rejection_retention_s=600, walltime_grace_s=dice.choice([None, 10])),
     ]
     return dice.choice(kinds)
+
+
+def random_advice(dice: random.Random, id_: int) -> Event:
+    rules = dice.sample(RULE_NAMES, dice.randint(0, 2))
+    advice = [JobAdvice(rule=rule, severity="info", text="It holds.") for rule in rules]
+    return JobAdvised(id=id_, cluster="fritz", advice=dice.choice([advice, advice, None]), while_running=dice.random() < 0.5)
 
 
 def random_reports(seed: int, count: int) -> list[Event]:
@@ -102,7 +119,7 @@ def random_reports(seed: int, count: int) -> list[Event]:
 
 
 def times(seed: int, count: int, step_s: float) -> list[datetime]:
-    """Event times that mostly grow."""
+    """Event times that mostly increase."""
     dice = random.Random(seed)
     return [
         BEGIN + timedelta(seconds=index * step_s - dice.choice([0, 0, 0, 90]), milliseconds=dice.randint(0, 999)) for index in range(count)
@@ -110,7 +127,7 @@ def times(seed: int, count: int, step_s: float) -> list[datetime]:
 
 
 async def tell_all(client: Client, nats: NatsSettings, seed: int, jobs: int, reports: int) -> tuple[int, int]:
-    """Fill both streams; the last sequence of each."""
+    """Fill both streams; returns the last sequence of each."""
     events, states = random_events(seed, jobs), random_reports(seed, reports)
     last = await tell(client, nats, events, times(seed, len(events), 5), f"e{seed}-")
     last_report = await tell(client, nats, states, times(seed, len(states), 60), f"n{seed}-")
@@ -118,7 +135,7 @@ async def tell_all(client: Client, nats: NatsSettings, seed: int, jobs: int, rep
 
 
 async def rebuild_now(
-    client: Client, nats: NatsSettings, database: DatabaseSettings, archived: Sequence[ArchivedJob] = ()
+    client: Client, nats: NatsSettings, database: DatabaseSettings, archived: Iterable[ArchivedJob] = ()
 ) -> dict[str, int]:
     async with opened(database) as engine:
         return await rebuild(client, engine, jobstore_settings(nats, database, **NODE_SETTINGS), archived, lambda *_: None)
@@ -129,16 +146,16 @@ async def progress_of(database: DatabaseSettings) -> Progress:
         return await read(engine, progress)
 
 
-@pytest.mark.parametrize("seed", [1, 3, 5])
+@pytest.mark.parametrize("seed", [3, 7, 15])
 async def test_rebuild_equals_incremental(database: DatabaseSettings, nats_settings: NatsSettings, nats_client: Client, seed: int) -> None:
     last, last_report = await tell_all(nats_client, nats_settings, seed, 200, 150)
     async with running(nats_settings, database, batch=random.Random(seed).choice([1, 7, 64]), **NODE_SETTINGS):
         await applied(database, last)
         await applied(database, last_report, NODES)
     incremental = await dump(database, without=("position.build",))
-    assert all(rows for table, rows in incremental.items() if table != "parked_stop")
+    assert [table for table, rows in incremental.items() if not rows and table != "parked_stop"] == []
     before = await progress_of(database)
-    assert await rebuild_now(nats_client, nats_settings, database) == {EVENTS: last, NODES: last_report}
+    assert await rebuild_now(nats_client, nats_settings, database) == {EVENTS: last, NODES: last_report, REJECTIONS: 0}
     assert await dump(database, without=("position.build",)) == incremental
     after = await progress_of(database)
     assert (before, after) == (Progress(0, last, last_report, before.log), Progress(1, last, last_report, before.log))
@@ -155,7 +172,7 @@ async def test_rebuilt_tables_have_statistics_for_the_planner(
     assert known[0][0] > 20
 
 
-async def test_both_engines_hold_the_same_rows(
+async def test_both_engines_have_the_same_rows(
     sqlite_database: DatabaseSettings, postgres_database: DatabaseSettings, nats_settings: NatsSettings, nats_client: Client
 ) -> None:
     await tell_all(nats_client, nats_settings, 4, 200, 100)
@@ -184,7 +201,7 @@ async def shape(database: DatabaseSettings) -> dict[str, Any]:
         return await connection.run_sync(look)
 
 
-async def test_a_rebuilt_schema_is_the_migrated_one_also_after_the_second_time(
+async def test_the_schema_after_two_rebuilds_equals_the_migrated_one(
     database: DatabaseSettings, nats_settings: NatsSettings, nats_client: Client
 ) -> None:
     before = await shape(database)
@@ -194,7 +211,7 @@ async def test_a_rebuilt_schema_is_the_migrated_one_also_after_the_second_time(
         assert await shape(database) == before
 
 
-async def test_what_an_unfinished_rebuild_left_is_no_obstacle(
+async def test_leftovers_of_an_unfinished_rebuild_do_not_prevent_another(
     database: DatabaseSettings, nats_settings: NatsSettings, nats_client: Client
 ) -> None:
     await tell_all(nats_client, nats_settings, 5, 60, 10)
@@ -208,14 +225,99 @@ async def test_what_an_unfinished_rebuild_left_is_no_obstacle(
 
         with pytest.raises(RuntimeError, match="killed"):
             await unfinished.run([], fail)
-    assert (await query(database, "SELECT count(*) FROM job"))[0][0] > 0  # the tables in use are as they were
+    assert (await query(database, "SELECT count(*) FROM job"))[0][0] > 0  # the tables in use are unchanged
     await rebuild_now(nats_client, nats_settings, database)
     assert not [table for table in await shape(database) if table.startswith("rebuild_")]
 
 
+async def test_a_fault_that_hits_every_event_ends_a_rebuild_before_it_switches(
+    sqlite_database: DatabaseSettings, nats_settings: NatsSettings, nats_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last = (await tell(nats_client, nats_settings, [job_started(n) for n in range(1, 151)]))[-1]
+    async with running(nats_settings, sqlite_database):
+        await applied(sqlite_database, last)
+    before = await dump(sqlite_database)
+
+    async def fail(*_: Any) -> None:
+        raise RuntimeError("a fault")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(EventsApplier, "apply", fail)
+        for _ in range(2):  # the second one does not continue the first one
+            with pytest.raises(JobtideError, match="EVENTS: 101 events in a row cannot be applied: a fault"):
+                await rebuild_now(nats_client, nats_settings, sqlite_database)
+    assert await query(sqlite_database, "SELECT count(*) FROM rebuild_rejection") == [(100,)]
+    assert await dump(sqlite_database) == before
+
+
+async def break_off(client: Client, nats: NatsSettings, database: DatabaseSettings, after: int, **fields: Any) -> int:
+    """A rebuild that fails after event ``after``; returns its position."""
+    reached = 0
+
+    def fail(stream: str, done: int, _: int) -> None:
+        nonlocal reached
+        if stream == EVENTS and done >= after:
+            reached = done
+            raise RuntimeError("killed")
+
+    async with opened(database) as engine:
+        with pytest.raises(RuntimeError, match="killed"):
+            await rebuild(client, engine, jobstore_settings(nats, database, **fields), [], fail)
+    return reached
+
+
+async def places(client: Client, nats: NatsSettings, database: DatabaseSettings, **fields: Any) -> list[int]:
+    """Rebuild; returns the reported sequences of EVENTS."""
+    seen: list[int] = []
+    async with opened(database) as engine:
+        settings = jobstore_settings(nats, database, **fields)
+        await rebuild(client, engine, settings, [], lambda stream, done, _: seen.append(done) if stream == EVENTS else None)
+    return seen
+
+
+async def test_an_interrupted_rebuild_continues_from_its_position(
+    database: DatabaseSettings, nats_settings: NatsSettings, nats_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.jobstore.rebuild.BATCH", 20)
+    last, last_report = await tell_all(nats_client, nats_settings, 3, 120, 60)
+    async with running(nats_settings, database, **NODE_SETTINGS):
+        await applied(database, last)
+        await applied(database, last_report, NODES)
+    incremental = await dump(database, without=("position.build",))
+    reached = await break_off(nats_client, nats_settings, database, 60, **NODE_SETTINGS)
+    assert min(await places(nats_client, nats_settings, database, **NODE_SETTINGS)) > reached
+    assert await dump(database, without=("position.build",)) == incremental
+    assert not [table for table in await shape(database) if table.startswith("rebuild_")]
+
+
+async def test_an_interrupted_rebuild_is_not_continued_with_other_settings(
+    database: DatabaseSettings, nats_settings: NatsSettings, nats_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.jobstore.rebuild.BATCH", 20)
+    await tell_all(nats_client, nats_settings, 3, 120, 60)
+    await break_off(nats_client, nats_settings, database, 60, **NODE_SETTINGS)
+    assert min(await places(nats_client, nats_settings, database)) <= 20
+
+
+async def test_the_second_of_two_concurrent_rebuilds_fails(
+    database: DatabaseSettings, nats_settings: NatsSettings, nats_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.jobstore.rebuild.BATCH", 20)
+    last, _ = await tell_all(nats_client, nats_settings, 3, 120, 60)
+    ends = await asyncio.gather(*(places(nats_client, nats_settings, database) for _ in range(2)), return_exceptions=True)
+    assert any(not isinstance(end, BaseException) for end in ends) or await places(nats_client, nats_settings, database)
+    assert await dump(database, without=("position.build",)) == await dump_of_a_rebuild(nats_client, nats_settings, database)
+    assert (await progress_of(database)).events == last
+
+
+async def dump_of_a_rebuild(client: Client, nats: NatsSettings, database: DatabaseSettings) -> Any:
+    await places(client, nats, database)
+    return await dump(database, without=("position.build",))
+
+
 @asynccontextmanager
 async def readers(database: DatabaseSettings, count: int = 3) -> AsyncIterator[list[tuple[int, int]]]:
-    """Read in a loop as the gateway does, each read two statements of one transaction; errors fail the block."""
+    """Read in a loop like the gateway, with two statements per transaction; errors fail the block."""
     seen: list[tuple[int, int]] = []
     stop = asyncio.Event()
 
@@ -266,13 +368,13 @@ async def test_rebuild_beside_a_running_jobstore_loses_and_repeats_nothing(
     assert (await progress_of(database)).build == 4
 
 
-async def test_jobs_whose_start_left_the_log_come_from_the_archive(
+async def test_jobs_whose_start_has_expired_come_from_the_archive(
     database: DatabaseSettings, nats_settings: NatsSettings, nats_client: Client
 ) -> None:
     gone = [job_started(1), job_stopped(1), job_started(2)]
     left = [job_stopped(2, start_time=START_TIME), job_started(3), job_stopped(3)]
     await tell(nats_client, nats_settings, [*gone, *left])
-    await nats_client.jetstream(timeout=5).purge_stream(nats_settings.stream(EVENTS), seq=4)
+    await nats_client.jetstream(timeout=20).purge_stream(nats_settings.stream(EVENTS), seq=4)
 
     def imported(job_id: int) -> JobImported:
         facts = dict(job_started(job_id, monitoring_status=3))
@@ -288,7 +390,7 @@ async def test_jobs_whose_start_left_the_log_come_from_the_archive(
     assert await query(database, "SELECT max(id) FROM job") == [(7,)]
 
 
-async def test_what_neither_log_nor_archive_has_stays_as_it_is(
+async def test_rows_that_neither_log_nor_archive_has_are_copied(
     database: DatabaseSettings, nats_settings: NatsSettings, nats_client: Client
 ) -> None:
     gone: list[Event] = [
@@ -306,7 +408,7 @@ async def test_what_neither_log_nor_archive_has_stays_as_it_is(
     async with running(nats_settings, database):
         await applied(database, sequences[-1])
     before = await dump(database, without=("position",))
-    await nats_client.jetstream(timeout=5).purge_stream(nats_settings.stream(EVENTS), seq=9)
+    await nats_client.jetstream(timeout=20).purge_stream(nats_settings.stream(EVENTS), seq=9)
     facts = dict(job_started(4, monitoring_status=3))
     archived = [ArchivedJob(8, JobImported(**facts, job_state=JobState.RUNNING, duration=0))]
     await rebuild_now(nats_client, nats_settings, database, archived)
@@ -317,7 +419,7 @@ async def test_what_neither_log_nor_archive_has_stays_as_it_is(
     assert await query(database, "SELECT count(*) FROM job WHERE job_state = 'completed'") == [(4,)]
 
 
-async def test_what_the_log_has_of_jobs_that_left_it_happens_once(
+async def test_remaining_events_of_jobs_whose_start_has_expired_apply_once(
     database: DatabaseSettings, nats_settings: NatsSettings, nats_client: Client
 ) -> None:
     gone: list[Event] = [
@@ -341,26 +443,86 @@ async def test_what_the_log_has_of_jobs_that_left_it_happens_once(
     async with running(nats_settings, database):
         await applied(database, sequences[-1])
     before = await dump(database, without=("position",))
-    await nats_client.jetstream(timeout=5).purge_stream(nats_settings.stream(EVENTS), seq=8)
+    await nats_client.jetstream(timeout=20).purge_stream(nats_settings.stream(EVENTS), seq=8)
 
     def imported(job_id: int, tags: Sequence[Tag]) -> JobImported:
         return JobImported(**dict(job_started(job_id, tags=list(tags))), job_state=JobState.COMPLETED, duration=1)
 
     await rebuild_now(nats_client, nats_settings, database, [ArchivedJob(6, imported(6, []))])  # deleted since
     assert await dump(database, without=("position",)) == before
-    # A stop is copied while it still waits, and its start is applied before the jobs are looked at.
-    columns = "stop_seq, job_id, cluster, start_time, start_time + duration, job_state, NULL, 'x', 0.0, NULL"
+    # A stop is copied while it is parked, and its start is applied before the jobs are copied.
+    columns = "stop_seq, job_id, cluster, start_time, start_time + duration, job_state, NULL, 'x', 0.0, NULL, 0"
     async with opened(database) as engine, transaction(engine) as connection:
         await connection.execute(text(f"INSERT INTO parked_stop SELECT {columns} FROM job WHERE id = 12"))
     await rebuild_now(nats_client, nats_settings, database, [])
     assert await dump(database, without=("position",)) == before
-    # An entry of the archive has a tag that another job has too, and one that was removed since.
+    # An archive entry has a tag of another job, and one that has since been removed.
     await rebuild_now(nats_client, nats_settings, database, [ArchivedJob(3, imported(7, [TAGS[0], TAGS[3]]))])
     assert await query(database, "SELECT count(*) FROM jobtag WHERE job_id = 3") == [(2,)]
 
 
+async def test_edits_of_deleted_jobs_and_tags_whose_events_have_expired_are_not_rejections(
+    database: DatabaseSettings, nats_settings: NatsSettings, nats_client: Client
+) -> None:
+    gone: list[Event] = [job_started(1, tags=[TAGS[0]]), job_started(2, tags=[TAGS[1]]), JobDeleted(id=66, cluster="fritz")]
+    left: list[Event] = [
+        JobMetadataEdited(id=1, cluster="fritz", key="note", value="x"),
+        JobUntagged(id=2, cluster="fritz", tags=[TAGS[1]]),
+        JobTagged(id=1, cluster="fritz", tags=[TAGS[2]]),
+        TagRemoved(tag=TAGS[1]),
+        JobDeleted(id=1, cluster="fritz"),
+        JobDeleted(id=1, cluster="fritz"),  # refused, and that stays
+    ]
+    sequences = await tell(nats_client, nats_settings, [*gone, *left])
+    async with running(nats_settings, database):
+        await applied(database, sequences[-1])
+    before = await dump(database, without=("position",))
+    assert [row[0] for row in before["rejection"]] == [3, 9]
+    await nats_client.jetstream(timeout=20).purge_stream(nats_settings.stream(EVENTS), seq=4)
+    await rebuild_now(nats_client, nats_settings, database)
+    after = await dump(database, without=("position",))
+    for table in ("job", "rejection", "job_deletion"):
+        assert after[table] == before[table]
+
+
+async def test_archived_jobs_are_read_in_pages(
+    database: DatabaseSettings, nats_settings: NatsSettings, nats_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.jobstore.seeding.ARCHIVE_PAGE", 10)
+    await tell(nats_client, nats_settings, [job_started(n) for n in range(1, 101)])
+    await nats_client.jetstream(timeout=20).purge_stream(nats_settings.stream(EVENTS), seq=100)
+    alive: weakref.WeakValueDictionary[int, JobImported] = weakref.WeakValueDictionary()
+    most = 0
+
+    def archive() -> Iterator[ArchivedJob]:
+        nonlocal most
+        for n in reversed(range(1, 100)):
+            event = JobImported(**dict(job_started(n, tags=[TAGS[n % 2]])), job_state=JobState.COMPLETED, duration=n)
+            alive[n] = event
+            yield ArchivedJob(n, event)
+            most = max(most, len(alive))
+
+    await rebuild_now(nats_client, nats_settings, database, archive())
+    assert most <= 30
+    assert await query(database, "SELECT count(*), sum(duration), min(id) FROM job") == [(100, sum(range(1, 100)), 1)]
+    assert await query(database, "SELECT count(*) FROM jobtag") == [(99,)]
+
+
+async def test_an_id_of_the_archive_that_another_job_has_is_not_used(
+    database: DatabaseSettings, nats_settings: NatsSettings, nats_client: Client
+) -> None:
+    sequences = await tell(nats_client, nats_settings, [job_started(1), job_started(2), job_started(3)])
+    async with running(nats_settings, database):
+        await applied(database, sequences[-1])
+    await nats_client.jetstream(timeout=20).purge_stream(nats_settings.stream(EVENTS), seq=3)
+    foreign = JobImported(**dict(job_started(77)), job_state=JobState.COMPLETED, duration=1)
+    nameless = JobImported(**dict(job_started(2)), job_state=JobState.COMPLETED, duration=5)
+    await rebuild_now(nats_client, nats_settings, database, [ArchivedJob(1, foreign), ArchivedJob(None, nameless)])
+    assert await query(database, "SELECT id, job_id, duration FROM job ORDER BY id") == [(1, 1, 0), (2, 2, 5), (3, 3, 0)]
+
+
 @pytest.mark.parametrize("seed", [9, 10])
-async def test_node_history_whose_reports_left_the_log_is_taken_over(
+async def test_node_history_whose_reports_have_expired_is_copied(
     database: DatabaseSettings, nats_settings: NatsSettings, nats_client: Client, seed: int
 ) -> None:
     reports = random_reports(seed, 60)
@@ -368,7 +530,7 @@ async def test_node_history_whose_reports_left_the_log_is_taken_over(
     async with running(nats_settings, database, **NODE_SETTINGS):
         await applied(database, sequences[-1], NODES)
     before = await dump(database, without=("position",))
-    await nats_client.jetstream(timeout=5).purge_stream(nats_settings.stream(NODES), seq=41)
+    await nats_client.jetstream(timeout=20).purge_stream(nats_settings.stream(NODES), seq=41)
     await rebuild_now(nats_client, nats_settings, database)
     after = await dump(database, without=("position",))
     for table in ("node", "node_state", "node_health"):

@@ -1,4 +1,4 @@
-"""Events become rows, on both engines: every kind of event, any cut into batches, extreme values."""
+"""Events become rows on both engines: every kind of event, any batch boundaries, extreme values."""
 
 import random
 from collections.abc import Sequence
@@ -43,14 +43,14 @@ CFD, MD = Tag(type="area", name="cfd"), Tag(type="area", name="md")
 
 
 def every_kind() -> list[Record]:
-    """A log with every kind of event, in which later ones undo and repeat what earlier ones did."""
+    """A log with every kind of event, in which later ones undo and repeat earlier ones."""
     events: list[Event] = [
         job_started(1, tags=[CFD]),  # 1
         job_started(2, "alex", meta_data={"jobName": "b"}),  # 2
         job_stopped(3),  # 3: waits
-        job_stopped(1, job_state=JobState.PREEMPTED, received_state="pending"),  # 4
+        job_stopped(1, start_time=T, job_state=JobState.PREEMPTED, received_state="pending"),  # 4
         job_started(1, start_time=T + 4000),  # 5: requeue
-        job_started(1, start_time=T + 4001),  # 6: refused
+        job_started(1, start_time=T + 100),  # 6: refused
         job_started(3),  # 7: ended by 3
         JobTagged(id=2, cluster="alex", tags=[CFD, MD]),  # 8
         JobUntagged(id=1, cluster="fritz", tags=[CFD]),  # 9
@@ -76,7 +76,7 @@ def every_kind() -> list[Record]:
     log: list[Record] = [*records(events)]
     log.append(Unreadable(28, RECEIVED, Refused(reasons.UNREADABLE_EVENT, "unknown"), "raw"))
     log.append(record(29, HousekeepingDue(parked_stop_ttl_s=600, rejection_retention_s=DAY), RECEIVED + 601))
-    log.append(record(30, job_started(77)))  # its stop has given up
+    log.append(record(30, job_started(77)))  # its stop has expired
     log.append(record(31, JobDeleted(id=2, cluster="alex")))
     return log
 
@@ -84,7 +84,7 @@ def every_kind() -> list[Record]:
 KINDS = "AAWAARAAAAAAAAARAADAAAWARRARAAA"
 
 
-async def test_every_kind_of_event_has_its_rows(engine: AsyncEngine, database: DatabaseSettings) -> None:
+async def test_every_kind_of_event_has_the_expected_rows(engine: AsyncEngine, database: DatabaseSettings) -> None:
     decisions = await apply(engine, every_kind())
     assert "".join(decision.kind[0].upper() for decision in decisions) == KINDS
     jobs = await query(database, "SELECT id, job_id, job_state, start_time, duration, stop_seq, monitoring_status FROM job ORDER BY id")
@@ -113,14 +113,14 @@ async def test_every_kind_of_event_has_its_rows(engine: AsyncEngine, database: D
     assert await query(database, "SELECT seq FROM parked_stop") == []
 
 
-async def test_metadata_is_merged_over_what_is_stored(engine: AsyncEngine, database: DatabaseSettings) -> None:
+async def test_new_metadata_are_merged_into_stored_ones(engine: AsyncEngine, database: DatabaseSettings) -> None:
     log = every_kind()
     await apply(engine, log[:12], log[12:30])
     assert await query(database, "SELECT meta_data FROM job WHERE id = 2") == [('{"jobName":"c","note":"é\\n"}',)]
 
 
 @pytest.mark.parametrize("sizes", [[1] * 40, [2] * 20, [3] * 20, [7, 1, 5, 9], [10, 10, 10]], ids=lambda sizes: f"{sizes[:3]}")
-async def test_batches_may_be_cut_anywhere(engine: AsyncEngine, database: DatabaseSettings, sizes: Sequence[int]) -> None:
+async def test_batch_boundaries_do_not_matter(engine: AsyncEngine, database: DatabaseSettings, sizes: Sequence[int]) -> None:
     log = every_kind()
     decisions = await apply(engine, *split(log, sizes))
     cut = await dump(database)
@@ -130,7 +130,10 @@ async def test_batches_may_be_cut_anywhere(engine: AsyncEngine, database: Databa
 
 
 async def test_the_same_log_again_under_new_sequences_changes_no_job(engine: AsyncEngine, database: DatabaseSettings) -> None:
-    events: list[Event] = [job_started(1), job_stopped(1), job_started(2), job_stopped(3), job_started(3), job_started(2, start_time=T + 5)]
+    events: list[Event] = [
+        *(job_started(1), job_stopped(1, start_time=T), job_started(2), job_stopped(3), job_started(3)),
+        job_started(1, start_time=T + 5),
+    ]
     await apply(engine, records(events))
     before = await dump(database)
     again = [record(r.sequence + 100, r.event, message_id=r.message_id) for r in records(events)]
@@ -217,12 +220,12 @@ async def test_refused_texts_are_stored_in_bounds(engine: AsyncEngine, database:
 
 
 def longest(first: str) -> str:
-    """As long a name as intake lets in, that no index can compress."""
+    """The longest accepted name, which no index can compress."""
     dice = random.Random(first)
     return first + "".join(chr(dice.randrange(0x10000, 0x1F000)) for _ in range(MAX_NAME - 1))
 
 
-async def test_the_longest_names_that_intake_lets_in_are_stored(engine: AsyncEngine, database: DatabaseSettings) -> None:
+async def test_the_longest_accepted_names_are_stored(engine: AsyncEngine, database: DatabaseSettings) -> None:
     names = {part: longest(part[0]) for part in ("user", "project", "partition", "type", "name", "scope", "host")}
     tag = TagPayload(type=names["type"], name=names["name"], scope=names["scope"])
     sent = start_payload(2, user=names["user"], project=names["project"], partition=names["partition"], tags=[tag.model_dump()])
@@ -237,7 +240,7 @@ async def test_the_longest_names_that_intake_lets_in_are_stored(engine: AsyncEng
 
 
 @pytest.mark.parametrize("field", ["user", "project", "tags.0.type", "tags.0.name", "tags.0.scope"])
-def test_longer_names_are_refused_by_their_field(field: str) -> None:
+def test_longer_names_are_refused_with_their_field(field: str) -> None:
     tag = {"type": "t", "name": "n", "scope": "s"}
     fields: dict[str, Any] = {"user": "alice", "project": "p", "tags": [tag]}
     (tag if "." in field else fields)[field.rsplit(".", 1)[-1]] = longest("x") + "x"

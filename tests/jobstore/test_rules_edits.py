@@ -1,22 +1,26 @@
-"""What people, the archiver and unreadable messages do."""
+"""Rules for edits by people and the archiver, and unreadable messages."""
 
 from collections.abc import Sequence
 
 import pytest
 
-from services.jobstore.rules import Limits, World, fold
+from services.jobstore.rules import Limits, UnitOfWork, fold
 from services.jobstore.rules.fold import buried
+from shared.database.engine import opened
 from shared.domain import reasons
 from shared.domain.events import (
     Event,
+    HousekeepingDue,
     IntakeRejected,
     JobArchived,
     JobArchiveRequested,
     JobArchivingFailed,
     JobDeleted,
+    JobImported,
     JobMeasurement,
     JobMetadataEdited,
     JobsMeasured,
+    JobStopped,
     JobTagged,
     JobUntagged,
     LogContinued,
@@ -25,9 +29,12 @@ from shared.domain.events import (
     TagRemoved,
 )
 from shared.domain.recorded import IntakeOrigin, Unreadable
+from shared.domain.values import JobState
 from shared.errors import Refused
-from tests.jobstore.logs import RECEIVED, Memory, record
+from shared.settings import DatabaseSettings
+from tests.jobstore.logs import RECEIVED, Memory, apply, record, records
 from tests.support.builders import START_TIME, job_started, job_stopped
+from tests.support.databases import query
 
 CFD, MD, PRIVATE = Tag(type="area", name="cfd"), Tag(type="area", name="md"), Tag(type="area", name="cfd", scope="alice")
 
@@ -66,9 +73,9 @@ def deleted(id_: int) -> JobDeleted:
 
 
 def names(memory: Memory) -> set[tuple[int, str]]:
-    """Job id and tag name of everything attached."""
-    of_id = {id_: f"{tag.name}/{tag.scope}" for id_, tag in memory.world.new_tags.items()}
-    return {(job, of_id[tag]) for job, tag in memory.world.jobtags}
+    """Job id and tag name of all attached tags."""
+    of_id = {id_: f"{tag.name}/{tag.scope}" for id_, tag in memory.work.new_tags.items()}
+    return {(job, of_id[tag]) for job, tag in memory.work.jobtags}
 
 
 START = job_started(1)
@@ -95,14 +102,14 @@ def test_tags(events: Sequence[Event], kinds: str, attached: set[tuple[int, str]
     memory = Memory()
     assert "".join(decision.kind[0].upper() for decision in memory.apply(*events)) == kinds
     assert names(memory) == attached
-    assert set(memory.world.new_tags.values()) == tags
+    assert set(memory.work.new_tags.values()) == tags
     assert set(memory.codes()) <= {reasons.TAG_NOT_FOUND}
 
 
 def test_tag_ids_follow_from_the_log_alone() -> None:
     memory = Memory(sequence=9)
     memory.apply(job_started(1, tags=[CFD, MD]), TagCreated(tag=PRIVATE))
-    assert memory.world.tags == {CFD.key: 10 * 1024, MD.key: 10 * 1024 + 1, PRIVATE.key: 11 * 1024}
+    assert memory.work.tags == {CFD.key: 10 * 1024, MD.key: 10 * 1024 + 1, PRIVATE.key: 11 * 1024}
 
 
 def test_metadata_is_set_key_by_key() -> None:
@@ -111,7 +118,7 @@ def test_metadata_is_set_key_by_key() -> None:
     assert memory.job(1).metadata_changes == {"note": "b", "other": ""}
 
 
-def test_a_deleted_job_is_gone_and_its_run_can_come_again() -> None:
+def test_a_deleted_job_is_removed_and_its_run_can_be_created_again() -> None:
     memory = Memory()
     decisions = memory.apply(START, deleted(1), deleted(1), edited(1, "note", "a"), START)
     assert [(d.kind, d.code) for d in decisions] == [
@@ -121,12 +128,95 @@ def test_a_deleted_job_is_gone_and_its_run_can_come_again() -> None:
         ("refused", reasons.JOB_NOT_FOUND),
         ("applied", None),
     ]
-    assert list(memory.world.jobs) == [5]
+    assert list(memory.work.jobs) == [5]
 
 
 def test_a_stop_of_a_deleted_job_waits_for_a_start() -> None:
     memory = Memory()
     assert [d.kind for d in memory.apply(START, deleted(1), job_stopped(1))] == ["applied", "applied", "waiting"]
+
+
+@pytest.mark.parametrize(
+    ("stop", "codes"),
+    [
+        (job_stopped(1), []),
+        (job_stopped(1, cluster=None), []),
+        (job_stopped(1, start_time=START_TIME), []),
+        (job_stopped(1, start_time=START_TIME + 1), ["start_never_came"]),
+        (job_stopped(1, stop_time=START_TIME - 1), ["start_never_came"]),
+        (job_stopped(1, cluster="alex"), ["start_never_came"]),
+        (job_stopped(2), ["start_never_came"]),
+    ],
+)
+def test_the_stop_of_a_job_that_was_deleted_while_it_ran_is_no_rejection(stop: JobStopped, codes: list[str]) -> None:
+    memory = Memory()
+    memory.apply(START, deleted(1), stop)
+    memory.pass_time()
+    assert (memory.work.jobs, memory.codes()) == ({}, codes)
+
+
+def test_the_stop_of_a_job_that_was_deleted_after_its_end_is_no_rejection_only_as_a_copy() -> None:
+    memory = Memory()
+    memory.apply(START, job_stopped(1), deleted(1), job_stopped(1, stop_time=START_TIME + 7))
+    memory.pass_time()
+    assert memory.codes() == ["start_never_came"]
+
+
+async def test_a_deletion_that_was_stored_long_before_is_known_when_the_stop_has_waited(database: DatabaseSettings) -> None:
+    due = HousekeepingDue(parked_stop_ttl_s=600, rejection_retention_s=10**9)
+    async with opened(database) as engine:
+        await apply(engine, records([START, deleted(1)], at=float(START_TIME)))
+        await apply(engine, records([job_stopped(1)], first=10, at=float(START_TIME + 60)))
+        await apply(engine, records([due], first=20, at=float(START_TIME + 3600)))
+    assert await query(database, "SELECT 1 FROM parked_stop") == []
+    assert await query(database, "SELECT code FROM rejection") == []
+
+
+def of_intake(sequence: int) -> str:
+    return IntakeOrigin("INTAKE@2026", sequence, 1, 0).message_id()
+
+
+def deleted_after_its_end(memory: Memory) -> None:
+    for sequence, event in enumerate([START, job_stopped(1)], 1):
+        memory.apply_one(event, RECEIVED, of_intake(sequence))
+    memory.apply_one(deleted(1), RECEIVED + 10)
+
+
+@pytest.mark.parametrize("batches", [1, 2])
+def test_redelivered_messages_from_before_a_deletion_do_not_restore_the_job(batches: int) -> None:
+    """Ingest may reread its intake from an earlier message, and the log deduplicates message ids only for some minutes."""
+    memory = Memory()
+    deleted_after_its_end(memory)
+    named = job_stopped(1, start_time=START_TIME)
+    again = [
+        memory.apply_one(event, RECEIVED, of_intake(7)) for event in (START, job_stopped(1), job_stopped(1, cluster=None), named) * batches
+    ]
+    assert {decision.kind for decision in again} == {"duplicate"}
+    memory.pass_time()
+    assert (memory.work.jobs, memory.codes()) == ({}, [])
+
+
+@pytest.mark.parametrize(
+    ("event", "at", "message_id"),
+    [
+        (START, RECEIVED + 11, of_intake(7)),
+        (START, RECEIVED, "of another publisher"),
+        (job_started(1, start_time=START_TIME + 1), RECEIVED, of_intake(7)),
+        (job_started(1, "alex"), RECEIVED, of_intake(7)),
+        (JobImported(**dict(START), job_state=JobState.COMPLETED, duration=60), RECEIVED, "import:1"),
+    ],
+    ids=["received later", "of another publisher", "another run", "another cluster", "an import"],
+)
+def test_a_new_start_or_import_restores_a_deleted_job(event: Event, at: float, message_id: str) -> None:
+    memory = Memory()
+    deleted_after_its_end(memory)
+    assert memory.apply_one(event, at, message_id).kind == "applied"
+
+
+def test_a_stop_with_another_end_than_the_deleted_run_waits_for_its_start() -> None:
+    memory = Memory()
+    deleted_after_its_end(memory)
+    assert memory.apply_one(job_stopped(1, stop_time=START_TIME + 5000), RECEIVED, of_intake(7)).kind == "waiting"
 
 
 @pytest.mark.parametrize("event", [tagged(9, CFD), untagged(9, CFD), edited(9, "k", "v"), deleted(9), requested(9)])
@@ -135,11 +225,11 @@ def test_an_edit_of_an_unknown_job_is_refused(event: Event) -> None:
     (decision,) = memory.apply(event)
     assert (decision.kind, decision.code) == ("refused", reasons.JOB_NOT_FOUND)
     assert memory.codes() == [reasons.JOB_NOT_FOUND]
-    assert not memory.world.new_tags
+    assert not memory.work.new_tags
 
 
 @pytest.mark.parametrize("event", [archived(9), failed(9)])
-def test_news_of_the_archive_about_a_deleted_job_are_no_refusal(event: Event) -> None:
+def test_archiving_events_about_a_deleted_job_are_not_refused(event: Event) -> None:
     memory = Memory()
     assert memory.apply(event)[0].kind == "duplicate"
     assert memory.codes() == []
@@ -158,7 +248,7 @@ def test_an_archived_job_has_its_final_numbers() -> None:
     )
 
 
-def test_failed_archiving_can_be_asked_for_again() -> None:
+def test_failed_archiving_can_be_requested_again() -> None:
     memory = Memory()
     statuses = []
     for event in (START, job_stopped(1), failed(1), requested(1), archived(1), archived(1, energy=3.0)):
@@ -176,26 +266,39 @@ def test_a_running_job_is_not_archived() -> None:
 def test_a_continued_log_changes_nothing() -> None:
     memory = Memory()
     assert memory.apply(LogContinued())[0].kind == "applied"
-    assert not memory.world.refusals
+    assert not memory.work.refusals
+
+
+def test_an_entry_with_an_earlier_end_does_not_archive_the_job() -> None:
+    memory = Memory()
+    memory.apply(START, job_stopped(1))
+    memory.job(1).set(archive_due=RECEIVED)
+    assert memory.apply(archived(1).model_copy(update={"stop_seq": 1}))[0].kind == "duplicate"
+    assert memory.job(1).monitoring_status == 1
+    assert memory.apply(archived(1).model_copy(update={"stop_seq": 2}))[0].kind == "applied"
+    assert memory.job(1).monitoring_status == 3
+    row = memory.job(1).row
+    assert row is not None
+    assert row["archive_due"] is None  # a request would archive the same end again
 
 
 # refusals
 
 
-def test_a_refusal_tells_where_its_line_stands() -> None:
+def test_a_refusal_has_the_position_of_its_line() -> None:
     memory = Memory()
-    memory.apply(START)
+    memory.apply(START, job_stopped(1, start_time=START_TIME))
     origin = IntakeOrigin("INTAKE@2026", 77, 3)
     memory.apply_one(job_started(1, start_time=START_TIME + 1), at=RECEIVED + 5, message_id=origin.message_id())
-    (refused,) = memory.world.refusals
-    assert (refused.sequence, refused.origin, refused.time) == (2, origin.message_id(), RECEIVED + 5)
+    (refused,) = memory.work.refusals
+    assert (refused.sequence, refused.origin, refused.time) == (3, origin.message_id(), RECEIVED + 5)
     assert (refused.intake_sequence, refused.line, refused.job_id, refused.cluster) == (77, 3, 1, "fritz")
     assert refused.code in reasons.REASONS
     assert refused.excerpt.startswith('{"jobId":1,')
     assert len(refused.excerpt) <= 512
 
 
-def test_a_line_that_ingest_refused_is_recorded_as_it_came() -> None:
+def test_a_line_refused_by_ingest_is_recorded_unchanged() -> None:
     event = IntakeRejected(
         code=reasons.UNKNOWN_FIELD,
         field="exclusive",
@@ -208,7 +311,7 @@ def test_a_line_that_ingest_refused_is_recorded_as_it_came() -> None:
     )
     memory = Memory()
     assert memory.apply_one(event, message_id="I:7:2:0").kind == "applied"
-    (refused,) = memory.world.refusals
+    (refused,) = memory.work.refusals
     assert (refused.code, refused.field, refused.text, refused.subject) == (
         reasons.UNKNOWN_FIELD,
         "exclusive",
@@ -218,25 +321,25 @@ def test_a_line_that_ingest_refused_is_recorded_as_it_came() -> None:
     assert (refused.origin, refused.intake_sequence, refused.line, refused.excerpt) == ("I:7:2:0", 7, 2, "x")
 
 
-def test_refusals_without_a_message_id_stay_apart() -> None:
+def test_refusals_without_a_message_id_are_distinct() -> None:
     event = IntakeRejected(code=reasons.LINE_PROTOCOL, text="", subject="s", stream="I", sequence=7, line=2, excerpt="")
     memory = Memory()
     memory.apply_one(event, message_id="")
     memory.apply_one(event, message_id="")
     memory.apply_one(untagged(9), message_id="")
-    assert [refused.origin for refused in memory.world.refusals] == ["log:1", "log:2", "log:3"]
+    assert [refused.origin for refused in memory.work.refusals] == ["log:1", "log:2", "log:3"]
 
 
 def test_a_message_that_cannot_be_read_is_recorded() -> None:
-    world = World()
+    work = UnitOfWork()
     unreadable = Unreadable(4, RECEIVED, Refused(reasons.UNREADABLE_EVENT, "no such type", field="ce-type"), "raw")
-    decision = fold(world, unreadable, Limits())
+    decision = fold(work, unreadable, Limits())
     assert (decision.kind, decision.code) == ("refused", reasons.UNREADABLE_EVENT)
-    (refused,) = world.refusals
+    (refused,) = work.refusals
     assert (refused.sequence, refused.origin, refused.field, refused.excerpt) == (4, "log:4", "ce-type", "raw")
 
 
-def test_an_event_that_is_buried_names_its_fault_in_bounds() -> None:
+def test_the_error_text_of_a_buried_event_is_bounded() -> None:
     of_event = buried(record(4, START), "x" * 10_000)
     assert (of_event.code, len(of_event.text)) == (reasons.INTERNAL, 500)
     assert of_event.excerpt.startswith('{"jobId":1')
@@ -244,17 +347,17 @@ def test_an_event_that_is_buried_names_its_fault_in_bounds() -> None:
     assert (of_raw.sequence, of_raw.excerpt) == (5, "raw")
 
 
-def test_only_jobs_that_run_are_measured() -> None:
+def test_measurements_apply_only_to_running_jobs() -> None:
     memory = Memory()
     starts = [job_started(n) for n in range(1, 5)]
     decisions = memory.apply(*starts, job_stopped(2), deleted(3), measured(1, 2, 3, 4, 404), job_stopped(4), measured(2, 4))
     assert [decision.kind for decision in decisions[-3:]] == ["applied", "applied", "duplicate"]
-    found = {id_: (job.row["energy"], job.row["changed_seq"]) for id_, job in memory.world.jobs.items() if job.row is not None}
+    found = {id_: (job.row["energy"], job.row["changed_seq"]) for id_, job in memory.work.jobs.items() if job.row is not None}
     assert found == {1: (0.5, 7), 2: (0.0, 5), 4: (0.5, 8)}
     assert not memory.codes()
 
 
-def test_the_archive_has_the_last_word() -> None:
+def test_archived_values_replace_measured_ones() -> None:
     memory = Memory()
     memory.apply(START, measured(1), job_stopped(1), archived(1, 2.5), measured(1, energy=9.0))
     row = memory.job(1).row

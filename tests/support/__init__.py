@@ -1,1 +1,1 @@
-"""The real parts that tests run against, and the words that tests are written in."""
+"""Real servers and processes for tests, builders, and waiting."""

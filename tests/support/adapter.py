@@ -1,4 +1,4 @@
-"""Publishing a workload as an adapter that waits for the broker's word: what it was told is stored, is stored."""
+"""Publishes a workload like an adapter that repeats each message until it is acknowledged."""
 
 import asyncio
 import time
@@ -19,9 +19,9 @@ ACK_S = 3.0
 
 
 async def publish_accepted(settings: NatsSettings, messages: Sequence[Message], *, over_s: float = 0.0, deadline_s: float = 60.0) -> None:
-    """Publish in order, evenly over ``over_s`` seconds, each until the broker has acknowledged it, through its restarts."""
+    """Publish in order, evenly over ``over_s`` seconds; repeat each message until it is acknowledged, through restarts of the broker."""
     started = time.monotonic()
-    client = await nats.connect(settings.url, max_reconnect_attempts=-1, reconnect_time_wait=0.1, error_cb=_quiet)
+    client = await nats.connect(settings.url.split(","), max_reconnect_attempts=-1, reconnect_time_wait=0.1, error_cb=_quiet)
     try:
         done = 0
         for part in slices(messages, SLICE):
@@ -31,7 +31,7 @@ async def publish_accepted(settings: NatsSettings, messages: Sequence[Message], 
             if ahead_s > 0:
                 await asyncio.sleep(ahead_s)
     finally:
-        await asyncio.wait_for(client.close(), 5)
+        await asyncio.wait_for(client.close(), 30)
 
 
 async def _publish_part(client: Client, settings: NatsSettings, part: Sequence[Message], give_up: float) -> None:
@@ -54,12 +54,12 @@ async def _publish(js: JetStreamContext, settings: NatsSettings, message: Messag
 
 
 async def _quiet(_: Exception) -> None:
-    """Lost connections are what these tests are about."""
+    """These tests expect lost connections."""
 
 
 @asynccontextmanager
 async def load(settings: NatsSettings, messages: Sequence[Message], *, over_s: float) -> AsyncIterator[asyncio.Task[None]]:
-    """Publish in the background while the block runs; at its end everything is accepted."""
+    """Publish in the background while the block runs; on exit all messages have been accepted."""
     task = asyncio.create_task(publish_accepted(settings, messages, over_s=over_s))
     try:
         yield task

@@ -1,4 +1,4 @@
-"""Valid events and lines; a test states only what matters to it."""
+"""Builders for valid events and lines; a test gives only the relevant values."""
 
 import json
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ def node_payload(cluster: str = "fritz", states: dict[str, Sequence[str]] | None
 
 
 def line(payload: Any, *, function: str | None = None, measurement: str = "job", timestamp: int | None = None) -> bytes:
-    """One line as adapters write it; ``payload`` is text, or is written as JSON."""
+    """One line as adapters write it. ``payload`` is text, or is encoded as JSON."""
     text = payload if isinstance(payload, str) else json.dumps(payload, separators=(",", ":"))
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     tags = f",function={function}" if function else ""
@@ -88,7 +88,7 @@ def nodes_reported(cluster: str = "fritz", states: dict[str, str] | None = None)
 
 
 def nodes_checked(cluster: str = "fritz", health: dict[str, str] | None = None) -> NodesChecked:
-    """What is not full misses a metric."""
+    """Health that is not ``full`` has a missing metric."""
     chosen = health or {FIRST_NODE.get(cluster, "node01"): "full"}
     found = [{"hostname": host, "health": state, "missing": [] if state == "full" else ["mem_bw"]} for host, state in chosen.items()]
     return NodesChecked(cluster=cluster, nodes=[NodeHealth.model_validate(one) for one in found])

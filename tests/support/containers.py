@@ -1,4 +1,4 @@
-"""The same servers from images, when a container engine is asked for."""
+"""The same servers from images, if a container engine is requested."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ def require_engine() -> None:
 
     try:
         DockerClient(timeout=5).client.ping()
-    except Exception as e:  # of the engine's own library, which is not ours to import
+    except Exception as e:  # its type is in the engine's library, which is not a dependency
         raise MissingPart(f"JOBTIDE_TEST_DOCKER is set, but no container engine answers: {str(e)[:200]}") from e
 
 

@@ -1,4 +1,4 @@
-"""A fresh migrated database for each test, and what is in it."""
+"""A fresh migrated database for each test, and its content."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ def settings_of(url: str) -> DatabaseSettings:
 
 
 class SqliteTemplate:
-    """A migrated file that tests get copies of."""
+    """A migrated file that is copied for each test."""
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / "template.db"
@@ -41,13 +41,13 @@ async def _migrated(settings: DatabaseSettings) -> None:
 
     await asyncio.to_thread(migrate_blocking, settings)
     async with opened(settings) as engine, engine.connect() as connection:
-        if connection.dialect.name == "sqlite":  # everything into the one file that is copied
+        if connection.dialect.name == "sqlite":  # write everything to the file that is copied
             await connection.exec_driver_sql("COMMIT")
             await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 class PostgresTemplate:
-    """A migrated database that tests get copies of, on a server that may serve others too."""
+    """A migrated database that is copied for each test, on a server that may be shared."""
 
     def __init__(self, server_url: str) -> None:
         self._server_url = server_url
@@ -74,7 +74,7 @@ class PostgresTemplate:
     def _execute(self, statement: str) -> None:
         async def work() -> None:
             url = make_url(self._server_url).set(drivername="postgresql").render_as_string(hide_password=False)
-            connection = await asyncpg.connect(url, timeout=10)
+            connection = await asyncpg.connect(url, timeout=30)
             try:
                 await connection.execute(statement, timeout=30)
             finally:
@@ -100,6 +100,6 @@ async def dump(database: DatabaseSettings, of: ProjectionTables = tables, *, wit
 
 
 async def query(database: DatabaseSettings, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
-    """The rows of one SELECT."""
+    """The rows of a SELECT."""
     async with opened(database, read_only=True) as engine, engine.connect() as connection:
         return [tuple(row) for row in await connection.execute(sqlalchemy.text(statement), parameters)]

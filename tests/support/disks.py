@@ -1,48 +1,57 @@
-"""A disk that is full, and has room again."""
+"""A disk that becomes full and is later freed."""
 
 import os
 import resource
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 
-from tests.support.processes import ServiceProcess
+MAX_FILE_BYTES = 100
+FILLER = ".of-another-program"
 
-ROOM = "64m"
-SMALL = "256k"
-LARGEST_FILE = 100  # bytes
+
+class Process(Protocol):
+    """The process that writes to the disk."""
+
+    @property
+    def pid(self) -> int: ...
 
 
 class SmallDisk:
-    """A folder with little room.
+    """A folder with little space.
 
-    For root a file system of its own in memory, where writing ends with "no space left". Others may not mount: for them
-    the writing process gets a limit on the size of files, which ends with "file too large".
+    For root it is a separate file system in memory, where writes fail with "no space left". Other users may not mount: for them
+    the size of files of the writing process is limited, so that writes fail with "file too large".
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.is_mount = os.geteuid() == 0
 
-    def fill(self, process: ServiceProcess) -> None:
+    def fill(self, process: Process) -> None:
         if not self.is_mount:
-            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (LARGEST_FILE, resource.RLIM_INFINITY))
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (MAX_FILE_BYTES, resource.RLIM_INFINITY))
+            return
+        with suppress(OSError), (self.folder / FILLER).open("wb", buffering=0) as filler:
+            while filler.write(bytes(4096)):
+                pass
 
-    def make_room(self, process: ServiceProcess) -> None:
-        if self.is_mount:
-            subprocess.run(["mount", "-o", f"remount,size={ROOM}", str(self.folder)], check=True, capture_output=True)
-        else:
+    def make_room(self, process: Process) -> None:
+        if not self.is_mount:
             resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+            return
+        (self.folder / FILLER).unlink()
 
 
 @contextmanager
-def small_disk(folder: Path) -> Iterator[SmallDisk]:
+def small_disk(folder: Path, mb: int) -> Iterator[SmallDisk]:
     folder.mkdir()
     disk = SmallDisk(folder)
     if disk.is_mount:
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SMALL}", "tmpfs", str(folder)], check=False, capture_output=True)
-        disk.is_mount = done.returncode == 0  # root of a container may not mount either
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mb}m", "tmpfs", str(folder)], check=False, capture_output=True)
+        disk.is_mount = done.returncode == 0  # even root may not mount in a container
     try:
         yield disk
     finally:

@@ -1,4 +1,4 @@
-"""Fixtures for every test. Servers live as long as the test run, everything inside them as long as one test."""
+"""Fixtures for all tests. Servers live as long as the test run, their content as long as one test."""
 
 import gc
 import logging
@@ -21,9 +21,9 @@ SOURCES = Sources.from_environment()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """A missing part ends the run at once with one line."""
+    """A missing program ends the run immediately with one line."""
     if hasattr(config, "workerinput"):
-        return  # the run that started this worker has looked
+        return  # the process that started this worker has checked
     try:
         nats_program()  # tests that kill their broker always use this one
         postgres_folder()
@@ -51,7 +51,7 @@ def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer
 
 @pytest.fixture
 def private_nats(tmp_path: Path) -> Iterator[NatsServer]:
-    """A broker of this test alone, to be killed and restarted. Always the program of the wheel."""
+    """A private broker that the test may kill and restart. Always the program of the wheel."""
     folder = tmp_path / "nats"
     folder.mkdir()
     server = NatsServer(folder)
@@ -66,7 +66,7 @@ def nats_settings(nats_server: NatsServer | RunningNats, service: ServiceRunner)
     settings = unique_settings(nats_server.url)
     provision_blocking(settings)
     yield settings
-    service.end_all()  # before what they stand on goes
+    service.end_all()  # before their broker and database are removed
     forget_blocking(settings)
 
 
@@ -79,7 +79,7 @@ def site(nats_settings: NatsSettings) -> NatsSettings:
 
 @pytest.fixture
 def private_site(private_nats: NatsServer) -> NatsSettings:
-    """As ``site``, on the broker of this test alone."""
+    """Like ``site``, on a private broker."""
     settings = unique_settings(private_nats.url)
     provision_blocking(settings)
     add_clusters_blocking(settings)
@@ -112,7 +112,7 @@ def postgres_server() -> Iterator[PostgresServer | RunningPostgres]:
 
 @pytest.fixture
 def private_postgres() -> Iterator[PostgresServer]:
-    """A PostgreSQL of this test alone, to be stopped and started. Always the programs of the wheel."""
+    """A private PostgreSQL that the test may stop and start. Always the programs of the wheel."""
     server = PostgresServer()
     try:
         server.start()
@@ -169,7 +169,7 @@ def service(tmp_path: Path) -> Iterator[ServiceRunner]:
 
 
 class _DeadTasks(logging.Handler):
-    """Collects what asyncio says of tasks whose failure nobody looked at."""
+    """Collects asyncio's reports of tasks whose exception was never retrieved."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -191,9 +191,9 @@ def _dead_tasks() -> Iterator[_DeadTasks]:
 
 @pytest.fixture(autouse=True, scope="module")
 def _no_task_of_a_module_dies_unseen(_dead_tasks: _DeadTasks) -> Iterator[None]:
-    """As the next, for what lives as long as a module."""
+    """Like ``no_lost_failures``, for tasks that live as long as a module."""
     gc.collect()
-    gc.freeze()  # what is here now is never garbage: the collection after each test of the module stays cheap
+    gc.freeze()  # excludes existing objects, so that the collection after each test of the module is cheap
     _dead_tasks.found.clear()
     yield
     gc.collect()
@@ -202,10 +202,10 @@ def _no_task_of_a_module_dies_unseen(_dead_tasks: _DeadTasks) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _no_task_dies_unseen(_dead_tasks: _DeadTasks) -> Iterator[None]:
-    """A background task that failed without anyone looking fails the test."""
+    """A background task whose exception was never retrieved fails the test."""
     _dead_tasks.found.clear()
     yield
-    gc.collect()  # asyncio tells when the task is collected
+    gc.collect()  # asyncio reports it when the task is collected
     _fail_with(_dead_tasks)
 
 

@@ -1,4 +1,4 @@
-"""A server that answers queries as cc-metric-store does, over given or written samples. Its answers are compared with recorded ones."""
+"""A server that answers queries like cc-metric-store, over given or written samples. Its answers are compared with recorded ones."""
 
 import math
 from collections.abc import AsyncIterator, Iterator
@@ -21,7 +21,7 @@ class Stored:
     samples: Samples
 
     def read(self, start: int, end: int) -> tuple[list[float], int]:
-        """The values of the slots in the window, and the time that the store names as the beginning."""
+        """The values of the slots in the window, and the start time that the store reports."""
         begin = self.first - self.step // 2
         start = max(start, self.first)
         slot = (start - begin) // self.step
@@ -41,7 +41,7 @@ class Level:
     children: dict[str, "Level"] = field(default_factory=dict)
 
     def holders(self, metric: str) -> Iterator[Stored]:
-        """The first level on each branch that holds the metric."""
+        """The first level with the metric on each branch."""
         if metric in self.metrics:
             yield self.metrics[metric]
             return
@@ -75,7 +75,7 @@ class MetricStore:
         level.metrics[metric] = Stored(first, self.metrics[metric][0], samples)
 
     def write(self, text: str, cluster: str = "") -> None:
-        """Lines of the line protocol with one field ``value``, and a time in seconds or none; unknown metrics are passed over."""
+        """Store lines of line protocol with one field ``value``, and optionally a time in seconds; unknown metrics are ignored."""
         for line in text.splitlines():
             head, field, *times = line.split()
             metric, *pairs = head.split(",")
@@ -91,7 +91,7 @@ class MetricStore:
     def _keep(self, level: Level, metric: str, at: int, value: float) -> None:
         stored = level.metrics.setdefault(metric, Stored(at, self.metrics[metric][0], {}))
         slot = (at - (stored.first - stored.step // 2)) // stored.step
-        if slot >= 0:  # older than what is there: dropped
+        if slot >= 0:  # older samples are dropped
             stored.samples[slot] = value
 
     def answer(self, request: dict[str, Any]) -> bytes:

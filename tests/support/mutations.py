@@ -1,9 +1,9 @@
-"""Damage to lines, by a seed: what adapters, networks and people do to input."""
+"""Damages lines, by a seed, as adapters, networks and people do."""
 
 import copy
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tests.support.builders import line, node_payload, start_payload, stop_payload
@@ -26,7 +26,7 @@ def recorded_lines() -> list[bytes]:
 
 
 def mutated_lines(seed: int, count: int) -> Iterator[bytes]:
-    """``count`` payloads of one line each at first, some of them damaged so that they are none or many."""
+    """``count`` payloads, originally of one line each, some of them damaged so that they have none or many."""
     dice = random.Random(seed)
     recorded = recorded_lines()
     for number in range(count):
@@ -37,6 +37,13 @@ def mutated_lines(seed: int, count: int) -> Iterator[bytes]:
             yield _damaged_bytes(dice, _whole(dice, number, recorded))
         else:
             yield dice.randbytes(dice.randint(0, 200)) if kind < 0.95 else _whole(dice, number, recorded)
+
+
+def mutations_of(lines: Sequence[bytes], seed: int, count: int) -> Iterator[bytes]:
+    """``count`` times one of the lines with some of its bytes damaged."""
+    dice = random.Random(seed)
+    for _ in range(count):
+        yield _damaged_bytes(dice, dice.choice(lines))
 
 
 def _object(dice: random.Random, number: int) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -12,7 +12,7 @@ import nats
 from nats.aio.client import Client
 
 from shared.broker.connection import connect_options
-from shared.broker.streams import EVENTS, INTAKE, NODES, clusters_bucket, provision
+from shared.broker.streams import INTAKE, LOGS, METRICS, clusters_bucket, progress_bucket, provision
 from shared.settings import NatsSettings
 from tests.support.programs import accepts, end, nats_program, run_blocking
 from tests.support.waiting import until_blocking
@@ -26,12 +26,12 @@ jetstream {{ store_dir: "{folder}/jetstream"{limit} }}
 
 
 class NatsServer:
-    """The server of the wheel in a folder of its own. It keeps its port and its files over ``kill`` and ``restart``."""
+    """The server of the wheel in its own folder. Its port and files survive ``kill`` and ``restart``."""
 
     def __init__(self, folder: Path, *, max_store_bytes: int | None = None) -> None:
         self._folder = folder
         self._limit = f", max_file_store: {max_store_bytes}" if max_store_bytes else ""
-        self._port = -1  # the server chooses one and writes it down
+        self._port = -1  # the server chooses a port and writes it to a file
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -53,17 +53,17 @@ class NatsServer:
         config.write_text(_CONFIG.format(port=self._port, folder=self._folder, limit=self._limit))
         with (self._folder / "nats.log").open("ab") as log:
             self._process = subprocess.Popen([nats_program(), "-c", str(config)], stdout=log, stderr=log)
-        until_blocking(self._is_up, 15, f"nats-server up, see {self._folder}/nats.log")
+        until_blocking(self._is_up, 30, f"nats-server up, see {self._folder}/nats.log")
 
     def kill(self) -> None:
-        """SIGKILL, without a chance to tidy up."""
+        """SIGKILL."""
         self._stop(signal.SIGKILL)
 
     def stop(self) -> None:
         self._stop(signal.SIGTERM)
 
     def restart(self) -> None:
-        """Start again on the same port with the same files; kills what still runs."""
+        """Start again on the same port with the same files; kills a running server first."""
         self.kill()
         self.start()
 
@@ -89,25 +89,32 @@ class NatsServer:
 
 
 class RunningNats:
-    """A server that somebody else started; it cannot be killed from here."""
+    """A server that was started elsewhere and cannot be killed by a test."""
 
     def __init__(self, url: str) -> None:
         self.url = url
 
 
 def unique_settings(url: str) -> NatsSettings:
-    """Settings whose streams, subjects and bucket belong to nobody else on this server."""
+    """Settings with streams, subjects and a bucket that no other test uses."""
     name = f"t{os.urandom(5).hex()}"
-    return NatsSettings(url=url, prefix=name, job_subjects=[f"cc.{name}.job.event"], node_subjects=[f"cc.{name}.node.state"])
+    return NatsSettings(
+        url=url,
+        prefix=name,
+        job_subjects=[f"cc.{name}.job.event"],
+        node_subjects=[f"cc.{name}.node.state"],
+        metric_subjects=[f"cc.{name}.metric"],
+        metrics_max_gib=0.01,
+    )
 
 
 async def _quiet(_: Exception) -> None:
-    """The caller hears of it by an exception."""
+    """Ignore the error, since the caller gets an exception."""
 
 
 @asynccontextmanager
 async def client_of(settings: NatsSettings) -> AsyncIterator[Client]:
-    """A connection for one block; it does not reconnect, so that a lost server is seen."""
+    """A connection for one block. It does not reconnect, so that a lost server is noticed."""
     once = {"allow_reconnect": False, "max_reconnect_attempts": 1, "reconnect_time_wait": 0.05, "error_cb": _quiet}
     client = await nats.connect(**connect_options(settings, "test") | once)
     try:
@@ -117,7 +124,7 @@ async def client_of(settings: NatsSettings) -> AsyncIterator[Client]:
 
 
 async def publish(settings: NatsSettings, *payloads: bytes, subject: str | None = None) -> None:
-    """Publish as adapters do: plain, without waiting for the stream; the broker has them all on return."""
+    """Publish like adapters, without waiting for the stream. On return, the broker has received all messages."""
     async with client_of(settings) as client:
         for payload in payloads:
             await client.publish(subject or settings.job_subjects[0], payload)
@@ -137,9 +144,10 @@ def forget_blocking(settings: NatsSettings) -> None:
 
     async def work() -> None:
         async with client_of(settings) as client:
-            streams = client.jetstream(timeout=10)
+            streams = client.jetstream(timeout=30)
             existing = {info.config.name for info in await streams.streams_info()}
-            for name in [settings.stream(INTAKE), settings.stream(EVENTS), settings.stream(NODES), f"KV_{clusters_bucket(settings)}"]:
+            buckets = (clusters_bucket(settings), progress_bucket(settings))
+            for name in [*map(settings.stream, (INTAKE, METRICS, *LOGS)), *(f"KV_{bucket}" for bucket in buckets)]:
                 if name in existing:
                     await streams.delete_stream(name)
 

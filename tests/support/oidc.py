@@ -1,6 +1,6 @@
 """A small OpenID Connect provider with real keys and signatures, which can misbehave.
 
-It checks what a good one checks: client, secret, redirect URI, PKCE, and that a code is used once.
+It validates client, secret, redirect URI, PKCE, and that a code is used only once.
 """
 
 import asyncio
@@ -16,25 +16,53 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
+import jwt
 from aiohttp import web
-from joserfc import jwt
-from joserfc.jwk import ECKey, OKPKey, RSAKey
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
+_JWS = jwt.PyJWS()
+_JWS.register_algorithm("Ed25519", OKPAlgorithm())
 CLIENT, SECRET = "jobtide", "client secret: +/%"
 CALLBACK_PATH = "/oidc-callback"
 
 Claims = dict[str, Any]
-SigningKey = RSAKey | ECKey | OKPKey
-_KEYS: dict[str, Callable[[], SigningKey]] = {
-    "RS256": lambda: RSAKey.generate_key(2048, auto_kid=True),
-    "ES256": lambda: ECKey.generate_key("P-256", auto_kid=True),
-    "EdDSA": lambda: OKPKey.generate_key("Ed25519", auto_kid=True),
+PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | Ed25519PrivateKey
+
+
+@dataclass(frozen=True)
+class SigningKey:
+    private: PrivateKey
+    kid: str = field(default_factory=lambda: os.urandom(8).hex())
+
+    def published(self, **fields: Any) -> Claims:
+        """The public half as a JSON web key."""
+        public: Any = self.private.public_key()
+        kind = {rsa.RSAPublicKey: RSAAlgorithm, ec.EllipticCurvePublicKey: ECAlgorithm}
+        algorithm: Any = next((writer for of, writer in kind.items() if isinstance(public, of)), OKPAlgorithm)
+        return dict(algorithm.to_jwk(public, as_dict=True)) | {"kid": self.kid, **fields}
+
+    def public_pem(self) -> bytes:
+        return self.private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+_KEYS: dict[str, Callable[[], PrivateKey]] = {
+    "RS256": lambda: rsa.generate_private_key(65537, 2048),
+    "ES256": lambda: ec.generate_private_key(ec.SECP256R1()),
+    "EdDSA": Ed25519PrivateKey.generate,
+    "Ed25519": Ed25519PrivateKey.generate,
 }
+
+
+def new_key(algorithm: str) -> SigningKey:
+    return SigningKey(_KEYS[algorithm]())
 
 
 @dataclass(slots=True)
 class Misbehaviour:
-    """Nothing is wrong by default. ``claims`` replace those of the ID token, None takes one away; ``hang`` never answers a path."""
+    """Correct by default. ``claims`` replace those of the ID token, None removes one; paths in ``hang`` are never answered."""
 
     claims: Claims = field(default_factory=dict)
     sign: Callable[[Claims, "Provider"], str] | None = None
@@ -44,13 +72,14 @@ class Misbehaviour:
 
 
 class Provider:
-    """``person`` is who signs in, with the claims of the ID token; ``asked`` counts requests by path."""
+    """``person`` has the claims of the ID token of the user who signs in; ``asked`` counts requests by path."""
 
     def __init__(self, algorithm: str = "ES256") -> None:
         self.issuer = ""
         self.algorithm = algorithm
-        self.key = _KEYS[algorithm]()
+        self.key = new_key(algorithm)
         self.published: list[SigningKey] = [self.key]
+        self.other_keys: list[Any] = []
         self.person: Claims = {"sub": "0001", "preferred_username": "erika", "name": "Erika Muster"}
         self.wrong = Misbehaviour()
         self.metadata: Claims = {}
@@ -60,7 +89,7 @@ class Provider:
         self._tokens: set[str] = set()
 
     def rotate(self) -> None:
-        self.key = _KEYS[self.algorithm]()
+        self.key = new_key(self.algorithm)
         self.published = [self.key]
 
     def application(self) -> web.Application:
@@ -88,7 +117,7 @@ class Provider:
         return web.json_response({"issuer": self.issuer, "jwks_uri": f"{self.issuer}/keys"} | document | self.metadata)
 
     async def _authorize(self, request: web.Request) -> web.Response:
-        """The person agrees at once."""
+        """The user consents immediately."""
         query = dict(request.query)
         self.authorization = query
         assert query["response_type"] == "code"
@@ -126,7 +155,8 @@ class Provider:
 
     def signed(self, claims: Claims, key: SigningKey, **header: Any) -> str:
         named = {"alg": self.algorithm, "kid": key.kid} | header
-        return jwt.encode({name: value for name, value in named.items() if value is not None}, claims, key, algorithms=[self.algorithm])
+        header = {name: value for name, value in named.items() if value is not None}
+        return _JWS.encode(json.dumps(claims).encode(), key.private, algorithm=header["alg"], headers=header)
 
     async def _userinfo(self, request: web.Request) -> web.Response:
         if request.headers.get("Authorization", "").removeprefix("Bearer ") not in self._tokens:
@@ -134,7 +164,7 @@ class Provider:
         return web.json_response({name: self.person[name] for name in ("sub", "preferred_username", "name")} | self.wrong.userinfo)
 
     async def _keys(self, _: web.Request) -> web.Response:
-        return web.json_response({"keys": [key.as_dict(private=False, use="sig") for key in self.published]})
+        return web.json_response({"keys": [key.published(use="sig") for key in self.published] + self.other_keys})
 
 
 @asynccontextmanager
@@ -157,8 +187,8 @@ def unsigned(claims: Claims, of: Provider) -> str:
 
 
 def signed_with_the_public_key(claims: Claims, of: Provider) -> str:
-    """HS256 with the published key as secret: what a careless verifier takes for the provider's signature."""
-    return _with_mac(claims, of, of.key.as_pem(private=False))
+    """HS256 with the published key as secret, which a careless verifier accepts as the provider's signature."""
+    return _with_mac(claims, of, of.key.public_pem())
 
 
 def signed_with_the_secret(claims: Claims, of: Provider) -> str:
@@ -167,12 +197,12 @@ def signed_with_the_secret(claims: Claims, of: Provider) -> str:
 
 def signed_by_a_stranger(claims: Claims, of: Provider) -> str:
     """With the provider's key id."""
-    return of.signed(claims, _KEYS[of.algorithm](), kid=of.key.kid)
+    return of.signed(claims, new_key(of.algorithm), kid=of.key.kid)
 
 
 def signed_by_an_enclosed_key(claims: Claims, of: Provider) -> str:
-    stranger = _KEYS[of.algorithm]()
-    return of.signed(claims, stranger, kid=None, jwk=stranger.as_dict(private=False))
+    stranger = new_key(of.algorithm)
+    return of.signed(claims, stranger, kid=None, jwk=stranger.published())
 
 
 def changed_after_signing(claims: Claims, of: Provider) -> str:
@@ -181,7 +211,7 @@ def changed_after_signing(claims: Claims, of: Provider) -> str:
 
 
 def _with_mac(claims: Claims, of: Provider, secret: bytes) -> str:
-    """By hand: libraries refuse to take a public key for a secret."""
+    """Signed by hand, because libraries refuse a public key as secret."""
     text = f"{_part({'alg': 'HS256', 'kid': of.key.kid})}.{_part(claims)}"
     return f"{text}.{_text(hmac.digest(secret, text.encode(), 'sha256'))}"
 

@@ -1,4 +1,4 @@
-"""A real PostgreSQL; for tests fast rather than durable."""
+"""A real PostgreSQL server, configured for speed instead of durability."""
 
 import os
 import pwd
@@ -7,6 +7,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,11 @@ _FAST_OPTIONS = {
 
 
 class PostgresServer:
-    """The server of the wheel in a folder of its own. It keeps its port and its data over ``stop`` and ``start``.
+    """The server of the wheel in its own folder. Its port and data survive ``stop`` and ``start``.
 
-    PostgreSQL refuses to run as root: then it runs as the user ``nobody``, who must own the folder, and be able to
-    read the programs; where the wheel lies in a private folder, they are copied. ``options`` are the server's, in
-    place of those that make it fast.
+    PostgreSQL refuses to run as root: then it runs as the user ``nobody``, who must own the folder and be able to
+    read the programs; if the wheel is in a private folder, they are copied. ``options`` of the server replace
+    those that make it fast.
     """
 
     def __init__(self, options: Mapping[str, str] = _FAST_OPTIONS) -> None:
@@ -51,7 +52,7 @@ class PostgresServer:
 
     @property
     def url(self) -> str:
-        """Of the maintenance database; other databases have other last parts."""
+        """The URL of the maintenance database; URLs of other databases differ in the last part."""
         return f"postgresql://jobtide@127.0.0.1:{self._port}/postgres"
 
     @property
@@ -74,9 +75,21 @@ class PostgresServer:
         until_blocking(self._is_up, 30, f"PostgreSQL up, see {self._folder}/postgres.log")
 
     def stop(self) -> None:
-        """At once, as after a crash: connections are cut, and the next start recovers."""
+        """Immediate shutdown: connections are closed, and the next start recovers."""
         if self._process is not None:
             end(self._process, signal.SIGQUIT)
+            self._process = None
+
+    def kill(self) -> None:
+        """SIGKILL to the server and to each process that serves a connection."""
+        if self._process is not None:
+            children = _children(self.pid)
+            end(self._process, signal.SIGKILL)
+            for pid in children:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            # Shared memory prevents another server from starting until the last process has exited.
+            until_blocking(lambda: not any(_is_alive(pid) for pid in children), 30, "PostgreSQL has ended")
             self._process = None
 
     def remove(self) -> None:
@@ -111,8 +124,30 @@ class PostgresServer:
         return install / "bin"
 
 
+def _state_and_parent(pid: int) -> tuple[str, int]:
+    """Raises OSError if the process has exited."""
+    state, parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2]
+    return state, int(parent)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return _state_and_parent(pid)[0] != "Z"
+    except OSError:
+        return False
+
+
+def _children(of: int) -> list[int]:
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if _state_and_parent(int(folder.name))[1] == of:
+                found.append(int(folder.name))
+    return found
+
+
 class RunningPostgres:
-    """A server that somebody else started; the user in the URL must be allowed to create databases."""
+    """A server that was started elsewhere. The user in the URL must be allowed to create databases."""
 
     def __init__(self, url: str) -> None:
         self.url = url

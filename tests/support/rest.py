@@ -1,4 +1,4 @@
-"""An adapter that speaks REST, and asks again until it has an answer."""
+"""An adapter that uses REST and repeats requests until it has an answer."""
 
 import time
 from collections.abc import Collection, Sequence
@@ -12,11 +12,11 @@ from tests.support.tokens import token
 from tests.support.waiting import pause
 from tests.support.workload import JobRow
 
-ANSWER_S = 10.0
+ANSWER_S = 30.0
 
 
 async def ask(gateway: ServiceProcess, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-    """Status and decoded answer of one request; status 0 when nobody answered."""
+    """Status and decoded answer of one request; status 0 without an answer."""
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_S)) as session,
@@ -25,7 +25,7 @@ async def ask(gateway: ServiceProcess, method: str, path: str, body: Any = None)
             ) as response,
         ):
             return response.status, await response.json(content_type=None)
-    except (aiohttp.ClientError, TimeoutError, LookupError, ValueError):  # no address: it is starting
+    except (aiohttp.ClientError, TimeoutError, LookupError, ValueError):  # LookupError: it is starting and has no address yet
         return 0, None
 
 
@@ -39,7 +39,7 @@ async def text_of(address: str, path: str) -> tuple[int, str]:
 
 
 async def ask_until(gateway: ServiceProcess, method: str, path: str, body: Any, accepted: Collection[int], deadline_s: float = 60.0) -> Any:
-    """The first answer with an accepted status. No answer and 503 are asked again; anything else is an error."""
+    """The first answer with an accepted status. The request is repeated without an answer and after 503; other statuses are errors."""
     give_up = time.monotonic() + deadline_s
     while True:
         status, answer = await ask(gateway, method, path, body)
@@ -51,12 +51,12 @@ async def ask_until(gateway: ServiceProcess, method: str, path: str, body: Any, 
 
 
 def rest_jobs(first_job_id: int, count: int) -> list[JobRow]:
-    """Jobs that are to be started and stopped over REST."""
+    """Jobs to start and stop over REST."""
     return [(first_job_id + n, "fritz", START_TIME + n, "main", "alice", "completed", 100 + n) for n in range(count)]
 
 
 async def submit(gateway: ServiceProcess, jobs: Sequence[JobRow]) -> None:
-    """Start and stop the jobs one after the other. 422 is the answer when an earlier try has been recorded already."""
+    """Start and stop the jobs one after the other. 422 means that an earlier attempt has been recorded."""
     for job_id, cluster, start_time, _, user, state, duration in jobs:
         start = start_payload(job_id, cluster, user=user, startTime=start_time)
         await ask_until(gateway, "POST", "/api/jobs/start_job/", start, (201, 422))

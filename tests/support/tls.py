@@ -1,4 +1,4 @@
-"""Certificates of a made-up authority."""
+"""Certificates of a generated authority."""
 
 import datetime
 import ipaddress
@@ -41,7 +41,7 @@ class Authority:
         self.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
     def server_files(self) -> Tls:
-        """Of a server named localhost and 127.0.0.1."""
+        """The certificate of a server with the names localhost and 127.0.0.1."""
         key = ec.generate_private_key(ec.SECP256R1())
         names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "server")])

@@ -1,4 +1,4 @@
-"""Tokens that the services under test believe."""
+"""Tokens that the services under test accept."""
 
 import base64
 

@@ -1,4 +1,4 @@
-"""Waiting for a condition instead of for some time."""
+"""Waiting for a condition instead of a fixed time."""
 
 import asyncio
 import inspect
@@ -8,18 +8,19 @@ from typing import TypeVar, overload
 
 T = TypeVar("T")
 
+DEADLINE_S = 30.0
 FIRST_PAUSE_S = 0.01
 MAX_PAUSE_S = 0.25
 
 
 @overload
-async def until(condition: Callable[[], Awaitable[T]], deadline_s: float = 10.0, what: str = "") -> T: ...
+async def until(condition: Callable[[], Awaitable[T]], deadline_s: float = DEADLINE_S, what: str = "") -> T: ...
 @overload
-async def until(condition: Callable[[], T], deadline_s: float = 10.0, what: str = "") -> T: ...
-async def until(condition: Callable[[], object], deadline_s: float = 10.0, what: str = "") -> object:
-    """Ask until the answer is true, and return it. ``condition`` may be a coroutine function.
+async def until(condition: Callable[[], T], deadline_s: float = DEADLINE_S, what: str = "") -> T: ...
+async def until(condition: Callable[[], object], deadline_s: float = DEADLINE_S, what: str = "") -> object:
+    """Evaluate ``condition`` until it is true, and return its value. It may be a coroutine function.
 
-    Raises AssertionError with the last answer when ``deadline_s`` passes first.
+    Raises AssertionError with the last value after ``deadline_s``.
     """
     give_up = time.monotonic() + deadline_s
     pause_s = FIRST_PAUSE_S
@@ -36,8 +37,8 @@ async def until(condition: Callable[[], object], deadline_s: float = 10.0, what:
         pause_s = min(pause_s * 1.5, MAX_PAUSE_S)
 
 
-def until_blocking(condition: Callable[[], T], deadline_s: float = 10.0, what: str = "") -> T:
-    """As ``until``, for fixtures that have no event loop."""
+def until_blocking(condition: Callable[[], T], deadline_s: float = DEADLINE_S, what: str = "") -> T:
+    """Like ``until``, for fixtures without an event loop."""
     give_up = time.monotonic() + deadline_s
     pause_s = FIRST_PAUSE_S
     while True:
@@ -51,5 +52,5 @@ def until_blocking(condition: Callable[[], T], deadline_s: float = 10.0, what: s
 
 
 async def pause() -> None:
-    """Between two tries."""
+    """The pause between two attempts."""
     await asyncio.sleep(0.1)

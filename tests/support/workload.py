@@ -1,6 +1,7 @@
-"""A day of a small site in short: messages, and what must come of them, worked out from the plan and not from the code.
+"""A condensed day of a small site: messages and their expected effects, derived from a plan and not from the code.
 
-Every message is unique; a bad one carries a marker that its rejection must show. Some stops overtake their starts.
+Every message is unique; a bad one contains a marker that its rejection must show. Some stops arrive before their starts. Some
+jobs are requeued: the start of the next run under the same id immediately follows the stop of the previous one.
 """
 
 import random
@@ -18,18 +19,19 @@ _SUBCLUSTERS = {
     "node01": "cpu", "node03": "gpu",
 }  # fmt: skip
 _USERS = ("alice", "bob", "carol")
-# What a requeued job sends is stored as another word.
+# The state that a requeued job sends is stored as a different word.
 _STOP_STATES = {"completed": "completed", "failed": "failed", "cancelled": "cancelled", "timeout": "timeout", "pending": "preempted"}
 _NODE_STATES = {"idle": "idle", "allocated": "allocated", "down*": "down", "MIXED": "mixed"}
 OVERTAKING = 30  # a stop comes at most this many messages before its start
-LONGEST_RUN = 120  # and at most this many after it
+MAX_RUN = 120  # and at most this many after it
+REQUEUES = 2  # of every fourth job
 
 JobRow = tuple[int, str, int, str, str, str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """``id`` is what an adapter that publishes through JetStream gives, so that its own retries are no new messages."""
+    """``id`` is the message id of an adapter that publishes through JetStream, so that its retries are not new messages."""
 
     kind: Literal["job", "node"]
     data: bytes
@@ -38,7 +40,7 @@ class Message:
 
 @dataclass(slots=True)
 class Workload:
-    """``jobs`` are rows of job_id, cluster, start_time, subcluster, user, state and duration, as they must end."""
+    """``jobs`` are the expected rows: job_id, cluster, start_time, subcluster, user, state and duration."""
 
     messages: list[Message] = field(default_factory=list)
     jobs: set[JobRow] = field(default_factory=set)
@@ -46,14 +48,14 @@ class Workload:
     nodes: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def again(self, seed: int) -> list[Message]:
-        """The same messages in another order, as new ones."""
+        """The same messages in another order, with new ids."""
         messages = [Message(m.kind, m.data, f"{m.id}-again-{seed}") for m in self.messages]
         random.Random(seed).shuffle(messages)
         return messages
 
 
 def workload(seed: int, jobs: int, *, first_job_id: int = 1) -> Workload:
-    """About ``2.2 * jobs`` messages. Every tenth job still runs at the end; every ninth thing is bad."""
+    """About ``3.2 * jobs`` messages. Every tenth job is still running at the end; every ninth item is bad."""
     dice = random.Random(seed)
     plan = Workload()
     timed: list[tuple[float, Message]] = []
@@ -68,6 +70,19 @@ def workload(seed: int, jobs: int, *, first_job_id: int = 1) -> Workload:
         user = dice.choice(_USERS)
         start_time = START_TIME + number
         at = number * 2.0
+
+        def row(start_time: int, state: str, duration: int) -> JobRow:
+            return job_id, cluster, start_time, _SUBCLUSTERS[host], user, state, duration  # noqa: B023 - used in this iteration only
+
+        if number % 4 == 0:  # runs that precede the last one
+            for _ in range(REQUEUES):
+                word, duration = dice.choice(list(_STOP_STATES)), dice.randint(0, 1000)
+                fields = {"startTime": start_time} if dice.random() < 0.2 else {}
+                send(at, "job", start_line(job_id, cluster, [host], user=user, startTime=start_time))
+                at += dice.uniform(0.1, 20)
+                send(at, "job", stop_line(job_id, cluster, jobState=word, stopTime=start_time + duration, **fields))
+                plan.jobs.add(row(start_time, _STOP_STATES[word], duration))
+                start_time += duration + dice.randint(1, 100)
         data = start_line(job_id, cluster, [host], user=user, startTime=start_time)
         if dice.random() < 0.1:
             data += _bad_line(dice, plan, job_id)
@@ -77,9 +92,9 @@ def workload(seed: int, jobs: int, *, first_job_id: int = 1) -> Workload:
             word = dice.choice(list(_STOP_STATES))
             state, duration = _STOP_STATES[word], dice.randint(1, 100_000)
             fields = {"startTime": start_time} if dice.random() < 0.5 else {}
-            later = dice.uniform(1, LONGEST_RUN) if dice.random() < 0.9 else -dice.uniform(0, OVERTAKING)
+            later = dice.uniform(1, MAX_RUN) if dice.random() < 0.9 else -dice.uniform(0, OVERTAKING)
             send(at + later, "job", stop_line(job_id, cluster, jobState=word, stopTime=start_time + duration, **fields))
-        plan.jobs.add((job_id, cluster, start_time, _SUBCLUSTERS[host], user, state, duration))
+        plan.jobs.add(row(start_time, state, duration))
         if dice.random() < 0.1:
             send(at, "job", _bad_line(dice, plan, -job_id))
     for cluster, hosts in _HOSTS.items():

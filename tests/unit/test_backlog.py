@@ -1,4 +1,4 @@
-"""Unread messages of the intake: their age is visible, and what expired leaves a trace."""
+"""Unread messages of the intake: their age is visible, and expired ones become a rejection."""
 
 import asyncio
 
@@ -7,12 +7,13 @@ from nats.aio.client import Client
 from prometheus_client import CollectorRegistry
 
 from services.ingest.app import durable
-from services.ingest.backlog import Backlog
+from services.ingest.backlog import BacklogWatch
+from services.ingest.progress import Progress
 from services.ingest.settings import IngestSettings, Settings
 from shared.broker.cursor import log_state, read_from
 from shared.broker.publisher import Publisher
 from shared.broker.puller import pulling
-from shared.broker.streams import EVENTS, INTAKE, ensure_consumer, provision
+from shared.broker.streams import INTAKE, REJECTIONS, ensure_consumer, provision
 from shared.domain import reasons
 from shared.domain.events import IntakeRejected
 from shared.domain.recorded import Recorded
@@ -26,14 +27,14 @@ def aged(nats: NatsSettings, seconds: float) -> NatsSettings:
 
 
 async def set_age(client: Client, nats: NatsSettings, seconds: float) -> None:
-    """As an operator can with the broker's own tools."""
-    js = client.jetstream(timeout=5)
+    """Delete messages, as an operator can with the broker's tools."""
+    js = client.jetstream(timeout=20)
     config = (await js.stream_info(nats.stream(INTAKE))).config
     await js.update_stream(config.evolve(max_age=seconds))
 
 
 async def rejections(client: Client, nats: NatsSettings) -> list[IntakeRejected]:
-    stream = nats.stream(EVENTS)
+    stream = nats.stream(REJECTIONS)
     last = (await log_state(client, stream)).last_sequence
     found: list[IntakeRejected] = []
     async with read_from(client, stream, 1) as cursor:
@@ -48,14 +49,16 @@ async def rejections(client: Client, nats: NatsSettings) -> list[IntakeRejected]
 
 
 @pytest.fixture
-async def backlog(nats_client: Client, nats_settings: NatsSettings) -> tuple[Backlog, CollectorRegistry]:
-    """Of a consumer that exists, with 20 unread messages."""
+async def backlog(nats_client: Client, nats_settings: NatsSettings) -> tuple[BacklogWatch, CollectorRegistry]:
+    """The backlog of an existing consumer with 20 unread messages."""
     queue = durable(Settings(nats_settings, IngestSettings()))
-    await ensure_consumer(nats_client.jetstream(timeout=5), queue)
+    await ensure_consumer(nats_client.jetstream(timeout=20), queue)
     for number in range(20):
         await nats_client.jetstream().publish(nats_settings.job_subjects[0], str(number).encode())
     registry = CollectorRegistry()
-    return Backlog(nats_client, queue, Publisher(nats_client, nats_settings.prefix), registry), registry
+    return BacklogWatch(
+        nats_client, queue, Publisher(nats_client, nats_settings.prefix), Progress(nats_client, nats_settings, queue), registry
+    ), registry
 
 
 def gauge(registry: CollectorRegistry) -> float:
@@ -65,7 +68,7 @@ def gauge(registry: CollectorRegistry) -> float:
 
 
 async def test_the_age_of_the_oldest_unread_message_is_shown_and_half_of_its_life_is_not_ready(
-    nats_client: Client, nats_settings: NatsSettings, backlog: tuple[Backlog, CollectorRegistry]
+    nats_client: Client, nats_settings: NatsSettings, backlog: tuple[BacklogWatch, CollectorRegistry]
 ) -> None:
     watcher, registry = backlog
     await watcher.require_young()
@@ -82,11 +85,11 @@ async def test_the_age_of_the_oldest_unread_message_is_shown_and_half_of_its_lif
     assert 1.5 < gauge(registry) < 3.5
 
 
-async def test_messages_that_are_finished_have_no_age(
-    nats_client: Client, nats_settings: NatsSettings, backlog: tuple[Backlog, CollectorRegistry]
+async def test_acknowledged_messages_have_no_age(
+    nats_client: Client, nats_settings: NatsSettings, backlog: tuple[BacklogWatch, CollectorRegistry]
 ) -> None:
     watcher, registry = backlog
-    async with pulling(nats_client, nats_settings.stream(INTAKE), "ingest") as puller, asyncio.timeout(20):
+    async with pulling(nats_client, nats_settings.stream(INTAKE), "ingest") as puller, asyncio.timeout(30):
         done = 0
         while done < 20:
             for message in await puller.batch(20):
@@ -94,17 +97,17 @@ async def test_messages_that_are_finished_have_no_age(
                 done += 1
 
     async def has_none() -> bool:
-        return (await watcher.age_s())[0] == 0.0
+        return (await watcher.look()).age_s == 0.0
 
     await until(has_none)
     assert gauge(registry) == 0.0
 
 
-async def test_what_expired_unread_is_one_rejection_with_its_range(
-    nats_client: Client, nats_settings: NatsSettings, backlog: tuple[Backlog, CollectorRegistry]
+async def test_messages_that_expired_unread_are_one_rejection_with_their_range(
+    nats_client: Client, nats_settings: NatsSettings, backlog: tuple[BacklogWatch, CollectorRegistry]
 ) -> None:
     watcher, _ = backlog
-    await watcher.report_removed()
+    await watcher.advance()
     assert await rejections(nats_client, nats_settings) == []
     await set_age(nats_client, nats_settings, 0.2)
 
@@ -113,30 +116,31 @@ async def test_what_expired_unread_is_one_rejection_with_its_range(
 
     await until(is_empty, 20.0)
     for _ in range(2):
-        await watcher.report_removed()
+        await watcher.advance()
     (rejected,) = await rejections(nats_client, nats_settings)
     assert (rejected.code, rejected.sequence) == (reasons.EXPIRED_UNREAD, 1)
     assert "1 to 20" in rejected.text
 
 
-async def test_a_new_consumer_reports_nothing_of_what_was_read_before_it(nats_client: Client, nats_settings: NatsSettings) -> None:
-    js = nats_client.jetstream(timeout=5)
+async def test_a_new_consumer_does_not_report_messages_read_before_it(nats_client: Client, nats_settings: NatsSettings) -> None:
+    js = nats_client.jetstream(timeout=20)
     for number in range(5):
         await js.publish(nats_settings.job_subjects[0], str(number).encode())
     await js.purge_stream(nats_settings.stream(INTAKE))
     queue = durable(Settings(nats_settings, IngestSettings()))
     await ensure_consumer(js, queue)
-    await Backlog(nats_client, queue, Publisher(nats_client, nats_settings.prefix), CollectorRegistry()).report_removed()
+    publisher, progress = Publisher(nats_client, nats_settings.prefix), Progress(nats_client, nats_settings, queue)
+    await BacklogWatch(nats_client, queue, publisher, progress, CollectorRegistry()).advance()
     assert await rejections(nats_client, nats_settings) == []
 
 
 async def test_provision_does_not_lower_the_age_below_the_backlog(
-    nats_client: Client, nats_settings: NatsSettings, backlog: tuple[Backlog, CollectorRegistry]
+    nats_client: Client, nats_settings: NatsSettings, backlog: tuple[BacklogWatch, CollectorRegistry]
 ) -> None:
     watcher, _ = backlog
 
     async def is_older_than_a_second() -> bool:
-        return (await watcher.age_s())[0] > 1.1
+        return (await watcher.look()).age_s > 1.1
 
     await until(is_older_than_a_second)
     with pytest.raises(UserError, match="ingest has not finished messages"):

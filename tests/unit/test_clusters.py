@@ -1,4 +1,4 @@
-"""Node lists, the subcluster of a host, metrics per subcluster, and what is no cluster definition."""
+"""Node lists, the subcluster of a host, metrics per subcluster, and invalid definitions."""
 
 import json
 from typing import Any
@@ -41,7 +41,7 @@ from tests.support.clusters import NAMES, cluster_text
         ("a[1-12][1-2]", "a11 a121 a122", "a1 a133"),
     ],
 )
-def test_a_node_list_has_exactly_its_hosts(expression: str, inside: str, outside: str) -> None:
+def test_a_node_list_contains_exactly_its_hosts(expression: str, inside: str, outside: str) -> None:
     nodes = NodeList(expression)
     assert [host for host in inside.split() if host not in nodes] == []
     assert [host for host in outside.split() if host in nodes] == []
@@ -68,7 +68,7 @@ def test_a_node_list_has_exactly_its_hosts(expression: str, inside: str, outside
         "a[" + "1" * 30 + "]",
     ],
 )
-def test_what_is_no_node_list_is_refused(expression: str) -> None:
+def test_invalid_node_lists_are_refused(expression: str) -> None:
     with pytest.raises(ValueError, match="node list"):
         NodeList(expression)
 
@@ -85,7 +85,7 @@ def test_what_is_no_node_list_is_refused(expression: str) -> None:
         (" , ", "no host"),
     ],
 )
-def test_a_new_node_list_without_hosts_is_refused_with_the_place(nodes: str, text: str) -> None:
+def test_a_new_node_list_without_hosts_is_refused_with_its_position(nodes: str, text: str) -> None:
     with pytest.raises(ValidationError) as caught:
         read_new_cluster(json.dumps(definition(nodes)).encode())
     (found,) = caught.value.errors()
@@ -115,23 +115,23 @@ BAD_NAMES = [
 
 
 @pytest.mark.parametrize("name", BAD_NAMES, ids=ascii)
-def test_a_new_cluster_has_a_name_of_the_grammar(name: str) -> None:
+def test_the_name_of_a_new_cluster_is_validated(name: str) -> None:
     with pytest.raises(ValidationError) as caught:
         read_new_cluster(json.dumps(definition("n1", name=name)).encode())
     assert caught.value.errors()[0]["loc"] == ("name",)
 
 
 @pytest.mark.parametrize("name", [name for name in BAD_NAMES if name not in ("a/b", ".a", "a\0")], ids=ascii)
-def test_a_stored_cluster_with_another_name_stays_readable(name: str) -> None:
+def test_a_stored_cluster_with_an_invalid_name_remains_readable(name: str) -> None:
     assert cluster("n1", name=name).name == name
 
 
 @pytest.mark.parametrize("name", ["fritz", "Fritz2", "a", "1a", "a-b_c", "alex.hpc", "x" * 64])
-def test_names_of_the_grammar_are_taken(name: str) -> None:
+def test_valid_names_are_accepted(name: str) -> None:
     assert read_new_cluster(json.dumps(definition("n1", name=name)).encode()).name == name
 
 
-def test_a_new_cluster_has_each_subcluster_once() -> None:
+def test_a_new_cluster_with_a_repeated_subcluster_is_refused() -> None:
     document = definition("n1", "n2")
     document["subClusters"][1]["name"] = "s0"
     with pytest.raises(ValidationError, match="used twice"):
@@ -167,17 +167,17 @@ def cluster(*lists: str, **changes: Any) -> Cluster:
     return read_cluster(json.dumps(definition(*lists, **changes)).encode())
 
 
-def test_of_overlapping_subclusters_the_first_in_the_file_is_taken() -> None:
+def test_the_first_of_overlapping_subclusters_in_the_file_wins() -> None:
     assert cluster("n[1-5]", "n[3-9]").subcluster_of("n4") == "s0"
     assert cluster("n[3-9]", "n[1-5]").subcluster_of("n4") == "s0"
 
 
-def test_a_subcluster_of_every_node_takes_what_no_other_has() -> None:
+def test_a_subcluster_of_every_node_gets_hosts_that_no_other_lists() -> None:
     found = cluster("*", "n[1-5]", "*")
     assert [found.subcluster_of(host) for host in ("n4", "n9", "")] == ["s1", "s0", "s0"]
 
 
-def test_a_host_of_no_subcluster_has_none() -> None:
+def test_an_unlisted_host_has_no_subcluster() -> None:
     assert cluster("n1", "").subcluster_of("n2") is None
     assert cluster("n1", "").subcluster_of("") is None
 
@@ -209,7 +209,7 @@ def test_an_override_replaces_all_values_and_the_last_one_wins() -> None:
     assert [metric.peak for metric in found.metrics_on("s2")] == [256]
 
 
-def test_null_and_unknown_keys_of_other_writers_are_passed_over() -> None:
+def test_null_and_unknown_keys_of_other_writers_are_ignored() -> None:
     metric = {"name": "load", "scope": None, "timestep": 60, "unit": None, "subClusters": None}
     subcluster = {"name": "s0", "nodes": "a", "numberOfNodes": 5, "topology": {"node": [0], "core": None, "accelerators": None}}
     found = cluster("a", metricConfig=[metric], subClusters=[subcluster])
@@ -230,7 +230,20 @@ def test_null_and_unknown_keys_of_other_writers_are_passed_over() -> None:
         ({"metricConfig": [{"name": "m", "timestep": 60, "scope": "rack"}]}, "metricConfig.0.scope"),
     ],
 )
-def test_what_is_no_cluster_definition_is_refused_with_the_place(changes: dict[str, Any], place: str) -> None:
+def test_invalid_cluster_definitions_are_refused_with_the_position(changes: dict[str, Any], place: str) -> None:
     with pytest.raises(ValidationError) as caught:
         cluster("a", **changes)
     assert ".".join(map(str, caught.value.errors()[0]["loc"])) == place
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("displayName", "x" * 101), ("displayName", 7), ("description", "x" * 1001), ("description", ["text"])]
+)
+def test_texts_of_a_metric_are_checked_when_it_is_added_and_ignored_in_stored_definitions(field: str, value: Any) -> None:
+    document = json.loads(cluster_text(NAMES[0]))
+    document["metricConfig"][0][field] = value
+    text = json.dumps(document).encode()
+    with pytest.raises(ValidationError, match=f"metricConfig.0.{field}"):
+        read_new_cluster(text)
+    stored = read_cluster(text).metric_config[0]
+    assert isinstance(stored.display_name + stored.description, str)

@@ -1,4 +1,4 @@
-"""The migrations make the tables that are declared, on both engines."""
+"""The migrations create the declared tables, on both engines."""
 
 import asyncio
 from typing import Any
@@ -55,7 +55,7 @@ async def test_migrating_again_changes_nothing(database: DatabaseSettings) -> No
         await require_schema(engine)
 
 
-async def test_two_may_migrate_at_once(tmp_path: Any) -> None:
+async def test_concurrent_migrations_are_safe(tmp_path: Any) -> None:
     settings = DatabaseSettings(url=SecretStr(f"sqlite:///{tmp_path}/new.db"))
     async with opened(settings) as one, opened(settings) as other:
         results = await asyncio.gather(migrate(one), migrate(other))
@@ -63,7 +63,7 @@ async def test_two_may_migrate_at_once(tmp_path: Any) -> None:
         await require_schema(one)
 
 
-async def test_another_schema_is_refused_with_a_way_out(tmp_path: Any) -> None:
+async def test_a_different_schema_is_refused_with_the_remedy(tmp_path: Any) -> None:
     async with opened(DatabaseSettings(url=SecretStr(f"sqlite:///{tmp_path}/empty.db"))) as engine:
         with pytest.raises(UserError, match="jobtide migrate"):
             await require_schema(engine)
@@ -79,16 +79,18 @@ async def test_a_reader_cannot_write(database: DatabaseSettings) -> None:
     async with opened(database, read_only=True) as engine:
         with pytest.raises(Exception, match=r"read.?only|readonly"):
             async with transaction(engine) as connection:
-                await connection.execute(text("INSERT INTO position VALUES ('X', 1, 'x', 0, 0)"))
+                await connection.execute(
+                    text("INSERT INTO position (stream, sequence, stream_created, event_time) VALUES ('X', 1, 'x', 0)")
+                )
 
 
-async def test_a_database_that_is_away_is_unavailable() -> None:
+async def test_a_database_that_is_down_is_unavailable() -> None:
     async with opened(DatabaseSettings(url=SecretStr("postgresql://u:p@127.0.0.1:1/none"), timeout_s=2)) as engine:
         with pytest.raises(Unavailable):
             await ping(engine)
 
 
 @pytest.mark.parametrize("url", ["mysql://x/y", "nonsense", ""])
-def test_another_kind_of_database_is_refused(url: str) -> None:
+def test_other_kinds_of_databases_are_refused(url: str) -> None:
     with pytest.raises(UserError, match="JOBTIDE_DATABASE_URL"):
         async_url(DatabaseSettings(url=SecretStr(url)))

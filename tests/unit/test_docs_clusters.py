@@ -1,4 +1,4 @@
-"""The cluster of the documentation is one."""
+"""The example in docs/clusters.md is valid."""
 
 import re
 
@@ -6,7 +6,7 @@ from shared.domain.clusters import read_cluster
 from tests.support.processes import REPOSITORY
 
 
-def test_the_cluster_of_the_page_is_read_and_places_its_hosts() -> None:
+def test_the_cluster_in_the_docs_can_be_used() -> None:
     page = (REPOSITORY / "docs" / "clusters.md").read_text()
     (text,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
     cluster = read_cluster(text.encode())

@@ -1,4 +1,4 @@
-"""From payloads to events: the checks that need no database."""
+"""Payloads become events: the checks that need no database."""
 
 import json
 from typing import Any
@@ -34,7 +34,7 @@ def hosts(count: int) -> list[dict[str, Any]]:
     return [{"hostname": f"f{number:04d}"} for number in range(101, 101 + count)]
 
 
-def test_a_smallest_start_has_the_defaults_of_the_interface() -> None:
+def test_a_minimal_start_has_the_defaults_of_the_interface() -> None:
     payload = {"jobId": 7, "cluster": "fritz", "user": "u", "startTime": 5, "numNodes": 1, "resources": hosts(1)}
     event = intake.job_started(read_object(StartPayload, json.dumps(payload).encode())[0], CLUSTERS)
     assert (event.shared, event.monitoring_status, event.smt, event.walltime, event.array_job_id) == ("none", 1, 0, 0, 0)
@@ -44,7 +44,7 @@ def test_a_smallest_start_has_the_defaults_of_the_interface() -> None:
     assert event.tags == []
 
 
-def test_what_cc_backend_throws_away_is_kept() -> None:
+def test_fields_that_cc_backend_discards_are_stored() -> None:
     statistics = {"cpu_load": {"unit": {"base": ""}, "avg": 1.5, "min": 1, "max": 2}}
     event = started(submitTime=4, requestedMemory=1000, statistics=statistics, energyFootprint={"cpu_power": 2.5})
     assert (event.submit_time, event.requested_memory, event.energy_footprint) == (4, 1000, {"cpu_power": 2.5})
@@ -62,7 +62,7 @@ def test_the_submit_time_of_the_slurm_adapter_is_taken_from_the_metadata(text: s
 
 
 @pytest.mark.parametrize("state", ["running", "completed", "anything", "", None])
-def test_no_state_of_a_start_refuses_it(state: str | None) -> None:
+def test_no_state_refuses_a_start(state: str | None) -> None:
     assert started(jobState=state).job_id == 1
 
 
@@ -99,7 +99,7 @@ def test_no_state_of_a_start_refuses_it(state: str | None) -> None:
     ],
     ids=lambda value: repr(value)[:60],
 )
-def test_a_start_that_cannot_be_is_refused_with_the_field(fields: dict[str, Any], code: str, field: str) -> None:
+def test_an_invalid_start_is_refused_with_the_field(fields: dict[str, Any], code: str, field: str) -> None:
     with pytest.raises(Refused) as caught:
         started(**fields)
     assert (caught.value.code, caught.value.field) == (code, field)
@@ -124,11 +124,11 @@ def test_a_start_that_cannot_be_is_refused_with_the_field(fields: dict[str, Any]
     ],
     ids=repr,
 )
-def test_what_nobody_checks_is_accepted(fields: dict[str, Any]) -> None:
+def test_unchecked_values_are_accepted(fields: dict[str, Any]) -> None:
     assert started(**fields).cluster == "fritz"
 
 
-def test_a_given_subcluster_is_taken_whatever_the_hosts() -> None:
+def test_a_given_subcluster_is_used_regardless_of_the_hosts() -> None:
     assert started(subCluster="spr1tb", resources=[{"hostname": "zzz"}]).sub_cluster == "spr1tb"
 
 
@@ -137,7 +137,7 @@ def test_the_first_host_decides_the_subcluster() -> None:
     assert started(cluster="slurmlab", numNodes=2, resources=[{"hostname": "node01"}, {"hostname": "node03"}]).sub_cluster == "cpu"
 
 
-def test_tags_are_global_unless_they_say_otherwise_and_each_is_there_once() -> None:
+def test_tags_are_global_by_default_and_duplicates_are_dropped() -> None:
     tags = [
         {"type": "app", "name": "x"},
         {"type": "app", "name": "x", "scope": "global", "id": 7},
@@ -147,7 +147,7 @@ def test_tags_are_global_unless_they_say_otherwise_and_each_is_there_once() -> N
 
 
 @pytest.mark.parametrize("state", sorted(JOB_STATES - {"running", "suspended", "pending"}))
-def test_a_stop_keeps_its_final_state(state: str) -> None:
+def test_a_stop_has_the_given_final_state(state: str) -> None:
     event = stopped(jobState=state)
     assert (event.job_state, event.received_state) == (state, None)
 
@@ -197,13 +197,13 @@ WORDS = {
 
 
 @pytest.mark.parametrize(("word", "state"), WORDS.items())
-def test_a_state_word_is_read_in_any_spelling_and_kept(word: str, state: str) -> None:
+def test_a_state_word_is_accepted_in_any_spelling_and_stored(word: str, state: str) -> None:
     event = stopped(jobState=word)
     assert (event.job_state, event.received_state) == (state, word)
     assert [(oddity.code, oddity.field) for oddity in event.oddities] == [(oddities.STATE_WORD, "jobState")]
 
 
-def test_an_endless_state_word_is_cut() -> None:
+def test_a_long_state_word_is_truncated() -> None:
     event = stopped(jobState="x+" * 1_000_000)
     assert (event.job_state, len(event.received_state or "")) == ("failed", 100)
 
@@ -212,7 +212,7 @@ def test_every_state_is_its_own_word() -> None:
     assert {state: state_of(state.value) for state in JobState} == {state: state for state in JobState}
 
 
-def test_a_requeued_job_ends_as_preempted_and_keeps_the_word() -> None:
+def test_a_requeued_job_ends_as_preempted_with_the_received_word() -> None:
     event = stopped(jobState="pending")
     assert (event.job_state, event.received_state, event.oddities) == ("preempted", "pending", [])
 
@@ -236,19 +236,19 @@ def test_a_requeued_job_ends_as_preempted_and_keeps_the_word() -> None:
     ],
     ids=repr,
 )
-def test_a_stop_that_cannot_be_is_refused_with_the_field(fields: dict[str, Any], code: str, field: str) -> None:
+def test_an_invalid_stop_is_refused_with_the_field(fields: dict[str, Any], code: str, field: str) -> None:
     with pytest.raises(Refused) as caught:
         stopped(**fields)
     assert (caught.value.code, caught.value.field) == (code, field)
 
 
-def test_a_stop_may_leave_cluster_and_start_open() -> None:
+def test_a_stop_may_omit_cluster_and_start() -> None:
     event = stopped(cluster=None, startTime=None)
     assert (event.cluster, event.start_time) == (None, None)
     assert stopped(startTime=10, stopTime=10).start_time == 10
 
 
-def test_a_stop_before_its_start_is_for_the_rules_to_judge() -> None:
+def test_a_stop_before_its_start_is_left_to_the_rules() -> None:
     assert stopped(startTime=10, stopTime=9).stop_time == 9
 
 
@@ -261,7 +261,7 @@ def test_node_states_have_zeros_for_what_is_absent() -> None:
 
 
 @pytest.mark.parametrize("payload", [{"cluster": "fritz"}, {"cluster": "fritz", "nodes": []}, {"cluster": "fritz", "nodes": None}])
-def test_node_states_without_nodes_are_fine(payload: dict[str, Any]) -> None:
+def test_node_states_without_nodes_are_accepted(payload: dict[str, Any]) -> None:
     report, refusals = reported(payload)
     assert (report.nodes, refusals) == ([], [])
 
@@ -276,13 +276,13 @@ def test_node_states_without_nodes_are_fine(payload: dict[str, Any]) -> None:
     ],
     ids=repr,
 )
-def test_a_node_that_cannot_be_placed_leaves_the_others_alone(node: dict[str, Any] | None, code: str) -> None:
+def test_a_node_without_subcluster_does_not_affect_others(node: dict[str, Any] | None, code: str) -> None:
     report, refusals = reported({"cluster": "fritz", "nodes": [{"hostname": "f0101"}, node, {"hostname": "f0102"}]})
     assert [found.hostname for found in report.nodes] == ["f0101", "f0102"]
     assert [(refused.code, refused.field) for refused in refusals] == [(code, "nodes.1.hostname")]
 
 
-def test_of_a_host_that_is_there_twice_the_last_counts() -> None:
+def test_the_last_entry_of_a_repeated_host_wins() -> None:
     nodes = [{"hostname": "f0101", "states": ["idle"], "jobsRunning": 1}, {"hostname": "f0101", "states": ["down"], "jobsRunning": 2}]
     report, _ = reported({"cluster": "fritz", "nodes": nodes})
     assert [(node.state, node.jobs_running) for node in report.nodes] == [("down", 2)]
@@ -300,13 +300,13 @@ def test_of_a_host_that_is_there_twice_the_last_counts() -> None:
     ],
     ids=repr,
 )
-def test_node_states_that_cannot_be_are_refused_with_the_field(payload: dict[str, Any], code: str, field: str) -> None:
+def test_invalid_node_states_are_refused_with_the_field(payload: dict[str, Any], code: str, field: str) -> None:
     with pytest.raises(Refused) as caught:
         reported(payload)
     assert (caught.value.code, caught.value.field) == (code, field)
 
 
-def test_a_subject_with_a_cluster_binds_the_payload() -> None:
+def test_a_payload_for_another_cluster_than_its_subject_is_refused() -> None:
     intake.agree_on_cluster(None, "fritz")
     intake.agree_on_cluster("fritz", "fritz")
     intake.agree_on_cluster("fritz", None)

@@ -1,4 +1,4 @@
-"""What is one line, what is in it, and what costs no other line."""
+"""Line protocol: the ends of lines, their content, and bad lines that do not affect others."""
 
 import json
 import time
@@ -33,7 +33,7 @@ def test_a_line_has_measurement_tags_and_typed_fields() -> None:
     [b"", b"\n", b"  \n \n", b"# text\n", b"  # text", b"#", b"# tab\tand \x07 bell\n", b"\r\n", b'# "unclosed\n'],
     ids=repr,
 )
-def test_blank_lines_and_comments_are_nothing(data: bytes) -> None:
+def test_blank_lines_and_comments_are_ignored(data: bytes) -> None:
     assert parsed(data) == []
 
 
@@ -51,7 +51,7 @@ def test_blank_lines_and_comments_are_nothing(data: bytes) -> None:
     ],
     ids=repr,
 )
-def test_lines_end_at_lf_outside_of_quotes(data: bytes, expected: list[tuple[str, int]]) -> None:
+def test_lines_end_at_lf_outside_quotes(data: bytes, expected: list[tuple[str, int]]) -> None:
     assert [(p.measurement, p.number) for p in parsed(data) if isinstance(p, Point)] == expected
     assert len(parsed(data)) == len(expected)
 
@@ -71,7 +71,7 @@ def test_lines_end_at_lf_outside_of_quotes(data: bytes, expected: list[tuple[str
     ],
     ids=repr,
 )
-def test_names_and_tags_have_escapes_of_their_own(data: bytes, measurement: str, tags: dict[str, str]) -> None:
+def test_names_and_tags_have_their_own_escapes(data: bytes, measurement: str, tags: dict[str, str]) -> None:
     assert parsed(data) == [Point(1, measurement, tags, {"e": "1"})]
 
 
@@ -109,7 +109,7 @@ def test_names_and_tags_have_escapes_of_their_own(data: bytes, measurement: str,
     ],
     ids=repr,
 )
-def test_what_is_no_line_protocol_is_a_bad_line(data: bytes) -> None:
+def test_text_that_is_not_line_protocol_is_a_bad_line(data: bytes) -> None:
     (bad,) = parsed(data + b"\n")
     assert isinstance(bad, BadLine)
     assert bad.text
@@ -127,7 +127,7 @@ def test_what_is_no_line_protocol_is_a_bad_line(data: bytes) -> None:
     ],
     ids=repr,
 )
-def test_of_equal_field_keys_the_last_wins(data: bytes, expected: dict[str, object]) -> None:
+def test_the_last_of_repeated_field_keys_wins(data: bytes, expected: dict[str, object]) -> None:
     (point,) = parsed(data)
     assert isinstance(point, Point)
     assert point.fields == expected
@@ -143,7 +143,7 @@ def test_of_equal_field_keys_the_last_wins(data: bytes, expected: dict[str, obje
     ],
     ids=repr,
 )
-def test_of_equal_tag_keys_the_last_wins(data: bytes, expected: dict[str, str]) -> None:
+def test_the_last_of_repeated_tag_keys_wins(data: bytes, expected: dict[str, str]) -> None:
     (point,) = parsed(data)
     assert isinstance(point, Point)
     assert point.tags == expected
@@ -175,13 +175,13 @@ def test_of_equal_tag_keys_the_last_wins(data: bytes, expected: dict[str, str]) 
     ],
     ids=repr,
 )
-def test_tags_and_fields_that_nobody_reads_refuse_no_line(data: bytes) -> None:
+def test_unused_tags_and_fields_never_invalidate_a_line(data: bytes) -> None:
     (point,) = parsed(data + b"\n")
     assert isinstance(point, Point)
     assert (point.measurement, point.tags["function"], point.fields["event"], point.is_repaired) == ("job", "f", "{}", False)
 
 
-def test_an_unused_field_with_a_stray_quote_takes_no_neighbour_along() -> None:
+def test_a_stray_quote_in_an_unused_field_affects_no_other_line() -> None:
     data = b'job,function=f event="1",msg="abc\njob,function=f event="2"\njob,function=f event="3"\n'
     assert events(data) == [None, "2", "3"]
 
@@ -198,7 +198,7 @@ def test_an_unused_field_with_a_stray_quote_takes_no_neighbour_along() -> None:
     ],
     ids=repr,
 )
-def test_bytes_that_are_not_utf8_are_replaced_and_told(value: bytes, text: str) -> None:
+def test_bytes_that_are_not_utf8_are_replaced_and_reported(value: bytes, text: str) -> None:
     (point,) = parsed(b'job event="' + value + b'"')
     assert point == Point(1, "job", {}, {"event": text}, is_repaired=True)
 
@@ -245,7 +245,7 @@ def test_any_json_survives_the_escaping_of_a_correct_producer(value: object) -> 
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"])))
-def test_any_text_survives_it_too(text: str) -> None:
+def test_any_text_survives_the_escaping(text: str) -> None:
     assert events(line(text)) == [text]
 
 
@@ -260,8 +260,8 @@ BROKEN = st.one_of(
 
 @given(BROKEN)
 @settings(max_examples=500)
-def test_whatever_stands_on_a_line_leaves_its_neighbours_alone(middle: bytes) -> None:
-    """Unless it opens a string that the next line happens to close: then the quotes decide, as they must."""
+def test_no_line_affects_its_neighbours(middle: bytes) -> None:
+    """Except if it opens a string that the next line closes: then the quotes decide."""
     middle = middle.replace(b"\n", b"")
     expected = events(GOOD[0]) + events(GOOD[1]) + events(GOOD[2])
     found = events(GOOD[0] + middle + b"\n" + GOOD[1] + GOOD[2])
@@ -269,7 +269,7 @@ def test_whatever_stands_on_a_line_leaves_its_neighbours_alone(middle: bytes) ->
 
 
 @given(st.integers(0, len(GOOD[0])))
-def test_a_line_cut_anywhere_costs_only_itself(at: int) -> None:
+def test_a_line_truncated_anywhere_affects_only_itself(at: int) -> None:
     expected = [*events(GOOD[1]), *events(GOOD[2])]
     assert events(GOOD[0][:at].rstrip(b"\n") + b"\n" + GOOD[1] + GOOD[2])[-2:] == expected
     assert events(GOOD[1] + GOOD[0][at:].rstrip(b"\n") + b"\n" + GOOD[2])[0] == expected[0]
@@ -319,19 +319,19 @@ def test_no_bytes_at_all_raise(data: bytes) -> None:
     ],
     ids=lambda data: repr(data[:12]),
 )
-def test_a_mebibyte_of_anything_is_read_within_seconds(data: bytes) -> None:
+def test_a_mebibyte_of_any_input_is_parsed_within_seconds(data: bytes) -> None:
     started = time.process_time()
     for _ in parse_lines(data):
         pass
     assert time.process_time() - started < 20
 
 
-def test_after_many_stray_quotes_every_line_end_counts() -> None:
+def test_after_many_stray_quotes_every_lf_ends_a_line() -> None:
     stray = b'job event="x" "\n' * (MAX_STRAY_QUOTES + 5)
     assert events(stray + GOOD[0])[-1:] == events(GOOD[0])
 
 
-def test_a_bad_line_is_quoted_from_its_begin_and_not_for_long() -> None:
+def test_the_excerpt_of_a_bad_line_is_its_bounded_beginning() -> None:
     (bad,) = parsed(b'job event="' + b"x" * 5000 + b'"y 5')
     assert isinstance(bad, BadLine)
     assert bad.excerpt == b'job event="' + b"x" * (EXCERPT_BYTES - 11)

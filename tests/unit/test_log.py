@@ -1,4 +1,4 @@
-"""Text of users in the log: it controls no terminal and looks like no other line."""
+"""Text from users in the log: it cannot control a terminal or imitate another line."""
 
 import io
 import json
@@ -24,7 +24,7 @@ def restored() -> Iterator[None]:
 
 
 def logged(text: str, kind: str) -> str:
-    """What is written when ``text`` comes in by one of the ways."""
+    """The log output when ``text`` is logged in one of the ways."""
     stream = io.StringIO()
     configure(LogSettings(format="text"), stream=stream)
     log = structlog.get_logger().bind()
@@ -55,7 +55,7 @@ def test_escape_sequences_are_escaped_in_text_logs(text: str, kind: str) -> None
     assert bool(others) == (kind == "traceback")
 
 
-def test_ordinary_text_stays_as_it_is() -> None:
+def test_ordinary_text_is_not_changed() -> None:
     assert "J\u00fcrgen" in logged("J\u00fcrgen", "fact")
 
 

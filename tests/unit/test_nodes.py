@@ -1,4 +1,4 @@
-"""From the words of a scheduler to one state."""
+"""The words of a scheduler become one state."""
 
 import pytest
 from hypothesis import given
@@ -45,7 +45,7 @@ def test_words_are_cleaned_and_one_state_is_chosen(words: list[str] | None, kept
 
 
 @given(st.lists(st.text() | st.sampled_from(["idle", "DOWN*", "Mixed"])))
-def test_any_words_are_cleaned_once_and_for_all(words: list[str]) -> None:
+def test_cleaning_words_is_idempotent(words: list[str]) -> None:
     cleaned = clean_words(words)
     assert clean_words(cleaned) == cleaned
     assert choose_state(cleaned) in ("allocated", "reserved", "down", "idle", "mixed", "unknown")

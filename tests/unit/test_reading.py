@@ -1,4 +1,4 @@
-"""What ends the wait for events of a stream."""
+"""Conditions that end the wait for events of a stream."""
 
 import asyncio
 

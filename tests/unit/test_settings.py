@@ -1,4 +1,4 @@
-"""Settings come from the environment, else the TOML file, else the default; a wrong one is one clear line."""
+"""Settings come from the environment, else the TOML file, else the default; an invalid one is reported in one line."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def test_the_file_wins_over_the_default_and_the_environment_over_the_file(toml: 
     assert load(LogSettings).level == "debug"
 
 
-def test_what_a_command_is_told_wins_over_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arguments_of_a_command_take_precedence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JOBTIDE_NATS_URL", "nats://environment:4222")
     assert load(NatsSettings, url="nats://option:4222").url == "nats://option:4222"
     assert load(NatsSettings, url=None).url == "nats://environment:4222"
@@ -60,7 +60,7 @@ def test_a_wrong_value_is_named_by_its_variable(
 
 
 @pytest.mark.parametrize("variable", ["JOBTIDE_NATS_JOB_SUBJECTS", "JOBTIDE_NATS_NODE_SUBJECTS"])
-def test_a_list_that_is_no_json_is_named_too(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_json_list_is_reported_too(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(variable, "cc.job.event")
     with pytest.raises(UserError, match=variable):
         load(NatsSettings)
@@ -74,7 +74,7 @@ def test_a_wrong_file_is_one_clear_line(toml: Path, text: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_file_is_told(toml: Path) -> None:
+def test_a_missing_file_is_reported(toml: Path) -> None:
     with pytest.raises(UserError, match="cannot read"):
         load(NatsSettings)
     assert not toml.exists()

@@ -1,4 +1,4 @@
-"""What is misspelt is refused, and a wrong value is named by the place where it is written."""
+"""Misspelt settings are refused, and an invalid value is reported with its origin."""
 
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def test_a_mistake_in_the_file_is_named_by_the_file(toml: Path, text: str, said:
     assert refusal(JobstoreSettings) == f"{toml}: {said}"
 
 
-def test_sections_of_other_services_are_left_to_them(toml: Path) -> None:
+def test_sections_of_other_services_are_ignored(toml: Path) -> None:
     toml.write_text("[archiver]\nnonsense = 1\n[jobstore]\nbatch = 5\n")
     assert load(JobstoreSettings).batch == 5
 
@@ -62,7 +62,7 @@ def test_a_wrong_key_is_named_by_its_variable(monkeypatch: pytest.MonkeyPatch) -
     assert refusal(GatewaySettings) == "JOBTIDE_GATEWAY_JWT_PUBLIC_KEY: a key has 5 bytes instead of 32"
 
 
-def test_variables_of_compose_and_commands_and_tests_are_no_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_of_compose_commands_and_tests_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("NATS_PUBLISH", "HTTP_PUBLISH", "VERSION", "TEST_NATS_URL"):
         monkeypatch.setenv(f"JOBTIDE_{name}", "x")
     load(NatsSettings)
@@ -70,6 +70,6 @@ def test_variables_of_compose_and_commands_and_tests_are_no_mistake(monkeypatch:
     assert doubtful_variables() == {}
 
 
-def test_a_variable_of_a_misspelt_section_is_doubtful(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_of_a_misspelt_section_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JOBTIDE_JOBSTOR_BATCH", "5")
     assert doubtful_variables() == {"JOBTIDE_JOBSTOR_BATCH": "jobstore"}

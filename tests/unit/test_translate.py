@@ -1,4 +1,4 @@
-"""One raw message to events and rejections."""
+"""A raw message becomes events and rejections."""
 
 import dataclasses
 import json
@@ -10,15 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nats.aio.client import Client
 
+from services.ingest.originals import Original
 from services.ingest.translate import MAX_REJECTIONS, IntakeSubjects, RawMessage, Translator
 from shared.broker.envelope import Envelope, read
 from shared.broker.publisher import Publisher
 from shared.domain import oddities, reasons
-from shared.domain.events import IntakeRejected, JobStarted, JobStopped, NodesReported
+from shared.domain.events import IntakeRejected, IntakeReplayed, JobStarted, JobStopped, NodesReported
 from shared.domain.payloads import StartPayload
 from shared.domain.recorded import IntakeOrigin, Recorded, Unreadable
 from shared.domain.values import FINAL_STATES, JobState
 from shared.domain.wire import read_object
+from shared.errors import Refused
 from shared.settings import NatsSettings
 from tests.support.builders import line, node_line, node_payload, start_line, start_payload, stop_line
 from tests.support.clusters import DATA, sample_clusters
@@ -35,7 +37,7 @@ def translated(data: bytes, subject: str = JOB, *, max_payload: int = 1024 * 102
 
 
 def outcomes(data: bytes, subject: str = JOB, **options: Any) -> list[str]:
-    """What came of each line: an event's name, or the code of a refusal with its field."""
+    """The outcome of each line: an event's name, or the code of a refusal with its field."""
     found = []
     for envelope in translated(data, subject, **options):
         event = envelope.event
@@ -94,7 +96,7 @@ def test_each_line_on_the_node_subject_has_its_own_outcome(data: bytes, expected
     assert outcomes(data, NODE) == expected
 
 
-def test_a_rejection_says_where_the_line_is_and_how_it_begins() -> None:
+def test_a_rejection_has_the_position_and_beginning_of_its_line() -> None:
     bad = line({"jobId": 5, "stopTime": 7, "junk": "x" * 900}, function="stop_job")
     _, envelope = translated(start_line() + bad)
     event = envelope.event
@@ -103,7 +105,7 @@ def test_a_rejection_says_where_the_line_is_and_how_it_begins() -> None:
     assert event.excerpt == ('{"jobId":5,"stopTime":7,"junk":"' + "x" * 900)[:512]
 
 
-def test_ids_are_made_of_the_place_in_the_intake() -> None:
+def test_ids_contain_the_position_in_the_intake() -> None:
     data = start_line(1) + start_line(2) + line('{"jobId":1,"stopTime":5} x', function="stop_job")
     ids = [envelope.message_id for envelope in translated(data)]
     prefix = f"{STREAM}:77@1767323045000000"
@@ -111,18 +113,18 @@ def test_ids_are_made_of_the_place_in_the_intake() -> None:
     assert [IntakeOrigin.of(id_) for id_ in ids[:2]] == [IntakeOrigin(STREAM, 77, line, 1_767_323_045_000_000) for line in (1, 2)]
 
 
-async def test_a_sequence_that_is_used_again_gives_other_events(nats_client: Client, nats_settings: NatsSettings) -> None:
-    """An intake that was restored from an older copy, while the log still knows the ids of its messages."""
+async def test_a_reused_sequence_gives_different_events(nats_client: Client, nats_settings: NatsSettings) -> None:
+    """An intake restored from an older copy, while the log still remembers the ids of its messages."""
     translator = Translator(IntakeSubjects(nats_settings), CLUSTERS, 1024 * 1024)
     publisher = Publisher(nats_client, nats_settings.prefix)
 
     def read_at(received: datetime, job_id: int) -> list[Envelope]:
         return translator.translate(RawMessage(nats_settings.job_subjects[0], start_line(job_id) + b"x\n", STREAM, 77, received))
 
-    first = await publisher.publish(read_at(RECEIVED, 1), deadline_s=10)
-    assert await publisher.publish(read_at(RECEIVED, 1), deadline_s=10) == first
-    again = await publisher.publish(read_at(RECEIVED + timedelta(microseconds=1), 2), deadline_s=10)
-    assert again == [sequence + 2 for sequence in first]
+    first = await publisher.publish(read_at(RECEIVED, 1), deadline_s=30)
+    assert await publisher.publish(read_at(RECEIVED, 1), deadline_s=30) == first
+    again = await publisher.publish(read_at(RECEIVED + timedelta(microseconds=1), 2), deadline_s=30)
+    assert again == [sequence + 1 for sequence in first]  # the start and the rejection are in different streams
 
 
 def test_the_time_of_an_event_is_when_the_broker_received_it() -> None:
@@ -136,7 +138,7 @@ def test_the_time_of_an_event_is_when_the_broker_received_it() -> None:
         st.sampled_from([start_line(), stop_line(), node_line(), b"x\n", b'job event="\n', line("{} {}", function="stop_job")]), max_size=6
     )
 )
-def test_the_same_message_gives_the_same_envelopes_with_ids_of_their_own(lines: list[bytes]) -> None:
+def test_the_same_message_gives_the_same_envelopes_with_distinct_ids(lines: list[bytes]) -> None:
     first, second = translated(b"".join(lines)), translated(b"".join(lines))
     assert first == second
     assert len({envelope.message_id for envelope in first}) == len(first)
@@ -168,7 +170,7 @@ SCRIPTS = ["x" * 60_000, "\n" * 60_000, '"\\' * 30_000, "\u00fc" * 40_000, "\U00
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: ascii(script[:2]))
-def test_a_script_that_is_too_large_is_cut_and_its_job_taken(script: str) -> None:
+def test_a_script_that_is_too_large_is_truncated(script: str) -> None:
     metadata = {"jobName": "n", "jobScript": script, "slurmInfo": script[:30_000]}
     (first, second) = translated(start_line(1, metaData=metadata) + start_line(2), max_payload=50_000)
     event = first.event
@@ -183,7 +185,7 @@ def test_a_script_that_is_too_large_is_cut_and_its_job_taken(script: str) -> Non
     assert 42_000 < len(first.body()) <= 50_000 - 4096
 
 
-def test_bytes_that_are_not_utf8_cost_no_event() -> None:
+def test_bytes_that_are_not_utf8_do_not_cause_a_rejection() -> None:
     payload = json.dumps(start_payload(metaData={"jobScript": "caf@"})).encode().replace(b"@", b"\xfc")
     escaped = payload.replace(b"\\", rb"\\").replace(b'"', rb"\"")
     (envelope,) = translated(b'job,function=start_job event="' + escaped + b'"')
@@ -194,7 +196,7 @@ def test_bytes_that_are_not_utf8_cost_no_event() -> None:
     assert [oddity.code for oddity in over_rest.oddities] == [oddities.NOT_UTF8]
 
 
-def test_bytes_that_are_not_utf8_are_told_for_stops_and_nodes_too() -> None:
+def test_bytes_that_are_not_utf8_are_reported_for_stops_and_nodes_too() -> None:
     (stop,) = translated(b'job,function=stop_job event="{\\"jobId\\":1,\\"stopTime\\":5,\\"cluster\\":\\"\xfc\\"}"')
     (nodes,) = translated(node_line().replace(b"idle", b"idle\xff"), NODE)
     for envelope in (stop, nodes):
@@ -220,20 +222,20 @@ def test_the_final_state_of_a_start_is_read_in_any_spelling() -> None:
 
 
 @pytest.mark.parametrize("fields", [{}, {"duration": 0}, {"duration": -5}], ids=repr)
-def test_a_start_with_a_final_state_and_no_duration_runs_and_tells(fields: dict[str, Any]) -> None:
+def test_a_start_with_a_final_state_and_no_duration_is_running_with_an_oddity(fields: dict[str, Any]) -> None:
     (start,) = (envelope.event for envelope in translated(start_line(1, jobState="completed", **fields)))
     assert isinstance(start, JobStarted)
     assert [(oddity.code, oddity.field) for oddity in start.oddities] == [(oddities.STATE_AT_START, "jobState")]
 
 
 @pytest.mark.parametrize("state", ["running", "pending", "suspended", "", "anything"])
-def test_another_state_at_the_start_is_not_looked_at(state: str) -> None:
+def test_other_states_in_a_start_are_ignored(state: str) -> None:
     (start,) = (envelope.event for envelope in translated(start_line(1, jobState=state, duration=60)))
     assert isinstance(start, JobStarted)
     assert start.oddities == []
 
 
-def test_bad_lines_without_end_are_counted_and_not_listed() -> None:
+def test_bad_lines_beyond_a_limit_are_counted_and_not_listed() -> None:
     envelopes = translated(b"x\n" * (MAX_REJECTIONS + 50) + start_line())
     assert len(envelopes) == MAX_REJECTIONS + 2
     assert isinstance(envelopes[-2].event, JobStarted)
@@ -244,20 +246,20 @@ def test_bad_lines_without_end_are_counted_and_not_listed() -> None:
 
 
 def test_every_subject_is_short_enough_for_the_broker() -> None:
-    """A subject is part of a control line, which ends the connection when it is over 4096 bytes."""
+    """A subject is part of a control line; one of more than 4096 bytes ends the connection."""
     (envelope,) = translated(stop_line(cluster="\U0001f4a5" * 200))
     assert len(envelope.subject("p" * 32)) < 3500
     assert outcomes(stop_line(cluster="x" * 201)) == [f"{reasons.INVALID_VALUE} cluster"]
 
 
-def test_node_reports_hold_every_node_of_the_line() -> None:
+def test_node_reports_contain_every_node_of_the_line() -> None:
     (envelope,) = translated(node_line(states={"f0101": ["IDLE"], "f0102": ["DOWN*"]}), NODE)
     assert isinstance(envelope.event, NodesReported)
     assert [(node.hostname, node.state) for node in envelope.event.nodes] == [("f0101", "idle"), ("f0102", "down")]
 
 
 def test_every_line_of_a_real_adapter_becomes_an_event() -> None:
-    """Recorded from cc-slurm-adapter; the requeued job among them sent a stop with the state pending."""
+    """Recorded from cc-slurm-adapter. A requeued job among them sent a stop with the state pending."""
     messages = [json.loads(entry)["data"].encode() for entry in (DATA / "slurmlab" / "nats.jsonl").read_text().splitlines()]
     events = [envelope.event for message in messages for envelope in translated(message)]
     starts = [event for event in events if isinstance(event, JobStarted)]
@@ -270,14 +272,14 @@ def test_every_line_of_a_real_adapter_becomes_an_event() -> None:
 
 async def test_the_longest_subject_does_not_end_the_connection(nats_settings: NatsSettings, nats_client: Client) -> None:
     publisher = Publisher(nats_client, nats_settings.prefix)
-    assert await publisher.publish(translated(stop_line(cluster="\U0001f4a5" * 255)), deadline_s=10) == [1]
+    assert await publisher.publish(translated(stop_line(cluster="\U0001f4a5" * 255)), deadline_s=30) == [1]
 
 
 @pytest.mark.parametrize("text", ["J\u00f6rg", "a\r\nNats-Msg-Id: x", " 100 % ", "%41", "\0\x7f"], ids=ascii)
 async def test_headers_hold_any_text(text: str, nats_settings: NatsSettings, nats_client: Client) -> None:
     (envelope,) = translated(start_line())
     sent = dataclasses.replace(envelope, actor=text, message_id=f"import:{text}", source=text)
-    await Publisher(nats_client, nats_settings.prefix).publish([sent], deadline_s=10)
+    await Publisher(nats_client, nats_settings.prefix).publish([sent], deadline_s=30)
     stored = await nats_client.jetstream().get_msg(nats_settings.stream("EVENTS"), 1)
     found = read(1, stored.headers, stored.data or b"", RECEIVED)
     assert isinstance(found, Recorded)
@@ -285,7 +287,7 @@ async def test_headers_hold_any_text(text: str, nats_settings: NatsSettings, nat
 
 
 @pytest.mark.parametrize("name", ["ce-type", "ce-time", "Nats-Msg-Id", "Jobtide-Actor"])
-async def test_headers_of_strangers_do_not_end_the_reading(name: str, nats_settings: NatsSettings, nats_client: Client) -> None:
+async def test_headers_of_other_publishers_do_not_stop_the_reader(name: str, nats_settings: NatsSettings, nats_client: Client) -> None:
     (envelope,) = translated(start_line())
     subject = envelope.subject(nats_settings.prefix)
     await nats_client.jetstream().publish(subject, envelope.body(), headers=envelope.headers() | {name: "f\u00fcnf"})
@@ -293,3 +295,37 @@ async def test_headers_of_strangers_do_not_end_the_reading(name: str, nats_setti
     found = read(1, stored.headers, stored.data or b"", RECEIVED)
     assert isinstance(found, Unreadable if name.startswith("ce-") else Recorded)
     assert isinstance(found, Unreadable) or all(type(value) in (str, type(None)) for value in (found.actor, found.message_id))
+
+
+# replays
+
+LATER = RECEIVED + timedelta(days=3, microseconds=7)
+
+
+def replayed(data: bytes, subject: str = JOB) -> list[Envelope]:
+    """Message 77 replayed as message 99."""
+    translator = Translator(IntakeSubjects(NatsSettings()), CLUSTERS, 1024 * 1024)
+    return translator.translate(RawMessage(subject, data, STREAM, 99, LATER, Original(77, RECEIVED)))
+
+
+@pytest.mark.parametrize(
+    ("data", "subject"),
+    [(start_line(1) + b"nonsense\n" + stop_line(1), JOB), (node_line(), NODE), (b"", JOB), (b"nonsense\n" * (MAX_REJECTIONS + 2), JOB)],
+    ids=["lines", "nodes", "empty", "many bad lines"],
+)
+def test_a_replay_has_its_own_ids_and_the_time_and_position_of_the_original(data: bytes, subject: str) -> None:
+    first, (announced, *found) = translated(data, subject), replayed(data, subject)
+    assert isinstance(announced.event, IntakeReplayed)
+    assert (announced.event.stream, announced.event.sequence, announced.event.stored_us) == (STREAM, 77, 1767323045000000)
+    assert [(e.event, e.time, e.replays) for e in found] == [(e.event, RECEIVED, e.message_id) for e in first]
+    ids = [e.message_id for e in (announced, *found)]
+    assert len({*ids, *(e.message_id for e in first)}) == len(ids) + len(first)
+
+
+def test_a_refused_event_of_a_replay_is_rejected_at_the_position_of_the_original() -> None:
+    translator = Translator(IntakeSubjects(NatsSettings()), CLUSTERS, 1024 * 1024)
+    refused = Refused(reasons.TOO_LARGE, "too large")
+    (first,), (_, again) = translated(start_line()), replayed(start_line())
+    one, other = translator.rejected(first, refused), translator.rejected(again, refused)
+    assert (one.event, one.time, one.message_id) == (other.event, other.time, other.replays)
+    assert other.message_id == again.message_id

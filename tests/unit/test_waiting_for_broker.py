@@ -1,4 +1,4 @@
-"""A broker that stays away is told at the first try and then rarely."""
+"""An unreachable broker is logged at the first attempt and then rarely."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from shared.errors import Unavailable
 from shared.settings import NatsSettings, load
 
 
-async def test_a_broker_that_is_away_is_logged_once_a_minute_with_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unreachable_broker_is_logged_once_a_minute_with_its_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     stop = asyncio.Event()
     tries = 0
     real_dial = connection.dial

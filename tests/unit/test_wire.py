@@ -1,4 +1,4 @@
-"""How strictly JSON is read: keys, nulls, numbers, text that no database can store."""
+"""Strict validation of JSON: keys, nulls, numbers, text that databases cannot store."""
 
 import json
 from typing import Any
@@ -50,11 +50,11 @@ def test_an_unknown_field_at_any_depth_refuses_the_object(raw: str, field: str) 
 
 
 @pytest.mark.parametrize("key", ["WALLTIME", "Walltime", "wallTime"])
-def test_keys_match_without_regard_to_case(key: str) -> None:
+def test_keys_match_regardless_of_case(key: str) -> None:
     assert read_object(StartPayload, json.dumps(start_payload() | {"walltime": 5, key: 7}).encode())[0].walltime == 7
 
 
-def test_keys_match_without_regard_to_case_at_any_depth() -> None:
+def test_keys_match_regardless_of_case_at_any_depth() -> None:
     raw = with_raw(
         '"RESOURCES":[{"HostName":"f0102","HWTHREADS":[1]}],"Statistics":{"m":{"AVG":2,"Unit":{"BASE":"B"}}},"metadata":{"jobName":"x"}'
     )
@@ -70,7 +70,7 @@ def test_keys_of_maps_keep_their_case() -> None:
     assert start(metaData={"JobName": "x", "jobname": "y"}).meta_data == {"JobName": "x", "jobname": "y"}
 
 
-def test_of_equal_keys_the_last_wins() -> None:
+def test_the_last_of_repeated_keys_wins() -> None:
     assert read_object(StartPayload, with_raw('"walltime":1,"walltime":2').encode())[0].walltime == 2
 
 
@@ -85,7 +85,7 @@ def test_null_keeps_the_default_of_a_field(key: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["jobId", "cluster", "user", "startTime", "numNodes", "resources"])
-def test_a_needed_field_that_is_null_or_absent_is_named(key: str) -> None:
+def test_a_required_field_that_is_null_or_absent_is_named(key: str) -> None:
     payload = start_payload()
     assert refused(json.dumps(payload | {key: None})) == (reasons.MISSING_FIELD, key)
     del payload[key]
@@ -93,7 +93,7 @@ def test_a_needed_field_that_is_null_or_absent_is_named(key: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["cluster", "user", "resources"])
-def test_a_needed_field_that_is_empty_is_named(key: str) -> None:
+def test_a_required_field_that_is_empty_is_named(key: str) -> None:
     assert refused(json.dumps(start_payload() | {key: [] if key == "resources" else ""})) == (reasons.MISSING_FIELD, key)
 
 
@@ -116,7 +116,7 @@ def test_null_inside_maps_is_the_zero_value() -> None:
         ({"resources": [{"hostname": "f0101", "accelerators": [None]}]}, "resources.0.accelerators.0"),
     ],
 )
-def test_null_inside_resources_and_tags_is_refused_with_its_place(fields: dict[str, Any], field: str) -> None:
+def test_null_inside_resources_and_tags_is_refused_with_its_position(fields: dict[str, Any], field: str) -> None:
     assert refused(json.dumps(start_payload() | fields)) == (reasons.INVALID_VALUE, field)
 
 
@@ -132,7 +132,7 @@ NUMBERS = "walltime requestedMemory submitTime numAcc numHwthreads smt".split()
     "literal", ["-1", "5.5", "5e3", '"UNLIMITED"', "true", "1e400", "-9223372036854775809", "18446744073709551616", "[5]"]
 )
 @pytest.mark.parametrize("name", NUMBERS)
-def test_a_number_that_only_informs_is_unknown_when_it_cannot_be_used(name: str, literal: str) -> None:
+def test_an_informative_number_that_cannot_be_used_is_unknown(name: str, literal: str) -> None:
     payload, _ = read_object(StartPayload, with_raw(f'"{name}":{literal}').encode())
     assert payload.model_dump(by_alias=True)[name] == 0
     ((code, field),) = [(oddity.code, oddity.field) for oddity in payload.oddities]
@@ -157,21 +157,21 @@ def test_a_number_that_only_informs_is_unknown_when_it_cannot_be_used(name: str,
     ],
     ids=lambda value: value[:40],
 )
-def test_what_only_informs_keeps_its_default_when_it_cannot_be_used(raw: str, field: str) -> None:
+def test_an_informative_field_that_cannot_be_used_has_its_default(raw: str, field: str) -> None:
     payload, _ = read_object(StartPayload, with_raw(raw).encode())
     absent, _ = read_object(StartPayload, json.dumps({k: v for k, v in start_payload().items() if k != field}).encode())
     assert payload.model_dump() == absent.model_dump()
     assert [(oddity.code, oddity.field) for oddity in payload.oddities] == [(oddities.UNUSABLE_VALUE, field)]
 
 
-def test_metadata_that_are_no_texts_are_stored_as_their_json() -> None:
+def test_metadata_that_are_not_strings_are_stored_as_json() -> None:
     metadata = {"a": 1, "b": [1, "\u00fc"], "c": {"d": None}, "e": True, "f": "text", "g": None, "h": 1.5}
     payload = start(metaData=metadata)
     assert payload.meta_data == {"a": "1", "b": '[1, "\u00fc"]', "c": '{"d": null}', "e": "true", "f": "text", "g": "", "h": "1.5"}
     assert [(oddity.code, oddity.field) for oddity in payload.oddities] == [(oddities.VALUE_AS_TEXT, "metaData")]
 
 
-def test_a_number_of_a_node_that_cannot_be_used_costs_neither_the_node_nor_its_neighbours() -> None:
+def test_an_unusable_number_of_a_node_refuses_no_node() -> None:
     nodes = [{"hostname": "a", "jobsRunning": 1}, {"hostname": "b", "cpusAllocated": "x", "jobsRunning": 2}]
     payload, _ = read_object(NodeStatePayload, json.dumps({"cluster": "fritz", "nodes": nodes}).encode())
     assert [(node.hostname, node.cpus_allocated, node.jobs_running) for node in payload.nodes] == [("a", 0, 1), ("b", 0, 2)]
@@ -185,7 +185,7 @@ def test_oddities_of_one_object_are_bounded() -> None:
     assert len(payload.oddities) == MAX_ODDITIES
 
 
-def test_what_identifies_a_job_refuses_it_whatever_else_is_wrong() -> None:
+def test_a_fault_in_an_identifying_field_always_refuses_the_job() -> None:
     assert refused(with_raw('"walltime":-1,"user":""')) == (reasons.MISSING_FIELD, "user")
     assert refused(with_raw('"walltime":-1,"numNodes":0')) == (reasons.INVALID_VALUE, "numNodes")
 
@@ -196,7 +196,7 @@ def test_integers_up_to_2_to_the_53_are_read_exactly(literal: str, value: int) -
 
 
 @pytest.mark.parametrize(("literal", "value"), [("5", 5.0), ("5.5", 5.5), ("1e2", 100.0), ("-0.5", -0.5)])
-def test_a_number_may_have_a_fraction_where_it_is_no_integer(literal: str, value: float) -> None:
+def test_fractions_are_accepted_for_numbers_that_are_not_integers(literal: str, value: float) -> None:
     assert read_object(StartPayload, with_raw(f'"energy":{literal}').encode())[0].energy == value
 
 
@@ -213,7 +213,7 @@ def test_other_types_are_refused(raw: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", "  ", "[]", "5", '"x"', "true", "{", '{"jobId":1,}', "{'jobId':1}", '{"jobId":NaN}', "nul", "\ufeff{}", "x{}"]
 )
-def test_what_is_no_json_object_is_refused(text: str) -> None:
+def test_text_that_is_not_a_json_object_is_refused(text: str) -> None:
     assert refused(text) == (reasons.INVALID_JSON, None)
 
 
@@ -227,14 +227,14 @@ def test_null_is_an_object_without_fields() -> None:
 
 
 @pytest.mark.parametrize("rest", [" x", "{}", "}", " {", '{"jobId":2}', "\n5"])
-def test_text_after_the_object_is_told_and_not_used(rest: str) -> None:
+def test_text_after_the_object_is_reported_and_ignored(rest: str) -> None:
     payload, has_rest = read_object(StopPayload, (json.dumps(stop_payload(7)) + rest).encode())
     assert payload.job_id == 7
     assert has_rest
 
 
 @pytest.mark.parametrize("rest", ["", " ", "\r\n\t "])
-def test_white_space_around_the_object_is_nothing(rest: str) -> None:
+def test_white_space_around_the_object_is_ignored(rest: str) -> None:
     assert read_object(StopPayload, (rest + json.dumps(stop_payload(7)) + rest).encode())[1] is False
 
 
@@ -265,14 +265,14 @@ def test_storable_text_is_utf8_without_nul(text: str) -> None:
 @pytest.mark.parametrize("depth", [100, 500, 900, 1000, 5000, 200_000])
 @pytest.mark.parametrize("inside", ['"\\u0000"', "1", '"\\ud800"'])
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
-def test_deep_nesting_is_refused_and_no_accident(depth: int, inside: str, opening: str, closing: str) -> None:
+def test_deep_nesting_is_refused(depth: int, inside: str, opening: str, closing: str) -> None:
     code, _ = refused(with_raw(f'"tags":[{opening * depth}{inside}{closing * depth}]'))
     assert code in (reasons.INVALID_JSON, reasons.INVALID_VALUE, reasons.UNKNOWN_FIELD)
 
 
 @pytest.mark.parametrize("depth", [10, 100, 500, 900])
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
-def test_deep_nesting_where_it_only_informs_is_told(depth: int, opening: str, closing: str) -> None:
+def test_deep_nesting_in_an_informative_field_is_an_oddity(depth: int, opening: str, closing: str) -> None:
     payload, _ = read_object(StartPayload, with_raw(f'"metaData":{opening * depth}1{closing * depth}').encode())
     assert [oddity.field for oddity in payload.oddities] == ["metaData"]
 

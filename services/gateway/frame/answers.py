@@ -1,4 +1,4 @@
-"""Answers as JSON text: one line feed at the end, ``<``, ``>`` and ``&`` escaped so that no browser takes them for markup."""
+"""JSON answers. They end with a line feed; ``<``, ``>`` and ``&`` are escaped so that browsers do not interpret them as markup."""
 
 import asyncio
 from http import HTTPStatus
@@ -15,7 +15,7 @@ LARGE_BYTES = 16 * 1024  # longer answers are compressed in a thread
 
 
 def encode(value: Any) -> bytes:
-    """Without the line feed."""
+    """The JSON text without the final line feed."""
     return html_safe(orjson.dumps(value))
 
 
@@ -24,7 +24,7 @@ def answer(value: Any, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
 
 
 async def answer_in_thread(value: Any) -> web.Response:
-    """For answers of any size: neither writing nor compressing them holds up other requests."""
+    """Like ``answer``, for large values: encoding and compression run in a thread and do not block the event loop."""
     body = await asyncio.to_thread(encode, value) + b"\n"
     return web.Response(body=body, content_type=JSON, zlib_executor_size=LARGE_BYTES)
 

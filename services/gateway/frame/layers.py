@@ -1,20 +1,21 @@
-"""The layers around every request, outside to inside: numbers and log, compression, those of the caller, errors, CORS, origin, deadline."""
+"""Middlewares of every request, outermost first: metrics and log, compression, the caller's own, errors, CORS, origin, deadline."""
 
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 
 import structlog
 from aiohttp import hdrs, set_zlib_backend, web
 from aiohttp.typedefs import Middleware
 from isal import isal_zlib
+from prometheus_client import CollectorRegistry
 
-from services.gateway.errors import RequestError, told
+from services.gateway.errors import RequestError, public_text
 from services.gateway.frame.answers import failure, unknown_path
-from services.gateway.frame.cors import Cors
-from services.gateway.numbers import GatewayNumbers
+from services.gateway.frame.credentials import TOKEN_HEADER
+from services.gateway.prometheus import REQUEST_SECONDS, REQUESTS
 from shared.broker.outcome import NoOutcome
 from shared.errors import Refused, Unavailable
 
@@ -24,7 +25,10 @@ Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 RETRY_AFTER_S = "5"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-_COMPRESSED_TYPES = frozenset("text/html text/css text/plain text/javascript application/javascript application/json image/svg+xml".split())
+_COMPRESSED_TYPES = frozenset(
+    "text/html text/css text/csv text/plain text/javascript application/javascript application/json application/x-ndjson"
+    " image/svg+xml".split()
+)
 _DEADLINE = web.RequestKey("deadline", asyncio.Timeout)
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -33,18 +37,23 @@ SECURITY_HEADERS = {
     "Content-Security-Policy": "frame-ancestors 'none'; object-src 'none'; base-uri 'self'",
 }
 
+CROSS_ORIGIN_METHODS = frozenset({"GET", "POST", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"})
+CROSS_ORIGIN_HEADERS = frozenset(
+    name.lower() for name in ("X-Requested-With", "Content-Type", "Authorization", "Origin", "Accept", "Last-Event-ID", TOKEN_HEADER)
+)
+
 
 class Layers:
     """``inner`` middlewares see every error as a response, and responses before they are compressed."""
 
-    def __init__(self, cors: Cors, numbers: GatewayNumbers, request_timeout_s: float, *inner: Middleware) -> None:
+    def __init__(self, cors: "Cors", numbers: "GatewayNumbers", request_timeout_s: float, *inner: Middleware) -> None:
         self._cors = cors
         self._numbers = numbers
         self._timeout_s = request_timeout_s
         self._inner = inner
 
     def install(self, app: web.Application) -> None:
-        set_zlib_backend(isal_zlib)  # the same format, thirty times as fast at the same size
+        set_zlib_backend(isal_zlib)  # same format and size, thirty times as fast
         for layer in (self._observe, self._compress, *self._inner, self._answer_errors, self._cross_origin, self._deadline):
             app.middlewares.append(layer)
         app.on_response_prepare.append(self._add_headers)
@@ -53,7 +62,7 @@ class Layers:
     async def _observe(self, request: web.Request, handler: Next) -> web.StreamResponse:
         began = time.perf_counter()
         structlog.contextvars.bind_contextvars(request=uuid.uuid4().hex[:12])
-        status = 0  # the client went away
+        status = 0  # the client disconnected
         try:
             response = await handler(request)
             status = response.status
@@ -81,11 +90,11 @@ class Layers:
         except RequestError as e:
             return failure(e.status, str(e))
         except NoOutcome as e:
-            log.warning("outcome_not_known", sequence=e.sequence)
+            log.warning("outcome_unknown", sequence=e.sequence)
             return _unavailable(f"{e}; ask again before repeating the request")
         except Unavailable as e:
             log.warning("request_failed", path=request.path[:200], why=str(e))
-            return _unavailable(told(e))
+            return _unavailable(public_text(e))
         except Refused as e:
             return failure(HTTPStatus.BAD_REQUEST, str(e))
         except TimeoutError:
@@ -97,11 +106,17 @@ class Layers:
             return unknown_path()
         except web.HTTPRequestEntityTooLarge:
             return failure(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the request body is too large")
+        except web.RequestPayloadError:
+            response = failure(HTTPStatus.BAD_REQUEST, "the request body is malformed")
+            response.force_close()  # the start of the next request is unknown
+            return response
         except web.HTTPException as e:
             if e.status < HTTPStatus.BAD_REQUEST:
                 raise
             return failure(HTTPStatus(e.status), e.reason)
-        except Exception:
+        except Exception as e:
+            if isinstance(e, ConnectionError) and request.transport is None:
+                raise  # the client disconnected
             log.exception("request_crashed", method=request.method, path=request.path[:200])
             number = structlog.contextvars.get_contextvars().get("request", "")
             return failure(HTTPStatus.INTERNAL_SERVER_ERROR, f"unexpected error, see the log for request {number}")
@@ -121,17 +136,17 @@ class Layers:
             return await handler(request)
 
     async def _add_headers(self, request: web.Request, response: web.StreamResponse) -> None:
-        response.headers[hdrs.SERVER] = "jobtide"
         if self._cors.is_preflight(request):
             return
-        response.headers.update(SECURITY_HEADERS)
+        for name, value in SECURITY_HEADERS.items():
+            response.headers.setdefault(name, value)  # pages have a stricter content policy
         if request.secure or request.headers.get(hdrs.X_FORWARDED_PROTO) == "https":
             response.headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
         self._cors.add_to(request, response)
 
 
 def lift_deadline(request: web.Request) -> None:
-    """From here on the request lasts as long as it likes; its handler sees to every single wait."""
+    """Remove the deadline of the request. Its handler must then limit every wait itself."""
     request[_DEADLINE].reschedule(None)
 
 
@@ -142,7 +157,11 @@ def _unavailable(text: str) -> web.Response:
 
 
 def compress(request: web.BaseRequest, response: web.StreamResponse) -> None:
-    """Let a response be compressed as the client accepts it; before it is prepared."""
+    """Enable compression if the client accepts it. Call this before the response is prepared."""
+    # After a compressed file aiohttp also "ends" the compression of answers without a body (304, HEAD): bytes that the client takes for
+    # the beginning of the next answer. Files have compressed copies instead.
+    if isinstance(response, web.FileResponse) or request.method == hdrs.METH_HEAD:
+        return
     if response.content_type not in _COMPRESSED_TYPES or response.status == HTTPStatus.NO_CONTENT:
         return
     response.headers.add(hdrs.VARY, hdrs.ACCEPT_ENCODING)
@@ -154,3 +173,61 @@ def compress(request: web.BaseRequest, response: web.StreamResponse) -> None:
         response.enable_compression(web.ContentCoding.gzip)
     elif accepted.get("deflate"):
         response.enable_compression(web.ContentCoding.deflate)
+
+
+_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
+
+
+class GatewayNumbers:
+    """Request metrics. Labels are route patterns and known methods, never values from the request."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._requests = REQUESTS.counter(registry)
+        self._seconds = REQUEST_SECONDS.histogram(registry)
+
+    def request(self, request: web.Request, status: int, took_s: float) -> None:
+        resource = request.match_info.route.resource
+        route = resource.canonical if resource is not None else "unknown"
+        method = request.method if request.method in _METHODS else "other"
+        self._requests.labels(method, route, str(status)).inc()
+        self._seconds.labels(route).observe(took_s)
+
+
+class Cors:
+    """Cross-origin access: pages of allowed origins may use all methods and headers of the API, but send no credentials."""
+
+    def __init__(self, origins: Sequence[str]) -> None:
+        self._any = "*" in origins
+        self._origins = frozenset(origins)
+
+    def is_preflight(self, request: web.BaseRequest) -> bool:
+        return request.method == hdrs.METH_OPTIONS and hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers
+
+    def preflight(self, request: web.BaseRequest) -> web.Response:
+        """Answer a preflight request: always empty and 200. The permission headers are missing if anything requested is not allowed."""
+        response = web.Response()
+        for name in (hdrs.ORIGIN, hdrs.ACCESS_CONTROL_REQUEST_METHOD, hdrs.ACCESS_CONTROL_REQUEST_HEADERS):
+            response.headers.add(hdrs.VARY, name)
+        method = request.headers[hdrs.ACCESS_CONTROL_REQUEST_METHOD]
+        asked = [name.strip() for name in request.headers.get(hdrs.ACCESS_CONTROL_REQUEST_HEADERS, "").split(",") if name.strip()]
+        allowed = self._allowed_origin(request)
+        if allowed and method in CROSS_ORIGIN_METHODS and all(name.lower() in CROSS_ORIGIN_HEADERS for name in asked):
+            response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = allowed
+            response.headers[hdrs.ACCESS_CONTROL_ALLOW_METHODS] = method
+            if asked:
+                response.headers[hdrs.ACCESS_CONTROL_ALLOW_HEADERS] = ", ".join(asked)
+        return response
+
+    def add_to(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
+        response.headers.add(hdrs.VARY, hdrs.ORIGIN)
+        allowed = self._allowed_origin(request)
+        if allowed and request.method in CROSS_ORIGIN_METHODS:
+            response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = allowed
+
+    def _allowed_origin(self, request: web.BaseRequest) -> str | None:
+        origin = request.headers.get(hdrs.ORIGIN)
+        if not origin:
+            return None
+        if self._any:
+            return "*"
+        return origin if origin in self._origins else None

@@ -1,4 +1,4 @@
-"""The base of all answer models, and the answer to a failed request."""
+"""Base class of answer models, and the model of error answers."""
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
@@ -9,7 +9,7 @@ class Answer(BaseModel):
 
 
 class Failure(Answer):
-    """``status`` is the phrase of the HTTP status."""
+    """An error answer. ``status`` is the reason phrase of the HTTP status."""
 
     status: str
     error: str

@@ -1,4 +1,4 @@
-"""The description of the API, OpenAPI 3.1, made of the routes that serve it."""
+"""Generates the OpenAPI 3.1 description from the served routes."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -14,10 +14,10 @@ from services.gateway.frame.models import Failure
 from services.gateway.frame.routes import Route
 
 Json = dict[str, Any]
-Key = tuple[str, int]  # what of a route (its query, body or answer), and which one
+Key = tuple[str, int]  # part of a route (query, body, answer) and the route's index
 
 _REFERENCE = "#/components/schemas/{model}"
-_INTEGERS = frozenset({"id", "ts"})  # among the parameters of paths
+_INTEGERS = frozenset({"id", "ts"})  # path parameters
 _INTEGER = {"type": "integer", "format": "int64"}
 _FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
 _PATH_PARAMETER = re.compile(r"\{(\w+)\}")
@@ -28,20 +28,21 @@ _SECURITY = {
     Guard.API: _TOKEN,
     Guard.USER_API: _TOKEN,
     Guard.CONFIG: _SESSION,
+    Guard.STAFF: _SESSION,
     Guard.FRONTEND: _SESSION,
     Guard.PAGE: _TOKEN + _SESSION,
     Guard.NONE: [],
 }
 
 DESCRIPTION = (
-    "REST interface of jobtide, compatible with cc-backend 1.5. Every path may be written with or without a slash at its end. "
-    "Changes are events: an answer of success means that the change is in the log and in the database; 503 with a sequence "
-    "means that it is in the log, and that its outcome was not known in time."
+    "REST interface of jobtide, compatible with cc-backend 1.5. Every path works with and without a trailing slash. "
+    "Changes are events: a successful answer means that the change is in the log and in the database; 503 with a sequence "
+    "means that the event is in the log, but its outcome was not reported in time."
 )
 
 
 def describe(routes: Iterable[Route[Any]], version: str) -> Json:
-    """The whole document; equal routes give equal documents."""
+    """The complete document. The result depends only on ``routes``."""
     routes = list(routes)
     schemas, definitions = _schemas(routes)
     paths: dict[str, Json] = {}
@@ -57,7 +58,7 @@ def describe(routes: Iterable[Route[Any]], version: str) -> Json:
             "securitySchemes": {
                 "token": {"type": "apiKey", "in": "header", "name": "X-Auth-Token", "description": "A JSON Web Token, EdDSA."},
                 "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
-                "session": {"type": "apiKey", "in": "cookie", "name": SESSION_COOKIE, "description": "Made by `POST /login`."},
+                "session": {"type": "apiKey", "in": "cookie", "name": SESSION_COOKIE, "description": "Set by `POST /login`."},
             },
             "schemas": {name: definitions[name] for name in sorted(definitions)},
         },

@@ -33,13 +33,13 @@ Positive = Annotated[int, BeforeValidator(_strict), Field(ge=1, le=INT64_MAX)]
 
 
 class Query(BaseModel):
-    """Of a parameter given more than once the first counts, unless the field is a list. Unknown parameters are ignored."""
+    """The first value of a repeated parameter is used, except for list fields. Unknown parameters are ignored."""
 
     model_config = ConfigDict(frozen=True, populate_by_name=True, extra="ignore", hide_input_in_errors=True)
 
 
 class StrictQuery(Query):
-    """Unknown parameters are refused."""
+    """A query that refuses unknown parameters."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -48,7 +48,7 @@ Q = TypeVar("Q", bound=Query)
 
 
 def read_query(model: type[Q], request: web.BaseRequest) -> Q:
-    """Raises RequestError (400) with the parameter's name; also for a malformed percent escape anywhere."""
+    """Parse the query string. Raises RequestError (400), which names the parameter, also for a malformed percent escape."""
     raw = request.raw_path if isinstance(request, web.Request) else ""
     if _BAD_ESCAPE.search(raw.partition("?")[2]):
         raise bad_request("malformed percent escape in the query string")
@@ -59,14 +59,15 @@ def read_query(model: type[Q], request: web.BaseRequest) -> Q:
 
 
 def read_values(model: type[Q], values: Mapping[str, Any], what: str) -> Q:
-    """Raises RequestError (400) with the name; ``what`` the values are is told too."""
+    """Validate values. Raises RequestError (400), which names the value and says ``what`` it is, such as a form field."""
     try:
         return model.model_validate(values, by_name=False, by_alias=True)
     except ValidationError as e:
         first = e.errors(include_url=False, include_input=False)[0]
         name = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            raise bad_request(f"invalid {what}: {name}") from e
+            known = ", ".join(sorted(info.alias or key for key, info in model.model_fields.items()))
+            raise bad_request(f"invalid {what}: {name}; known are {known}") from e
         if first["type"] == "missing":
             raise bad_request(f"missing required {what}: {name}") from e
         raise bad_request(f"{what} {name}: {first['msg'].removeprefix('Value error, ')}") from e

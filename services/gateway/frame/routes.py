@@ -1,4 +1,4 @@
-"""Routes with what they take and give, so that the API description is made of the same lines that serve it."""
+"""Routes with their inputs and answers: the same declaration serves a route and describes it in the OpenAPI document."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,14 +9,14 @@ from aiohttp import web
 from services.gateway.frame.credentials import Guard
 from services.gateway.frame.query import Query
 
-C = TypeVar("C")  # the call: a request together with its user and what the handlers work with
+C = TypeVar("C")  # a call: the request, its user, and what handlers need
 Handler = Callable[[C], Awaitable[web.StreamResponse]]
 Admit = Callable[[Guard, web.Request], Awaitable[C]]  # raises RequestError (401, 403), Unavailable
 
 
 @dataclass(frozen=True, slots=True)
 class Route(Generic[C]):
-    """``body`` and ``answers`` are types that pydantic can describe; None as an answer is an empty one.
+    """``body`` and ``answers`` are types that pydantic can describe; None stands for an empty answer.
 
     ``form`` are fields of a form, each of which may stand in the query string too.
     """
@@ -36,7 +36,7 @@ class Route(Generic[C]):
 
     @property
     def spellings(self) -> tuple[str, str]:
-        """With and without a slash at the end."""
+        """The path with and without a trailing slash."""
         plain = self.path.rstrip("/")
         return plain, plain + "/"
 
@@ -65,6 +65,7 @@ class Routes(Generic[C]):
 
         def register(handler: Handler[C]) -> Handler[C]:
             admits = guard or self.guard
+            refusals = failures if body is None and form is None else (*failures, 415)
             self.routes.append(
                 Route(
                     methods=tuple(methods.split()),
@@ -75,7 +76,7 @@ class Routes(Generic[C]):
                     query=query,
                     body=body,
                     answers=answers,
-                    failures=failures if admits is Guard.NONE else (*failures, 401, 403),
+                    failures=refusals if admits is Guard.NONE else (*refusals, 401, 403),
                     guard=admits,
                     form=form,
                     name=handler.__name__,
@@ -87,7 +88,7 @@ class Routes(Generic[C]):
 
 
 def add_routes(app: web.Application, groups: Sequence[Routes[C]], admit: Admit[C]) -> None:
-    """Mount every route in both spellings, behind its guard; any other method of a known path is 405."""
+    """Mount every route in both spellings behind its guard. Other methods of a known path are answered 405."""
     by_path: dict[str, list[Route[C]]] = {}
     for group in groups:
         for route in group.routes:
@@ -99,7 +100,7 @@ def add_routes(app: web.Application, groups: Sequence[Routes[C]], admit: Admit[C
         for route in routes:
             for method in route.methods:
                 resource.add_route(method, _guarded(route.handler, route.guard, admit))
-        # Without it `GET /api/jobs/start_job` would end at `/api/jobs/{id}`.
+        # Without this route, `GET /api/jobs/start_job` would match `/api/jobs/{id}`.
         resource.add_route("*", _refuse_method(allowed))
 
 

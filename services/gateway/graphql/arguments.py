@@ -8,7 +8,7 @@ from typing import Any
 from services.gateway.errors import bad_request
 from services.gateway.frame.query import integer
 from services.gateway.reading.filters import ORDER_COLUMNS
-from services.gateway.reading.model import JobFilter, MetricRange, Operator, Order, Range, Slice, TextMatch
+from services.gateway.reading.model import JobFilter, MetricRange, Operator, Order, Overlap, Range, Slice, TextMatch
 from services.gateway.reading.source import FOOTPRINT_KEY
 from shared.domain.values import INT64_MAX, JOB_STATES
 
@@ -37,6 +37,7 @@ _ORDER_NAMES = {
 }
 
 DEFAULT_ITEMS = 50
+MAX_POINTS = 10_000
 
 
 def numeric_id(text: str, name: str) -> int:
@@ -80,19 +81,18 @@ def _range(given: Json | None) -> Range | None:
     return Range(low or None, high or None)
 
 
-def _start_time(given: Json | None, now: float) -> Range | None:
+def _times(given: Json | None, now: float, name: str) -> tuple[int | None, int | None] | None:
+    """Start and end of a range of times in Unix seconds; None if neither is given."""
     if given is None:
         return None
     low, high, span = given.get("from"), given.get("to"), given.get("range")
     if low is not None or high is not None:
-        return Range(
-            None if low is None else unix_seconds(low, "startTime.from"), None if high is None else unix_seconds(high, "startTime.to")
-        )
+        return (None if low is None else unix_seconds(low, f"{name}.from"), None if high is None else unix_seconds(high, f"{name}.to"))
     if not span:
         return None
     if span not in _SPANS_S:
-        raise bad_request(f"startTime.range: {span[:60]!r} is none of {', '.join(_SPANS_S)}")
-    return Range(int(now) - _SPANS_S[span])
+        raise bad_request(f"{name}.range: {span[:60]!r} is none of {', '.join(_SPANS_S)}")
+    return int(now) - _SPANS_S[span], None
 
 
 def _states(given: Sequence[str] | None) -> tuple[str, ...] | None:
@@ -109,6 +109,18 @@ def _ids(given: Sequence[str] | None) -> tuple[int, ...] | None:
     return None if given is None else tuple(int(text) for text in given if text.isascii() and text.isdigit() and len(text) < 19)
 
 
+def _any_tags(given: Json) -> tuple[int, ...] | None:
+    among = _tag_ids(given, "any")
+    if among is not None and given.get("tags") is not None:
+        raise bad_request("tags, tagged.any: only one of them may be given")
+    return _ids(given.get("tags")) if among is None else among
+
+
+def _tag_ids(given: Json, name: str) -> tuple[int, ...] | None:
+    listed = (given.get("tagged") or {}).get(name)
+    return None if listed is None else tuple(numeric_id(text, f"tagged.{name}") for text in listed)
+
+
 def job_filters(given: Sequence[Json] | None, now: float) -> list[JobFilter]:
     return [_job_filter(item, now) for item in given or ()]
 
@@ -116,6 +128,8 @@ def job_filters(given: Sequence[Json] | None, now: float) -> list[JobFilter]:
 def _job_filter(given: Json, now: float) -> JobFilter:
     def text(name: str) -> TextMatch | None:
         return text_match(given.get(name))
+
+    started, stopped, ran = (_times(given.get(name), now, name) for name in ("startTime", "stopTime", "overlaps"))
 
     def numbers(name: str) -> Range | None:
         return _range(given.get(name))
@@ -134,7 +148,9 @@ def _job_filter(given: Json, now: float) -> JobFilter:
         states=_states(given.get("state")),
         shared=given.get("shared"),
         is_interactive={"interactive": True, "batch": False}.get(given.get("schedule") or ""),
-        start_time=_start_time(given.get("startTime"), now),
+        start_time=None if started is None else Range(*started),
+        stop_time=None if stopped is None else Range(*stopped),
+        overlaps=None if ran is None else Overlap(*ran, int(now)),
         duration=numbers("duration"),
         duration_at=int(now) if given.get("duration") else None,
         energy=numbers("energy"),
@@ -142,7 +158,9 @@ def _job_filter(given: Json, now: float) -> JobFilter:
         num_hwthreads=numbers("numHWThreads"),
         num_acc=numbers("numAccelerators"),
         metric_stats=tuple(_metric_ranges(given.get("metricStats") or ())),
-        tags=_ids(given.get("tags")),
+        tags=_any_tags(given),
+        all_tags=_tag_ids(given, "all") or (),
+        no_tags=_tag_ids(given, "none") or (),
     )
 
 
@@ -181,3 +199,14 @@ def slice_of(given: Json | None) -> Slice:
     if items < 1:
         raise bad_request(f"page.itemsPerPage: {items} is neither positive nor -1")
     return Slice(items, min((page - 1) * items, INT64_MAX))
+
+
+def points_of(given: int | None, resolution: int | None = None) -> int | None:
+    """The maximum number of samples of a reduced series, None without reduction to points."""
+    if given is None:
+        return None
+    if not 1 <= given <= MAX_POINTS:
+        raise bad_request(f"points: {given} is not between 1 and {MAX_POINTS}")
+    if resolution is not None:
+        raise bad_request("points, resolution: only one of them may be given")
+    return given

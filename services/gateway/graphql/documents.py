@@ -31,7 +31,7 @@ from services.gateway.graphql.shape import Compiler, Shape
 _Size = tuple[int, int]  # cost and depth
 _Fragments = dict[str, FragmentDefinitionNode]
 
-_MAX_SHAPES = 64  # per operation; each combination of the variables in @skip and @include needs shapes of its own
+_MAX_SHAPES = 64  # per operation; each combination of the variables in @skip and @include needs its own shapes
 _MAX_CACHED_CHARACTERS = 20_000  # longer documents are generated, and rarely sent twice
 _MAX_TOTAL_CHARACTERS = 1_000_000  # a parsed document takes about 150 bytes per character
 _SHORT_CHARACTERS = 1000  # longer documents are parsed in a thread, so that they do not block the event loop
@@ -99,7 +99,7 @@ class Documents:
         if text not in self._cached:
             self._cached[text] = document
             self._characters += len(text)
-        while len(self._cached) > self._settings.kept_documents or self._characters > _MAX_TOTAL_CHARACTERS:
+        while len(self._cached) > self._settings.cached_documents or self._characters > _MAX_TOTAL_CHARACTERS:
             self._characters -= len(self._cached.popitem(last=False)[0])
 
     def _read(self, text: str) -> Document:

@@ -27,16 +27,16 @@ from graphql import (
 from graphql.execution.executor import Executor
 from graphql.pyutils import Path
 
+from services.gateway.call import Gateway
 from services.gateway.errors import forbidden
 from services.gateway.graphql.documents import Document, Documents
 from services.gateway.graphql.failures import VALIDATION_FAILED, RequestFailure, error_object, refused
-from services.gateway.graphql.request import GraphqlRequest, Turns
+from services.gateway.graphql.fields import FAILING, TABLES
+from services.gateway.graphql.request import GraphqlRequest, Interleaver
 from services.gateway.graphql.schema_files import executable_schema
 from services.gateway.graphql.settings import GraphqlSettings
 from services.gateway.graphql.shape import Compiler, Shaped
-from services.gateway.graphql.shapes import FAILING, TABLES
 from services.gateway.people.identity import User
-from services.gateway.site import Site
 from shared.errors import Unavailable
 
 Json = dict[str, Any]
@@ -105,9 +105,9 @@ class GraphqlService:
         self.compiler = Compiler(TABLES, FAILING)
         self.documents = Documents(self.schema, settings)
         self._executor = ShapedExecutor if settings.introspection else WithoutIntrospection
-        self._turns = Turns()
+        self._interleaver = Interleaver()
 
-    async def execute(self, site: Site, user: User, asked: Asked, *, only_queries: bool = False) -> Answer:
+    async def execute(self, gateway: Gateway, user: User, asked: Asked, *, only_queries: bool = False) -> Answer:
         """Raises RequestFailure when the operation cannot be executed at all."""
         document = await self.documents.get(asked.query)
         operation = document.operation(asked.operation)
@@ -115,8 +115,8 @@ class GraphqlService:
             raise refused(VALIDATION_FAILED, "only queries may be sent with GET")
         if operation.operation == OperationType.SUBSCRIPTION:
             raise refused(VALIDATION_FAILED, "subscriptions are not answered over plain HTTP")
-        request = self._request(site, user, document)
-        await self._turns.next()
+        request = self._request(gateway, user, document)
+        await self._interleaver.pause()
         executor = self._built(document.node, operation, request, asked)
         result = executor.execute_operation()
         if executor.is_awaitable(result):
@@ -124,19 +124,19 @@ class GraphqlService:
         assert isinstance(result, ExecutionResult)
         return Answer(answer_object(result), request.has_much)
 
-    async def payloads(self, site: Site, user: User, asked: Asked) -> AsyncGenerator[Json, None]:
+    async def payloads(self, gateway: Gateway, user: User, asked: Asked) -> AsyncGenerator[Json, None]:
         """The answer of a query or mutation, or the events of a subscription. Raises like ``execute``."""
         document = await self.documents.get(asked.query)
         operation = document.operation(asked.operation)
         if operation.operation != OperationType.SUBSCRIPTION:
             try:
-                async with asyncio.timeout(site.settings.request_timeout_s):
-                    answer = await self.execute(site, user, asked)
+                async with asyncio.timeout(gateway.settings.request_timeout_s):
+                    answer = await self.execute(gateway, user, asked)
             except TimeoutError as e:
-                raise Unavailable(f"the operation took longer than {site.settings.request_timeout_s:g} s") from e
+                raise Unavailable(f"the operation took longer than {gateway.settings.request_timeout_s:g} s") from e
             yield answer.object
             return
-        request = self._request(site, user, document)
+        request = self._request(gateway, user, document)
         stream = create_source_event_stream(self._built(document.node, operation, request, asked))
         begun = await stream if isawaitable(stream) else stream
         if isinstance(begun, ExecutionResult):
@@ -147,9 +147,9 @@ class GraphqlService:
             async for payload in begun:
                 yield payload
 
-    def _request(self, site: Site, user: User, document: Document) -> GraphqlRequest:
+    def _request(self, gateway: Gateway, user: User, document: Document) -> GraphqlRequest:
         return GraphqlRequest(
-            self.settings, site, user, document, self.compiler, asyncio.Semaphore(self.settings.parallel_fields), self._turns
+            self.settings, gateway, user, document, self.compiler, asyncio.Semaphore(self.settings.parallel_fields), self._interleaver
         )
 
     def _built(self, document: Any, operation: OperationDefinitionNode, request: GraphqlRequest, asked: Asked) -> ShapedExecutor:

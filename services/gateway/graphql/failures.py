@@ -1,4 +1,4 @@
-"""Errors of the GraphQL API: their codes, and their representation in answers."""
+"""Errors of the GraphQL API: their codes and their form in answers."""
 
 import uuid
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 from graphql import GraphQLError
 
-from services.gateway.errors import RequestError, of_refusal, told
+from services.gateway.errors import RequestError, of_refusal, public_text
 from shared.broker.outcome import NoOutcome
 from shared.errors import JobtideError, Refused, Unavailable
 
@@ -29,6 +29,7 @@ _CODES = {
     HTTPStatus.CONFLICT: "CONFLICT",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "TOO_LARGE",
     HTTPStatus.UNPROCESSABLE_ENTITY: "CONFLICT",
+    HTTPStatus.TOO_MANY_REQUESTS: "TOO_MANY_REQUESTS",
 }
 
 
@@ -84,7 +85,7 @@ def _message_and_code(error: GraphQLError) -> tuple[str, str]:
         return f"{cause}; check the outcome before repeating the request", UNAVAILABLE
     if isinstance(cause, Unavailable):
         log.warning("field_failed", path=error.path, why=str(cause))
-        return told(cause), UNAVAILABLE
+        return public_text(cause), UNAVAILABLE
     number = uuid.uuid4().hex[:12]
     log.error("field_crashed", error=number, path=error.path, exc_info=cause)
     return f"internal error, see the log for error {number}", INTERNAL

@@ -6,29 +6,33 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from ariadne import ObjectType
+from ariadne import MutationType, ObjectType, QueryType
 from graphql import GraphQLResolveInfo
 
+from services.gateway.call import Gateway
 from services.gateway.graphql.documents import Document
 from services.gateway.graphql.settings import GraphqlSettings
 from services.gateway.graphql.shape import MANY, Compiler, Shape, Shaped, shaped
 from services.gateway.people.identity import User
-from services.gateway.site import Site
 
 T = TypeVar("T")
 Json = dict[str, Any]
 
+QUERY = QueryType()
+MUTATION = MutationType()
 
-class Turns:
-    """Work of a millisecond or more follows ``next``, without an await in between.
 
-    Requests that become ready at the same moment would otherwise run back to back, while the event loop serves nobody else.
+class Interleaver:
+    """Lets the event loop serve other tasks between pieces of work of a millisecond or more.
+
+    Call ``pause`` directly before such work, without an await in between. Otherwise requests that become ready at the same moment
+    would run back to back and block the loop.
     """
 
     def __init__(self) -> None:
         self._free = asyncio.Lock()
 
-    async def next(self) -> None:
+    async def pause(self) -> None:
         async with self._free:
             await asyncio.sleep(0)
 
@@ -38,12 +42,12 @@ class GraphqlRequest:
     """``parallel`` bounds how many root fields are resolved concurrently. ``has_much`` is set when one of them has a long list."""
 
     settings: GraphqlSettings
-    site: Site
+    gateway: Gateway
     user: User
     document: Document
     compiler: Compiler
     parallel: asyncio.Semaphore
-    turns: Turns
+    interleaver: Interleaver
     has_much: bool = False
     _known: dict[Any, Any] = field(default_factory=dict)
     _locks: defaultdict[Any, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
@@ -66,8 +70,8 @@ class Ask:
     shape: Shape | None
 
     @property
-    def site(self) -> Site:
-        return self.request.site
+    def gateway(self) -> Gateway:
+        return self.request.gateway
 
     @property
     def user(self) -> User:
@@ -95,7 +99,7 @@ def answers(root: ObjectType, name: str) -> Callable[[Resolver], Resolver]:
             async with request.parallel:
                 found = await resolver(Ask(request, arguments, shape))
                 if _items(found) <= MANY:
-                    await request.turns.next()
+                    await request.interleaver.pause()
                     return shaped(shape, found, info.path.as_list())
                 request.has_much = True
                 return await asyncio.to_thread(shaped, shape, found, info.path.as_list())  # does not block the event loop

@@ -9,7 +9,7 @@ from pathlib import Path
 from ariadne import load_schema_from_path, make_executable_schema
 from graphql import GraphQLSchema, print_schema
 
-from services.gateway.graphql.resolvers import BINDABLES
+from services.gateway.graphql.fields import BINDABLES
 from services.gateway.graphql.scalars import use_long_int, word_scalars
 
 FOLDER = Path(__file__).parent / "schema"

@@ -25,7 +25,7 @@ class GraphqlSettings(SettingsGroup):
         200, ge=1, le=1_000_000, description="Maximum number of root fields of an operation; each may query the database."
     )
     max_depth: int = Field(20, ge=1, le=200, description="Maximum nesting depth of an operation's selections.")
-    kept_documents: int = Field(500, ge=1, le=100_000, description="Number of parsed and validated documents in the cache.")
+    cached_documents: int = Field(500, ge=1, le=100_000, description="Number of parsed and validated documents in the cache.")
     max_items: int = Field(100_000, ge=1, le=10_000_000, description="Maximum number of jobs in one answer; larger results need pages.")
     short_job_s: int = Field(300, ge=0, le=86_400, description="Jobs with a shorter duration count as short in statistics, seconds.")
     parallel_fields: int = Field(4, ge=1, le=64, description="Root fields that one query resolves concurrently.")

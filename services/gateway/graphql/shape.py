@@ -42,7 +42,7 @@ class Shape:
     names: frozenset[str]
     getters: Sequence[tuple[str, Getter]]  # by key of the answer
     entries: Mapping[str, _Entry] = field(repr=False)
-    failing: Sequence[str] = ()  # keys whose value is, or contains, a possible Failure
+    failing: Sequence[str] = ()  # keys whose value may be or contain a Failure
 
     @property
     def may_fail(self) -> bool:

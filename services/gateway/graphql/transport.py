@@ -8,17 +8,18 @@ from typing import Any
 import orjson
 from aiohttp import hdrs, web
 
+from services.gateway.call import GATEWAY, Gateway
 from services.gateway.errors import RequestError
-from services.gateway.frame import playground
 from services.gateway.frame.answers import JSON, LARGE_BYTES, encode
+from services.gateway.frame.bodies import read_body
 from services.gateway.frame.credentials import Guard
+from services.gateway.frame.pages import playground
 from services.gateway.graphql import websocket
 from services.gateway.graphql.execution import Asked, GraphqlService
 from services.gateway.graphql.failures import RequestFailure, error_object, request_error_object
 from services.gateway.graphql.protocol import Operation
 from services.gateway.graphql.settings import GraphqlSettings
 from services.gateway.people.identity import User
-from services.gateway.site import SITE, Site
 
 Json = dict[str, Any]
 PATH = "/query"
@@ -36,8 +37,8 @@ def add_to(app: web.Application, settings: GraphqlSettings) -> GraphqlService:
             return _wrong_transport()
         return await answered(request)
 
-    async def operate(site: Site, user: User, operation: Operation) -> AsyncGenerator[Json, None]:
-        async with aclosing(service.payloads(site, user, Asked(operation.query, operation.name, operation.variables))) as payloads:
+    async def operate(gateway: Gateway, user: User, operation: Operation) -> AsyncGenerator[Json, None]:
+        async with aclosing(service.payloads(gateway, user, Asked(operation.query, operation.name, operation.variables))) as payloads:
             async for payload in payloads:
                 yield payload
 
@@ -54,10 +55,10 @@ def add_to(app: web.Application, settings: GraphqlSettings) -> GraphqlService:
     async def answered(request: web.Request) -> web.StreamResponse:
         kind = response_type(request.headers.getall(hdrs.ACCEPT, []))
         try:
-            user = await request.app[SITE].auth.guards.admit(Guard.PAGE, request)
+            user = await request.app[GATEWAY].auth.guards.admit(Guard.PAGE, request)
             is_get = request.method == hdrs.METH_GET
-            asked = _of_query_string(request) if is_get else _of_body(await _body(request, settings.max_body_bytes))
-            answer = await service.execute(request.app[SITE], user, asked, only_queries=is_get)
+            asked = _of_query_string(request) if is_get else _of_body(await read_body(request, settings.max_body_bytes))
+            answer = await service.execute(request.app[GATEWAY], user, asked, only_queries=is_get)
         except RequestError as e:
             return _failed(e.status, [request_error_object(e)], kind)
         except RequestFailure as e:
@@ -89,19 +90,6 @@ def _failed(status: HTTPStatus, errors: list[Json], kind: str) -> web.Response:
 
 def _wrong_transport() -> web.Response:
     return _failed(HTTPStatus.BAD_REQUEST, [{"message": "transport not supported"}], JSON)
-
-
-async def _body(request: web.Request, max_bytes: int) -> bytes:
-    """Raises RequestError (413)."""
-    if (request.content_length or 0) <= max_bytes:
-        body = bytearray()
-        async for part in request.content.iter_chunked(64 * 1024):
-            body += part
-            if len(body) > max_bytes:
-                break
-        else:
-            return bytes(body)
-    raise RequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the request body is larger than {max_bytes} bytes")
 
 
 def _of_body(body: bytes) -> Asked:

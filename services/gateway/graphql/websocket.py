@@ -10,7 +10,8 @@ import structlog
 from aiohttp import WSMsgType, hdrs, web
 from graphql import GraphQLError
 
-from services.gateway.errors import RequestError, told
+from services.gateway.call import GATEWAY, Gateway
+from services.gateway.errors import RequestError, public_text
 from services.gateway.frame.answers import encode
 from services.gateway.frame.credentials import TOKEN_HEADER, Guard
 from services.gateway.frame.layers import lift_deadline
@@ -18,7 +19,6 @@ from services.gateway.graphql.failures import UNAVAILABLE, RequestFailure, error
 from services.gateway.graphql.protocol import SUBPROTOCOL, Close, Closed, Message, Operation, read_message, read_operation
 from services.gateway.people.auth.tokens import token_of
 from services.gateway.people.identity import User
-from services.gateway.site import SITE, Site
 from shared.errors import Unavailable
 from shared.loops import end
 
@@ -26,7 +26,7 @@ log = structlog.get_logger()
 Json = dict[str, Any]
 
 # Yields the payloads of ``next``. Raises RequestFailure when the operation cannot be started.
-Operate = Callable[[Site, User, Operation], AsyncGenerator[Json, None]]
+Operate = Callable[[Gateway, User, Operation], AsyncGenerator[Json, None]]
 
 INIT_S = 10.0
 CLOSE_S = 1.0
@@ -36,22 +36,22 @@ MAX_MESSAGE_BYTES = 1024 * 1024
 
 async def serve(request: web.Request, operate: Operate) -> web.StreamResponse:
     """Upgrade, and serve the connection until either side closes it. Raises RequestError for a bad token in a header, Unavailable."""
-    site = request.app[SITE]
+    gateway = request.app[GATEWAY]
     is_known = bool(token_of(request.headers))
     # Until it authenticates, a connection counts against its address. User names cannot start with NUL.
-    who = (await site.auth.guards.admit(Guard.PAGE, request)).name if is_known else f"\0{site.auth.allow_list.address(request)}"
+    who = (await gateway.auth.guards.admit(Guard.PAGE, request)).name if is_known else f"\0{gateway.auth.allow_list.address(request)}"
     with ExitStack() as place:
-        place.enter_context(site.live.clients.admitted(who, "websocket"))
+        place.enter_context(gateway.live.clients.admitted(who, "websocket"))
         socket = web.WebSocketResponse(
             protocols=(SUBPROTOCOL,),
             timeout=CLOSE_S,
-            heartbeat=site.settings.live_keepalive_s,
+            heartbeat=gateway.settings.live_keepalive_s,
             max_msg_size=MAX_MESSAGE_BYTES,
             compress=False,  # a compression window per client costs more memory than compression saves
         )
         await socket.prepare(request)
         lift_deadline(request)
-        connection = Connection(request, site, socket, operate, place)
+        connection = Connection(request, gateway, socket, operate, place)
         try:
             await connection.run()
         except Closed as e:
@@ -64,22 +64,22 @@ async def serve(request: web.Request, operate: Operate) -> web.StreamResponse:
 class Connection:
     """One socket. All its operations end with it."""
 
-    def __init__(self, request: web.Request, site: Site, socket: web.WebSocketResponse, operate: Operate, place: ExitStack) -> None:
+    def __init__(self, request: web.Request, gateway: Gateway, socket: web.WebSocketResponse, operate: Operate, place: ExitStack) -> None:
         self._request = request
-        self._site = site
+        self._gateway = gateway
         self._socket = socket
         self._operate = operate
         self._place = place
         self._who: _Who | None = None
         self._is_initialised = False
         self._operations: dict[str, asyncio.Task[None]] = {}
-        self._sent = site.live.numbers.events.labels("websocket")
+        self._sent = gateway.live.numbers.events.labels("websocket")
 
     async def run(self) -> None:
         """Raises Closed, ConnectionResetError."""
         if self._socket.ws_protocol != SUBPROTOCOL:
             raise Closed(Close.NO_SUBPROTOCOL, f"the subprotocol {SUBPROTOCOL} is required")
-        closing = asyncio.ensure_future(self._site.live.feed.closed.wait())
+        closing = asyncio.ensure_future(self._gateway.live.feed.closed.wait())
         reading = asyncio.ensure_future(self._read())
         watching = asyncio.ensure_future(self._watch())
         try:
@@ -114,11 +114,11 @@ class Connection:
         if self._is_initialised:
             raise Closed(Close.TOO_MANY_INITS, "too many initialisation requests")
         self._is_initialised = True
-        who = _Who(self._request, self._site, _token_in(payload))
+        who = _Who(self._request, self._gateway, _token_in(payload))
         try:
             user = await who.user()
             self._place.close()
-            self._place.enter_context(self._site.live.clients.admitted(user.name, "websocket"))
+            self._place.enter_context(self._gateway.live.clients.admitted(user.name, "websocket"))
         except RequestError as e:
             raise Closed(Close.FORBIDDEN, str(e)) from e
         except Unavailable as e:
@@ -132,7 +132,7 @@ class Connection:
         if self._who is None:
             raise Closed(Close.INIT_TIMEOUT, "connection initialisation timeout")
         while True:
-            await asyncio.sleep(self._site.settings.live_recheck_s)
+            await asyncio.sleep(self._gateway.settings.live_recheck_s)
             if not await self._who.is_still_valid():
                 raise Closed(Close.FORBIDDEN, "the session ended or its permissions changed")
 
@@ -161,7 +161,7 @@ class Connection:
 
     async def _answer(self, key: str, user: User, operation: Operation) -> None:
         try:
-            async with aclosing(self._operate(self._site, user, operation)) as payloads:
+            async with aclosing(self._operate(self._gateway, user, operation)) as payloads:
                 async for payload in payloads:
                     await self._send({"id": key, "type": "next", "payload": payload})
                     self._sent.inc()
@@ -173,7 +173,7 @@ class Connection:
             await self._send_error(key, [error_object(GraphQLError(str(e), original_error=e))])
         except Unavailable as e:
             log.warning("operation_failed", why=str(e))
-            await self._send_error(key, [{"message": told(e), "extensions": {"code": UNAVAILABLE}}])
+            await self._send_error(key, [{"message": public_text(e), "extensions": {"code": UNAVAILABLE}}])
         except Exception:
             number = uuid.uuid4().hex[:12]
             log.exception("operation_crashed", error=number)
@@ -189,10 +189,10 @@ class Connection:
     async def _send(self, message: Json) -> None:
         """Disconnect a client that does not read for two keepalive intervals."""
         try:
-            async with asyncio.timeout(2 * self._site.settings.live_keepalive_s):
+            async with asyncio.timeout(2 * self._gateway.settings.live_keepalive_s):
                 await self._socket.send_str(encode(message).decode())
         except TimeoutError:
-            self._site.live.numbers.dropped.inc()
+            self._gateway.live.numbers.dropped.inc()
             if self._request.transport is not None:
                 self._request.transport.abort()
             raise
@@ -201,9 +201,9 @@ class Connection:
 class _Who:
     """Authenticates with the token of ``connection_init``, else with the upgrade request's token or session cookie."""
 
-    def __init__(self, request: web.Request, site: Site, token: str) -> None:
+    def __init__(self, request: web.Request, gateway: Gateway, token: str) -> None:
         self._request = request
-        self._site = site
+        self._gateway = gateway
         self._token = token
         self.known: User | None = None
 
@@ -214,8 +214,8 @@ class _Who:
 
     async def _ask(self) -> User:
         if self._token:
-            return await self._site.auth.tokens.user(self._token)
-        return await self._site.auth.guards.admit(Guard.PAGE, self._request)
+            return await self._gateway.auth.tokens.user(self._token)
+        return await self._gateway.auth.guards.admit(Guard.PAGE, self._request)
 
     async def is_still_valid(self) -> bool:
         """True while the database cannot be reached, so that an outage disconnects nobody."""

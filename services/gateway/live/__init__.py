@@ -1,0 +1,1 @@
+"""Changes of jobs and nodes for clients that follow them. The transports are in ``rest`` and ``graphql``."""

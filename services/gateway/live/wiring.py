@@ -1,4 +1,4 @@
-"""The parts that push changes to clients, put together."""
+"""Wires the parts that push changes to clients."""
 
 import asyncio
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.gateway.frame.settings import GatewaySettings
 from services.gateway.live.clients import LiveClients
-from services.gateway.live.feed import Feed
-from services.gateway.numbers import LiveNumbers
+from services.gateway.live.feed import Feed, LiveNumbers
+from services.gateway.live.refused import RefusedCounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,13 +17,16 @@ class Live:
     feed: Feed
     clients: LiveClients
     numbers: LiveNumbers
+    refused: RefusedCounts
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until ``stop``, with which every connection that follows changes ends."""
-        await self.feed.run(stop)
+        """Run until ``stop``, which ends every connection that follows changes."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.feed.run(stop), name="feed")
+            tasks.create_task(self.refused.run(stop), name="rejections")
 
 
 def make_live(settings: GatewaySettings, engine: AsyncEngine, registry: CollectorRegistry) -> Live:
     numbers = LiveNumbers(registry)
-    feed = Feed(engine, numbers, poll_s=settings.live_poll_s, most_kept=settings.live_kept)
-    return Live(feed, LiveClients(numbers, settings.live_clients), numbers)
+    feed = Feed(engine, numbers, poll_s=settings.live_poll_s, max_buffered=settings.live_buffered)
+    return Live(feed, LiveClients(numbers, settings.live_clients), numbers, RefusedCounts(engine, feed))

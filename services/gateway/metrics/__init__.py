@@ -1,1 +1,1 @@
-"""Metric data for readers: of jobs from the metric store or the archive, of nodes and clusters from the metric store."""
+"""Metric data of jobs, from the metric store or the archive, and of nodes and clusters, from the metric store."""

@@ -11,13 +11,14 @@ from services.gateway.metrics.archived import Texts
 from services.gateway.metrics.cache import Cache
 from services.gateway.metrics.jobs import JobMetrics
 from services.gateway.metrics.model import Numbers, numbers
-from services.gateway.metrics.selection import NODE, MetricSelection, coarsest, node_data
+from services.gateway.metrics.selection import NODE, MetricSelection
 from services.gateway.metrics.statistics import JobStatistics
-from services.gateway.reading.jobs import StoredJob
+from services.gateway.reading.model import StoredJob
 from shared.archive import metric_data, stored_scopes
 from shared.domain.values import ARCHIVED, MONITORING_OPEN
 from shared.metricdata import MetricData
 from shared.metricdata.model import FloatArray
+from shared.metricdata.postprocess import coarsest, node_data
 
 FLOPS, BANDWIDTH = "flops_any", "mem_bw"
 _BYTES_PER_JOB = 300  # size of a cache entry without its samples

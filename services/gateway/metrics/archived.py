@@ -10,8 +10,8 @@ import orjson
 import structlog
 
 from services.gateway.errors import RequestError
-from services.gateway.reading.jobs import StoredJob
-from shared.archive import ArchiveError, JobPath, data_file, read_data_texts, read_meta
+from services.gateway.reading.model import StoredJob
+from shared.archive import ArchiveError, JobPath, Thumbnail, data_file, read_data_texts, read_meta, read_thumbnail
 from shared.domain.values import ARCHIVED
 
 log = structlog.get_logger()
@@ -20,6 +20,7 @@ Json = dict[str, Any]
 P = ParamSpec("P")
 T = TypeVar("T")
 JOBS_PER_THREAD = 64
+THUMBNAILS_PER_THREAD = 25
 Version = tuple[int, int, int]
 Texts = Mapping[str, bytes]
 
@@ -40,6 +41,14 @@ class ArchiveReader:
         parts = [archived[first : first + JOBS_PER_THREAD] for first in range(0, len(archived), JOBS_PER_THREAD)]
         found: dict[int, Json] = {}
         for part in await asyncio.gather(*(self.in_thread(self._statistics, part) for part in parts)):
+            found |= part
+        return found
+
+    async def thumbnails(self, jobs: Sequence[StoredJob], then: Callable[[Thumbnail], T]) -> dict[int, T]:
+        """Results of ``then`` by job id. It runs in the reading thread. Jobs without a usable thumbnail are absent."""
+        parts = [jobs[first : first + THUMBNAILS_PER_THREAD] for first in range(0, len(jobs), THUMBNAILS_PER_THREAD)]
+        found: dict[int, T] = {}
+        for part in await asyncio.gather(*(self.in_thread(self._thumbnails, part, then) for part in parts)):
             found |= part
         return found
 
@@ -72,6 +81,17 @@ class ArchiveReader:
         except ArchiveError as e:
             log.warning("archive_unreadable", job=job.id, why=str(e))
             raise RequestError(HTTPStatus.INTERNAL_SERVER_ERROR, f"the metric data of job {job.id} cannot be read from the archive") from e
+
+    def _thumbnails(self, jobs: Sequence[StoredJob], then: Callable[[Thumbnail], T]) -> dict[int, T]:
+        found: dict[int, T] = {}
+        for job in jobs:
+            try:
+                thumbnail = read_thumbnail(self._root, _path(job))
+                if thumbnail is not None:
+                    found[job.id] = then(thumbnail)
+            except (ArchiveError, TypeError, ValueError) as e:
+                log.debug("thumbnail_unreadable", job=job.id, why=str(e))
+        return found
 
     def _statistics(self, jobs: Sequence[StoredJob]) -> dict[int, Json]:
         found = {}

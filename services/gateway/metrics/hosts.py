@@ -8,8 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.gateway.reading.filters import lower_ascii
 from services.gateway.reading.model import Slice
+from services.gateway.reading.roster import Roster
 from services.gateway.reading.source import ascii_lower, holds
-from shared.database.reading import read
+from shared.database.engine import read
+from shared.database.sql import bytewise
 from shared.database.tables import tables
 from shared.domain.clusters import Cluster
 
@@ -47,8 +49,9 @@ class HostPage:
 class Hosts:
     """All methods raise Unavailable when the database cannot be reached."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, roster: Roster) -> None:
         self._engine = engine
+        self._roster = roster
 
     async def states(self, cluster: str, hosts: Collection[str]) -> dict[str, HostState]:
         """The states of the hosts that are in the database."""
@@ -58,7 +61,7 @@ class Hosts:
             found: dict[str, HostState] = {}
             for first in range(0, len(names), NAMES_AT_ONCE):
                 part = names[first : first + NAMES_AT_ONCE]
-                statement = select(node.hostname, node.node_state, node.health_state)
+                statement = select(node.hostname, self._roster.state(), node.health_state)
                 statement = statement.where(node.cluster == cluster, node.hostname.in_(part))
                 found.update((name, HostState(state, health)) for name, state, health in connection.execute(statement))
             return found
@@ -72,12 +75,12 @@ class Hosts:
             return _cut([host for host in configured(wanted) if host not in known], piece)
         if "\0" in wanted.state + wanted.name:  # PostgreSQL refuses NUL in parameters, and no host name has one
             return HostPage((), 0)
-        condition = _condition(wanted)
-        statement = select(node.hostname).where(condition).order_by(node.hostname).offset(piece.first)
+        condition = and_(await self._roster.is_listed(), _condition(wanted, self._roster.state()))
+        statement = select(node.hostname).where(condition).order_by(bytewise(node.hostname)).offset(piece.first)
 
         def page_of(connection: Connection) -> tuple[list[str], int]:
             total = connection.scalar(select(func.count()).select_from(tables.node).where(condition))
-            return list(connection.scalars(statement if piece.most is None else statement.limit(piece.most))), int(total or 0)
+            return list(connection.scalars(statement if piece.limit is None else statement.limit(piece.limit))), int(total or 0)
 
         hosts, total = await read(self._engine, page_of)
         if not total and wanted.state == ALL:
@@ -89,12 +92,12 @@ class Hosts:
         return await read(self._engine, lambda connection: set(connection.scalars(statement)))
 
 
-def _condition(wanted: HostFilter) -> ColumnElement[bool]:
+def _condition(wanted: HostFilter, state: ColumnElement[str]) -> ColumnElement[bool]:
     parts: list[ColumnElement[bool]] = [node.cluster == wanted.cluster.name]
     if wanted.subcluster:
         parts.append(node.subcluster == wanted.subcluster)
     if wanted.state != ALL:
-        parts.append(node.node_state == wanted.state)
+        parts.append(state == wanted.state)
     if wanted.name:
         parts.append(holds(ascii_lower(node.hostname), literal(lower_ascii(wanted.name))))
     return and_(*parts)
@@ -115,5 +118,5 @@ def configured(wanted: HostFilter) -> list[str]:
 
 
 def _cut(hosts: list[str], piece: Slice) -> HostPage:
-    end = None if piece.most is None else piece.first + piece.most
+    end = None if piece.limit is None else piece.first + piece.limit
     return HostPage(hosts[piece.first : end], len(hosts))

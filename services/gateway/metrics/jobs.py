@@ -9,10 +9,11 @@ import structlog
 from services.gateway.errors import RequestError, bad_request
 from services.gateway.metrics.archived import ArchiveReader, Texts
 from services.gateway.metrics.cache import Cache
-from services.gateway.metrics.model import NamedMetric, named_metrics
-from services.gateway.metrics.selection import MetricSelection, completed
+from services.gateway.metrics.model import NamedMetric
+from services.gateway.metrics.selection import MetricSelection, completed, rendered
 from services.gateway.metrics.stored import is_as_stored, stored_metric
-from services.gateway.reading.jobs import StoredJob, shown_duration
+from services.gateway.reading.jobs import shown_duration
+from services.gateway.reading.model import StoredJob
 from shared.archive import metric_data, stored_scopes
 from shared.domain.clusters import Cluster
 from shared.domain.values import ARCHIVED, MONITORING_DISABLED, MONITORING_OPEN, JobState
@@ -28,7 +29,7 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class DataVersion:
-    """A cache key for values made of a job's metric data, and how long they may be cached."""
+    """A cache key for values derived from a job's metric data, and how long they may be cached."""
 
     key: Hashable
     lifetime_s: float
@@ -122,7 +123,7 @@ def is_running(job: StoredJob) -> bool:
 
 
 def _archived(texts: Texts, wanted: MetricSelection) -> Sequence[NamedMetric]:
-    """Metrics in the archive's order. Those that are answered unchanged skip the conversion to arrays."""
+    """In the archive's order. Metrics that are answered exactly as stored skip the conversion to arrays."""
     found: list[NamedMetric] = []
     for name, text in texts.items():
         stored = stored_scopes(text)
@@ -137,4 +138,4 @@ def _archived(texts: Texts, wanted: MetricSelection) -> Sequence[NamedMetric]:
 
 
 def _prepared(data: JobData, wanted: MetricSelection) -> Sequence[NamedMetric]:
-    return named_metrics(completed(data, wanted), with_samples=wanted.with_samples, with_band=wanted.with_band)
+    return rendered(completed(data, wanted), wanted)

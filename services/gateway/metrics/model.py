@@ -1,12 +1,14 @@
 """Metric data of answers. Samples are JSON text: serialised once, then cached and copied into answers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import orjson
 
+from shared.metricdata.arithmetic import rounded
 from shared.metricdata.model import FloatArray, JobData, MetricData, Statistics, Unit
+from shared.metricdata.short import short_text
 
 _BYTES_PER_OBJECT = 400
 
@@ -67,30 +69,38 @@ class NamedMetric:
 
 
 def numbers(values: FloatArray, decimals: int = 2) -> Numbers:
-    return Numbers(orjson.dumps(np.round(np.ascontiguousarray(values), decimals), option=orjson.OPT_SERIALIZE_NUMPY))
+    return Numbers(orjson.dumps(np.ascontiguousarray(rounded(values, decimals)), option=orjson.OPT_SERIALIZE_NUMPY))
 
 
-def named_metrics(data: JobData, *, with_samples: bool = True, with_band: bool = True) -> list[NamedMetric]:
+def short_numbers(values: FloatArray) -> Numbers:
+    """With four significant digits."""
+    return Numbers(short_text(values))
+
+
+Rendering = Callable[[FloatArray], Numbers]
+
+
+def named_metrics(data: JobData, *, with_samples: bool = True, with_band: bool = True, rendering: Rendering = numbers) -> list[NamedMetric]:
     """In the order of ``data``."""
     return [
-        NamedMetric(name, scope, metric_text(metric, with_samples=with_samples, with_band=with_band))
+        NamedMetric(name, scope, metric_text(metric, with_samples=with_samples, with_band=with_band, rendering=rendering))
         for name, scopes in data.items()
         for scope, metric in scopes.items()
     ]
 
 
-def metric_text(metric: MetricData, *, with_samples: bool = True, with_band: bool = True) -> MetricText:
+def metric_text(metric: MetricData, *, with_samples: bool = True, with_band: bool = True, rendering: Rendering = numbers) -> MetricText:
     band = metric.statistics_series if with_band else None
     return MetricText(
         metric.unit,
         metric.timestep,
-        [SeriesText(one.hostname, one.id, one.statistics, numbers(one.data) if with_samples else None) for one in metric.series],
+        [SeriesText(one.hostname, one.id, one.statistics, rendering(one.data) if with_samples else None) for one in metric.series],
         None
         if band is None
         else BandText(
-            mean=None if band.mean is None else numbers(band.mean),
-            median=None if band.median is None else numbers(band.median),
-            min=numbers(band.min),
-            max=numbers(band.max),
+            mean=None if band.mean is None else rendering(band.mean),
+            median=None if band.median is None else rendering(band.median),
+            min=rendering(band.min),
+            max=rendering(band.max),
         ),
     )

@@ -5,21 +5,25 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import structlog
 
 from services.gateway.errors import bad_request
 from services.gateway.metrics.hosts import HostFilter, Hosts, HostState
-from services.gateway.metrics.model import NamedMetric, Numbers, metric_text, named_metrics, numbers
-from services.gateway.metrics.selection import NODE, MetricSelection, completed
+from services.gateway.metrics.model import NamedMetric, Numbers, numbers
+from services.gateway.metrics.selection import NODE, MetricSelection, completed, rendered
 from services.gateway.reading.model import Slice
 from shared.domain.clusters import Cluster, Metric, SubCluster
 from shared.domain.payloads import Resource
 from shared.errors import Unavailable
 from shared.metricdata import JobData, JobRequest, MetricData, MetricSource, Series, SourceRefused, SourceUnavailable, Statistics, Unit
-from shared.metricdata.hosts import HostSeries, HostsLoaded, HostsRequest
+from shared.metricdata.arithmetic import significant
+from shared.metricdata.buckets import each_bucketed
+from shared.metricdata.hosts import HostsLoaded, HostsRequest
 from shared.metricdata.model import FloatArray
+from shared.metricdata.newest import NewestLoaded, NewestRequest
 from shared.metricdata.results import PREFIX_FACTOR
 from shared.metricdata.scopes import effective_scopes
 
@@ -57,6 +61,21 @@ class HostMetricsPage:
     has_next: bool
 
 
+class MetricNow(NamedTuple):
+    """``time`` in Unix seconds. ``value`` has four significant digits. A tuple, because answers contain thousands."""
+
+    name: str
+    value: float
+    time: int
+
+
+@dataclass(frozen=True, slots=True)
+class HostNow:
+    host: str
+    subcluster: str
+    metrics: Sequence[MetricNow]
+
+
 @dataclass(frozen=True, slots=True)
 class ClusterMetric:
     name: str
@@ -74,8 +93,15 @@ class ClusterMetrics:
 class NodeMetrics:
     """``source`` is None at a site without a metric store."""
 
-    def __init__(self, source: MetricSource | None, clusters: Callable[[], Mapping[str, Cluster]], hosts: Hosts) -> None:
+    def __init__(
+        self,
+        source: MetricSource | None,
+        clusters: Callable[[], Mapping[str, Cluster]],
+        hosts: Hosts,
+        clock: Callable[[], float],
+    ) -> None:
         self._source = source
+        self._clock = clock
         self._clusters = clusters
         self._hosts = hosts
 
@@ -86,8 +112,12 @@ class NodeMetrics:
             raise bad_request(f"unknown cluster: {name[:100]}")
         return found
 
-    async def of_hosts(self, name: str, hosts: Sequence[str] | None, metrics: Sequence[str] | None, window: Window) -> list[HostMetrics]:
+    async def of_hosts(
+        self, name: str, hosts: Sequence[str] | None, metrics: Sequence[str] | None, window: Window, how: MetricSelection
+    ) -> list[HostMetrics]:
         """Node-level metrics of ``hosts``, or of all hosts in the metric store. Hosts without data are left out.
+
+        ``how`` selects points, samples and band; a band exists only with points.
 
         Raises RequestError, Unavailable.
         """
@@ -97,10 +127,22 @@ class NodeMetrics:
         loaded = await self._load(cluster, hosts, chosen, window)
         order = sorted(loaded.series) if hosts is None else [host for host in dict.fromkeys(hosts) if host in loaded.series]
         states = await self._hosts.states(name, order)
-        return await asyncio.to_thread(_host_metrics, cluster, chosen, loaded, order, states)
+        return await asyncio.to_thread(_host_metrics, cluster, chosen, loaded, order, states, how)
+
+    async def now(self, name: str, metrics: Sequence[str] | None) -> list[HostNow]:
+        """The newest values per host, by host name. Hosts without a recent value are absent. Raises RequestError, Unavailable."""
+        cluster = self.cluster(name)
+        chosen = _chosen(cluster, metrics)
+        if not chosen:
+            return []
+        loaded = await self._store().load_newest(NewestRequest(name, int(self._clock()), chosen))
+        _log_problems(cluster, loaded.problems)
+        if loaded.problems and not loaded.columns:
+            raise SourceUnavailable(f"the metric store returned only errors: {loaded.problems[0]}")
+        return await asyncio.to_thread(_hosts_now, cluster, chosen, loaded)
 
     async def of_cluster(self, name: str, metrics: Sequence[str] | None, window: Window) -> ClusterMetrics:
-        """Sums over all hosts in the metric store. Raises RequestError, Unavailable."""
+        """Sums over all hosts that the metric store has. Raises RequestError, Unavailable."""
         cluster = self.cluster(name)
         window.check()
         chosen = _chosen(cluster, metrics)
@@ -144,7 +186,7 @@ class NodeMetrics:
             HostMetrics(host, wanted.subcluster or cluster.subcluster_of(host) or "", states.get(host, HostState()), data.get(host, []))
             for host in found.hosts
         ]
-        has_next = piece.most is not None and piece.first + piece.most < found.total
+        has_next = piece.limit is not None and piece.first + piece.limit < found.total
         return HostMetricsPage(items, found.total, has_next)
 
     async def _load(self, cluster: Cluster, hosts: Sequence[str] | None, metrics: list[Metric], window: Window) -> HostsLoaded:
@@ -204,28 +246,45 @@ def _unit(metric: Metric) -> Unit:
 
 
 def _host_metrics(
-    cluster: Cluster, metrics: list[Metric], loaded: HostsLoaded, hosts: Sequence[str], states: Mapping[str, HostState]
+    cluster: Cluster,
+    metrics: list[Metric],
+    loaded: HostsLoaded,
+    hosts: Sequence[str],
+    states: Mapping[str, HostState],
+    how: MetricSelection,
 ) -> list[HostMetrics]:
-    result = []
+    data: dict[str, JobData] = {host: {} for host in hosts}
+    for metric in metrics:
+        for host, found in _data(metric, loaded, hosts, how).items():
+            data[host][metric.name] = {NODE: found}
+    return [
+        HostMetrics(host, cluster.subcluster_of(host) or "", states.get(host, HostState()), rendered(data[host], how)) for host in hosts
+    ]
+
+
+def _data(metric: Metric, loaded: HostsLoaded, hosts: Sequence[str], how: MetricSelection) -> dict[str, MetricData]:
+    """Reduced metrics by host. Series with the same timestep and length are reduced together."""
+    unit = _unit(metric)
+    alike: defaultdict[tuple[int, int], dict[str, MetricData]] = defaultdict(dict)
     for host in hosts:
-        series = loaded.series[host]
-        result.append(
-            HostMetrics(
-                host,
-                cluster.subcluster_of(host) or "",
-                states.get(host, HostState()),
-                [
-                    NamedMetric(metric.name, NODE, metric_text(_data(metric, host, series[metric.name])))
-                    for metric in metrics
-                    if metric.name in series
-                ],
-            )
-        )
-    return result
+        if (found := loaded.series[host].get(metric.name)) is not None:
+            series = Series(host, None, found.statistics or NO_STATISTICS, found.data)
+            alike[found.timestep, found.data.size][host] = MetricData(unit, found.timestep, (series,))
+    if how.points is not None:
+        for key, group in alike.items():
+            reduced = each_bucketed(list(group.values()), how.points, with_samples=how.with_samples, with_band=how.with_band)
+            alike[key] = dict(zip(group, reduced, strict=True))
+    return {host: data for group in alike.values() for host, data in group.items()}
 
 
-def _data(metric: Metric, host: str, found: HostSeries) -> MetricData:
-    return MetricData(_unit(metric), found.timestep, (Series(host, None, found.statistics or NO_STATISTICS, found.data),))
+def _hosts_now(cluster: Cluster, metrics: list[Metric], loaded: NewestLoaded) -> list[HostNow]:
+    by_host: defaultdict[str, list[MetricNow]] = defaultdict(list)
+    for metric in metrics:
+        if (column := loaded.columns.get(metric.name)) is not None:
+            values = significant(np.array(column.values)).tolist()
+            for host, time, value in zip(column.hosts, column.times, values, strict=True):
+                by_host[host].append(MetricNow(metric.name, value, time))
+    return [HostNow(host, cluster.subcluster_of(host) or "", by_host[host]) for host in sorted(by_host)]
 
 
 def _split(
@@ -258,7 +317,7 @@ def _split(
         ready = completed(mine, how)
         for metric, scope in places:
             ready.setdefault(metric.name, {}).setdefault(scope, MetricData(_unit(metric), metric.timestep, ()))
-        result[host] = named_metrics(ready, with_samples=how.with_samples, with_band=how.with_band)
+        result[host] = rendered(ready, how)
     return result
 
 

@@ -1,26 +1,29 @@
 """Which metric data a query selects, and the processing of loaded data. Pure. Source: metrics specification, 3.2 to 3.6."""
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from services.gateway.metrics.model import NamedMetric, named_metrics, numbers, short_numbers
 from services.gateway.metrics.resampling import Resolution, resampled
-from shared.metricdata.model import SCOPE_RANK, JobData, MetricData
-from shared.metricdata.postprocess import SUMMED_METRICS, finished, sum_per_host
+from shared.metricdata.buckets import bucketed
+from shared.metricdata.model import JobData, MetricData
+from shared.metricdata.postprocess import finished, node_data
 
 NODE = "node"
 
 
 @dataclass(frozen=True, slots=True)
 class MetricSelection:
-    """None means unrestricted: all metrics; and the node scope, or every scope of an archived job. An empty tuple of metrics means none.
+    """``metrics`` None means all, an empty tuple none. ``scopes`` None means the node scope, or every scope of an archived job.
 
-    With ``with_stored_scopes`` an archived job is answered in every stored scope, whatever ``scopes`` says.
-    Samples and the band over all series are left out unless selected, because they cost the most.
+    ``with_stored_scopes`` overrides ``scopes``: an archived job is answered in every stored scope.
+    Samples and the band over all series are left out unless selected, because they cost the most. ``points`` overrides
+    ``resolution``: both are reduced to at most that many buckets, and even a single series has a band.
     """
 
     metrics: tuple[str, ...] | None = None
     scopes: tuple[str, ...] | None = None
     resolution: Resolution = field(default_factory=Resolution)
+    points: int | None = None
     with_samples: bool = True
     with_band: bool = True
     with_stored_scopes: bool = False
@@ -47,19 +50,8 @@ def chosen_scopes(data: JobData, wanted: MetricSelection) -> JobData:
     return result
 
 
-def coarsest(scopes: Iterable[str]) -> str:
-    return max(scopes, key=lambda scope: SCOPE_RANK.get(scope, 0))
-
-
-def node_data(name: str, scopes: Mapping[str, MetricData]) -> MetricData | None:
-    """The node scope of a metric. If it is not stored, a rate is summed over its coarsest scope; other metrics give None."""
-    if NODE in scopes:
-        return scopes[NODE]
-    return sum_per_host(scopes[coarsest(scopes)]) if scopes and name in SUMMED_METRICS else None
-
-
 def completed(data: JobData, wanted: MetricSelection) -> JobData:
-    """Adds node values of rates and the band over many series, rounds statistics, then reduces to the selected resolution."""
+    """Adds node values of rates and the band over many series, rounds statistics, then reduces to the selected number of samples."""
     result: JobData = {}
     for name, scopes in data.items():
         if wanted.wants_node and NODE not in scopes and (node := node_data(name, scopes)) is not None:
@@ -67,8 +59,18 @@ def completed(data: JobData, wanted: MetricSelection) -> JobData:
         kept = {scope: _completed(metric, wanted) for scope, metric in scopes.items() if metric.series}
         if kept:
             result[name] = kept
-    return resampled(result, wanted.resolution) if wanted.with_samples or wanted.with_band else result
+    has_lists = wanted.with_samples or wanted.with_band
+    return resampled(result, wanted.resolution) if has_lists and wanted.points is None else result
 
 
 def _completed(metric: MetricData, wanted: MetricSelection) -> MetricData:
-    return finished(metric, with_band=wanted.with_band)
+    if wanted.points is None:
+        return finished(metric, with_band=wanted.with_band)
+    found = finished(metric, with_band=False)
+    return bucketed(found, wanted.points, with_samples=wanted.with_samples, with_band=wanted.with_band)
+
+
+def rendered(data: JobData, wanted: MetricSelection) -> list[NamedMetric]:
+    """Completed data as text. Reduced samples have four significant digits, others two decimals as in the archive."""
+    rendering = numbers if wanted.points is None else short_numbers
+    return named_metrics(data, with_samples=wanted.with_samples, with_band=wanted.with_band, rendering=rendering)

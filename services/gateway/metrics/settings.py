@@ -4,7 +4,8 @@ from typing import ClassVar
 
 from pydantic import Field, field_validator
 
-from services.gateway.metrics.resampling import DEFAULT_MINIMUM_POINTS, Resolution
+from services.gateway.metrics.resampling import Resolution
+from shared.metricdata.lttb import DEFAULT_MINIMUM_POINTS
 from shared.settings import SettingsGroup, group_config
 
 
@@ -29,6 +30,10 @@ class SeriesSettings(SettingsGroup):
     analysis_jobs: int = Field(500, ge=1, le=100_000, description="Maximum number of jobs of a footprint or roofline query.")
     comparison_jobs: int = Field(
         2000, ge=1, le=1_000_000, description="Maximum number of jobs that `jobsMetricStats` returns, newest first."
+    )
+
+    band_jobs: int = Field(
+        200, ge=1, le=10_000, description="Maximum number of jobs of a `jobsMetrics` query with 64 points; fewer with more points."
     )
 
     @field_validator("resolutions")

@@ -1,4 +1,4 @@
-"""Statistics of metric data: of one job, of its nodes and parts, and of many jobs."""
+"""Statistics of metric data for one job, for its nodes and their parts, and for many jobs."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,7 +12,7 @@ from services.gateway.errors import RequestError
 from services.gateway.metrics.jobs import JobMetrics
 from services.gateway.metrics.model import NamedMetric
 from services.gateway.metrics.selection import NODE, MetricSelection
-from services.gateway.reading.jobs import StoredJob
+from services.gateway.reading.model import StoredJob
 from shared.domain.values import ARCHIVED
 from shared.errors import Unavailable
 from shared.metricdata import Statistics
@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 Json = dict[str, Any]
 T = TypeVar("T")
-STORED_SCOPES_MAX_NODES = 64  # statistics of every core of more nodes make answers of megabytes
+STORED_SCOPES_MAX_NODES = 64  # with more nodes, the statistics of every core take megabytes
 NO_STATISTICS = Statistics(0.0, 0.0, 0.0)
 ByMetric = dict[str, Statistics]
 
@@ -74,7 +74,7 @@ class JobStatistics:
         return await self._jobs.of(job, wanted)
 
     async def of_many(self, jobs: Sequence[StoredJob], metrics: Sequence[str]) -> dict[int, ByMetric]:
-        """By job id and metric. Jobs whose data cannot be read, and metrics without data, are absent."""
+        """Statistics by job id and metric. Jobs whose data cannot be read, and metrics without data, are absent."""
         if not metrics:
             return {job.id: {} for job in jobs}
         running = [job for job in jobs if self._jobs.comes_from_store(job)]

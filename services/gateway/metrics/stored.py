@@ -10,8 +10,8 @@ import msgspec
 from services.gateway.metrics.model import BandText, MetricText, NamedMetric, Numbers, SeriesText
 from services.gateway.metrics.selection import NODE, MetricSelection
 from shared.archive.series import StoredBand, StoredMetric, StoredSeries, StoredStatistics, StoredUnit
+from shared.metricdata.arithmetic import round2
 from shared.metricdata.model import Statistics, Unit
-from shared.metricdata.numbers import round2
 from shared.metricdata.postprocess import SERIES_FOR_STATISTICS, SUMMED_METRICS
 
 _IN_NUMBERS = b"0123456789.,-+eE null\t\r\n"
@@ -26,6 +26,8 @@ def is_as_stored(name: str, scopes: Mapping[str, StoredMetric], wanted: MetricSe
 
 def _is_complete(metric: StoredMetric, wanted: MetricSelection) -> bool:
     series = metric.series or []
+    if wanted.points is not None:
+        return not (wanted.with_samples or wanted.with_band)
     if wanted.with_band and len(series) >= SERIES_FOR_STATISTICS and not metric.statistics_series:
         return False
     if wanted.resolution.seconds <= metric.timestep:
@@ -49,20 +51,20 @@ def _series(found: StoredSeries, *, with_samples: bool) -> SeriesText:
         found.hostname,
         None if found.id is None else str(found.id),
         Statistics(*(round2(value or 0.0) for value in (statistics.avg, statistics.min, statistics.max))),
-        _samples(found.data) if with_samples else None,
+        stored_numbers(found.data) if with_samples else None,
     )
 
 
 def _band(found: StoredBand) -> BandText:
-    mean, median = (None if bytes(text) == b"null" else _samples(text) for text in (found.mean, found.median))
-    return BandText(mean=mean, median=median, min=_samples(found.min), max=_samples(found.max))
+    mean, median = (None if bytes(text) == b"null" else stored_numbers(text) for text in (found.mean, found.median))
+    return BandText(mean=mean, median=median, min=stored_numbers(found.min), max=stored_numbers(found.max))
 
 
 def _max_samples(text: msgspec.Raw) -> int:
     return bytes(text).count(b",") + 1
 
 
-def _samples(raw: msgspec.Raw) -> Numbers:
+def stored_numbers(raw: msgspec.Raw) -> Numbers:
     """The text is valid JSON, so a flat list of only these characters holds nothing but numbers and nulls."""
     text = bytes(raw)
     if text == b"null":

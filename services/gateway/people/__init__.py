@@ -1,0 +1,1 @@
+"""The caller of a request: users, roles, sign-in, sessions and tokens."""

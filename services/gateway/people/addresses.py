@@ -1,7 +1,8 @@
-"""From which address a request comes, and whether that one may use the API."""
+"""The address a request comes from, and whether it may use the API."""
 
 import ipaddress
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from aiohttp import hdrs, web
 
@@ -11,7 +12,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Networks:
-    """A list of addresses and networks; ``*`` as its first entry holds everything."""
+    """A list of addresses and networks; ``*`` as the first entry matches everything, also an unknown address."""
 
     def __init__(self, entries: Sequence[str]) -> None:
         self.has_all = bool(entries) and entries[0] == EVERYBODY
@@ -26,8 +27,26 @@ class Networks:
         return self.has_all or bool(self._networks)
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a sign-in comes from, for limits per address and per network.
+
+    One IPv6 subscriber has a whole /64, which counts as one address. Unknown addresses share one origin.
+    """
+
+    address: str
+    network: str
+
+    @classmethod
+    def of(cls, address: Address | None) -> "Origin":
+        if address is None:
+            return cls("unknown", "unknown")
+        single, network = (32, 24) if address.version == 4 else (64, 48)
+        return cls(*(str(ipaddress.ip_network((address, length), strict=False)) for length in (single, network)))
+
+
 class AllowList:
-    """An empty list allows everybody. Forwarding headers are believed only from trusted proxies."""
+    """An empty list allows every address. Forwarding headers count only when a trusted proxy sends them."""
 
     def __init__(self, allowed: Sequence[str], trusted_proxies: Sequence[str]) -> None:
         self._allowed = Networks(allowed)
@@ -41,7 +60,7 @@ class AllowList:
 
 
 def client_address(request: web.BaseRequest, proxies: Networks) -> Address | None:
-    """The peer; behind trusted proxies the last hop that is none of them."""
+    """The peer, or with trusted proxies the last hop that is not one of them. None if it cannot be parsed."""
     peer = _read(request.remote or "")
     if not proxies or peer not in proxies:
         return peer
@@ -54,7 +73,7 @@ def client_address(request: web.BaseRequest, proxies: Networks) -> Address | Non
 
 
 def _read(text: str) -> Address | None:
-    """An address with or without port or brackets; None for anything else."""
+    """Parse an address with or without port and brackets; None for anything else. IPv4 in IPv6 notation becomes IPv4."""
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]

@@ -1,4 +1,4 @@
-"""Who asks, and what the roles allow: guards, tag scopes. Which jobs a user sees is in ``queries.filters``."""
+"""Users and what their roles allow: routes and tag scopes. ``reading.filters`` decides which jobs a user sees."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -10,9 +10,9 @@ ROLES = (API, USER, MANAGER, SUPPORT, ADMIN)  # by rising privilege
 
 
 class AuthSource(IntEnum):
-    """Who vouches for a user; the numbers of the column ``hpc_user.ldap`` and of ``authSource``."""
+    """The origin of an account. The numbers are those of the column ``hpc_user.ldap`` and of ``authSource`` in answers."""
 
-    UNKNOWN = -1  # a token of a request; never stored
+    UNKNOWN = -1  # the user of an API token; never stored
     LOCAL = 0
     LDAP = 1
     TOKEN = 2
@@ -21,7 +21,7 @@ class AuthSource(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """``projects`` are those that a manager supervises."""
+    """``projects`` are the ones that a manager supervises."""
 
     name: str
     roles: frozenset[str]
@@ -31,7 +31,7 @@ class User:
 
     @property
     def is_program(self) -> bool:
-        """Has the role ``api`` and no other: sees all jobs, may feed and tag them."""
+        """Has the role ``api`` alone: sees all jobs, may write and tag them."""
         return self.roles == {API}
 
     @property
@@ -40,7 +40,7 @@ class User:
 
     @property
     def may_use_userapi(self) -> bool:
-        """A program of its own, or one that acts for a person."""
+        """A program, or a program that acts for a person."""
         return API in self.roles and (self.is_program or bool(self.roles & {USER, MANAGER, SUPPORT, ADMIN}))
 
     @property
@@ -48,17 +48,34 @@ class User:
         return ADMIN in self.roles
 
     @property
+    def is_staff(self) -> bool:
+        """Sees how the site is run: rejections and the state of the pipeline."""
+        return bool(self.roles & {ADMIN, SUPPORT})
+
+    @property
     def sees_all_jobs(self) -> bool:
         return self.is_program or bool(self.roles & {ADMIN, SUPPORT})
 
     @property
     def sees_nodes(self) -> bool:
-        """States of nodes: for the people of the site, and for programs."""
+        """Node states are for site staff and programs."""
         return self.is_program or bool(self.roles & {ADMIN, SUPPORT})
 
     @property
+    def sees_rejections(self) -> bool:
+        return self.is_program or self.is_staff
+
+    @property
+    def sees_all_accounts(self) -> bool:
+        """Real names and addresses of all users; one's own is always visible."""
+        return bool(self.roles & {ADMIN, SUPPORT, MANAGER})
+
+    def may_see_account(self, name: str) -> bool:
+        return name == self.name or self.sees_all_accounts
+
+    @property
     def readable_scopes(self) -> list[str]:
-        """``global``, one's own, and for the people of the site ``admin``."""
+        """``global``, the user's own, and for site staff ``admin``; sorted."""
         scopes = {GLOBAL_SCOPE, self.name} - {ADMIN_SCOPE}
         if self.roles & {ADMIN, SUPPORT}:
             scopes.add(ADMIN_SCOPE)
@@ -72,4 +89,4 @@ class User:
         return scope == self.name
 
 
-NOBODY = User("", frozenset())  # of routes without a guard
+NOBODY = User("", frozenset())  # the user of routes without a guard

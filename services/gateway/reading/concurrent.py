@@ -1,4 +1,4 @@
-"""Jobs that shared a host with another job for some time."""
+"""Jobs that ran on a host at the same time as another job."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from sqlalchemy import Select, case, false, or_, select
 
 from services.gateway.people.identity import User
 from services.gateway.reading.filters import is_running, visible_to
-from services.gateway.reading.questions import Rows
+from services.gateway.reading.routing import Rows
 from services.gateway.reading.source import DATABASE, Source
 from shared.domain.values import JobState
 
 CONCURRENT_COLUMNS = ("id", "job_id", "cluster", "start_time", "duration", "job_state", "shared", "hosts")
-LEAST_SHARED_S = 600  # shorter jobs are ignored
-LEAST_OVERLAP_S = 200
+MIN_SHARED_S = 600  # shorter jobs are ignored
+MIN_OVERLAP_S = 200
 PERIODS_AT_ONCE = 100
 
 
@@ -52,15 +52,15 @@ class Period:
 
     @property
     def may_share(self) -> bool:
-        return not self.is_exclusive and self.end - self.start > LEAST_SHARED_S
+        return not self.is_exclusive and self.end - self.start > MIN_SHARED_S
 
     def overlaps(self, other: "Period") -> bool:
-        """Whether another job on one of the hosts overlaps; a running one may have started just now."""
+        """True if the other job shares a host and overlaps in time, except for ``MIN_OVERLAP_S`` at either end of this period."""
         return (
             other.id != self.id
             and other.cluster == self.cluster
-            and other.start < self.end - LEAST_OVERLAP_S
-            and (other.is_running or other.end > self.start + LEAST_OVERLAP_S)
+            and other.start < self.end - MIN_OVERLAP_S
+            and (other.is_running or other.end > self.start + MIN_OVERLAP_S)
             and not self.hosts.isdisjoint(other.hosts)
         )
 
@@ -81,16 +81,15 @@ def note_overlaps(found: dict[int, list[tuple[int, int]]], periods: Sequence[Per
 
 
 def overlapping(user: User, periods: Sequence[Period], source: Source = DATABASE) -> Select[Any]:
-    """Jobs that ran on the cluster of one of some while it did, on whatever hosts: these are compared faster afterwards.
+    """Jobs that ran on the cluster of a period and overlap with it. Hosts are compared afterwards, which is faster than in SQL.
 
-    Those that ended come first, then those that run; each the oldest start first.
+    Ended jobs come first, then running ones, each by start time.
     """
     other = source.job.c
     parts = []
     for cluster in sorted({period.cluster for period in periods}):
         windows = [
-            (other.start_time < end - LEAST_OVERLAP_S)
-            & ((other.start_time + other.duration > start + LEAST_OVERLAP_S) | is_running(source))
+            (other.start_time < end - MIN_OVERLAP_S) & ((other.start_time + other.duration > start + MIN_OVERLAP_S) | is_running(source))
             for start, end in _merged([(period.start, period.end) for period in periods if period.cluster == cluster])
         ]
         parts.append((other.cluster == cluster) & or_(false(), *windows))

@@ -5,21 +5,20 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-import orjson
-from sqlalchemy import BigInteger, ColumnElement, Select, and_, case, exists, false, literal, not_, or_, select, true
+from sqlalchemy import BigInteger, ColumnElement, Select, Text, and_, case, exists, false, func, literal, not_, or_, select, true
 
 from services.gateway.errors import bad_request, forbidden
 from services.gateway.people.identity import MANAGER, USER, User
-from services.gateway.reading.model import JobFilter, MetricRange, Order, Range, Slice, TextMatch
-from services.gateway.reading.source import DATABASE, FOOTPRINT_KEY, Source, begins, bytewise, decimal_text, ends, has_word, holds
-from shared.database.sql import has_state
+from services.gateway.reading.model import JobFilter, MetricRange, Order, Overlap, Range, Slice, TextMatch
+from services.gateway.reading.source import DATABASE, FOOTPRINT_KEY, Source, begins, decimal_text, ends, has_word, holds
+from shared.database.sql import ListValue, bytewise, has_state
 from shared.domain.values import INT32_MAX, INT64_MAX, JOB_STATES, JobState
 
 Condition = ColumnElement[bool]
 
-# Tag types that taggers set; any other type was given by a person.
+# Tag types that taggers set. Tags of any other type come from people.
 AUTOMATIC_TAG_TYPES = ("app", "jobClass")
-INTERACTIVE = "interactive"  # the job name that Slurm gives interactive jobs
+INTERACTIVE = "interactive"  # Slurm's default name of interactive jobs
 MAX_VALUES = 10_000  # per list in a filter
 MAX_VALUES_TOGETHER = 20_000  # in all lists of a request; PostgreSQL accepts 32,767 parameters per statement
 MAX_FILTERS = 100
@@ -40,7 +39,6 @@ _RANGES = {
     "num_hwthreads": INT32_MAX,
     "num_acc": INT32_MAX,
 }
-_NULLABLE = frozenset({"job_name", "cluster_partition", "array_job_id", "num_hwthreads", "num_acc"})
 ORDER_COLUMNS = frozenset(
     "id job_id cluster subcluster submit_time start_time hpc_user project cluster_partition array_job_id duration walltime job_state"
     " num_nodes num_hwthreads num_acc smt shared monitoring_status energy job_name requested_memory".split()
@@ -83,6 +81,10 @@ def _parts(user: User, wanted: JobFilter, source: Source) -> list[Condition]:
         limits: Range | None = getattr(wanted, name)
         if limits is not None:
             parts += _whole_numbers(_column(name, wanted.duration_at, source), limits, largest)
+    if wanted.stop_time is not None:
+        parts += [~is_running(source), *_whole_numbers(job.start_time + job.duration, wanted.stop_time, INT64_MAX)]
+    if wanted.overlaps is not None:
+        parts += _overlaps(wanted.overlaps, source)
     if wanted.energy is not None:
         parts += _numbers(job.energy, wanted.energy)
     for item in wanted.metric_stats:
@@ -93,11 +95,17 @@ def _parts(user: User, wanted: JobFilter, source: Source) -> list[Condition]:
 
 def _tags(user: User, wanted: JobFilter, source: Source) -> list[Condition]:
     key, jobtag, tag = source.job.c.id, source.jobtag.c, source.tag.c
+    of_job = select(jobtag.job_id).join(source.tag, tag.id == jobtag.tag_id).where(readable_tags(user, source))
     parts: list[Condition] = []
     if wanted.tags is not None:
-        of_job = select(jobtag.job_id).join(source.tag, tag.id == jobtag.tag_id)
         chosen = [number for number in _bounded("tags", wanted.tags) if abs(number) <= INT64_MAX]
-        parts.append(key.in_(of_job.where(jobtag.tag_id.in_(chosen), readable_tags(user, source))) if chosen else false())
+        parts.append(key.in_(of_job.where(jobtag.tag_id.in_(chosen))) if chosen else false())
+    if wanted.all_tags:
+        chosen = list(dict.fromkeys(_bounded("tagged.all", wanted.all_tags)))
+        has_each = of_job.where(jobtag.tag_id.in_(chosen)).group_by(jobtag.job_id).having(func.count() == len(chosen))
+        parts.append(key.in_(has_each))
+    if wanted.no_tags:
+        parts.append(key.not_in(of_job.where(jobtag.tag_id.in_(_bounded("tagged.none", wanted.no_tags)))))
     if wanted.has_tags is not None:
         any_tag = exists(select(jobtag.tag_id).where(jobtag.job_id == key))
         parts.append(any_tag if wanted.has_tags else ~any_tag)
@@ -165,12 +173,12 @@ _LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 def _text(name: str, match: TextMatch, column: str, source: Source) -> Condition:
     """``neq`` is the opposite of ``eq``: a job without a value differs from every value."""
-    stored: ColumnElement[Any] = source.job.c[column]
+    stored = source.job.c[column]
     values = [value for value in _bounded(name, match.values) if _can_be_stored(value)]
     if match.operator == "neq":
         if not values:
             return true()
-        differs: Condition = stored.is_distinct_from(values[0]) if column in _NULLABLE else stored != values[0]
+        differs: Condition = stored.is_distinct_from(values[0]) if stored.nullable else stored != values[0]
         return differs
     if not values:
         return false()
@@ -218,7 +226,7 @@ def _node(match: TextMatch, source: Source) -> Condition:
         return not_(holds(hosts, f" {names[0]} ")) if names else true()
     if match.operator in {"eq", "in"}:
         if len(names) > FEW_NAMES:
-            return has_word(hosts, orjson.dumps(names).decode())
+            return has_word(hosts, literal(names, ListValue(Text)))
         return or_(false(), *(holds(hosts, f" {name} ") for name in names))
     if match.values[0] == "":
         return hosts != " "
@@ -245,6 +253,17 @@ def _whole_numbers(column: ColumnElement[int], limits: Range, largest: int) -> l
 
 def _column(name: str, duration_at: int | None, source: Source) -> ColumnElement[Any]:
     return source.job.c[name] if name != "duration" or duration_at is None else live_duration(source, duration_at)
+
+
+def _overlaps(wanted: Overlap, source: Source) -> list[Condition]:
+    job = source.job.c
+    parts: list[Condition] = []
+    if wanted.end is not None:
+        parts.append(job.start_time < literal(wanted.end, BigInteger))
+    if wanted.start is not None:
+        has_ended_later = job.duration > literal(wanted.start, BigInteger) - job.start_time  # a sum could overflow
+        parts.append(or_(is_running(source), has_ended_later) if wanted.start < wanted.now else has_ended_later)
+    return parts
 
 
 def live_duration(source: Source, now: int) -> ColumnElement[int]:
@@ -279,7 +298,7 @@ def footprint(name: str, source: Source) -> ColumnElement[float] | None:
 def ordering(order: Order, source: Source = DATABASE) -> list[ColumnElement[Any]]:
     """Jobs without the value come first in ascending order and last in descending, on every engine.
 
-    Raises RequestError (400) for a column that jobs are not ordered by. By a footprint key that no job has, only the id decides.
+    A footprint key that no job has orders by id alone. Raises RequestError (400) for a column that jobs cannot be ordered by.
     """
     column: ColumnElement[Any] | None
     if order.is_footprint:
@@ -297,28 +316,28 @@ def ordering(order: Order, source: Source = DATABASE) -> list[ColumnElement[Any]
     if column is None or order.column == "id":
         return [last]
     first = column.desc() if order.is_descending else column.asc()
-    if order.is_footprint or order.column in _NULLABLE:
+    if order.is_footprint or source.job.c[order.column].nullable:
         first = first.nulls_last() if order.is_descending else first.nulls_first()
     return [first, last]
 
 
 def selection(user: User, where: Sequence[JobFilter], order: Order, piece: Slice, source: Source = DATABASE) -> Select[int]:
-    """The ids of the jobs that meet all filters, in order."""
+    """The ids of the jobs that match every filter, in order."""
     return cut(select(source.job.c.id).where(conditions(user, where, source)).order_by(*ordering(order, source)), piece)
 
 
 def cut(statement: Select[Any], piece: Slice) -> Select[Any]:
-    """Clamp numbers to the range of the engine."""
-    if piece.most is not None:
-        statement = statement.limit(min(piece.most, INT64_MAX))
+    """Apply limit and offset, clamped to what the engines accept."""
+    if piece.limit is not None:
+        statement = statement.limit(min(piece.limit, INT64_MAX))
     return statement.offset(min(piece.first, INT64_MAX)) if piece.first else statement
 
 
-# who may see what
+# visibility
 
 
 def visible_to(user: User, source: Source = DATABASE) -> Condition:
-    """The jobs that a user may see; every query of jobs carries this. Raises RequestError (403) without a usable role."""
+    """The jobs that a user may see. Every query of jobs must include it. Raises RequestError (403) without a usable role."""
     job = source.job.c
     if user.sees_all_jobs:
         return true()
@@ -331,7 +350,7 @@ def visible_to(user: User, source: Source = DATABASE) -> Condition:
 
 
 def may_see(user: User, owner: str, project: str) -> bool:
-    """Like ``visible_to``, for a job that is not in the database (any more)."""
+    """``visible_to`` for a job outside of a query, such as a deleted one."""
     if user.sees_all_jobs:
         return True
     if MANAGER in user.roles and project in user.projects:

@@ -1,63 +1,41 @@
-"""Reads jobs: pages in a stable order, single jobs, tags. No query runs once per job."""
+"""Reads jobs: pages in a stable order, single jobs, their tags and the accounts of their users. No query runs once per job."""
 
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import fields, replace
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Select, Text, bindparam, func, literal, null, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, func, literal, null, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.gateway.people.identity import User
 from services.gateway.reading.concurrent import PERIODS_AT_ONCE, Period, note_overlaps, overlapping
 from services.gateway.reading.filters import conditions, is_running, selection, visible_to
-from services.gateway.reading.model import JobFilter, Order, Range, Slice
-from services.gateway.reading.people import Person, accounts
-from services.gateway.reading.prepared import Prepared, is_one_of
-from services.gateway.reading.questions import Columns, ColumnsAway, Question, Steps, ask_database
-from services.gateway.reading.routing import DEEP, DEEP_WITH_ID, database_counts, database_pages
-from services.gateway.reading.rows import rows
+from services.gateway.reading.model import FoundJobs, JobFilter, JobSelection, Order, Person, Range, Slice, StoredJob, StoredTag
+from services.gateway.reading.routing import (
+    DEEP,
+    DEEP_WITH_ID,
+    Columns,
+    ColumnsAway,
+    Question,
+    Steps,
+    ask_database,
+    database_counts,
+    database_pages,
+)
 from services.gateway.reading.source import Source
-from services.gateway.reading.statistics import Statistics, StatisticsGroup, StatisticsWanted
-from shared.database.reading import read
-from shared.database.tables import tables
+from services.gateway.reading.statistics import Statistics, StatisticsGroup, StatisticsQuery
+from services.gateway.reading.timeline import Timeline, TimelineBin, TimelineQuery
+from shared.database.engine import read
+from shared.database.sql import Prepared, list_parameter, one_of, rows
+from shared.database.tables import hpc_user, tables
 from shared.domain.values import INT64_MAX, JobState
 
 T = TypeVar("T")
-FAR = 1000  # pages after this many jobs are located by ids alone, in an index
+FAR = 1000  # beyond this offset a page is found by ids first, and its rows are read afterwards
 job, tag, jobtag = tables.job.c, tables.tag.c, tables.jobtag.c
-
-
-@dataclass(frozen=True, slots=True)
-class StoredJob:
-    """A row of ``job``. JSON columns are undecoded text; fields have the names of the columns."""
-
-    id: int
-    job_id: int
-    cluster: str
-    subcluster: str
-    start_time: int
-    hpc_user: str
-    project: str
-    cluster_partition: str | None
-    array_job_id: int | None
-    duration: int
-    walltime: int
-    job_state: str
-    resources: str
-    num_nodes: int
-    num_hwthreads: int | None
-    num_acc: int | None
-    smt: int
-    shared: str
-    monitoring_status: int
-    energy: float
-    energy_footprint: str | None
-    footprint: str | None
-    statistics: str | None
-    meta_data: str | None
 
 
 def shown_duration(job: Any, now: float) -> int:
@@ -65,59 +43,12 @@ def shown_duration(job: Any, now: float) -> int:
     return max(int(now) - job.start_time, 0) if job.job_state == JobState.RUNNING else int(job.duration)
 
 
-@dataclass(frozen=True, slots=True)
-class StoredTag:
-    id: int
-    type: str
-    name: str
-    scope: str
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """``first`` counts from 0; ``most`` may exceed what fits in memory."""
-
-    most: int
-    first: int = 0
-    with_metadata: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class JobRows:
-    """Jobs, with the tags that the user may read."""
-
-    jobs: Sequence[StoredJob]
-    tags: dict[int, list[StoredTag]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class JobsWanted:
-    """``columns`` of ``job`` to read. ``owners`` names whose accounts are read as well."""
-
-    columns: Collection[str]
-    tags: bool = False
-    owners: Callable[[str], bool] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class FoundJobs:
-    """``rows`` have attributes named as the columns, with the id. Tags by job, and accounts by name, where there are any.
-
-    ``has_more``: there are jobs behind those of a page.
-    """
-
-    rows: Sequence[Any]
-    tags: dict[int, list[StoredTag]]
-    owners: dict[str, Person]
-    has_more: bool = False
-
-
 _COLUMNS: list[Any] = [tables.job.c[f.name] for f in fields(StoredJob)]
 _COLUMNS_WITHOUT_METADATA: list[Any] = [null().label("meta_data") if c.name == "meta_data" else c for c in _COLUMNS]
 
 
 class JobQueries:
-    """All reads of jobs. Every method raises Unavailable when the database is away."""
+    """All reads of jobs. Every method raises Unavailable when the database cannot be reached."""
 
     def __init__(
         self, engine: AsyncEngine, chunk_rows: int, clock: Callable[[], float] = time.time, columns: Columns | None = None
@@ -130,7 +61,7 @@ class JobQueries:
         self._deep = DEEP_WITH_ID if engine.dialect.name == "sqlite" else DEEP
 
     async def _ask(self, question: Question[T], *, database: bool = False) -> T:
-        """``database``: an index of the database answers this directly."""
+        """``database`` bypasses the columns, because an index of the database serves the question."""
         if self._columns is not None and not database:
             with suppress(ColumnsAway):
                 return await self._columns.ask(question)
@@ -139,7 +70,7 @@ class JobQueries:
     # any filters, any order
 
     async def select(self, user: User, where: Sequence[JobFilter], order: Order, piece: Slice) -> list[int]:
-        """The ids of the jobs that meet all of ``where``, in order."""
+        """The ids of the jobs that match every filter, in order."""
 
         def question(source: Source) -> Steps[list[int]]:
             found = yield selection(user, where, order, piece, source)
@@ -147,10 +78,10 @@ class JobQueries:
 
         return await self._ask(question, database=database_pages(user, where, order, piece, self._deep))
 
-    async def jobs(self, user: User, keys: Sequence[int], wanted: JobsWanted) -> FoundJobs:
+    async def jobs(self, user: User, keys: Sequence[int], wanted: JobSelection) -> FoundJobs[Any]:
         """Jobs in the order of ``keys``; deleted ones are omitted."""
 
-        def found(connection: Connection) -> FoundJobs:
+        def found(connection: Connection) -> FoundJobs[Any]:
             by_key: dict[int, Any] = {}
             for first in range(0, len(keys), self._chunk_rows):
                 statement = select(*_columns(wanted.columns)).where(job.id.in_(keys[first : first + self._chunk_rows]))
@@ -159,23 +90,23 @@ class JobQueries:
 
         return await read(self._engine, found)
 
-    async def page(self, user: User, where: Sequence[JobFilter], order: Order, piece: Slice, wanted: JobsWanted) -> FoundJobs:
-        """``select`` and ``jobs`` in one step; reads one extra job to know whether another page exists."""
-        most = piece.most
-        wider = piece if most is None else replace(piece, most=most + 1)
-        is_near = most is not None and most < self._chunk_rows and piece.first <= FAR
+    async def page(self, user: User, where: Sequence[JobFilter], order: Order, piece: Slice, wanted: JobSelection) -> FoundJobs[Any]:
+        """``select`` and ``jobs`` in one call; reads one extra job to know whether another page exists."""
+        limit = piece.limit
+        wider = piece if limit is None else replace(piece, limit=limit + 1)
+        is_near = limit is not None and limit < self._chunk_rows and piece.first <= FAR
         if not is_near or not database_pages(user, where, order, piece, self._deep):
             keys = await self.select(user, where, order, wider)
-            return replace(await self.jobs(user, keys[:most], wanted), has_more=most is not None and len(keys) > most)
+            return replace(await self.jobs(user, keys[:limit], wanted), has_more=limit is not None and len(keys) > limit)
 
-        def found(connection: Connection) -> FoundJobs:
+        def found(connection: Connection) -> FoundJobs[Any]:
             several = rows(connection, selection(user, where, order, wider).with_only_columns(*_columns(wanted.columns)))
-            page = self._with_surroundings(connection, user, several[:most], wanted)
-            return replace(page, has_more=most is not None and len(several) > most)
+            page = self._with_surroundings(connection, user, several[:limit], wanted)
+            return replace(page, has_more=limit is not None and len(several) > limit)
 
         return await read(self._engine, found)
 
-    def _with_surroundings(self, connection: Connection, user: User, jobs: Sequence[Any], wanted: JobsWanted) -> FoundJobs:
+    def _with_surroundings(self, connection: Connection, user: User, jobs: Sequence[Any], wanted: JobSelection) -> FoundJobs[Any]:
         """Read tags and accounts of all rows, in batches."""
         tags: dict[int, list[StoredTag]] = {}
         if wanted.tags:
@@ -192,9 +123,9 @@ class JobQueries:
         return await self._ask(question, database=database_counts(user, where))
 
     async def concurrent(self, user: User, jobs: Sequence[Any]) -> dict[int, list[tuple[int, int]]]:
-        """By job, id and job_id of the jobs that shared a host with it for a while, in the order of ``overlapping``.
+        """For each job the (id, job_id) of the jobs that shared a host with it long enough, in the order of ``overlapping``.
 
-        A job that had its nodes alone, or took less than ten minutes, has no entry. ``jobs`` have the columns ``CONCURRENT_COLUMNS``.
+        A job with exclusive nodes, or shorter than ten minutes, has no entry. ``jobs`` have the columns ``CONCURRENT_COLUMNS``.
         """
         now = int(self._clock())
         looked_at = [period for row in jobs if (period := Period.of(row, now)).may_share]
@@ -209,9 +140,13 @@ class JobQueries:
 
         return await self._ask(question, database=not looked_at)
 
-    async def statistics(self, user: User, where: Sequence[JobFilter], wanted: StatisticsWanted, now: int) -> list[StatisticsGroup]:
+    async def statistics(self, user: User, where: Sequence[JobFilter], wanted: StatisticsQuery, now: int) -> list[StatisticsGroup]:
         """One result for all jobs, or one per group; durations of running jobs end at ``now`` (Unix seconds)."""
         return await self._ask(Statistics(user, where, wanted, now).answer)
+
+    async def timeline(self, user: User, where: Sequence[JobFilter], wanted: TimelineQuery, now: int) -> list[TimelineBin]:
+        """Totals by the time of the start; ``now`` as in ``statistics``. Raises RequestError (400) when there are too many buckets."""
+        return await self._ask(Timeline(user, where, wanted, now).answer)
 
     async def partitions(self) -> dict[str, list[str]]:
         """Partitions of all jobs by cluster, sorted."""
@@ -239,22 +174,24 @@ class JobQueries:
 
         return await read(self._engine, allocated)
 
-    # of one job, and whole lists in the default order
+    # single jobs, and whole lists in the default order
 
-    async def pages(self, user: User, wanted: JobFilter, page: Page) -> AsyncIterator[JobRows]:
+    async def pages(
+        self, user: User, wanted: JobFilter, piece: Slice, *, with_metadata: bool = False
+    ) -> AsyncIterator[FoundJobs[StoredJob]]:
         """The jobs of one page, newest start first, in chunks; each chunk is read in its own transaction.
 
-        After the first chunk it goes on from the last job seen, so that jobs that come or go meanwhile
-        neither repeat nor hide others, and the cost of a chunk does not grow with its place.
+        Each further chunk continues after the last job seen, so that jobs that are added or deleted meanwhile
+        cause no repeats and no gaps, and the cost of a chunk does not grow with its offset.
         """
-        left, after = page.most, None
-        statement = page_statement(user, wanted, with_metadata=page.with_metadata)
-        if page.first > INT64_MAX:
+        left, after = INT64_MAX if piece.limit is None else piece.limit, None
+        statement = page_statement(user, wanted, with_metadata=with_metadata)
+        if piece.first > INT64_MAX:
             return
         while left > 0:
             size = min(left, self._chunk_rows)
             chunk = statement.limit(size)
-            chunk = chunk.offset(page.first) if after is None else chunk.where(tuple_(job.start_time, job.id) < after)
+            chunk = chunk.offset(piece.first) if after is None else chunk.where(tuple_(job.start_time, job.id) < after)
             rows = await self._rows(user, chunk)
             if rows.jobs:
                 yield rows
@@ -264,21 +201,21 @@ class JobQueries:
             last = rows.jobs[-1]
             after = tuple_(literal(last.start_time), literal(last.id))
 
-    async def by_id(self, user: User, key: int) -> JobRows | None:
+    async def by_id(self, user: User, key: int) -> FoundJobs[StoredJob] | None:
         return await self._one(user, job.id == key)
 
-    async def newest(self, user: User, wanted: JobFilter) -> JobRows | None:
+    async def newest(self, user: User, wanted: JobFilter) -> FoundJobs[StoredJob] | None:
         """The job with the highest id among those that match."""
         return await self._one(user, conditions(user, [wanted]))
 
-    async def _one(self, user: User, condition: ColumnElement[bool]) -> JobRows | None:
+    async def _one(self, user: User, condition: ColumnElement[bool]) -> FoundJobs[StoredJob] | None:
         rows = await self._rows(user, select(*_COLUMNS).where(condition, visible_to(user)).order_by(job.id.desc()).limit(1))
         return rows if rows.jobs else None
 
-    async def _rows(self, user: User, statement: Select[Any]) -> JobRows:
-        def found(connection: Connection) -> JobRows:
+    async def _rows(self, user: User, statement: Select[Any]) -> FoundJobs[StoredJob]:
+        def found(connection: Connection) -> FoundJobs[StoredJob]:
             jobs = [StoredJob(*row) for row in rows(connection, statement)]
-            return JobRows(jobs, _tags_of(connection, user, [stored.id for stored in jobs]))
+            return FoundJobs(jobs, _tags_of(connection, user, [stored.id for stored in jobs]))
 
         return await read(self._engine, found)
 
@@ -298,13 +235,13 @@ class JobQueries:
                 return
 
     async def missing_tags(self, keys: Sequence[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
-        """The given (type, name, scope) keys that are not tags, in order."""
+        """The given (type, name, scope) keys for which there is no tag, in order."""
         identity = tuple_(tag.tag_type, tag.tag_name, tag.tag_scope)
         found = {tuple(row) for row in await self._all(select(tag.tag_type, tag.tag_name, tag.tag_scope).where(identity.in_(keys)))}
         return [key for key in keys if key not in found]
 
     async def used_nodes(self, user: User, before: int) -> dict[str, list[str]]:
-        """Host names by cluster of the running jobs that started before a time, sorted."""
+        """Sorted hosts, by cluster, of the running jobs that started before ``before`` (Unix seconds)."""
         used: dict[str, set[str]] = {}
         running = JobFilter(states=(JobState.RUNNING,), start_time=Range(most=before - 1))
         last = 0
@@ -330,17 +267,38 @@ def page_statement(user: User, wanted: JobFilter, *, with_metadata: bool) -> Sel
 
 def _tags_of(connection: Connection, user: User, keys: Sequence[int]) -> dict[int, list[StoredTag]]:
     """Tags that the user may read, by job; jobs without tags are absent."""
-    tags: dict[int, list[StoredTag]] = {}
     scopes = [scope for scope in user.readable_scopes if "\0" not in scope]  # PostgreSQL rejects NUL
-    if keys:
-        for key, *values in TAGS.rows(connection, jobs=list(keys), scopes=scopes):
-            tags.setdefault(key, []).append(StoredTag(*values))
+    return _by_job(TAGS.rows(connection, jobs=list(keys), scopes=scopes)) if keys else {}
+
+
+def all_tags_of(connection: Connection, keys: Sequence[int]) -> dict[int, list[StoredTag]]:
+    """Tags of every scope, by job; jobs without tags are absent."""
+    return _by_job(_ALL_TAGS.rows(connection, jobs=list(keys))) if keys else {}
+
+
+def _by_job(rows: Sequence[Any]) -> dict[int, list[StoredTag]]:
+    tags: dict[int, list[StoredTag]] = {}
+    for key, *values in rows:
+        tags.setdefault(key, []).append(StoredTag(*values))
     return tags
 
 
-TAGS = Prepared(
+_TAGS_OF_JOBS = (
     select(jobtag.job_id, tag.id, tag.tag_type, tag.tag_name, tag.tag_scope)
     .join(tables.tag, tag.id == jobtag.tag_id)
-    .where(is_one_of(jobtag.job_id, bindparam("jobs", type_=Text())), is_one_of(tag.tag_scope, bindparam("scopes", type_=Text())))
+    .where(one_of(jobtag.job_id, list_parameter("jobs", jobtag.job_id)))
     .order_by(jobtag.job_id, tag.id)
 )
+_ALL_TAGS = Prepared(_TAGS_OF_JOBS)
+TAGS = Prepared(_TAGS_OF_JOBS.where(one_of(tag.tag_scope, list_parameter("scopes", tag.tag_scope))))
+
+
+def accounts(connection: Connection, names: Collection[str]) -> dict[str, Person]:
+    """Accounts by user name; users without one are absent."""
+    wanted = [name for name in names if "\0" not in name]
+    found = _PEOPLE.rows(connection, names=wanted) if wanted else ()
+    return {username: Person(username, name or "", email or "") for username, name, email in found}
+
+
+_username = hpc_user.c.username
+_PEOPLE = Prepared(select(_username, hpc_user.c.name, hpc_user.c.email).where(one_of(_username, list_parameter("names", _username))))

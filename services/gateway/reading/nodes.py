@@ -7,13 +7,15 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Row, Select, and_, case, false, func, literal, null, select, true, union_all
+from sqlalchemy import BigInteger, ColumnElement, Row, Select, Table, and_, case, false, func, literal, null, select, true, union_all
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.gateway.reading.filters import lower_ascii, require_few
 from services.gateway.reading.model import TextMatch
+from services.gateway.reading.roster import Roster
 from services.gateway.reading.source import ascii_lower, begins, ends, holds
-from shared.database.reading import read
+from shared.database.engine import read
+from shared.database.sql import bytewise
 from shared.database.tables import tables
 
 node, node_state, node_health = tables.node.c, tables.node_state.c, tables.node_health.c
@@ -34,6 +36,16 @@ class NodeFilter:
     health_state: str | None = None
     after: int | None = None
 
+
+@dataclass(frozen=True, slots=True)
+class NodeRecords:
+    """Rows of ``node_state`` and of ``node_health``, oldest first."""
+
+    states: Sequence[Row[Any]]
+    health: Sequence[Row[Any]]
+
+
+MAX_RECORDS = 10_000  # of each kind in an answer, the newest
 
 _PARTS = {"starts_with": begins, "ends_with": ends, "contains": holds}
 
@@ -57,7 +69,7 @@ def _text(column: ColumnElement[str], match: TextMatch | None) -> ColumnElement[
 def _is(column: ColumnElement[str], state: str | None) -> ColumnElement[bool]:
     if state is None:
         return true()
-    return false() if "\0" in state else column == state  # PostgreSQL refuses what it could not hold
+    return false() if "\0" in state else column == state  # PostgreSQL rejects NUL in parameters
 
 
 def _identity(wanted: NodeFilter) -> ColumnElement[bool]:
@@ -66,48 +78,75 @@ def _identity(wanted: NodeFilter) -> ColumnElement[bool]:
     return and_(of_ids, *(_text(column, getattr(wanted, name)) for name, column in columns))
 
 
-def _latest(where: Sequence[NodeFilter]) -> ColumnElement[bool]:
-    """Conditions on the last reported states."""
+def _latest(where: Sequence[NodeFilter], state: ColumnElement[str]) -> ColumnElement[bool]:
+    """Conditions on the current states. ``state`` is the expression of the scheduler state."""
     require_few(where)
     parts = [true(), *map(_identity, where)]
-    parts += [_is(node.node_state, wanted.scheduler_state) for wanted in where]
+    parts += [_is(state, wanted.scheduler_state) for wanted in where]
     parts += [_is(node.health_state, wanted.health_state) for wanted in where]
     return and_(*parts)
 
 
-class NodeQueries:
-    """Every method raises Unavailable when the database is away, RequestError (400) when filters are too many or too long."""
+def _columns(state: ColumnElement[str]) -> list[ColumnElement[Any]]:
+    return [state.label(column.name) if column.name == node.node_state.name else column for column in node]
 
-    def __init__(self, engine: AsyncEngine) -> None:
+
+class NodeQueries:
+    """Every method raises Unavailable when the database cannot be reached, RequestError (400) for too many filters or values."""
+
+    def __init__(self, engine: AsyncEngine, roster: Roster) -> None:
         self._engine = engine
+        self._roster = roster
 
     async def all(self, where: Sequence[NodeFilter]) -> Sequence[Row[Any]]:
-        """Rows of ``node`` by host name."""
-        statement = select(tables.node).where(_latest(where)).order_by(node.hostname, node.cluster)
+        """Rows of ``node`` by host name, without nodes that left their cluster."""
+        state = self._roster.state()
+        condition = and_(await self._roster.is_listed(), _latest(where, state))
+        statement = select(*_columns(state)).where(condition).order_by(bytewise(node.hostname), bytewise(node.cluster))
         return await read(self._engine, lambda connection: connection.execute(statement).all())
 
     async def by_id(self, key: int) -> Row[Any] | None:
-        statement = select(tables.node).where(node.id == key)
+        statement = select(*_columns(self._roster.state())).where(node.id == key)
         return await read(self._engine, lambda connection: connection.execute(statement).one_or_none())
 
+    async def by_name(self, cluster: str, host: str) -> Row[Any] | None:
+        wanted = NodeFilter(cluster=TextMatch.equal(cluster), hostname=TextMatch.equal(host))
+        statement = select(*_columns(self._roster.state())).where(_identity(wanted))
+        return await read(self._engine, lambda connection: connection.execute(statement).one_or_none())
+
+    async def records(self, key: int, start: int, end: int) -> NodeRecords:
+        """The records of a node from ``start`` to before ``end`` (Unix seconds), beginning with the record that held at ``start``.
+
+        Unchanged states are recorded rarely. At most the newest ``MAX_RECORDS`` of each kind.
+        """
+        states, health = _records(tables.node_state, key, start, end), _records(tables.node_health, key, start, end)
+        return await read(
+            self._engine,
+            lambda connection: NodeRecords(connection.execute(states).all()[::-1], connection.execute(health).all()[::-1]),
+        )
+
     async def count(self, where: Sequence[NodeFilter], kind: StateKind) -> list[tuple[str, int]]:
-        """The number of nodes by state."""
-        state = node.node_state if kind == "node" else node.health_state
-        statement = select(state, func.count()).where(_latest(where)).group_by(state).order_by(state)
+        """The number of nodes by state, without nodes that left their cluster."""
+        scheduler_state = self._roster.state()
+        condition = and_(await self._roster.is_listed(), _latest(where, scheduler_state))
+        state = (scheduler_state if kind == "node" else node.health_state).label("state")
+        # The state is computed once: PostgreSQL takes its repetition with other parameters for another expression.
+        found = select(state).where(condition).subquery().c.state
+        statement = select(found, func.count()).group_by(found).order_by(bytewise(found))
         return await read(self._engine, lambda connection: [(name, nodes) for name, nodes in connection.execute(statement)])
 
     async def history(self, where: Sequence[NodeFilter], kind: StateKind) -> list[tuple[str, int, int]]:
-        """Points (state, time, number of nodes) by state and time; straight lines between them are within 1 s of the truth.
+        """Points (state, time, number of nodes) by state and time. A straight line between two points is within 1 s of the truth.
 
-        There are points at the start of the window (``after``) and at each recorded time in it, 1 s before and at each change, and at
-        the latest report. Unchanged states are recorded rarely, so nodes without a record at some time count with their previous
-        state, until their own last report; those of a cluster's last report count until the latest report of all, if it is at
-        most ``MAX_HOLD_S`` later. A count of 0 appears only next to a change. Filters of the other kind of state are those of now.
+        There are points at the start of the window (``after``), at each recorded time in it, 1 s before and at each change, and at
+        the latest report. Unchanged states are recorded rarely, so a node without a record at some time counts with its previous
+        state, until its own last report. Nodes in the last report of their cluster count until the latest report of all clusters,
+        if that is at most ``MAX_HOLD_S`` later. A count of 0 appears only next to a change. A filter on the other kind of state
+        applies to the current states.
         """
         require_few(where)
-        wanted, others, of_node = ("scheduler_state", "health_state", node.health_state)
-        if kind == "health":
-            wanted, others, of_node = ("health_state", "scheduler_state", node.node_state)
+        wanted, others = ("scheduler_state", "health_state") if kind == "node" else ("health_state", "scheduler_state")
+        of_node: ColumnElement[str] = node.health_state if kind == "node" else self._roster.state()
         chosen = and_(true(), *map(_identity, where), *(_is(of_node, getattr(item, others)) for item in where))
         after = max((item.after for item in where if item.after is not None), default=-1)
         changes, latest = await read(
@@ -121,6 +160,13 @@ class NodeQueries:
         return [point for point in _points(changes, after, latest or 0) if not states or states == {point[0]}]
 
 
+def _records(table: Table, key: int, start: int, end: int) -> Select[Any]:
+    rows, earlier = table.c, table.alias("earlier").c
+    held = select(func.max(earlier.time_stamp)).where(earlier.node_id == key, earlier.time_stamp <= start).scalar_subquery()
+    is_wanted = and_(rows.node_id == key, rows.time_stamp >= func.coalesce(held, literal(start, BigInteger)), rows.time_stamp < end)
+    return select(*rows).where(is_wanted).order_by(rows.time_stamp.desc(), rows.id.desc()).limit(MAX_RECORDS)
+
+
 def _changes(kind: StateKind, chosen: ColumnElement[bool], after: int) -> Select[Any]:
     """Rows (time, state, change of its count, records at that time) by time, beginning with the states that held at ``after``."""
     table = tables.node_state if kind == "node" else tables.node_health
@@ -131,10 +177,10 @@ def _changes(kind: StateKind, chosen: ColumnElement[bool], after: int) -> Select
     is_current = and_(node.time_stamp == of_cluster, of_all - node.time_stamp <= MAX_HOLD_S)
     until = case((is_current, null()), else_=node.time_stamp + 1)
     chosen_nodes = select(node.id, until.label("until"), func.coalesce(held, after).label("since")).where(chosen)
-    nodes = chosen_nodes.cte("nodes").prefix_with("MATERIALIZED", dialect="postgresql")  # or each row would look for it anew
+    nodes = chosen_nodes.cte("nodes").prefix_with("MATERIALIZED", dialect="postgresql")  # otherwise it is computed for each row
     following = func.lead(rows.time_stamp).over(partition_by=rows.node_id, order_by=(rows.time_stamp, rows.id))
     latest = nodes.c.until if kind == "node" else null()  # the time of the last check is not stored
-    is_instant = following == rows.time_stamp  # each record counts at its time, also when another one has the same
+    is_instant = following == rows.time_stamp  # lasts 1 s, so that each of several records of one time counts
     ends = case((is_instant, rows.time_stamp + 1), else_=func.coalesce(following, latest))
     joined = table.join(nodes, and_(rows.node_id == nodes.c.id, rows.time_stamp >= nodes.c.since))
     spans = select(rows.time_stamp.label("begins"), ends.label("ends"), state.label("state")).select_from(joined).subquery("spans").c
@@ -147,7 +193,7 @@ def _changes(kind: StateKind, chosen: ColumnElement[bool], after: int) -> Select
 
 
 def _points(changes: Iterable[Any], after: int, latest: int) -> list[tuple[str, int, int]]:
-    """By state and time; ``changes`` as from ``_changes``, from those that precede the window on."""
+    """Points by state and time. ``changes`` are rows of ``_changes``, including those before the window."""
     counts: Counter[str] = Counter()
     points: dict[tuple[str, int], int] = {}
 
@@ -156,7 +202,7 @@ def _points(changes: Iterable[Any], after: int, latest: int) -> list[tuple[str, 
             if count or state in changed:
                 points[state, time] = count
 
-    end = after  # of the points so far
+    end = after  # time of the last point
     for time, group in groupby(changes, itemgetter(0)):
         if time > latest:
             break

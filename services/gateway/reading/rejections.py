@@ -1,34 +1,164 @@
 """Reads rejections."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, Connection, Integer, and_, cast, func, not_, or_, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from shared.database.reading import read
+from shared.broker.streams import EVENTS, REJECTIONS
+from shared.database.engine import read
+from shared.database.progress import progress
+from shared.database.rejections import cluster_of_rejection, is_of_cluster
 from shared.database.tables import tables
+from shared.replay import ReplayFilter, replayable
 
 rejection = tables.rejection.c
+
+MAX_GROUPS = 200
+MAX_BARS = 20_000  # sum over all groups
+_CURSOR = re.compile(r"([0-9]{1,18})-([0-9]{1,18})")
+_CLUSTER = cluster_of_rejection().label("cluster")
+_ROW = [_CLUSTER if column.name == "cluster" else column for column in rejection]
+
+
+@dataclass(frozen=True, slots=True)
+class RejectionCursor:
+    """The applied sequences of the two streams that rejections come from, EVENTS and REJECTIONS."""
+
+    events: int
+    rejections: int
+
+    def __str__(self) -> str:
+        return f"{self.events}-{self.rejections}"
+
+    @classmethod
+    def parse(cls, text: str) -> "RejectionCursor | None":
+        found = _CURSOR.fullmatch(text)
+        return cls(int(found[1]), int(found[2])) if found else None
+
+    def is_later(self) -> ColumnElement[bool]:
+        later = [(EVENTS, self.events), (REJECTIONS, self.rejections)]
+        return or_(*(and_(rejection.stream == stream, rejection.seq > sequence) for stream, sequence in later))
 
 
 @dataclass(frozen=True, slots=True)
 class RejectionFilter:
-    """``since`` is a Unix time, ``after`` a sequence of the log."""
+    """``since`` and ``until`` are Unix times; the empty cluster stands for rejections that name none."""
 
-    codes: tuple[str, ...] = ()
+    codes: Collection[str] = ()
     since: float | None = None
-    after: int | None = None
+    after: RejectionCursor | None = None
+    cluster: str | None = None
+    until: float | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        found: list[ColumnElement[bool]] = []
+        if self.codes:
+            found.append(rejection.code.in_([code for code in self.codes if "\0" not in code]))
+        if self.since is not None:
+            found.append(rejection.time >= self.since)
+        if self.until is not None:
+            found.append(rejection.time < self.until)
+        if self.after is not None:
+            found.append(self.after.is_later())
+        if self.cluster is not None:
+            found.append(is_of_cluster(self.cluster))
+        return found
 
 
-async def rejections(engine: AsyncEngine, wanted: RejectionFilter, *, most: int, first: int) -> Sequence[dict[str, Any]]:
-    """The newest first. Raises Unavailable."""
-    statement = select(tables.rejection).order_by(rejection.seq.desc()).limit(most).offset(first)
-    if wanted.codes:
-        statement = statement.where(rejection.code.in_([code for code in wanted.codes if "\0" not in code]))
-    if wanted.since is not None:
-        statement = statement.where(rejection.time >= wanted.since)
-    if wanted.after is not None:
-        statement = statement.where(rejection.seq > wanted.after)
-    return await read(engine, lambda connection: [dict(row._mapping) for row in connection.execute(statement)])
+async def rejections(
+    engine: AsyncEngine, wanted: RejectionFilter, *, limit: int, first: int
+) -> tuple[Sequence[dict[str, Any]], RejectionCursor]:
+    """Rejections, newest first, and the cursor to continue from. Raises Unavailable."""
+    statement = select(*_ROW).where(*wanted.conditions()).limit(limit).offset(first)
+    statement = statement.order_by(rejection.time.desc(), rejection.stream, rejection.seq.desc())
+
+    def work(connection: Connection) -> tuple[Sequence[dict[str, Any]], RejectionCursor]:
+        reached = _reached(connection)  # read before the rows: rejections applied in between are listed twice rather than never
+        return [dict(row._mapping) for row in connection.execute(statement)], reached
+
+    return await read(engine, work)
+
+
+def _reached(connection: Connection) -> RejectionCursor:
+    applied = progress(connection)
+    return RejectionCursor(applied.events, applied.rejections)
+
+
+async def one_rejection(engine: AsyncEngine, stream: str, sequence: int) -> dict[str, Any] | None:
+    """With its ``origin``, the message id of its event. Raises Unavailable."""
+    statement = select(*_ROW).where(rejection.stream == stream, rejection.seq == sequence)
+
+    def work(connection: Connection) -> dict[str, Any] | None:
+        row = connection.execute(statement).first()
+        return None if row is None else dict(row._mapping)
+
+    return await read(engine, work)
+
+
+@dataclass(frozen=True, slots=True)
+class RejectionGroup:
+    """Rejections of one code and cluster. ``replayable`` have a message of the intake; ``bars`` are counts over time."""
+
+    code: str
+    cluster: str | None
+    count: int
+    replayable: int
+    newest: float
+    bars: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class RejectionSummary:
+    """``groups`` are the ``MAX_GROUPS`` largest ones; ``count`` covers all."""
+
+    count: int
+    groups: list[RejectionGroup]
+    reached: RejectionCursor
+
+
+async def rejection_summary(engine: AsyncEngine, wanted: RejectionFilter, *, begin: int, width_s: int, bars: int) -> RejectionSummary:
+    """Bars of ``width_s`` seconds, the first of which begins at ``begin``. Raises Unavailable."""
+    bar = ((cast(rejection.time, Integer) - begin) // width_s).label("bar")
+    of_message = (rejection.intake_seq.is_not(None)).label("has_message")
+    each = select(rejection.code, _CLUSTER, rejection.time, of_message, bar).where(*wanted.conditions()).subquery().c
+    count = func.count().label("count")
+    with_message = func.count().filter(each.has_message)
+    groups = select(each.code, each.cluster, count, with_message.label("replayable"), func.max(each.time).label("newest"))
+    groups = groups.group_by(each.code, each.cluster).order_by(count.desc(), each.code, each.cluster).limit(MAX_GROUPS)
+    heights = select(each.code, each.cluster, each.bar, count).group_by(each.code, each.cluster, each.bar)
+    heights = heights.order_by(count.desc()).limit(MAX_BARS)
+
+    def work(connection: Connection) -> RejectionSummary:
+        reached = _reached(connection)
+        found = connection.execute(groups).all()
+        total = sum(row[2] for row in found)
+        if len(found) == MAX_GROUPS:
+            total = connection.scalar(select(func.count()).select_from(tables.rejection).where(*wanted.conditions())) or 0
+        by_group = {(row.code, row.cluster): [0] * bars for row in found}
+        for code, cluster, place, height in connection.execute(heights):
+            if (code, cluster) in by_group:
+                by_group[code, cluster][min(max(place, 0), bars - 1)] += height
+
+        def group(code: str, cluster: str | None, number: int, replayable: int, newest: float) -> RejectionGroup:
+            return RejectionGroup(code, cluster, number, replayable, newest, by_group[code, cluster])
+
+        return RejectionSummary(total, [group(*row) for row in found], reached)
+
+    return await read(engine, work)
+
+
+async def replayed_messages(engine: AsyncEngine, origin: str, wanted: ReplayFilter, before: RejectionCursor) -> tuple[int, int]:
+    """Counts the replayed messages that wait to be processed, and those refused again since ``before``. Raises Unavailable."""
+    sequences = func.count(rejection.intake_seq.distinct())
+    any_code = ReplayFilter(after=wanted.after, until=wanted.until)
+    waiting = select(sequences).where(*replayable(origin, wanted), not_(before.is_later()))
+    refused = select(sequences).where(*replayable(origin, any_code), before.is_later())
+
+    def work(connection: Connection) -> tuple[int, int]:
+        return connection.scalar(waiting) or 0, connection.scalar(refused) or 0
+
+    return await read(engine, work)

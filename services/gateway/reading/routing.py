@@ -1,25 +1,70 @@
-"""Chooses between the database, where an index answers directly, and the columns."""
+"""Routes job queries: to the database if one of its indexes serves them, otherwise to the columns in memory.
 
-from collections.abc import Sequence
+A query is a ``Question`` over a ``Source``, so that both give the same answer.
+"""
+
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import fields
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+from sqlalchemy import Select
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.gateway.people.identity import MANAGER, User
 from services.gateway.reading.model import JobFilter, Order, Slice
+from services.gateway.reading.source import DATABASE, Source
+from shared.database.engine import read
 from shared.domain.values import JobState
 
+T = TypeVar("T")
+Rows: TypeAlias = Iterable[Any]  # rows have attributes named like the columns only if the database answers
+Steps: TypeAlias = Generator[Select[Any], Rows, T]  # yields a statement, is sent its rows, returns the answer
+Question: TypeAlias = Callable[[Source], Steps[T]]
+
+
+class ColumnsAway(Exception):
+    """The columns are not loaded or cannot answer; ask the database."""
+
+
+class Columns(Protocol):
+    """The in-memory copy of the narrow columns, as its callers see it."""
+
+    async def ask(self, question: Question[T]) -> T:
+        """Raises ColumnsAway; Unavailable when the database cannot be reached, or after the deadline."""
+
+
+async def ask_database(engine: AsyncEngine, question: Question[T]) -> T:
+    """In one transaction. Raises Unavailable."""
+    return await read(engine, lambda connection: ask_blocking(DATABASE, connection.execute, question))
+
+
+def ask_blocking(source: Source, execute: Callable[[Select[Any]], Rows], question: Question[T]) -> T:
+    steps = question(source)
+    try:
+        statement = next(steps)
+        while True:
+            statement = steps.send(execute(statement))
+    except StopIteration as e:
+        answer: T = e.value
+        return answer
+
+
+# queries that an index of the database serves
+
+
 _FEW = 1000  # ids or job ids that are looked up one by one
-_MANY = 10_000  # rows that a driver converts in the event loop
-DEEP = 20_000  # jobs skipped before the first one of a page
-DEEP_WITH_ID = 200_000  # the same with an index that includes the id: the one of start_time, on SQLite all
+_MANY = 10_000  # rows of a page; drivers convert them in the event loop
+DEEP = 20_000  # largest offset of a page that the database serves
+DEEP_WITH_ID = 200_000  # likewise if the index includes the id: that of start_time, and every one on SQLite
 _UNSET = JobFilter()
 _WITH_INDEX = frozenset({"user", "project", "cluster"})  # each together with start_time
 
 
 def database_pages(user: User, where: Sequence[JobFilter], order: Order, piece: Slice, deep: int = DEEP) -> bool:
-    """Whether an index of the database gives a page: jobs by their ids, or in the order of their start without reading others."""
+    """Whether an index of the database serves a page: jobs by their ids, or in start order without reading others."""
     if _are_few(where):
         return True
-    if piece.most is None or piece.most > _MANY:
+    if piece.limit is None or piece.limit > _MANY:
         return False
     if order.is_footprint or order.column != "start_time":
         return False
@@ -49,7 +94,7 @@ def _are_few(where: Sequence[JobFilter]) -> bool:
 
 
 def _criteria(user: User, where: Sequence[JobFilter]) -> set[str] | None:
-    """What restricts the jobs, as long as it is what indexes know; else None. Two restrictions of a kind are no longer one."""
+    """The kinds of restrictions; None if an index does not serve one of them, or if two are of the same kind."""
     found: list[str] = []
     if not user.sees_all_jobs:
         if MANAGER in user.roles and user.projects:

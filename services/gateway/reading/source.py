@@ -19,8 +19,8 @@ FOOTPRINT_KEY = re.compile(r"[A-Za-z0-9_]+")
 class Source:
     """The three tables that conditions refer to.
 
-    ``footprint`` gives the number stored under a key, None for a key that no job has. ``lower_texts`` names the columns of
-    ``job`` that have a copy in lower case beside them.
+    ``footprint`` returns the number stored under a key, or None for a key that no job has. ``lower_texts`` are the columns of
+    ``job`` with a second column in lower case.
     """
 
     job: Any
@@ -30,7 +30,7 @@ class Source:
     lower_texts: frozenset[str] = frozenset()
 
     def lower(self, name: str) -> ColumnElement[str]:
-        """A text column of ``job`` in which A to Z are small; other letters are as stored, on every engine."""
+        """A text column of ``job`` with A to Z in lower case; other letters are unchanged, on every engine."""
         if name in self.lower_texts:
             copy: ColumnElement[str] = self.job.c[lower_copy(name)]
             return copy
@@ -66,7 +66,7 @@ class ends(GenericFunction[bool]):  # noqa: N801
 
 
 class has_word(GenericFunction[bool]):  # noqa: N801
-    """A space-delimited text has one of the words of a JSON list of non-empty texts. For long lists."""
+    """A space-delimited text has one of the words of a ``ListValue`` of non-empty texts. For long lists."""
 
     type = Boolean()
     inherit_cache = True
@@ -91,14 +91,9 @@ class total(GenericFunction[int]):  # noqa: N801
     inherit_cache = True
 
 
-class bytewise(GenericFunction[str]):  # noqa: N801
-    """A text for bytewise ordering."""
-
-    type = Text()
-    inherit_cache = True
-
-
 _UPPER, _LOWER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz"
+# A text of ASCII only, which is the common case, is lowered by the faster function.
+DUCKDB_LOWER = f"CASE WHEN strlen({{0}}) = length({{0}}) THEN lower({{0}}) ELSE translate({{0}}, '{_UPPER}', '{_LOWER}') END"
 _FORMS = {
     "sqlite": {
         ascii_lower: "lower({0})",  # changes A to Z only
@@ -109,29 +104,25 @@ _FORMS = {
         footprint_value: "json_extract({0}, '$.\"' || {1} || '\"')",
         total: "sum({0})",
         whole: "CAST({0} AS INTEGER)",
-        bytewise: "{0}",
     },
     "postgresql": {
         ascii_lower: 'lower({0} COLLATE "C")',
         holds: "(strpos({0}, {1}) > 0)",
         begins: "starts_with({0}, {1})",
         ends: "(right({0}, length({1})) = {1})",
-        has_word: "(string_to_array({0}, ' ') && ARRAY(SELECT jsonb_array_elements_text(CAST({1} AS jsonb))))",
+        has_word: "(string_to_array({0}, ' ') && {1})",
         footprint_value: "CAST(CAST({0} AS json) ->> {1} AS double precision)",
         total: "sum({0})",
         whole: "CAST(floor({0}) AS bigint)",
-        bytewise: '({0} COLLATE "C")',
     },
     "duckdb": {
-        # the common text without other letters is done fast
-        ascii_lower: f"CASE WHEN strlen({{0}}) = length({{0}}) THEN lower({{0}}) ELSE translate({{0}}, '{_UPPER}', '{_LOWER}') END",
+        ascii_lower: DUCKDB_LOWER,
         holds: "contains({0}, {1})",
         begins: "starts_with({0}, {1})",
         ends: "ends_with({0}, {1})",
-        has_word: "list_has_any(string_split({0}, ' '), CAST(CAST({1} AS JSON) AS VARCHAR[]))",
+        has_word: "list_has_any(string_split({0}, ' '), {1})",
         total: "CAST(sum({0}) AS BIGINT)",  # a 128-bit sum takes ten times as long to convert to Python
         whole: "CAST(floor({0}) AS BIGINT)",
-        bytewise: "{0}",
     },
 }
 

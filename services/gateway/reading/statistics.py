@@ -5,25 +5,32 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Literal
 
-from sqlalchemy import BigInteger, ColumnElement, Select, Text, and_, case, func, literal, select
+from sqlalchemy import ColumnElement, Select, Text, and_, case, func, literal, literal_column, select
 
 from services.gateway.people.identity import User
-from services.gateway.reading.filters import conditions, cut, footprint, is_running, live_duration
+from services.gateway.reading.filters import conditions, cut, footprint
 from services.gateway.reading.model import JobFilter, Slice
-from services.gateway.reading.questions import Steps
-from services.gateway.reading.source import Source, bytewise, total, whole
-from shared.domain.values import INT32_MAX
+from services.gateway.reading.routing import Steps
+from services.gateway.reading.source import Source, whole
+from services.gateway.reading.totals import HOUR_S, IN_WHOLE_HOURS, PLAIN, Measures, exact, sane_duration, sums
+from shared.database.sql import bytewise
 
-GroupBy = Literal["user", "project", "cluster", "subcluster"]
-_GROUP_COLUMNS = {"user": "hpc_user", "project": "project", "cluster": "cluster", "subcluster": "subcluster"}
+GroupBy = Literal["user", "project", "cluster", "subcluster", "partition", "state"]
+_GROUP_COLUMNS = {
+    "user": "hpc_user",
+    "project": "project",
+    "cluster": "cluster",
+    "subcluster": "subcluster",
+    "partition": "cluster_partition",
+    "state": "job_state",
+}
 RESOURCES = frozenset({"num_nodes", "num_hwthreads", "num_acc"})
-HOUR_S = 3600
-ALL = Slice(most=None)
+ALL = Slice(limit=None)
 
 
 @dataclass(frozen=True, slots=True)
 class DurationBins:
-    """Bin 0 holds durations from 0 up to, not including, ``width_s``; jobs beyond the last bin are not counted."""
+    """Bin 0 counts durations from 0 to below ``width_s``. Jobs beyond the last bin are not counted."""
 
     bins: int
     width_s: int
@@ -44,14 +51,14 @@ class MetricHistogram:
         return list(pairwise(marks))
 
 
-Histogram = DurationBins | MetricHistogram | str  # the last: of a resource
+Histogram = DurationBins | MetricHistogram | str  # a str is the name of a resource
 
 
 @dataclass(frozen=True, slots=True)
-class StatisticsWanted:
-    """``totals`` and ``sort_by`` are names in ``TOTALS``, ``resources`` names in ``RESOURCES``.
+class StatisticsQuery:
+    """``totals`` and ``sort_by`` are names in ``totals.TOTALS``, ``resources`` names in ``RESOURCES``.
 
-    ``sort_by`` (the largest first) and ``slice`` are of groups; without ``sort_by`` they come in the order of their names.
+    ``sort_by`` (largest first) and ``slice`` apply to groups; without ``sort_by`` groups are ordered by name.
     """
 
     totals: frozenset[str] = frozenset()
@@ -61,63 +68,35 @@ class StatisticsWanted:
     duration: DurationBins | None = None
     resources: frozenset[str] = frozenset()
     metrics: tuple[MetricHistogram, ...] = ()
-    short_job_s: int = 300
+    measures: Measures = PLAIN
 
 
 @dataclass(slots=True)
 class StatisticsGroup:
-    """``key`` is empty when all jobs are one group. Histograms that were not asked for are absent.
+    """``key`` is empty when all jobs are one group. Histograms that are not selected are empty.
 
     ``duration``: jobs per bin. ``resources``: by name, (value, jobs) of every value that occurs, ascending. ``metrics``: jobs per
-    bin, in the order asked for.
+    bin, in the order of the query.
     """
 
     key: str = ""
-    totals: dict[str, int] = field(default_factory=dict)
+    totals: dict[str, float] = field(default_factory=dict)
     duration: list[int] = field(default_factory=list)
     resources: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     metrics: list[list[int]] = field(default_factory=list)
 
 
-TOTALS = frozenset(
-    "total_jobs total_users running_jobs short_jobs total_walltime total_nodes total_node_hours total_cores total_core_hours"
-    " total_accs total_acc_hours".split()
-)
-_IN_HOURS = frozenset({"total_walltime", "total_node_hours", "total_core_hours", "total_acc_hours"})  # from a sum of seconds
-
-
-def sane_duration(source: Source, now: int) -> ColumnElement[int]:
-    """``live_duration``, but never more than 68 years.
-
-    A time in wrong units must not make the sums of all jobs impossible: multiplied by nodes or threads it still has 64 bits.
-    """
-    is_absurd = source.job.c.duration > INT32_MAX
-    return case((is_absurd, literal(INT32_MAX, BigInteger)), else_=live_duration(source, now))
-
-
-def sums(source: Source, wanted: StatisticsWanted, now: int) -> dict[str, ColumnElement[Any]]:
-    """All totals before division; NULL for an empty sum."""
-    job, duration = source.job.c, sane_duration(source, now)
-    is_short = and_(job.duration < wanted.short_job_s, ~is_running(source))
-    return {
-        "total_jobs": func.count(),
-        "total_users": func.count(job.hpc_user.distinct()),
-        "running_jobs": func.count(case((is_running(source), 1))),
-        "short_jobs": func.count(case((is_short, 1))),
-        "total_walltime": total(duration),
-        "total_nodes": total(job.num_nodes),
-        "total_node_hours": total(duration * job.num_nodes),
-        "total_cores": total(job.num_hwthreads),
-        "total_core_hours": total(duration * job.num_hwthreads),
-        "total_accs": total(job.num_acc),
-        "total_acc_hours": total(duration * job.num_acc),
-    }
+def group_of(group_by: GroupBy, source: Source) -> ColumnElement[str]:
+    """The key of a job's group; a job without a partition has the empty one."""
+    column: ColumnElement[str] = source.job.c[_GROUP_COLUMNS[group_by]]
+    # A bound value would not be recognised as the same expression in SELECT and GROUP BY.
+    return func.coalesce(column, literal_column("''")) if column.nullable else column
 
 
 class Statistics:
     """The statements of one query, and the result built from their rows."""
 
-    def __init__(self, user: User, where: Sequence[JobFilter], wanted: StatisticsWanted, now: int) -> None:
+    def __init__(self, user: User, where: Sequence[JobFilter], wanted: StatisticsQuery, now: int) -> None:
         self._user = user
         self._where = where
         self._wanted = wanted
@@ -136,7 +115,7 @@ class Statistics:
     def totals(self, source: Source) -> Select[Any]:
         """The group and its totals: one row for each group in order, or a single row without groups."""
         wanted = self._wanted
-        available = sums(source, wanted, self._now)
+        available = sums(source, wanted.measures, self._now)
         chosen = [available[name] for name in self._names] or [func.count()]
         condition = conditions(self._user, self._where, source)
         if wanted.group_by is None:
@@ -148,7 +127,7 @@ class Statistics:
         return cut(statement.order_by(bytewise(group)), wanted.slice)
 
     def histograms(self, source: Source, groups: Collection[str]) -> Iterator[tuple[Histogram, Select[Any]]]:
-        """What each fills, and a statement that gives group, value or bin, and number of jobs."""
+        """Each selected histogram, with a statement for group, value or bin, and number of jobs."""
         wanted, job = self._wanted, source.job.c
         if wanted.duration is not None:
             duration = sane_duration(source, self._now)
@@ -170,20 +149,22 @@ class Statistics:
         if self._wanted.group_by is None:
             return select(literal("", Text), value, func.count()).select_from(source.job).where(where).group_by(value)
         group = self._group(source)
-        if self._wanted.slice.most is not None:
+        if self._wanted.slice.limit is not None:
             where = and_(where, group.in_(sorted(groups)))
         return select(group, value, func.count()).where(where).group_by(group, value)
 
     def _group(self, source: Source) -> ColumnElement[str]:
         assert self._wanted.group_by is not None
-        column: ColumnElement[str] = source.job.c[_GROUP_COLUMNS[self._wanted.group_by]]
-        return column
+        return group_of(self._wanted.group_by, source)
 
-    # what the rows make
+    # from rows to groups
 
     def group(self, row: Sequence[Any]) -> StatisticsGroup:
         wanted = self._wanted
-        totals = {name: int(found or 0) // (HOUR_S if name in _IN_HOURS else 1) for name, found in zip(self._names, row[1:], strict=False)}
+        totals = {
+            name: int(found or 0) // HOUR_S if name in IN_WHOLE_HOURS else exact(name, found)
+            for name, found in zip(self._names, row[1:], strict=False)
+        }
         return StatisticsGroup(
             key=row[0],
             totals=totals,

@@ -5,11 +5,11 @@ from typing import Any
 from aiohttp import web
 from pydantic import Field
 
+from services.gateway.call import Call
 from services.gateway.frame.answers import answer
 from services.gateway.frame.query import Query, read_query
 from services.gateway.frame.routes import Routes
 from services.gateway.rest.models import ClusterList
-from services.gateway.site import Call
 from shared.domain.clusters import Cluster, Metric, MetricUnit, SubCluster
 
 routes = Routes[Call]("clusters")
@@ -18,14 +18,14 @@ Json = dict[str, Any]
 
 
 class ClusterQuery(Query):
-    cluster: str | None = Field(None, description="Only this one.")
+    cluster: str | None = Field(None, description="Only this cluster.")
 
 
 @routes("GET", "/api/clusters/", query=ClusterQuery, answers={200: ClusterList}, failures=(400, 503))
 async def list_clusters(call: Call) -> web.StreamResponse:
     """The configured clusters."""
     name = read_query(ClusterQuery, call.request).cluster
-    link = call.site.link
+    link = call.gateway.link
     chosen = [link.cluster(name)] if name is not None else [link.clusters[key] for key in sorted(link.clusters)]
     return answer({"clusters": [cluster_object(cluster) for cluster in chosen]})
 
@@ -44,6 +44,9 @@ def _unit(unit: MetricUnit) -> Json:
 
 def _metric(metric: Metric) -> Json:
     result = metric.model_dump(by_alias=True, exclude={"unit", "footprint", "sub_clusters"}) | {"unit": _unit(metric.unit)}
+    for name in ("displayName", "description"):
+        if not result[name]:
+            del result[name]
     if metric.footprint:
         result["footprint"] = metric.footprint
     if metric.sub_clusters:

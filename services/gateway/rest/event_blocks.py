@@ -1,18 +1,20 @@
-"""Changes as server-sent events. A text is made once and shared by all who see the same."""
+"""Changes as server-sent events. Each text is rendered once and shared by all clients that see the same."""
 
 from typing import Any
 
 import orjson
 
 from services.gateway.frame.answers import encode
-from services.gateway.live.changes import Change, Cursor, JobChange, JobDeletion, StoredNode
+from services.gateway.live.changes import Change, JobChange, JobDeletion, StoredNode
+from services.gateway.live.resume import resume_text
 from services.gateway.rest.render import job_object
+from shared.database.progress import Progress
 
 Json = dict[str, Any]
 
 
 def event(change: Change, scopes: frozenset[str], now: float) -> bytes:
-    """``scopes`` are those of the tags that the viewer may read; the duration of a running job is counted up to ``now``."""
+    """``scopes`` are the tag scopes that the viewer may read. The duration of a running job counts up to ``now``."""
     tags = [tag for tag in change.tags if tag.scope in scopes] if isinstance(change, JobChange) else []
     key = tuple(tag.id for tag in tags)
     text = change.texts.get(key)
@@ -27,17 +29,17 @@ def event(change: Change, scopes: frozenset[str], now: float) -> bytes:
     return text
 
 
-def block(name: bytes, cursor: Cursor, data: Json) -> bytes:
-    return b"event: %b\nid: %b\ndata: %b\n\n" % (name, str(cursor).encode(), encode(data))
+def block(name: bytes, at: Progress, data: Json) -> bytes:
+    return b"event: %b\nid: %b\ndata: %b\n\n" % (name, resume_text(at).encode(), encode(data))
 
 
-def position_block(cursor: Cursor, *first_lines: bytes) -> bytes:
-    """Moves the client's last event id without an event."""
-    return b"".join(line + b"\n" for line in first_lines) + b"id: %b\n\n" % str(cursor).encode()
+def position_block(at: Progress, *first_lines: bytes) -> bytes:
+    """A block that advances the client's last event id without an event."""
+    return b"".join(line + b"\n" for line in first_lines) + b"id: %b\n\n" % resume_text(at).encode()
 
 
 def node_object(node: StoredNode) -> Json:
-    """Names as in GraphQL."""
+    """The node's state with the field names of GraphQL."""
     return {
         "id": str(node.id),
         "hostname": node.hostname,

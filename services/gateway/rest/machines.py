@@ -1,15 +1,16 @@
-"""The state of machines, as tools on nodes tell it; kept as files, when a folder is configured."""
+"""The state of machines as reported by tools on nodes; stored as files if a folder is configured."""
 
 from http import HTTPStatus
 from typing import Any
 
 from aiohttp import hdrs, web
 
-from services.gateway.errors import RequestError, not_found
+from services.gateway.call import Call
+from services.gateway.errors import not_found
 from services.gateway.frame.answers import JSON, unknown_path
+from services.gateway.frame.bodies import read_body
 from services.gateway.frame.routes import Routes
-from services.gateway.rest.machinestate import MOST_BYTES, MachineStates
-from services.gateway.site import Call
+from services.gateway.rest.machinestate import MAX_BYTES, MachineStates
 
 routes = Routes[Call]("nodes")
 PATH = "/api/machine_state/{cluster}/{host}"
@@ -21,9 +22,7 @@ async def put_machine_state(call: Call) -> web.StreamResponse:
     states = _states(call)
     if states is None:
         return unknown_path()
-    body = await call.request.read()
-    if len(body) > MOST_BYTES:
-        raise RequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the state of a machine has at most {MOST_BYTES} bytes")
+    body = await read_body(call.request, MAX_BYTES)
     await states.put(call.request.match_info["cluster"], call.request.match_info["host"], body)
     return web.Response(status=HTTPStatus.CREATED)
 
@@ -42,5 +41,5 @@ async def machine_state(call: Call) -> web.StreamResponse:
 
 
 def _states(call: Call) -> MachineStates | None:
-    folder = call.site.settings.machine_state_dir
+    folder = call.gateway.settings.machine_state_dir
     return MachineStates(folder) if folder is not None else None

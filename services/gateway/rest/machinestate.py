@@ -1,4 +1,4 @@
-"""What tools on nodes say of their machine: one JSON file per host, replaced whole."""
+"""Machine states that tools on nodes report: one JSON file per host, replaced as a whole."""
 
 import asyncio
 import os
@@ -10,13 +10,13 @@ import orjson
 
 from services.gateway.errors import bad_request
 
-# Names of clusters and hosts as they are everywhere; no separator, and no name of a parent folder.
+# The names of clusters and hosts used everywhere; path separators and `..` do not match.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}")
-MOST_BYTES = 4 * 1024 * 1024
+MAX_BYTES = 4 * 1024 * 1024
 
 
 class MachineStates:
-    """Files below one folder."""
+    """The files below a folder."""
 
     def __init__(self, root: Path) -> None:
         self._root = root

@@ -7,15 +7,15 @@ import structlog
 from aiohttp import web
 from pydantic import Field
 
-from services.gateway.errors import RequestError, told
+from services.gateway.call import Call
+from services.gateway.errors import RequestError, public_text
 from services.gateway.frame.answers import answer, answer_in_thread
 from services.gateway.frame.query import Query, read_query
 from services.gateway.frame.routes import Routes
 from services.gateway.metrics.rest import Json, as_list
 from services.gateway.metrics.selection import MetricSelection
-from services.gateway.rest.jobs import visible_job
+from services.gateway.rest.jobs import job_in_path
 from services.gateway.rest.models import JobMetricsAnswer
-from services.gateway.site import Call
 from shared.domain.clusters import Scope
 from shared.errors import Unavailable
 
@@ -25,7 +25,7 @@ routes = Routes[Call]("jobs")
 
 class JobMetricsQuery(Query):
     metric: list[str] = Field([], description="Only these metrics.")
-    scope: list[Scope] = Field([], description="In these scopes; without one the node, or all scopes that the archive has.")
+    scope: list[Scope] = Field([], description="Only these scopes; by default the node scope, or all archived scopes.")
 
 
 @routes(
@@ -36,17 +36,17 @@ class JobMetricsQuery(Query):
     failures=(400,),
 )
 async def job_metrics(call: Call) -> web.StreamResponse:
-    """Metric data of one job, long series in the largest configured resolution."""
+    """Metric data of one job; long series are resampled to the coarsest configured resolution."""
     query = read_query(JobMetricsQuery, call.request)
     try:
-        (job,) = (await visible_job(call)).jobs
-        wanted = MetricSelection(_names(query.metric), _names(query.scope), call.site.metrics.settings.resolution(None))
-        metrics = await call.site.metrics.jobs.of(job, wanted)
+        (job,) = (await job_in_path(call)).jobs
+        wanted = MetricSelection(_names(query.metric), _names(query.scope), call.gateway.metrics.settings.resolution(None))
+        metrics = await call.gateway.metrics.jobs.of(job, wanted)
     except RequestError as e:
         return _failed(e.status, str(e))
     except Unavailable as e:
         log.warning("job_metrics_unavailable", why=str(e))
-        return _failed(HTTPStatus.SERVICE_UNAVAILABLE, told(e))
+        return _failed(HTTPStatus.SERVICE_UNAVAILABLE, public_text(e))
     return await answer_in_thread({"data": {"jobMetrics": as_list(metrics)}, "error": None})
 
 

@@ -1,10 +1,11 @@
-"""The objects of answers. Handlers build plain dictionaries, which these describe; a test holds the two together."""
+"""Models of answers. Handlers build plain dictionaries; a test checks them against these models."""
 
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, RootModel
 
 from services.gateway.frame.models import Answer
+from shared.domain.events import JobAdvice
 from shared.domain.payloads import MetricStatistics
 from shared.domain.values import JobState, SharedNode
 
@@ -23,6 +24,19 @@ class UserObject(Answer):
     projects: list[str]
     auth_type: Literal[0, 1] = Field(description="0; a session has 1.")
     auth_source: int
+
+
+class TokenObject(Answer):
+    """An issued token. ``issued`` and ``expires`` are Unix seconds; ``expires`` is null when the token does not expire."""
+
+    id: str
+    username: str
+    roles: list[str]
+    label: str = Field(description="Purpose, as given when the token was issued.")
+    program: bool = Field(description="Stays valid when its user is changed or removed.")
+    issued: int
+    issued_by: str
+    expires: int | None
 
 
 class LogEntry(Answer):
@@ -67,7 +81,7 @@ class ResourceObject(Answer):
 
 
 class ConcurrentJobsObject(Answer):
-    """Always empty; kept for readers of the interface."""
+    """Always empty; clients of cc-backend expect the field."""
 
     items: None
     count: Literal[0]
@@ -98,9 +112,10 @@ class JobObject(Answer):
     walltime: int = 0
     array_job_id: int = 0
     start_time: int
-    duration: int = Field(description="Of a running job: until now.")
+    duration: int = Field(description="For running jobs: until now.")
     monitoring_status: int = Field(0, ge=0, le=3, description="0 disabled, 1 running or archiving, 2 archiving failed, 3 archived.")
     meta_data: dict[str, str] | None
+    advice: list[JobAdvice] = Field([], description="The findings of the site's rules about the job, most severe first.")
     footprint: dict[str, float] | None
     energy: float
     energy_footprint: dict[str, float] | None
@@ -109,7 +124,7 @@ class JobObject(Answer):
 
 
 class JobList(Answer):
-    """``items`` is the page size that was asked for."""
+    """``items`` is the requested page size."""
 
     jobs: list[JobObject]
     items: int
@@ -139,7 +154,7 @@ class MetricsOfJob(Answer):
 
 
 class JobMetricsAnswer(Answer):
-    """One of both is null. ``error`` comes with a status that says so too."""
+    """Exactly one of the two is null. With ``error``, the HTTP status is an error too."""
 
     data: MetricsOfJob | None
     error: dict[str, str] | None
@@ -158,7 +173,7 @@ class RefusedPart(Answer):
 
 
 class NodesRefused(Answer):
-    """The first 100 refusals of a report that was otherwise stored; `count` is the number of all."""
+    """The first 100 refusals of a report that was otherwise stored; `count` is the total number."""
 
     refused: list[RefusedPart]
     count: int
@@ -167,13 +182,14 @@ class NodesRefused(Answer):
 class RejectionObject(Answer):
     """An input that could not take effect. ``time`` in Unix seconds."""
 
-    sequence: int = Field(description="In the log.")
+    stream: str = Field(description="`REJECTIONS`: refused before it became an event; `EVENTS`: refused by the rules.")
+    sequence: int = Field(description="In this stream.")
     time: float
     code: str
     field: str | None
     text: str
     subject: str | None
-    intake_sequence: int | None = Field(description="Of the raw message, for a replay.")
+    intake_sequence: int | None = Field(description="Sequence of the raw message in the intake, for a replay.")
     line: int | None
     job_id: int | None
     cluster: str | None
@@ -184,6 +200,7 @@ class RejectionList(Answer):
     rejections: list[RejectionObject]
     items: int
     page: int
+    next: str = Field(description="Pass it as `after` to get only rejections recorded after this answer.")
 
 
 class ReplayedMessages(Answer):
@@ -195,6 +212,63 @@ class ReplayedMessages(Answer):
     has_more: bool
 
 
+class ReplayBegun(ReplayedMessages):
+    before: str = Field(description="Pass it to `GET /frontend/rejections/replayed/`, with `until` = `last`.")
+
+
+class ReplayState(Answer):
+    """Numbers of messages. Those that neither wait nor were refused again took effect."""
+
+    waiting: int
+    refused: int
+
+
+class RejectionGroupObject(Answer):
+    code: str
+    cluster: str | None = Field(description="Null: the input names no cluster.")
+    count: int
+    replayable: int = Field(description="Those that came through the intake.")
+    newest: float = Field(description="Unix seconds.")
+    bars: list[int] = Field(description="Counts over time, each of `barSeconds`.")
+
+
+class ReasonObject(Answer):
+    code: str
+    meaning: str
+    remedy: str = Field(description="What an operator can do.")
+
+
+class RejectionOverview(Answer):
+    """The 200 largest groups; ``count`` covers all rejections since ``since``, in Unix seconds."""
+
+    count: int
+    groups: list[RejectionGroupObject]
+    reasons: list[ReasonObject]
+    since: int
+    bar_seconds: int
+    next: str = Field(description="Pass it as `after` to the list to get only later rejections.")
+
+
+class ReceivedMessage(Answer):
+    """A message of the intake. ``time`` in Unix seconds."""
+
+    stream: str
+    sequence: int
+    subject: str | None
+    time: float | None
+    bytes: int
+    lines: int
+    raw: str = Field(description="The refused line as received.")
+    payload: str | None = Field(description="Its field `event`, without the escapes of line protocol.")
+    is_cut: bool = Field(description="`raw` or `payload` is longer than shown.")
+
+
+class RejectionDetail(RejectionObject):
+    message: ReceivedMessage | None
+    message_missing: str = Field(description="Why there is no message; empty if there is one.")
+    job: int | None = Field(description="Database id of the newest job with this id in this cluster.")
+
+
 class ClusterList(Answer):
     """Cluster definitions, with the effective metrics of each subcluster."""
 
@@ -202,10 +276,11 @@ class ClusterList(Answer):
 
 
 class EventStream(RootModel[str]):
-    """Events `job`, `job_deleted`, `node`, `reset` and `end`, each with an id; `data` is a JSON object.
+    """Events `job`, `job_deleted`, `node`, `rejections`, `reset` and `end`, each with an id; `data` is a JSON object.
 
     `job` has the job as it is now, as in the list of jobs, without metadata and statistics; `job_deleted` has `id` and
-    `cluster`. `node` has the node's state with the names of GraphQL. Events come in the order of the log. Changes that
+    `cluster`. `node` has the node's state with the names of GraphQL; `rejections` the present `counts` by code.
+    Events come in the order of the log. Changes that
     follow each other closely appear as one event with the last state, and after a resume an event may appear again.
     `reset`: nothing is known of what changed since the last event (the tables were rebuilt, or the id that was given is
     not of this database), everything is to be loaded again. `end`: the sign-in is no longer good or its rights changed;

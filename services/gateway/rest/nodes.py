@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import structlog
 from aiohttp import web
 
+from services.gateway.call import Call
 from services.gateway.frame.answers import answer
+from services.gateway.frame.bodies import read_body
 from services.gateway.frame.routes import Routes
 from services.gateway.rest.models import NodesRefused
-from services.gateway.site import Call
 from services.gateway.writing.rejecting import rejections_of
 from shared.domain import reasons
 from shared.domain.events import Event
@@ -20,10 +21,10 @@ from shared.errors import Refused
 log = structlog.get_logger()
 routes = Routes[Call]("nodes")
 
-REFUSED = "Jobtide-Refused"  # the reason codes, each once
-REFUSALS = "Jobtide-Refused-Nodes"  # how many refusals; 1 when the whole report was refused
+REFUSED = "Jobtide-Refused"  # distinct reason codes
+REFUSALS = "Jobtide-Refused-Nodes"  # number of refusals; 1 if the whole report was refused
 MAX_LISTED = 100  # refusals in an answer
-# The object was understood, and something it names does not exist here. Adapters end their loop at any status but 200.
+# The report is valid but names something unknown. Adapters stop at any status other than 200.
 _ANSWERED_200 = frozenset({reasons.UNKNOWN_CLUSTER, reasons.MISSING_FIELD})
 
 
@@ -35,11 +36,11 @@ async def node_states(call: Call) -> web.StreamResponse:
     `refused` and the headers `Jobtide-Refused` (reason codes) and `Jobtide-Refused-Nodes` (number), and each is recorded as a
     rejection. The body is empty if nothing was refused.
     """
-    body = await call.request.read()
+    body = await read_body(call.request)
     events: list[Event] = []
     try:
         payload, _ = read_object(NodeStatePayload, body)
-        event, refusals = nodes_reported(payload, await call.site.link.clusters_with(payload.cluster))
+        event, refusals = nodes_reported(payload, await call.gateway.link.clusters_with(payload.cluster))
         if event.nodes:
             events.append(event)
     except Refused as e:
@@ -48,7 +49,7 @@ async def node_states(call: Call) -> web.StreamResponse:
         refusals = [e]
     events += rejections_of(refusals, f"{call.request.method} {call.request.path}", body)
     if events:
-        await call.site.commands.record(events, call.user)
+        await call.gateway.commands.record(events, call.user)
     return _report(refusals) if refusals else web.Response()
 
 
@@ -63,5 +64,5 @@ def _report(refusals: Sequence[Refused]) -> web.Response:
 
 @routes("POST", "/api/healthcheck/", body=NodeStatePayload, answers={200: NodesRefused}, failures=(400, 413, 503))
 async def healthcheck(call: Call) -> web.StreamResponse:
-    """The same under the name that agents of a metric store use."""
+    """Alias of `/api/nodestate/`, used by agents of metric stores."""
     return await node_states(call)

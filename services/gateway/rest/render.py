@@ -5,11 +5,13 @@ from typing import Any
 
 import orjson
 
-from services.gateway.reading.jobs import StoredJob, StoredTag, shown_duration
+from services.gateway.reading.jobs import shown_duration
+from services.gateway.reading.model import StoredJob, StoredTag
+from shared.domain.advice import advice_of
 
 Json = dict[str, Any]
 
-# Omitted where they are empty, 0 or absent.
+# Omitted if empty, 0 or absent.
 _OMITTED_WHEN_EMPTY = (
     ("partition", "cluster_partition"),
     ("arrayJobId", "array_job_id"),
@@ -50,6 +52,8 @@ def job_object(
         value = getattr(job, column)
         if value:
             result[name] = value
+    if job.advice and (advice := advice_of(job.advice)):
+        result["advice"] = advice
     if tags:
         result["tags"] = [tag_object(tag) for tag in tags]
     return result
@@ -71,5 +75,5 @@ def _numbers(text: str | None) -> Json | None:
 
 
 def _number(value: float) -> float:
-    """Whole numbers without a fraction, as other writers of this interface print them."""
+    """Print whole numbers without a fraction, as cc-backend does."""
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 1e15 else value

@@ -1,4 +1,4 @@
-"""Signing in and out. Browsers get redirects and a page, programs that accept JSON get JSON."""
+"""Sign-in and sign-out. Browsers get redirects and pages, clients that accept JSON get JSON."""
 
 import math
 from http import HTTPStatus
@@ -8,19 +8,19 @@ import structlog
 from aiohttp import hdrs, web
 from pydantic import Field
 
+from services.gateway.call import Call
 from services.gateway.errors import RequestError
 from services.gateway.frame.answers import JSON, answer, failure
 from services.gateway.frame.credentials import SESSION_COOKIE, Guard
 from services.gateway.frame.forms import read_form
-from services.gateway.frame.page import sign_in_page
+from services.gateway.frame.pages.home import Look, sign_in_page
 from services.gateway.frame.query import Query, read_query
 from services.gateway.frame.routes import Routes
 from services.gateway.people.auth.login import Attempt
-from services.gateway.people.auth.redirects import local_target
+from services.gateway.people.auth.redirects import HOME, local_target
 from services.gateway.people.auth.tokens import bearer
 from services.gateway.people.identity import User
 from services.gateway.rest.models import SignedIn
-from services.gateway.site import Call
 from shared.errors import Unavailable
 
 log = structlog.get_logger()
@@ -32,7 +32,7 @@ Text = Annotated[str, Field(max_length=8192)]
 class LoginForm(Query):
     username: Annotated[str, Field(max_length=255)] = ""
     password: Annotated[str, Field(max_length=1024)] = ""
-    redirect: Text = Field("", description="A path of this server, where to go after success.")
+    redirect: Text = Field("", description="Path of this server to go to after success.")
 
 
 class TokenForm(LoginForm):
@@ -45,8 +45,8 @@ class RedirectQuery(Query):
 
 @routes("GET", "/login", query=RedirectQuery, answers={200: str}, failures=(400,))
 async def login_page(call: Call) -> web.StreamResponse:
-    """The page for signing in."""
-    return sign_in_page(redirect=local_target(read_query(RedirectQuery, call.request).redirect), has_provider=has_provider(call))
+    """The sign-in page."""
+    return sign_in_form(call, redirect=read_query(RedirectQuery, call.request).redirect)
 
 
 @routes("POST", "/login", form=TokenForm, answers={200: SignedIn, 302: None}, failures=(400, 401, 413, 422, 429, 503))
@@ -65,7 +65,7 @@ async def _login(call: Call) -> web.StreamResponse:
     form = await read_form(TokenForm, call.request)
     try:
         user = await _signed_in(call, form)
-        value = await call.site.auth.sessions.begin(user)
+        value = await call.gateway.auth.sessions.begin(user)
     except _TooMany as e:
         response = _refusal(call, HTTPStatus.TOO_MANY_REQUESTS, str(e), form)
         response.headers[hdrs.RETRY_AFTER] = str(math.ceil(e.wait_s))
@@ -79,16 +79,16 @@ async def _login(call: Call) -> web.StreamResponse:
 
 
 def signed_in_answer(call: Call, user: User, cookie: str, redirect: str) -> web.Response:
-    """The session's cookie, with JSON or a redirect to a path of this server."""
+    """An answer with the session cookie: JSON, or a redirect to a path of this server."""
     if wants_json(call.request):
         response = answer({"user": {"username": user.name, "name": user.real_name, "roles": sorted(user.roles)}})
     else:
-        response = web.Response(status=HTTPStatus.FOUND, headers={hdrs.LOCATION: local_target(redirect)})
+        response = web.Response(status=HTTPStatus.FOUND, headers={hdrs.LOCATION: target_of(call, redirect)})
     response.headers[hdrs.CACHE_CONTROL] = "no-store"
-    call.site.auth.cookie.put(call.request, response, cookie, call.site.auth.sessions.max_age_s)
-    token_cookie = call.site.auth.settings.jwt_cookie_name
+    call.gateway.auth.cookie.put(call.request, response, cookie, call.gateway.auth.sessions.max_age_s)
+    token_cookie = call.gateway.auth.settings.jwt_cookie_name
     if token_cookie and token_cookie in call.request.cookies:
-        response.del_cookie(token_cookie, path="/")  # it has done its work
+        response.del_cookie(token_cookie, path="/")  # used up
     return response
 
 
@@ -99,51 +99,58 @@ class _TooMany(RequestError):
 
 
 async def _signed_in(call: Call, form: TokenForm) -> User:
-    auth, request = call.site.auth, call.request
-    bucket = form.username, call.site.auth.allow_list.address(request)
-    wait_s = auth.attempts.take(*bucket)
+    auth, request, origin = call.gateway.auth, call.request, call.origin
+    wait_s = await auth.attempts.take(form.username, origin)
     if wait_s:
-        log.warning("too_many_sign_ins", user=form.username[:100], address=str(bucket[1]))
+        log.warning("too_many_sign_ins", user=form.username[:100], address=origin.address)
         raise _TooMany(wait_s)
     attempt = Attempt(
+        origin,
         name=form.username,
         password=form.password,
         token=bearer(request.headers) or form.login_token,
         cookies=request.cookies,
-        account=await call.site.users.find(form.username) if form.username else None,
+        account=await call.gateway.users.find(form.username) if form.username else None,
     )
     try:
         user = await auth.login.login(attempt)
     except Unavailable:
-        auth.attempts.give_back(*bucket)  # nobody was asked for the password
+        await auth.attempts.give_back(form.username, origin)  # no password was checked
         raise
-    auth.attempts.give_back(*bucket)
+    await auth.attempts.succeed(form.username, origin)
     return user
 
 
 def _refusal(call: Call, status: HTTPStatus, text: str, form: LoginForm) -> web.Response:
-    log.info("sign_in_refused", user=form.username[:100], address=str(call.site.auth.allow_list.address(call.request)), why=text)
+    log.info("sign_in_refused", user=form.username[:100], address=call.origin.address, why=text)
     if wants_json(call.request):
         return failure(status, text)
-    return sign_in_page(text, local_target(form.redirect), status, has_provider=has_provider(call))
+    return sign_in_form(call, text, form.redirect, status)
 
 
 @routes("POST", "/logout", answers={200: str}, failures=(503,))
 async def logout(call: Call) -> web.StreamResponse:
-    """Sign out: the session ends, wherever its cookie was copied to."""
+    """Sign out: the session ends, also for copies of its cookie."""
     cookie = call.request.cookies.get(SESSION_COOKIE)
-    session = await call.site.auth.sessions.read(cookie) if cookie else None
+    session = await call.gateway.auth.sessions.read(cookie) if cookie else None
     if session is not None:
-        await call.site.auth.sessions.end(session)
-    response = (
-        answer({"msg": "signed out"}) if wants_json(call.request) else sign_in_page("You are signed out.", has_provider=has_provider(call))
-    )
-    call.site.auth.cookie.take_away(call.request, response)
+        await call.gateway.auth.sessions.end(session)
+    response = answer({"msg": "signed out"}) if wants_json(call.request) else sign_in_form(call, "You are signed out.")
+    call.gateway.auth.cookie.take_away(call.request, response)
     return response
 
 
-def has_provider(call: Call) -> bool:
-    return call.site.auth.oidc is not None
+def target_of(call: Call, redirect: str) -> str:
+    """Where a browser goes after sign-in: a path of this server, by default the home page below the base path."""
+    target = local_target(redirect)
+    return call.gateway.settings.base_path if target == HOME else target
+
+
+def sign_in_form(call: Call, notice: str = "", redirect: str = "", status: HTTPStatus = HTTPStatus.OK) -> web.Response:
+    """The sign-in page in the look of the site."""
+    pages = call.gateway.pages
+    look = Look(call.gateway.settings.base_path, pages.stylesheet if pages is not None else "")
+    return sign_in_page(notice, target_of(call, redirect), status, has_provider=call.gateway.auth.oidc is not None, look=look)
 
 
 def wants_json(request: web.BaseRequest) -> bool:

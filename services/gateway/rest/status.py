@@ -1,70 +1,88 @@
-"""The state of the site: how far each part is behind the one before it."""
+"""The state of the site: streams, positions, and the lag of each part."""
 
-from nats.aio.client import Client
+from collections.abc import Sequence
+
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.gateway.frame.models import Answer
-from shared.broker.probe import StoreProbe
-from shared.broker.streams import INTAKE
+from services.gateway.writing.link import BrokerLink
+from shared.broker.streams import LOGS, METRICS
 from shared.errors import Unavailable
-from shared.settings import NatsSettings
-from shared.status import STREAMS, StreamState, database_state, stream_states
+from shared.metricdata.settings import MetricsSettings
+from shared.metricdata.store_state import StoreAnswer, StoreState, store_states
+from shared.status import STREAMS, DatabaseState, StreamState, database_state, stream_states
 
 ASK_TIMEOUT_S = 3.0
 
 
 class QueueStatus(Answer):
-    """A work queue on a stream, e.g. the archive queue of the archiver."""
+    """A work queue on a stream, such as the archive queue."""
 
     name: str
-    waiting: int = Field(description="Messages not yet given to a worker.")
-    in_work: int = Field(description="Given to a worker, or to be given again, and not finished.")
+    waiting: int = Field(description="Messages not yet delivered to a worker.")
+    in_work: int = Field(description="Delivered or to be redelivered, and not finished.")
 
 
 class StreamStatus(Answer):
-    """``lastSequence`` is null for a stream that does not exist or a broker that is away."""
+    """``lastSequence`` is null if the stream does not exist or the broker is unavailable."""
 
     name: str
     last_sequence: int | None = None
     messages: int | None = None
     position: int | None = Field(
-        None, description="The last sequence that is in the database; null for a stream that is none's projection."
+        None, description="Last sequence that its reader has applied; null for work queues, and for metrics without an answer."
     )
-    lag: int | None = Field(None, description="Sequences that are not in the database yet.")
+    lag: int | None = Field(None, description="Sequences that are not applied yet.")
     queues: list[QueueStatus] = []
 
 
+class MetricStoreStatus(Answer):
+    """A metric store of jobtide, or one that does not answer."""
+
+    address: str
+    error: str | None = Field(None, description="Why there is no state.")
+    state: StoreState | None = None
+
+
 class SiteStatus(Answer):
-    broker: str = Field(description="`ok`, or why nothing is known of it.")
+    broker: str = Field(description="`ok`, or why it is unavailable or stores no messages.")
     streams: list[StreamStatus]
     running_jobs: int
     parked_stops: int
-    rejections: int = Field(description="All that are kept.")
+    rejections: int = Field(description="Number of stored rejections.")
+    metric_stores: list[MetricStoreStatus] = Field([], description="Metric stores of jobtide; stores of other kinds are not listed.")
 
 
-async def site_status(client: Client | None, nats: NatsSettings, engine: AsyncEngine) -> SiteStatus:
-    """``client`` is None while the broker is away. Raises Unavailable when the database is."""
+async def site_status(link: BrokerLink, engine: AsyncEngine, metrics: MetricsSettings) -> SiteStatus:
+    """Raises Unavailable if the database is unavailable."""
     database = await database_state(engine)
-    broker, states = "the broker is away", [StreamState(kind, nats.stream(kind)) for kind in STREAMS]
-    if client is not None:
-        try:
-            states = await stream_states(client, nats, timeout_s=ASK_TIMEOUT_S)
-            broker = "ok"
-            await StoreProbe(nats, "gateway").require(client)
-        except Unavailable as e:
-            broker = str(e)
+    stores = await store_states(metrics, timeout_s=ASK_TIMEOUT_S)
+    states = [StreamState(kind, link.nats.stream(kind)) for kind in STREAMS]
+    try:
+        states = await stream_states(link.client, link.nats, timeout_s=ASK_TIMEOUT_S)
+        await link.require_store()
+        broker = "ok"
+    except Unavailable as e:
+        broker = str(e)
+    return status_of(broker, states, database, stores)
+
+
+def status_of(broker: str, streams: Sequence[StreamState], database: DatabaseState, stores: Sequence[StoreAnswer]) -> SiteStatus:
+    read = [store.state.position for store in stores if store.state is not None]
+    positions = {**database.positions, **({METRICS: read[0]} if read else {})}
     return SiteStatus(
         broker=broker,
-        streams=[_stream(state, database.positions) for state in states],
+        streams=[_stream(state, positions) for state in streams],
         running_jobs=database.running,
         parked_stops=database.parked,
         rejections=sum(database.rejections.values()),
+        metric_stores=[MetricStoreStatus(address=one.address, error=one.error or None, state=one.state) for one in stores],
     )
 
 
 def _stream(state: StreamState, positions: dict[str, int]) -> StreamStatus:
-    position = None if state.kind == INTAKE else positions.get(state.kind, 0)
+    position = positions.get(state.kind, 0) if state.kind in LOGS else positions.get(state.kind)
     if state.messages is None:
         return StreamStatus(name=state.name, position=position)
     return StreamStatus(

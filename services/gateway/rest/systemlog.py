@@ -1,4 +1,4 @@
-"""The journal of a systemd unit, read by journalctl: for a bounded time, and a bounded amount."""
+"""Reads the journal of a systemd unit by journalctl, with bounds on time and size."""
 
 import asyncio
 import contextlib
@@ -12,14 +12,14 @@ from services.gateway.errors import bad_request
 from shared.errors import JobtideError
 
 MAX_LINES = 1000
-MOST_BYTES = 8 * 1024 * 1024
+MAX_BYTES = 8 * 1024 * 1024
 DEADLINE_S = 15.0
 _DEFAULT_PRIORITY = 6
 
 
 @dataclass(frozen=True, slots=True)
 class JournalQuery:
-    """``search`` is words without meaning in a pattern, but for the dot."""
+    """``search`` contains no special characters of patterns except the dot."""
 
     since: str
     lines: int
@@ -28,12 +28,12 @@ class JournalQuery:
 
 
 class LogUnreadable(JobtideError):
-    """There is no journal, or it may not be read."""
+    """The journal does not exist or cannot be read."""
 
 
 async def journal(unit: str, wanted: JournalQuery, program: str = "journalctl") -> list[dict[str, Any]]:
-    """The newest entries, oldest of them first. Raises LogUnreadable, RequestError (400)."""
-    # Each with its value in one word: no value is taken for an option.
+    """The newest entries in order of time. Raises LogUnreadable, RequestError (400)."""
+    # Option and value in one argument, so that no value is read as an option.
     options = ["--no-pager", "--output=json", f"--unit={unit}", f"--since={wanted.since}", f"--lines={wanted.lines}"]
     if wanted.level is not None:
         options.append(f"--priority={wanted.level}")
@@ -62,26 +62,26 @@ async def journal(unit: str, wanted: JournalQuery, program: str = "journalctl") 
                 process.kill()
             await process.wait()
     if code and said.startswith(b"Failed to parse timestamp"):
-        raise bad_request("since: not a time that journalctl reads")
-    if code and said.strip():  # without a word it found nothing
+        raise bad_request("since: not a time in the format of journalctl")
+    if code and said.strip():  # an error without output means no matches
         raise LogUnreadable(f"{program} failed: {said.decode(errors='replace').strip().splitlines()[0][:200]}")
     entries = [_entry(line, unit) for line in output.splitlines()]
     return [entry for entry in entries if entry is not None][-wanted.lines :]
 
 
 async def _bounded(stream: asyncio.StreamReader | None) -> bytes:
-    """Everything; of more than ``MOST_BYTES`` the beginning. The rest is read too, or the program would wait for ever."""
+    """Read up to ``MAX_BYTES`` and discard the rest, since the program blocks when its output is not read."""
     assert stream is not None
     kept = bytearray()
     while chunk := await stream.read(65_536):
-        kept += chunk[: MOST_BYTES - len(kept)]
+        kept += chunk[: MAX_BYTES - len(kept)]
     return bytes(kept)
 
 
 def _entry(line: bytes, unit: str) -> dict[str, Any] | None:
     try:
         value = orjson.loads(line)
-    except orjson.JSONDecodeError:  # the last one, cut off
+    except orjson.JSONDecodeError:  # the last line, cut off at ``MAX_BYTES``
         return None
     if not isinstance(value, dict):
         return None

@@ -1,11 +1,11 @@
-"""``/userapi``: reading jobs with a token of a person. The same handlers as under ``/api``, behind another guard."""
+"""``/userapi``: reads jobs with the token of a person. The handlers are those of ``/api``, with another guard."""
 
 from dataclasses import replace
 
+from services.gateway.call import Call
 from services.gateway.frame.credentials import Guard
 from services.gateway.frame.routes import Routes
 from services.gateway.rest import jobs, metrics
-from services.gateway.site import Call
 
 READ_BY_PEOPLE = frozenset(
     {("GET", "/api/jobs/"), ("GET", "/api/jobs/{id}"), ("POST", "/api/jobs/{id}"), ("GET", "/api/jobs/metrics/{id}")}

@@ -1,4 +1,4 @@
-"""People and their roles: for programs of admins under ``/api``, for the pages of admins under ``/config``."""
+"""Users and their roles: under ``/api`` for programs of admins, under ``/config`` for the pages of admins."""
 
 from dataclasses import replace
 from http import HTTPStatus
@@ -7,8 +7,10 @@ from typing import Annotated, Any
 from aiohttp import web
 from pydantic import Field
 
+from services.gateway.call import Call
 from services.gateway.errors import RequestError, bad_request, forbidden
 from services.gateway.frame.answers import answer, message
+from services.gateway.frame.bodies import read_body
 from services.gateway.frame.credentials import Guard
 from services.gateway.frame.forms import read_form
 from services.gateway.frame.query import Query, read_query
@@ -16,8 +18,8 @@ from services.gateway.frame.routes import Routes
 from services.gateway.people.identity import ROLES, USER
 from services.gateway.people.users.model import Account
 from services.gateway.people.users.rules import (
+    AccountChange,
     BadField,
-    Change,
     RuleBroken,
     new_account,
     with_project,
@@ -27,7 +29,6 @@ from services.gateway.people.users.rules import (
 )
 from services.gateway.people.users.store import UserUnknown
 from services.gateway.rest.models import Message, UserObject
-from services.gateway.site import Call
 from shared.domain.wire import WireModel, read_object
 
 routes = Routes[Call]("users")
@@ -37,7 +38,7 @@ Text = Annotated[str, Field(max_length=1024)]
 
 
 class UserListQuery(Query):
-    not_just_user: Text = Field("", alias="not-just-user", description="`true`: only those with another role than `user`.")
+    not_just_user: Text = Field("", alias="not-just-user", description="`true`: only users with another role than `user`.")
 
 
 def user_object(account: Account) -> dict[str, Any]:
@@ -67,7 +68,7 @@ async def list_users_for_page(call: Call) -> web.StreamResponse:
 async def _list(call: Call) -> web.StreamResponse:
     _require_admin(call)
     only_special = read_query(UserListQuery, call.request).not_just_user == "true"
-    accounts = await call.site.users.all()
+    accounts = await call.gateway.users.all()
     return answer([user_object(account) for account in accounts if not only_special or account.roles not in ((USER,), ())])
 
 
@@ -77,7 +78,7 @@ def _require_admin(call: Call) -> None:
 
 
 class UserChange(WireModel):
-    """One of these; of more the first counts, in this order."""
+    """One change. If several are given, only the first in this order is made."""
 
     add_role: Text = Field("", alias="add-role")
     remove_role: Text = Field("", alias="remove-role")
@@ -96,7 +97,7 @@ class UserChangeForm(Query):
 async def change_user(call: Call) -> web.StreamResponse:
     """Add or remove a role or a project of a user."""
     _require_admin(call)
-    wanted, _ = read_object(UserChange, await call.request.read())
+    wanted, _ = read_object(UserChange, await read_body(call.request))
     done, name = await _change(call, wanted)
     return message(f"{done} for user {name}")
 
@@ -118,8 +119,8 @@ async def _change(call: Call, wanted: UserChange | UserChangeForm) -> tuple[str,
             (wanted.remove_project, without_project, "Remove Project Success"),
         ):
             if value:
-                rule: Change = change(value)
-                await call.site.users.change(name, rule)
+                rule: AccountChange = change(value)
+                await call.gateway.users.change(name, rule)
                 return done, name
     except (RuleBroken, UserUnknown) as e:
         raise RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, str(e)) from e
@@ -151,8 +152,8 @@ async def create_user(call: Call) -> web.StreamResponse:
     except BadField as e:
         raise bad_request(str(e)) from e
     try:
-        hashed = await call.site.auth.passwords.hash(form.password) if form.password else None
-        await call.site.users.add(replace(account, password=hashed))
+        hashed = await call.gateway.auth.passwords.hash(form.password, call.origin) if form.password else None
+        await call.gateway.users.add(replace(account, password=hashed))
     except RuleBroken as e:
         raise RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, str(e)) from e
     return web.Response(text=f"User {account.name} successfully created!\n")
@@ -164,10 +165,10 @@ class NameForm(Query):
 
 @pages("DELETE", "/config/users/", form=NameForm, answers={200: None}, failures=(400, 404, 413, 422, 503))
 async def delete_user(call: Call) -> web.StreamResponse:
-    """Delete a user with all personal settings."""
+    """Delete a user with all personal settings and tokens."""
     name = (await read_form(NameForm, call.request)).username
     try:
-        await call.site.users.remove(name)
+        await call.gateway.users.remove(name)
     except UserUnknown as e:
         raise RequestError(HTTPStatus.NOT_FOUND, str(e)) from e
     except RuleBroken as e:

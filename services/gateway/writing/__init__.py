@@ -1,0 +1,1 @@
+"""Writes of the API: publish an event, and wait for the outcome that jobstore reports."""

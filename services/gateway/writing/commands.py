@@ -9,10 +9,10 @@ from nats.errors import Error as NatsError
 from prometheus_client import CollectorRegistry
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.gateway.errors import of_refusal
+from services.gateway.errors import of_refusal, public_text
 from services.gateway.people.identity import User
 from services.gateway.writing.link import BrokerLink
-from shared import metrics
+from shared import prometheus
 from shared.backoff import Backoff
 from shared.broker.envelope import Envelope
 from shared.broker.outcome import NoOutcome, Outcome, publish_and_wait
@@ -28,7 +28,7 @@ class Commands:
 
     def __init__(self, link: BrokerLink, engine: AsyncEngine, timeout_s: float, registry: CollectorRegistry) -> None:
         self._link = link
-        self._oddities = metrics.ODDITIES.counter(registry)
+        self._oddities = prometheus.ODDITIES.counter(registry)
         self._engine = engine
         self._timeout_s = timeout_s
 
@@ -45,6 +45,11 @@ class Commands:
         try:
             envelopes = [_envelope(e, user, reply_to=client.new_inbox()) for e in events]
             outcomes = await publish_and_wait(client, publisher, envelopes, timeout_s=self._timeout_s)
+        except NoOutcome as e:
+            raise NoOutcome(e.sequence, public_text(Unavailable(e.why)) if e.why else None) from e
+        except Unavailable:
+            await self._link.require_store()  # names the cause, if the broker stores nothing
+            raise
         except Refused as e:
             raise of_refusal(e) from e
         except NatsError as e:
@@ -60,12 +65,15 @@ class Commands:
         """Publish without waiting for an outcome; returns the last sequence."""
         try:
             return (await self._link.publisher.publish([_envelope(e, user) for e in events], deadline_s=self._timeout_s))[-1]
+        except Unavailable:
+            await self._link.require_store()
+            raise
         except Refused as e:
             raise of_refusal(e) from e
 
     async def applied(self, sequence: int) -> None:
         """Wait until jobstore has handled everything up to ``sequence`` of EVENTS. Raises NoOutcome after the time."""
-        pause = Backoff(first_s=0.01, most_s=0.2)
+        pause = Backoff(first_s=0.01, max_s=0.2)
         try:
             async with asyncio.timeout(self._timeout_s):
                 while (await progress_of(self._engine)).events < sequence:  # noqa: ASYNC110 - the position moves in the database

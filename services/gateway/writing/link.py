@@ -9,6 +9,7 @@ from nats.aio.client import Client
 from services.gateway.errors import bad_request
 from shared.broker.clusters import ClusterDirectory
 from shared.broker.connection import connected
+from shared.broker.probe import StoreProbe
 from shared.broker.publisher import Publisher
 from shared.domain.clusters import Cluster
 from shared.errors import Unavailable
@@ -22,6 +23,7 @@ class BrokerLink:
 
     def __init__(self, nats: NatsSettings, on_change: Callable[[bool], None]) -> None:
         self.nats = nats
+        self._probe = StoreProbe(nats, "gateway")
         self._on_change = on_change
         self._client: Client | None = None
         self._publisher: Publisher | None = None
@@ -50,6 +52,10 @@ class BrokerLink:
         if self._client is None or not self._client.is_connected:
             raise Unavailable("the broker is away")
         return self._client
+
+    async def require_store(self) -> None:
+        """Raises Unavailable with the reason if the broker does not store messages, such as a full store or disk."""
+        await self._probe.require(self.client)
 
     @property
     def publisher(self) -> Publisher:

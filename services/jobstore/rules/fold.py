@@ -1,7 +1,7 @@
-"""One event after the other: which rule decides, and how a refusal is recorded."""
+"""Dispatches each event to its rule, and records refusals."""
 
-from services.jobstore.rules import edits, jobs
-from services.jobstore.rules.world import Decision, Limits, ParkedStop, Refusal, World
+from services.jobstore.rules import edits, ends, jobs
+from services.jobstore.rules.unit_of_work import Decision, Limits, ParkedStop, Refusal, UnitOfWork
 from shared.domain import reasons
 from shared.domain.events import (
     Event,
@@ -18,51 +18,50 @@ from shared.domain.events import (
 from shared.domain.recorded import IntakeOrigin, Recorded, Unreadable
 
 _EXCERPT = 512
-_TEXT = 500  # names inside come from outside
+_TEXT = 500  # characters; texts contain names from outside
 
 
-def fold(world: World, record: Recorded | Unreadable, limits: Limits) -> Decision:
-    """Apply one event to the world; a refusal is added to it as a row too."""
+def fold(work: UnitOfWork, record: Recorded | Unreadable, limits: Limits) -> Decision:
+    """Apply one event. A refusal is also added to the unit of work as a row."""
     if isinstance(record, Unreadable):
-        why = record.reason
-        world.refusals.append(
-            Refusal(record.sequence, f"log:{record.sequence}", record.time, why.code, why.text, record.excerpt, field=why.field)
-        )
-        return Decision("refused", None, why.code, why.text)
+        work.refusals.append(unreadable(record))
+        return Decision("refused", None, record.reason.code, record.reason.text)
     event = record.event
+    if record.replays:
+        work.handle_again(record.replays, record.time)
     match event:
         case JobStarted():
-            decision = jobs.start(world, record, event, limits)
+            decision = jobs.start(work, record, event, limits)
         case JobStopped():
-            decision = jobs.stop(world, record, event)
+            decision = ends.stop(work, record, event, limits)
         case JobImported():
-            decision = jobs.import_(world, record, event)
+            decision = jobs.import_(work, record, event, limits)
         case IntakeRejected():
-            world.refusals.append(_intake_refusal(record, event))
+            work.refusals.append(intake_refusal(record, event))  # from logs of earlier versions; now they are in REJECTIONS
             return Decision("applied")
         case LogContinued():
             return Decision("applied")
         case JobsMeasured():
-            decision = edits.measure(world, record, event)
+            decision = edits.measure(work, record, event)
         case TagCreated():
-            decision = edits.create_tag(world, record, event)
+            decision = edits.create_tag(work, record, event)
         case TagRemoved():
-            decision = edits.remove_tag(world, record, event)
+            decision = edits.remove_tag(work, record, event)
         case _:
-            decision = edits.edit_job(world, record, event)  # type: ignore[arg-type]  # those of nodes are in another stream
+            decision = edits.edit_job(work, record, event)  # type: ignore[arg-type]  # events about nodes are in another stream
     if decision.kind == "refused":
-        world.refusals.append(refusal(record, event, decision))
-    elif decision.kind == "applied" and decision.job in world.jobs:
-        world.jobs[decision.job].set(changed_seq=record.sequence)
+        work.refusals.append(refusal(record, event, decision))
+    elif decision.kind == "applied" and decision.job in work.jobs:
+        work.jobs[decision.job].set(changed_seq=record.sequence)
     return decision
 
 
 def refusal(record: Recorded, event: Event, decision: Decision) -> Refusal:
     assert decision.code is not None
-    origin = IntakeOrigin.of(record.message_id)
+    origin = IntakeOrigin.of(record.origin)
     return Refusal(
         sequence=record.sequence,
-        origin=record.message_id or f"log:{record.sequence}",
+        origin=record.origin or f"log:{record.sequence}",
         time=record.time,
         code=decision.code,
         text=(decision.text or "")[:_TEXT],
@@ -75,15 +74,16 @@ def refusal(record: Recorded, event: Event, decision: Decision) -> Refusal:
 
 
 def expired_stop(parked: ParkedStop, decision: Decision, now: float) -> Refusal:
-    """The row of a stop that waited in vain."""
+    """The row for a parked stop whose start did not arrive in time."""
     record = Recorded(parked.sequence, parked.stop, now, message_id=parked.origin)
     return refusal(record, parked.stop, decision)
 
 
-def _intake_refusal(record: Recorded, event: IntakeRejected) -> Refusal:
+def intake_refusal(record: Recorded, event: IntakeRejected) -> Refusal:
+    """The row for input that was refused before it became an event."""
     return Refusal(
         sequence=record.sequence,
-        origin=record.message_id or f"log:{record.sequence}",
+        origin=record.origin or f"log:{record.sequence}",
         time=record.time,
         code=event.code,
         text=event.text,
@@ -95,7 +95,13 @@ def _intake_refusal(record: Recorded, event: IntakeRejected) -> Refusal:
     )
 
 
+def unreadable(record: Unreadable) -> Refusal:
+    """The row for a message that this version cannot read as an event."""
+    why = record.reason
+    return Refusal(record.sequence, f"log:{record.sequence}", record.time, why.code, why.text, record.excerpt, field=why.field)
+
+
 def buried(record: Recorded | Unreadable, why: str) -> Refusal:
-    """The row of an event that the database did not take."""
+    """The row for an event that could not be applied."""
     excerpt = record.excerpt if isinstance(record, Unreadable) else encode(record.event)[:_EXCERPT].decode("utf-8", "replace")
     return Refusal(record.sequence, f"log:{record.sequence}", record.time, reasons.INTERNAL, why[:_TEXT], excerpt)

@@ -1,4 +1,4 @@
-"""The recorded GraphQL exchanges: our ids for theirs, and what of an answer is compared."""
+"""Replays the recorded GraphQL exchanges with our ids in place of the recorded ones, and normalizes answers for comparison."""
 
 import json
 import re
@@ -22,7 +22,7 @@ Json = dict[str, Any]
 
 ENDED = frozenset("completed failed cancelled timeout out_of_memory node_fail preempted boot_fail deadline".split())
 _IMPORTED = {1403244, 1404397}
-# What the archiver writes into the footprint of a job without metric data, by cluster.
+# The footprint that the archiver writes for a job without metric data, by cluster.
 _ZEROS = {
     "fritz": {"cpu_load_avg": 0.0, "flops_any_avg": 0.0, "mem_bw_avg": 0.0, "mem_used_max": 0.0},
     "alex": {"acc_utilization_avg": 0.0, "cpu_load_avg": 0.0, "flops_any_avg": 0.0, "mem_bw_avg": 0.0, "mem_used_max": 0.0},
@@ -30,7 +30,7 @@ _ZEROS = {
 
 
 async def sessions_of(client: Client) -> dict[str, str]:
-    """Cookies by what the recordings call them."""
+    """Cookies by their names in the recordings."""
     return {name: await _sign_in(client, user) for name, user in (("admin", "adm"), ("manager", "mgr"))}
 
 
@@ -40,7 +40,7 @@ async def _sign_in(client: Client, user: str) -> str:
 
 
 def archived_facts(exchanges: list[Json]) -> dict[int, Json]:
-    """Footprint and energy of each job as the recorded answers tell them, by the scheduler's number."""
+    """Footprint and energy of each job in the recorded answers, by the scheduler's job id."""
     facts: dict[int, Json] = {}
 
     def look(value: Any) -> None:
@@ -69,7 +69,7 @@ def archived_facts(exchanges: list[Json]) -> dict[int, Json]:
 
 
 async def archive(client: Client, nats: NatsSettings, facts: dict[int, Json]) -> None:
-    """What the archiver would have said of the jobs that have ended."""
+    """Publish the events that the archiver would have published for the finished jobs."""
     _, listed = await client.get("/api/jobs/?items-per-page=1000")
     events: list[Event] = []
     for job in listed["jobs"]:
@@ -86,7 +86,7 @@ async def archive(client: Client, nats: NatsSettings, facts: dict[int, Json]) ->
 
 
 async def check_nodes(nats: NatsSettings, exchanges: list[Json]) -> None:
-    """What the check of the metric store would have said of the nodes."""
+    """Publish the results of the node checks that the archiver would have published."""
     recorded = next(e for e in exchanges if e["name"] == "nodes-with-meta")
     nodes = json.loads(recorded["response"]["body"])["data"]["nodesWithMeta"]["items"]
     events: list[Event] = []
@@ -109,7 +109,7 @@ async def _publish(nats: NatsSettings, events: list[Event]) -> None:
 
 @dataclass
 class Replay:
-    """Asks exchanges; knows our ids by what they stand for, such as ``job:cluster/jobId/startTime``."""
+    """Sends recorded exchanges. Our ids are looked up by keys such as ``job:cluster/jobId/startTime``."""
 
     client: Client
     sessions: dict[str, str]
@@ -137,7 +137,7 @@ class Replay:
         return found
 
     async def ask(self, exchange: Json) -> tuple[int, str, str]:
-        """Status, content type and text."""
+        """Returns status, content type and text."""
         request = exchange["request"]
         body = request["body"]
         if body is not None and exchange.get("ids"):
@@ -198,9 +198,9 @@ _NEVER_READ = ("jobsRunning", "cpusAllocated", "memoryAllocated", "gpusAllocated
 
 
 def comparable(text: str, exchange: Json) -> Any:
-    """An answer without words of errors, ids, and what depends on time or chance."""
+    """An answer without error messages, ids, and values that depend on time or chance."""
     if not text.startswith("{"):
-        return None  # words
+        return None  # an error message in plain text
     answer = without_chance(json.loads(text), exchange)
     result = {"data": _plain(answer.get("data"))}
     if answer.get("errors"):
@@ -209,7 +209,7 @@ def comparable(text: str, exchange: Json) -> Any:
 
 
 def without_chance(answer: Any, exchange: Json) -> Any:
-    """Without what differed from recording to recording; unordered lists are sorted."""
+    """Drop the values that differed between recordings, and sort unordered lists."""
     for path in exchange.get("volatile", ()):
         _drop(answer, _steps(path))
     for path in exchange.get("unordered", ()):
@@ -220,14 +220,14 @@ def without_chance(answer: Any, exchange: Json) -> Any:
 
 
 def _code(error: Json) -> str | None:
-    """Only of the codes that both have."""
+    """The error code, if both servers have it."""
     code: str = (error.get("extensions") or {}).get("code", "")
     return code if code.startswith("GRAPHQL_") or code == "COMPLEXITY_LIMIT_EXCEEDED" else None
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, list):
-        # A cluster that was not there.
+        # A cluster that the recorded server did not have.
         return [_plain(item) for item in value if not (isinstance(item, dict) and "slurmlab" in (item.get("name"), item.get("cluster")))]
     if not isinstance(value, dict):
         return value
@@ -242,9 +242,9 @@ def _plain(value: Any) -> Any:
         elif key == "counts":
             result[key] = sum(item)
         elif key in ("nodeStatesTimed", "globalMetrics", "tags", "partitions"):
-            result[key] = _sorted([one for one in _plain(item) if one != ""])  # nothing is no partition
+            result[key] = _sorted([one for one in _plain(item) if one != ""])  # an empty name is not a partition
         elif key == "concurrentJobs" and isinstance(item, dict):
-            result[key] = sorted(link["jobId"] for link in item["items"] if link["jobId"] != value["jobId"])  # not itself
+            result[key] = sorted(link["jobId"] for link in item["items"] if link["jobId"] != value["jobId"])  # without the job itself
         elif key not in _NEVER_READ:
             result[key] = _plain(item)
     return result
@@ -263,7 +263,7 @@ def _steps(path: str) -> list[str | int]:
 
 
 def _places(value: Any, steps: list[str | int]) -> Iterator[tuple[Any, Any]]:
-    """Container and key of everything that the steps lead to."""
+    """Container and key of every value that matches the steps."""
     if not steps:
         return
     first, rest = steps[0], steps[1:]
@@ -290,7 +290,7 @@ def _change(value: Any, steps: list[str | int], change: Any) -> None:
 
 
 def _sort_ties(answer: Json, steps: list[str | int]) -> None:
-    """Equal values of a sorted list may come in any order."""
+    """Sort elements with equal sort keys, whose order is undefined."""
     at = max(number for number, step in enumerate(steps) if step == "*")
     name = steps[-1]
     for container, key in list(_places(answer, steps[:at])):

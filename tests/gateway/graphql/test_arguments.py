@@ -12,22 +12,22 @@ from graphql.execution.values import VariableValues, get_variable_values
 from services.gateway.errors import RequestError
 from services.gateway.graphql.arguments import job_filters, order_of, slice_of, unix_seconds
 from services.gateway.graphql.execution import lenient
+from services.gateway.graphql.fields.jobs import hardware_of, time_text
 from services.gateway.graphql.schema_files import executable_schema
-from services.gateway.graphql.shapes.jobs import hardware_of, time_text
-from services.gateway.reading.model import JobFilter, MetricRange, Order, Range, Slice, TextMatch
+from services.gateway.reading.model import JobFilter, MetricRange, Order, Overlap, Range, Slice, TextMatch
 
 SCHEMA = executable_schema()
 NOW = 1_700_000_000.0
 
 
 def coerced(declaration: str, value: Any) -> Any:
-    """A variable as a resolver gets it. Raises ValueError with the first error."""
+    """A variable as passed to a resolver. Raises ValueError with the first error."""
     (operation,) = parse(f"query($v: {declaration}) {{ __typename }}").definitions
     assert isinstance(operation, OperationDefinitionNode)
     given = lenient(SCHEMA, operation, {"v": value, "other": 1})
     values = get_variable_values(SCHEMA, operation.variable_definitions or (), given)
     if not isinstance(values, VariableValues):
-        raise ValueError(values[0].message)  # noqa: TRY004 - of the test
+        raise ValueError(values[0].message)  # noqa: TRY004 - expected by the tests
     return values.coerced["v"]
 
 
@@ -47,7 +47,7 @@ def coerced(declaration: str, value: Any) -> Any:
         ("JobFilter", {"state": ["running"], "numNodes": {"from": "1", "to": 0}}, {"state": ["running"], "numNodes": {"from": 1, "to": 0}}),
     ],
 )
-def test_variables_may_be_written_in_two_ways(declaration: str, value: Any, expected: Any) -> None:
+def test_variables_of_compatible_types_are_converted(declaration: str, value: Any, expected: Any) -> None:
     assert coerced(declaration, value) == expected
 
 
@@ -67,7 +67,7 @@ def test_variables_may_be_written_in_two_ways(declaration: str, value: Any, expe
         ("MetricScope", True),
     ],
 )
-def test_other_variables_are_refused(declaration: str, value: Any) -> None:
+def test_variables_of_other_types_are_refused(declaration: str, value: Any) -> None:
     with pytest.raises(ValueError, match="invalid value"):
         coerced(declaration, value)
 
@@ -84,7 +84,7 @@ def test_other_variables_are_refused(declaration: str, value: Any) -> None:
         ('{ jobsStatistics(groupBy: "USER") { id } }', False),
     ],
 )
-def test_literals_are_taken_strictly_but_words_with_or_without_quotes(query: str, is_valid: bool) -> None:
+def test_literals_are_strict_except_for_quotes_around_words(query: str, is_valid: bool) -> None:
     assert (validate(SCHEMA, parse(query)) == []) is is_valid
 
 
@@ -98,17 +98,17 @@ def test_literals_are_taken_strictly_but_words_with_or_without_quotes(query: str
         ("", -62_135_596_800),
     ],
 )
-def test_times(text: str, expected: float) -> None:
+def test_times_are_parsed_to_unix_seconds(text: str, expected: float) -> None:
     assert unix_seconds(text, "from") == expected
 
 
 @pytest.mark.parametrize("text", ["2023-11-14", "2023-11-14T22:13:20", "yesterday", "1700000000", "2023-11-14T22:13Z"])
-def test_other_times_are_refused_by_name(text: str) -> None:
+def test_invalid_times_are_refused_by_name(text: str) -> None:
     with pytest.raises(RequestError, match=r"^from: "):
         unix_seconds(text, "from")
 
 
-def test_times_are_written_in_the_zone_of_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_times_are_written_in_the_time_zone_of_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = {
         "UTC": "2023-11-14T22:13:20Z",
         "Europe/Berlin": "2023-11-14T23:13:20+01:00",
@@ -119,7 +119,7 @@ def test_times_are_written_in_the_zone_of_the_server(monkeypatch: pytest.MonkeyP
             monkeypatch.setenv("TZ", zone)
             time.tzset()
             assert time_text(int(NOW)) == text
-            for day in range(0, 400, 7):  # over both changes of the year
+            for day in range(0, 400, 7):  # across both clock changes of the year
                 local = datetime.fromtimestamp(NOW + day * 86_401, ZoneInfo(zone))
                 assert datetime.fromisoformat(time_text(int(NOW) + day * 86_401)) == local
                 assert datetime.fromisoformat(time_text(int(NOW) + day * 86_401)).utcoffset() == local.utcoffset()
@@ -136,12 +136,19 @@ def test_times_are_written_in_the_zone_of_the_server(monkeypatch: pytest.MonkeyP
         ({"user": {}}, JobFilter()),
         ({"cluster": {"in": []}}, JobFilter(cluster=TextMatch("in", ()))),
         ({"dbId": [], "tags": ["7", "x"]}, JobFilter(ids=(), tags=(7,))),
+        ({"tagged": {"any": ["7", "8"], "all": ["1"], "none": ["2"]}}, JobFilter(tags=(7, 8), all_tags=(1,), no_tags=(2,))),
+        ({"tags": ["7"], "tagged": {"any": None, "all": []}}, JobFilter(tags=(7,))),
         ({"numNodes": {"from": 0, "to": 0}}, JobFilter()),
         ({"numNodes": {"from": -1, "to": 5}}, JobFilter()),
         ({"numNodes": {"from": 0, "to": 5}, "energy": {"from": 0.5, "to": 0}}, JobFilter(num_nodes=Range(None, 5), energy=Range(0.5))),
         ({"startTime": {"range": "last6h"}}, JobFilter(start_time=Range(int(NOW) - 21600))),
         ({"startTime": {"range": "last6h", "to": "2023-11-14T22:13:20Z"}}, JobFilter(start_time=Range(None, int(NOW)))),
         ({"startTime": {"range": ""}}, JobFilter()),
+        ({"overlaps": {"range": "last6h"}}, JobFilter(overlaps=Overlap(int(NOW) - 21600, None, int(NOW)))),
+        (
+            {"overlaps": {"from": "2023-11-14T22:13:20Z", "to": "2023-11-14T22:13:21Z"}},
+            JobFilter(overlaps=Overlap(int(NOW), int(NOW) + 1, int(NOW))),
+        ),
         ({"schedule": "batch"}, JobFilter(is_interactive=False)),
         ({"schedule": "other", "shared": "none"}, JobFilter(shared="none")),
         (
@@ -150,12 +157,12 @@ def test_times_are_written_in_the_zone_of_the_server(monkeypatch: pytest.MonkeyP
         ),
         (
             {"metricStats": [{"metricName": "cpu-load", "range": {"from": 0, "to": 0}}]},
-            JobFilter(metric_stats=(MetricRange("cpu-load", Range()),)),  # can be no key: matches nothing
+            JobFilter(metric_stats=(MetricRange("cpu-load", Range()),)),  # not a valid key: matches nothing
         ),
         ({"duration": {"from": 300, "to": 0}}, JobFilter(duration=Range(300), duration_at=int(NOW))),
     ],
 )
-def test_filters(given: dict[str, Any], expected: JobFilter) -> None:
+def test_filter_arguments_become_job_filters(given: dict[str, Any], expected: JobFilter) -> None:
     assert job_filters([given], NOW) == [expected]
 
 
@@ -165,9 +172,14 @@ def test_filters(given: dict[str, Any], expected: JobFilter) -> None:
         ({"state": ["stopped"]}, "state"),
         ({"startTime": {"range": "last5h"}}, "startTime.range"),
         ({"startTime": {"from": "x"}}, "startTime.from"),
+        ({"tagged": {"all": ["hangs"]}}, "tagged.all"),
+        ({"tagged": {"none": ["99999999999999999999"]}}, "tagged.none"),
+        ({"tags": ["1"], "tagged": {"any": ["2"]}}, "tags, tagged.any"),
+        ({"overlaps": {"range": "last5h"}}, "overlaps.range"),
+        ({"overlaps": {"to": "x"}}, "overlaps.to"),
     ],
 )
-def test_wrong_values_of_filters_are_refused_by_name(given: dict[str, Any], name: str) -> None:
+def test_invalid_filter_values_are_refused_by_name(given: dict[str, Any], name: str) -> None:
     with pytest.raises(RequestError, match=f"^{name}: "):
         job_filters([given], NOW)
 
@@ -189,22 +201,22 @@ def test_wrong_values_of_filters_are_refused_by_name(given: dict[str, Any], name
         ("job_id", "job_id"),
     ],
 )
-def test_columns_to_order_by(name: str, column: str) -> None:
+def test_order_fields_have_accepted_spellings(name: str, column: str) -> None:
     assert order_of({"field": name, "type": "col", "order": "ASC"}, NOW) == Order(column, is_descending=False)
 
 
-def test_jobs_are_ordered_by_the_duration_that_is_shown() -> None:
+def test_ordering_by_duration_uses_the_shown_duration() -> None:
     given = {"field": "duration", "type": "col", "order": "ASC"}
     assert order_of(given, NOW) == Order("duration", is_descending=False, duration_at=int(NOW))
 
 
-def test_order_fields_of_other_types_are_footprint_keys_unchanged() -> None:
+def test_footprint_keys_to_order_by_are_passed_on_unchanged() -> None:
     assert order_of({"field": "cpuLoad_avg", "type": "foot", "order": "DESC"}, NOW) == Order(
         "cpuLoad_avg", is_descending=True, is_footprint=True
     )
 
 
-def test_pages() -> None:
+def test_page_arguments_become_slices() -> None:
     assert slice_of(None) == Slice(50)
     assert slice_of({"itemsPerPage": 20, "page": 3}) == Slice(20, 40)
     assert slice_of({"itemsPerPage": 20, "page": -3}) == Slice(20, 0)

@@ -1,10 +1,10 @@
-"""The schema: its committed copy, and that every field of it is made of something."""
+"""The schema: its committed copy, and a getter for every field."""
 
 from graphql import build_schema
 
+from services.gateway.graphql.fields import TABLES
 from services.gateway.graphql.schema_files import COMMITTED, executable_schema, schema_text
 from services.gateway.graphql.shape import unshaped_fields
-from services.gateway.graphql.shapes import TABLES
 
 # Types that no field returns.
 UNREACHABLE = ("IntRangeOutput.", "TimeRangeOutput.")

@@ -1,4 +1,4 @@
-"""Compiled selections give what graphql-core itself would give."""
+"""Compiled selections return the same as graphql-core itself."""
 
 from operator import itemgetter
 from typing import Any
@@ -27,7 +27,7 @@ TABLES = {
 
 
 def _shaped(query: str, books: Any = BOOKS, **variables: Any) -> Any:
-    """The data when root fields are shaped."""
+    """The response data with shaped root fields."""
     found: dict[str, Any] = {}
 
     def resolve(_: Any, info: GraphQLResolveInfo[Any], **__: Any) -> Any:
@@ -58,12 +58,12 @@ def _shaped(query: str, books: Any = BOOKS, **variables: Any) -> Any:
         "{ books { tags { name } ...F } } fragment F on Book { tags { __typename } title }",
     ],
 )
-def test_answers_are_those_of_the_executor(query: str) -> None:
+def test_shapes_give_the_same_answers_as_the_executor(query: str) -> None:
     expected = execute_sync(SCHEMA, parse(query), {"books": BOOKS, "one": BOOKS[0]}).data
     assert _shaped(query) == expected
 
 
-def test_long_lists_are_texts_of_the_same_items() -> None:
+def test_long_lists_serialise_to_the_same_items() -> None:
     query = "{ books { title author { name } tags { name } } one { tags { name } } }"
     books = [{**BOOKS[number % 2], "title": f"{number}"} for number in range(2 * MANY + 1)]
     books[0] = {**BOOKS[0], "tags": [{"name": f"{number}"} for number in range(MANY + 1)]}
@@ -73,7 +73,7 @@ def test_long_lists_are_texts_of_the_same_items() -> None:
     assert orjson.loads(orjson.dumps(found)) == execute_sync(SCHEMA, parse(query), {"books": books, "one": books[0]}).data
 
 
-def test_conditions_are_those_of_the_request() -> None:
+def test_skip_and_include_follow_the_variables_of_each_request() -> None:
     query = "query($a: Boolean!) { books { title @skip(if: $a) pages } }"
     assert list(_shaped(query, a=True)["books"][0]) == ["pages"]
     assert list(_shaped(query, a=False)["books"][0]) == ["title", "pages"]
@@ -90,7 +90,7 @@ def _info_of(query: str) -> Any:
     return kept[0]
 
 
-def test_selected_fields_are_known_by_name_whatever_the_alias() -> None:
+def test_selected_fields_are_found_by_name_behind_aliases() -> None:
     shape = Compiler(TABLES).shape_of(_info_of("{ books { a: title x: author { name } y: author { born } } }"))
     assert shape is not None
     assert shape.names == {"title", "author"}
@@ -100,7 +100,7 @@ def test_selected_fields_are_known_by_name_whatever_the_alias() -> None:
     assert not shape.selects("tags")
 
 
-def test_failures_become_null_with_the_path_of_each() -> None:
+def test_each_failure_becomes_null_and_an_error_with_its_path() -> None:
     info = _info_of("{ books { title who: author { name } } }")
     books: list[Any] = [BOOKS[0], {**BOOKS[0], "author": Failure("not for you", "FORBIDDEN")}]
     found = shaped(Compiler(TABLES, frozenset({"Book.author"})).shape_of(info), books, ["books"])
@@ -111,7 +111,7 @@ def test_failures_become_null_with_the_path_of_each() -> None:
     ]
 
 
-def test_failures_in_long_lists_too() -> None:
+def test_failures_in_long_lists_are_reported_too() -> None:
     info = _info_of("{ books { author { name } } }")
     books: list[Any] = [*([BOOKS[0]] * MANY), {**BOOKS[0], "author": Failure("not for you", "FORBIDDEN")}]
     found = shaped(Compiler(TABLES, frozenset({"Book.author"})).shape_of(info), books, ["books"])
@@ -120,7 +120,7 @@ def test_failures_in_long_lists_too() -> None:
     assert [error.path for error in found.failures] == [["books", MANY, "author"]]
 
 
-def test_what_is_absent_or_empty_is_null() -> None:
+def test_absent_and_empty_values_become_null() -> None:
     tables: Tables = {**TABLES, "Book": {**TABLES["Book"], "notes": absent_as_none("notes")}}
     shape = Compiler(tables).shape_of(_info_of("{ books { notes } }"))
     found = shaped(shape, [{"notes": ["n"]}, {"notes": []}, {}], ["books"])

@@ -1,4 +1,4 @@
-"""/query over HTTP: methods, sign-in, limits, introspection, and the page to write queries."""
+"""/query over HTTP: methods, sign-in, limits, introspection, and the page for writing queries."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ LIMITS: dict[str, Any] = {"max_tokens": 200, "max_cost": 40, "max_root_fields": 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def strict(sqlite_template: SqliteTemplate, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[People]:
-    """With small limits, and without what may be switched off."""
+    """A gateway with small limits, and with everything optional switched off."""
     folder = tmp_path_factory.mktemp("strict")
     settings = GraphqlSettings(get=False, introspection=False, playground=False, **LIMITS)
     database = sqlite_template.fresh(folder)
@@ -57,7 +57,7 @@ def code(answer: Any) -> str:
     return found
 
 
-async def test_without_credentials_the_refusal_is_json(open_site: People) -> None:
+async def test_a_request_without_credentials_is_refused_in_json(open_site: People) -> None:
     for auth in ("", "nonsense"):
         status, answer = await ask(open_site, "{ tags { id } }", auth)
         assert status == 401
@@ -65,13 +65,13 @@ async def test_without_credentials_the_refusal_is_json(open_site: People) -> Non
         assert answer["errors"][0]["message"]
 
 
-async def test_a_session_may_ask(open_site: People) -> None:
+async def test_a_session_may_query(open_site: People) -> None:
     cookie = await open_site.sign_in("ulla")
     status, answer = await open_site.ask("POST", "/query", cookie, body={"query": "{ jobs { count } }"})
     assert (status, answer) == (200, {"data": {"jobs": {"count": 30}}})
 
 
-async def test_queries_may_be_asked_with_get_but_nothing_is_changed_by_it(open_site: People) -> None:
+async def test_get_runs_queries_but_no_mutations(open_site: People) -> None:
     query = quote("query Q($n: Int!) { jobs(page: {itemsPerPage: $n, page: 1}) { items { jobId } } }")
     path = f"/query?query={query}&operationName=Q&variables={quote(json.dumps({'n': 1}))}"
     assert await open_site.client.get(path, auth=ADMIN) == (200, {"data": {"jobs": {"items": [{"jobId": 1060}]}}})
@@ -89,13 +89,13 @@ async def test_get_and_introspection_can_be_switched_off(strict: People) -> None
     assert (await strict.client.get("/playground/", auth=""))[0] == 404
 
 
-async def test_too_much_is_refused_with_its_limit(strict: People) -> None:
+async def test_each_limit_refuses_larger_operations_and_is_named(strict: People) -> None:
     refusals = {
         "COMPLEXITY_LIMIT_EXCEEDED": "{ " + " ".join(f"a{n}: tags {{ id }}" for n in range(21)) + " }",
         "DEPTH_LIMIT_EXCEEDED": "{ jobs(page: {itemsPerPage: 1, page: 1}) { items { concurrentJobs { items { jobId } } } } }",
         "GRAPHQL_PARSE_FAILED": "{ tags { " + "id " * 200 + "} }",
     }
-    # Selections on scalars do not exist, so that depth beyond the schema's is only to be had by the introspection.
+    # Only introspection allows a greater depth than the schema, because scalars have no selections.
     deep = '{ __type(name: "Job") { fields { type { ofType { ofType { ofType { name } } } } } } }'
     for expected, query in (refusals | {"DEPTH_LIMIT_EXCEEDED ": deep}).items():
         status, answer = await ask(strict, query)
@@ -109,7 +109,7 @@ async def test_too_much_is_refused_with_its_limit(strict: People) -> None:
     assert code((await ask(strict, "{ jobs(page: {itemsPerPage: 0, page: 1}) { count } }"))[1]) == "BAD_USER_INPUT"
 
 
-async def test_root_fields_are_counted_wherever_they_come_from(strict: People) -> None:
+async def test_root_fields_in_fragments_are_counted(strict: People) -> None:
     fragment = "fragment F on Query { " + " ".join(f"b{n}: __typename" for n in range(12)) + " }"
     inline = " ".join(f"... on Query {{ a{n}: __typename }}" for n in range(2))
     status, answer = await ask(strict, f"{{ ...F ...F {inline} }} {fragment}")
@@ -118,7 +118,7 @@ async def test_root_fields_are_counted_wherever_they_come_from(strict: People) -
     assert "errors" not in (await ask(strict, f"{{ ...F ...F }} {fragment}"))[1]
 
 
-async def test_a_document_that_is_long_to_read_is_bounded_and_read_beside_the_event_loop(open_site: People) -> None:
+async def test_a_long_document_is_limited_and_parsed_outside_the_event_loop(open_site: People) -> None:
     repeated = "{" + "jobs { count } " * 1000 + "}"
     spread = (
         "{ tags {" + " ".join(f"...f{n}" for n in range(1000)) + " } }" + "".join(f" fragment f{n} on Tag {{ id }}" for n in range(1000))
@@ -142,8 +142,8 @@ async def test_a_document_that_is_long_to_read_is_bounded_and_read_beside_the_ev
     assert longest_s < took_s / 2
 
 
-async def test_cached_documents_are_bounded_by_their_size() -> None:
-    documents = Documents(executable_schema(), GraphqlSettings(kept_documents=100))
+async def test_the_document_cache_is_limited_by_size() -> None:
+    documents = Documents(executable_schema(), GraphqlSettings(cached_documents=100))
     texts = [f"{{ tags {{ id }} }} # {number} {'x' * 19_000}" for number in range(60)]
     for text in [*texts, texts[-1]]:
         await documents.get(text)
@@ -151,7 +151,7 @@ async def test_cached_documents_are_bounded_by_their_size() -> None:
     assert sum(map(len, documents._cached)) == documents._characters <= 1_000_000
 
 
-async def test_long_lists_are_shaped_beside_the_event_loop(open_site: People, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_long_lists_are_shaped_outside_the_event_loop(open_site: People, monkeypatch: pytest.MonkeyPatch) -> None:
     query = "{ jobs { items { id who: userData { username } } } }"
     threads: list[int] = []
 
@@ -166,7 +166,7 @@ async def test_long_lists_are_shaped_beside_the_event_loop(open_site: People, mo
     assert [thread == threading.get_ident() for thread in threads] == [True, False]
 
 
-async def test_operations_of_one_document_do_not_share_what_they_merge_with_a_fragment(open_site: People) -> None:
+async def test_operations_that_share_a_fragment_have_their_own_shapes(open_site: People) -> None:
     document = "query A { ...F jobs { hasNextPage } } query B { ...F } fragment F on Query { jobs { count } }"
     found = [
         (await open_site.client.post("/query", {"query": document, "operationName": name}, auth=ADMIN))[1]["data"]["jobs"] for name in "AB"
@@ -174,15 +174,15 @@ async def test_operations_of_one_document_do_not_share_what_they_merge_with_a_fr
     assert found == [{"count": 60, "hasNextPage": True}, {"count": 60}]
 
 
-async def test_fragments_cost_wherever_they_are_used(strict: People) -> None:
-    """Each doubles the one before: the document is small, what it asks for is not."""
+async def test_fragments_cost_at_each_use(strict: People) -> None:
+    """Each fragment doubles the previous one, so a small document requests a lot."""
     chain = " ".join(f"fragment F{n} on Query {{ ...F{n + 1} b{n}: __typename ...F{n + 1} }}" for n in range(12))
     _, answer = await ask(strict, f"{{ ...F0 }} {chain} fragment F12 on Query {{ x: tags {{ id }} }}")
     assert code(answer) == "COMPLEXITY_LIMIT_EXCEEDED"
     assert re.search(r"complexity \d{4,}", answer["errors"][0]["message"])
 
 
-async def test_one_answer_has_a_bounded_number_of_jobs(strict: People, open_site: People) -> None:
+async def test_the_number_of_jobs_in_an_answer_is_limited(strict: People, open_site: People) -> None:
     query = "query($n: Int!) { jobs(page: {itemsPerPage: $n, page: 1}) { hasNextPage items { id } } }"
     _, answer = await ask(open_site, query, n=-1)
     assert len(answer["data"]["jobs"]["items"]) == 60
@@ -193,8 +193,8 @@ async def test_one_answer_has_a_bounded_number_of_jobs(strict: People, open_site
     assert answer["data"]["jobs"]["hasNextPage"] is True
 
 
-async def test_long_answers_are_written_beside_the_event_loop(open_site: People, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And say the same."""
+async def test_long_answers_are_serialised_outside_the_event_loop(open_site: People, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer is the same."""
     query = "{ jobs(page: {itemsPerPage: -1, page: 1}) { count items { id state resources { hostname } tags { name } } } }"
     at_once = await ask(open_site, query)
     for module in ("request", "shape"):
@@ -211,13 +211,13 @@ async def test_long_answers_are_written_beside_the_event_loop(open_site: People,
     assert len(at_once[1]["data"]["jobs"]["items"]) == 60
 
 
-async def test_only_what_is_selected_is_computed(open_site: People) -> None:
-    """``count`` and ``hasNextPage`` each alone."""
+async def test_only_selected_fields_are_computed(open_site: People) -> None:
+    """Tested with ``count`` alone and ``hasNextPage`` alone."""
     assert (await ask(open_site, "{ jobs { count } }"))[1] == {"data": {"jobs": {"count": 60}}}
     assert (await ask(open_site, "{ jobs { hasNextPage } }"))[1] == {"data": {"jobs": {"hasNextPage": True}}}
 
 
-async def test_values_of_others_are_null_with_an_error_each(open_site: People) -> None:
+async def test_accounts_of_other_users_are_null_with_an_error_each(open_site: People) -> None:
     cookie = token("api")
     query = (
         '{ jobs(page: {itemsPerPage: 2, page: 1}) { items { who: userData { username } user } } me: user(username: "feeder") { username } }'
@@ -234,19 +234,19 @@ async def test_unexpected_errors_are_answered_with_a_log_number(open_site: Peopl
     def burst(*_: Any) -> None:
         raise RuntimeError("inner text")
 
-    monkeypatch.setattr("services.gateway.graphql.resolvers.jobs.order_of", burst)
+    monkeypatch.setattr("services.gateway.graphql.fields.jobs.order_of", burst)
     status, answer = await ask(open_site, "{ jobs { count } }")
     assert status == 200
     assert code(answer) == "INTERNAL_SERVER_ERROR"
     assert re.fullmatch(r"internal error, see the log for error [0-9a-f]{12}", answer["errors"][0]["message"])
 
 
-async def test_changes_without_a_broker_are_unavailable(open_site: People) -> None:
+async def test_mutations_without_a_broker_are_unavailable(open_site: People) -> None:
     _, answer = await ask(open_site, 'mutation { createTag(type: "a", name: "b", scope: "global") { id } }')
     assert code(answer) == "UNAVAILABLE"
 
 
-async def test_the_page_to_write_queries_loads_nothing_from_elsewhere(open_site: People) -> None:
+async def test_graphiql_loads_nothing_from_other_hosts(open_site: People) -> None:
     status, page = await open_site.client.get("/playground/", auth="")
     assert status == 200
     loaded = re.findall(r'(?:src|href)="([^"]+)"', page)
@@ -269,7 +269,7 @@ async def test_the_page_to_write_queries_loads_nothing_from_elsewhere(open_site:
         (["text/html"], "application/graphql-response+json"),
     ],
 )
-async def test_the_first_known_type_of_those_accepted_is_answered(accepts: list[str], expected: str) -> None:
+async def test_the_first_supported_accept_type_is_answered(accepts: list[str], expected: str) -> None:
     assert response_type(accepts) == expected
 
 
@@ -289,7 +289,7 @@ WHO = {
 
 
 @pytest.mark.parametrize("query", WHO)
-async def test_who_may_ask_what(open_site: People, query: str) -> None:
+async def test_each_role_may_use_its_fields_only(open_site: People, query: str) -> None:
     allowed = set()
     for role in NOBODY_S:
         _, answer = await ask(open_site, query, token(role, user="somebody"))

@@ -15,7 +15,7 @@ from tests.gateway.stack import gateway, jobstore
 from tests.support.clusters import restricted_fritz
 from tests.support.nats import client_of
 
-# On purpose otherwise; docs/compatibility.md tells why.
+# Intended differences; docs/compatibility.md gives the reasons.
 DIFFERENCES = {"r-global-metrics-admin-user"}  # the role user does not take metrics away from an admin
 
 

@@ -1,4 +1,4 @@
-"""GraphQL over web sockets: the protocol, who may connect, and what is pushed."""
+"""GraphQL over web sockets: protocol, permissions, pushed changes."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import pytest
 
 from services.gateway.graphql import websocket
 from services.gateway.graphql.protocol import SUBPROTOCOL, Closed, read_message, read_operation
-from services.gateway.numbers import LIVE_CLIENTS
+from services.gateway.prometheus import LIVE_CLIENTS
 from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings
 from tests.gateway.live.grounds import Grounds
 from tests.gateway.live.listener import listening
@@ -34,7 +34,7 @@ async def begun(socket: Socket, query: str = JOBS, *, key: str = "1", **variable
     return found
 
 
-async def test_jobs_are_pushed_in_the_form_of_the_selection(one_live: Client) -> None:
+async def test_a_subscription_sends_jobs_with_the_selected_fields(one_live: Client) -> None:
     async with connected(one_live) as socket:
         await socket.initialise()
         await begun(socket)
@@ -56,7 +56,7 @@ async def test_jobs_are_pushed_in_the_form_of_the_selection(one_live: Client) ->
         assert await socket.receive() == {"type": "pong", "payload": {"n": 1}}
 
 
-async def test_a_subscription_resumes_after_a_cursor_also_one_of_an_event(one_live: Client) -> None:
+async def test_a_subscription_resumes_after_a_cursor_of_either_interface(one_live: Client) -> None:
     async with connected(one_live) as socket, listening(one_live) as listener:
         await socket.initialise()
         cursor = (await begun(socket))["cursor"]
@@ -73,7 +73,7 @@ async def test_a_subscription_resumes_after_a_cursor_also_one_of_an_event(one_li
         assert [(await socket.next(key="c"))["data"]["jobs"]["kind"] for _ in range(2)] == ["START", "RESET"]
 
 
-async def test_nodes_are_pushed(one_live: Client) -> None:
+async def test_a_subscription_sends_nodes(one_live: Client) -> None:
     async with connected(one_live) as socket:
         await socket.initialise()
         await begun(socket, NODES)
@@ -82,7 +82,7 @@ async def test_nodes_are_pushed(one_live: Client) -> None:
         assert pushed["node"] == {"id": pushed["id"], "hostname": "f0102", "cluster": "fritz", "schedulerState": "down"}
 
 
-async def test_each_viewer_is_pushed_its_own_jobs_only(one_live: Client) -> None:
+async def test_a_subscription_sends_only_visible_jobs(one_live: Client) -> None:
     async with connected(one_live) as alice, connected(one_live) as admin:
         await alice.initialise(**{"X-Auth-Token": token("user", user="alice")})
         await admin.initialise(authorization=token("admin", user="root"))
@@ -98,7 +98,7 @@ async def test_each_viewer_is_pushed_its_own_jobs_only(one_live: Client) -> None
         assert await alice.receive() == {"id": "n", "type": "complete"}
 
 
-async def test_only_what_meets_the_filter_is_pushed(one_live: Client) -> None:
+async def test_a_subscription_sends_only_jobs_that_match_the_filter(one_live: Client) -> None:
     running = [{"user": {"startsWith": "AL"}}, {"state": ["running"]}]
     async with connected(one_live) as socket:
         await socket.initialise()
@@ -119,18 +119,23 @@ async def test_only_what_meets_the_filter_is_pushed(one_live: Client) -> None:
         assert (refused["data"], refused["errors"][0]["extensions"]) == (None, {"code": "BAD_USER_INPUT"})
 
 
-async def test_what_the_feed_does_not_have_is_read(one_live: Client) -> None:
-    query = "subscription { changed: jobs { j: job { id meta: metaData userData { username } concurrentJobs { count } } } }"
+async def test_fields_that_the_feed_lacks_are_read_from_the_database(one_live: Client) -> None:
+    fields = "id meta: metaData jobName submitTime requestedMemory userData { username } concurrentJobs { count }"
+    query = f"subscription {{ changed: jobs {{ j: job {{ {fields} }} }} }}"
     async with connected(one_live) as socket:
         await socket.initialise()
         await socket.subscribe(query)
         assert await socket.next() == {"data": {"changed": {"j": None}}}
-        await start(one_live, 1, metaData={"jobName": "n"})
+        await start(one_live, 1, metaData={"jobName": "n"}, submitTime=1_699_999_000, requestedMemory=4096)
         job = (await socket.next())["data"]["changed"]["j"]
-        assert job == {"id": job["id"], "meta": {"jobName": "n"}, "userData": None, "concurrentJobs": None}
+        requested = {"jobName": "n", "submitTime": "2023-11-14T21:56:40Z", "requestedMemory": 4096}
+        assert job == {"id": job["id"], "meta": {"jobName": "n"}, **requested, "userData": None, "concurrentJobs": None}
+        await start(one_live, 2)
+        job = (await socket.next())["data"]["changed"]["j"]
+        assert (job["jobName"], job["submitTime"], job["requestedMemory"]) == (None, None, 0)
 
 
-async def test_queries_run_over_the_same_socket(one_live: Client) -> None:
+async def test_queries_run_over_the_same_web_socket(one_live: Client) -> None:
     async with connected(one_live, headers={"X-Auth-Token": token("api")}) as socket:
         await socket.send("connection_init")
         assert await socket.receive() == {"type": "connection_ack"}
@@ -143,7 +148,7 @@ async def test_queries_run_over_the_same_socket(one_live: Client) -> None:
             assert (message["type"], message["id"], len(message["payload"]) > 0) == ("error", "1", True), query
 
 
-# what a client may do wrong
+# errors of clients
 
 
 @pytest.mark.parametrize(
@@ -152,7 +157,7 @@ async def test_queries_run_over_the_same_socket(one_live: Client) -> None:
      '{"type": "complete", "id": 7}', '{"type": "ping", "payload": []}', '{"type": "subscribe", "id": "%s"}' % ("x" * 201),
      "[" * 100_000],
 )  # fmt: skip
-def test_a_message_that_is_none_is_a_bad_request(text: str) -> None:
+def test_an_invalid_message_closes_the_connection(text: str) -> None:
     with pytest.raises(Closed) as e:
         read_message(text)
     assert (e.value.code, 0 < len(e.value.reason) <= 123) == (4400, True)
@@ -162,7 +167,7 @@ def test_a_message_that_is_none_is_a_bad_request(text: str) -> None:
     "payload",
     [None, {}, {"query": 1}, {"query": "", "variables": []}, {"query": "", "operationName": 1}, {"query": "", "extensions": "x"}],
 )
-def test_an_operation_that_is_none_is_a_bad_request(payload: dict[str, Any] | None) -> None:
+def test_an_invalid_operation_closes_the_connection(payload: dict[str, Any] | None) -> None:
     with pytest.raises(Closed) as e:
         read_operation(payload)
     assert e.value.code == 4400
@@ -196,7 +201,7 @@ async def _send_much(socket: Socket) -> None:
 
 
 async def _do_nothing(socket: Socket) -> None:
-    """The wrong subprotocol was enough."""
+    """The wrong subprotocol alone closes the connection."""
 
 
 MISUSE = {
@@ -210,7 +215,7 @@ MISUSE = {
 }
 
 
-async def test_misuse_ends_the_connection_with_its_code(bodies: Client) -> None:
+async def test_each_protocol_violation_has_its_close_code(bodies: Client) -> None:
     for misuse, code in MISUSE.items():
         protocols = ("graphql-ws",) if misuse is _do_nothing else (SUBPROTOCOL,)
         async with connected(bodies, headers={"X-Auth-Token": token("api")}, protocols=protocols) as socket:
@@ -219,7 +224,7 @@ async def test_misuse_ends_the_connection_with_its_code(bodies: Client) -> None:
     assert (await bodies.get("/api/clusters/"))[0] == 200
 
 
-async def test_who_does_not_initialise_is_disconnected(bodies: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_does_not_initialise_is_disconnected(bodies: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(websocket, "INIT_S", 0.05)
     async with connected(bodies) as socket:
         assert await socket.closed() == 4408
@@ -236,7 +241,7 @@ NOBODY: list[tuple[dict[str, Any], dict[str, str]]] = [
 ]
 
 
-async def test_who_does_not_say_who_it_is_is_forbidden(bodies: Client) -> None:
+async def test_a_client_without_credentials_is_forbidden(bodies: Client) -> None:
     for payload, headers in NOBODY:
         async with connected(bodies, headers=headers) as socket:
             await socket.send("connection_init", payload=payload)
@@ -247,7 +252,7 @@ async def test_who_does_not_say_who_it_is_is_forbidden(bodies: Client) -> None:
     assert e.value.status == 401
 
 
-async def test_operations_of_one_connection_are_bounded(bodies: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_operations_per_connection_are_limited(bodies: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(websocket, "MAX_OPERATIONS", 2)
     async with connected(bodies) as socket:
         await socket.initialise()
@@ -266,10 +271,10 @@ async def begun_after_complete(socket: Socket) -> None:
     await begun(socket, key="b")
 
 
-async def test_connections_are_bounded_and_given_back(grounds: Grounds) -> None:
+async def test_connections_are_limited_and_released(grounds: Grounds) -> None:
     ground = await grounds.up(live_clients=4)
     async with connected(ground.api), connected(ground.api, headers={"X-Auth-Token": token("api")}):
-        with pytest.raises(aiohttp.WSServerHandshakeError) as e:  # one place for those who did not say who they are yet
+        with pytest.raises(aiohttp.WSServerHandshakeError) as e:  # only one connection may be waiting for sign-in
             async with connected(ground.api):
                 pass
         assert e.value.status == 503
@@ -281,7 +286,7 @@ async def test_connections_are_bounded_and_given_back(grounds: Grounds) -> None:
     await until(all_gone)
 
 
-async def test_who_keeps_silent_takes_no_place_of_other_addresses(grounds: Grounds) -> None:
+async def test_silent_connections_count_only_against_their_address(grounds: Grounds) -> None:
     ground = await grounds.up(live_clients=4, trusted_proxies=["127.0.0.1"])
     async with connected(ground.api, headers={"X-Forwarded-For": "10.0.0.1"}):
         with pytest.raises(aiohttp.WSServerHandshakeError):
@@ -291,7 +296,7 @@ async def test_who_keeps_silent_takes_no_place_of_other_addresses(grounds: Groun
             await socket.initialise()
 
 
-async def test_sockets_end_with_the_gateway(
+async def test_web_sockets_close_when_the_gateway_stops(
     nats_settings: NatsSettings, sqlite_database: DatabaseSettings, archive_settings: ArchiveSettings
 ) -> None:
     async with aiohttp.ClientSession() as session:

@@ -1,4 +1,4 @@
-"""Gateways on rows that the test writes itself."""
+"""Gateways on rows written by the test."""
 
 from contextlib import AsyncExitStack
 from typing import Any
@@ -22,7 +22,7 @@ class Ground:
 
 
 class Grounds:
-    """A gateway on rows that the test writes itself."""
+    """A gateway on rows written by the test."""
 
     def __init__(
         self, stack: AsyncExitStack, nats: NatsSettings, database: DatabaseSettings, archive: ArchiveSettings, projected: Projected

@@ -12,7 +12,7 @@ from yarl import URL
 
 from tests.gateway.stack import Client, token
 
-WAIT_S = 10.0
+WAIT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Event:
 
 
 class Listener:
-    """``last_id`` moves with every id that was seen, as in browsers; ``comments`` counts signs of life."""
+    """``last_id`` is the last id received, as in browsers; ``comments`` counts keep-alive comments."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self.response = response
@@ -33,7 +33,7 @@ class Listener:
         self._unread: list[Event] = []
 
     async def next(self) -> Event:
-        """The next event; raises EOFError when the stream ended, TimeoutError when nothing comes."""
+        """The next event. Raises EOFError when the stream has ended, TimeoutError when nothing arrives."""
         async with asyncio.timeout(WAIT_S):
             while True:
                 event = await self._block()
@@ -45,13 +45,13 @@ class Listener:
         return [(await self.next()).name for _ in range(count)]
 
     async def position(self) -> None:
-        """Read up to the next block without an event: the beginning, or a sign of life."""
+        """Read up to the next block without an event: the beginning, or a keep-alive comment."""
         async with asyncio.timeout(WAIT_S):
             while (event := await self._block()) is not None:
                 self._unread.append(event)
 
     async def ended(self) -> bool:
-        """Read to the end of the stream; events are passed over."""
+        """Read to the end of the stream, skipping events."""
         try:
             while True:
                 await self.next()
@@ -81,7 +81,7 @@ class Listener:
 async def listening(
     api: Client, query: str = "", *, auth: str | None = None, cookie: str = "", last_id: str | None = None, path: str = "/api/events/"
 ) -> AsyncIterator[Listener]:
-    """A connection whose first line was read: what happens from now on arrives. ``auth`` is a token, ``cookie`` a session instead."""
+    """A connection whose first line was read, so that all later changes arrive; with the token ``auth`` or the session ``cookie``."""
     given = {"Cookie": f"session={cookie}"} if cookie else {"X-Auth-Token": token("api") if auth is None else auth}
     headers = given | ({"Last-Event-ID": last_id} if last_id is not None else {})
     url = URL(f"http://{api.address}{path}{query}", encoded=True)

@@ -1,4 +1,4 @@
-"""Changes as jobstore would have written them: rows and the position in one transaction."""
+"""Changes as jobstore writes them: rows and the position in one transaction."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -50,7 +50,7 @@ class Projected:
             await self._move(connection, events=1)
 
     async def report(self, hosts: Sequence[str], state: str = "idle") -> None:
-        """One event about all the nodes, which replaces what there is of them."""
+        """One event about all the nodes, which replaces their existing rows."""
         async with transaction(self._engine) as connection:
             await connection.execute(delete(tables.node).where(tables.node.c.hostname.in_(hosts)))
             await connection.execute(insert(tables.node), [node_row(host, self.nodes + 1, state) for host in hosts])

@@ -10,7 +10,7 @@ import aiohttp
 from services.gateway.graphql.protocol import SUBPROTOCOL
 from tests.gateway.stack import Client, token
 
-WAIT_S = 10.0
+WAIT_S = 30.0
 
 
 class Socket:
@@ -43,7 +43,7 @@ class Socket:
         return payload
 
     async def closed(self) -> int:
-        """The code of the close; what comes before is passed over."""
+        """The code of the close; earlier messages are skipped."""
         async with asyncio.timeout(WAIT_S):
             while (message := await self.receive())["type"] != "close":
                 pass
@@ -55,7 +55,7 @@ class Socket:
 async def connected(
     api: Client, *, headers: dict[str, str] | None = None, protocols: tuple[str, ...] = (SUBPROTOCOL,)
 ) -> AsyncIterator[Socket]:
-    """Before ``connection_init``."""
+    """A connection before ``connection_init``."""
     async with (
         aiohttp.ClientSession() as session,
         session.ws_connect(f"http://{api.address}/query", protocols=protocols, headers=headers or {}) as socket,

@@ -1,17 +1,19 @@
-"""What followers of the feed get, whatever their pace."""
+"""Followers of the feed get every change, at any pace."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from prometheus_client import CollectorRegistry
 from sqlalchemy import text
 
-from services.gateway.live.changes import Change, Cursor, JobChange, JobDeletion, NodeChange, changes_between
-from services.gateway.live.feed import Feed, Follower
-from services.gateway.live.position import position
-from services.gateway.numbers import LIVE_OVERFLOWS, LiveNumbers
+from services.gateway.live.changes import Change, JobChange, JobDeletion, NodeChange, changes_between
+from services.gateway.live.feed import Feed, Follower, LiveNumbers
+from services.gateway.live.resume import resume_text
+from services.gateway.prometheus import LIVE_OVERFLOWS
 from shared.database.engine import opened, transaction
+from shared.database.progress import Progress, progress_of
 from shared.settings import DatabaseSettings
 from tests.gateway.live.projected import Projected
 from tests.support.waiting import until
@@ -38,12 +40,12 @@ class Ground:
 
 
 @asynccontextmanager
-async def ground(database: DatabaseSettings, *, most_kept: int = 1000, most_behind: int = 1000) -> AsyncIterator[Ground]:
+async def ground(database: DatabaseSettings, *, max_buffered: int = 1000, max_behind: int = 1000) -> AsyncIterator[Ground]:
     registry, stop = CollectorRegistry(), asyncio.Event()
     async with opened(database) as writing, opened(database, read_only=True) as reading, asyncio.TaskGroup() as tasks:
         projected = Projected(writing)
         await projected.begin()
-        feed = Feed(reading, LiveNumbers(registry), poll_s=0.01, most_kept=most_kept, most_behind=most_behind)
+        feed = Feed(reading, LiveNumbers(registry), poll_s=0.01, max_buffered=max_buffered, max_behind=max_behind)
         tasks.create_task(feed.run(stop))
         try:
             yield Ground(feed, projected, registry)
@@ -82,7 +84,7 @@ async def test_jobs_deletions_and_nodes_come_in_order(database: DatabaseSettings
         assert await follower.take(QUIET_S) is None
 
 
-async def test_a_follower_begins_with_what_comes_after_it(database: DatabaseSettings) -> None:
+async def test_a_follower_starts_with_the_next_change(database: DatabaseSettings) -> None:
     async with ground(database) as site:
         await site.projected.start(1)
         async with site.following() as follower:
@@ -90,13 +92,13 @@ async def test_a_follower_begins_with_what_comes_after_it(database: DatabaseSett
             assert await take(follower, 1) == ["job 2 completed"]
 
 
-async def test_a_resume_gets_everything_since_once_with_its_last_state(database: DatabaseSettings) -> None:
+async def test_a_resuming_follower_gets_each_changed_row_once_in_its_last_state(database: DatabaseSettings) -> None:
     async with ground(database) as site:
         await site.projected.start(1)
         async with site.following() as first:
             await site.projected.start(2)
             await take(first, 1)
-            place = str(first.cursor)
+            place = resume_text(first.at)
         await site.projected.start(3, 4)
         await site.projected.change(3, 2, job_state="failed")
         await site.projected.remove(4)
@@ -108,19 +110,19 @@ async def test_a_resume_gets_everything_since_once_with_its_last_state(database:
 
 
 async def test_chunks_lose_nothing_where_many_rows_share_a_sequence(database: DatabaseSettings) -> None:
-    """Also not for a reader that breaks off at any change and resumes from it."""
+    """Nor does a reader that stops at any change and resumes from it."""
     async with opened(database) as engine:
         projected = Projected(engine)
         await projected.begin()
-        start = await position(engine)
+        start = await progress_of(engine)
         await projected.start(*range(1, 9))
         await projected.change(2, 3, 5, 7, job_state="failed")
         await projected.remove(4)
         await projected.report(["f0001", "f0002", "f0003"])
         await projected.report(["f0003", "f0004"], "down")
-        end = await position(engine)
+        end = await progress_of(engine)
 
-        async def read(after: Cursor, most: int) -> list[Change]:
+        async def read(after: Progress, most: int) -> list[Change]:
             return [change async for chunk in changes_between(engine, after, end, most) for change in chunk.changes]
 
         for most in (1, 2, 3, 7):
@@ -138,8 +140,8 @@ async def test_chunks_lose_nothing_where_many_rows_share_a_sequence(database: Da
             assert await read(everything[-1].resume, most) == []
 
 
-async def test_a_follower_that_lags_reads_on_from_the_database(database: DatabaseSettings) -> None:
-    async with ground(database, most_kept=5) as site, site.following() as quick, site.following() as slow:
+async def test_a_follower_that_lags_continues_from_the_database(database: DatabaseSettings) -> None:
+    async with ground(database, max_buffered=5) as site, site.following() as quick, site.following() as slow:
         await site.projected.start(100)
         await take(quick, 1)
         await take(slow, 1)
@@ -153,20 +155,20 @@ async def test_a_follower_that_lags_reads_on_from_the_database(database: Databas
         assert await take(slow, 1) == ["job 50 completed"]
 
 
-async def test_one_batch_larger_than_what_is_kept_reaches_everybody(database: DatabaseSettings) -> None:
-    async with ground(database, most_kept=3) as site, site.following() as one, site.following() as other:
+async def test_a_batch_larger_than_the_buffer_reaches_every_follower(database: DatabaseSettings) -> None:
+    async with ground(database, max_buffered=3) as site, site.following() as one, site.following() as other:
         await site.projected.start(*range(1, 11))
         for follower in (one, other):
             assert await take(follower, 10) == [f"job {key} completed" for key in range(1, 11)]
 
 
-async def test_a_position_that_went_back_and_another_log_are_a_reset(database: DatabaseSettings) -> None:
+async def test_a_lower_position_or_another_log_resets_followers(database: DatabaseSettings) -> None:
     async with ground(database) as site, site.following() as follower:
         await site.projected.start(1, 2, 3)
         await take(follower, 3)
         await site.projected.go_back(1)
         assert await take(follower, 1) == ["reset"]
-        assert follower.cursor.events == 1
+        assert follower.at.events == 1
         await site.projected.begin("2027-01-01T00:00:00Z")
         assert await take(follower, 1) == ["reset"]
         await site.projected.start(7)
@@ -176,11 +178,11 @@ async def test_a_position_that_went_back_and_another_log_are_a_reset(database: D
 UNKNOWN_PLACES = ["", "x", "1-2", "99-0-{build}", "0-0-f00d", "1-0-{build}'; DROP TABLE job", "9" * 40 + "-0-{build}"]
 
 
-async def test_an_unknown_place_is_a_reset(sqlite_database: DatabaseSettings) -> None:
+async def test_an_unknown_cursor_is_a_reset(sqlite_database: DatabaseSettings) -> None:
     async with ground(sqlite_database) as site:
         await site.projected.start(1)
         async with site.following() as probe:
-            build = probe.cursor.build
+            build = resume_text(probe.at).rpartition("-")[2]
         for number, place in enumerate(UNKNOWN_PLACES):
             async with site.following(place.format(build=build)) as follower:
                 assert await take(follower, 1) == ["reset"], place
@@ -188,9 +190,9 @@ async def test_an_unknown_place_is_a_reset(sqlite_database: DatabaseSettings) ->
                 assert await take(follower, 1) == [f"job {10 + number} completed"]
 
 
-async def test_a_place_too_long_ago_is_a_reset(sqlite_database: DatabaseSettings) -> None:
-    async with ground(sqlite_database, most_behind=10) as site, site.following() as probe:
-        place = str(probe.cursor)
+async def test_a_cursor_too_far_back_is_a_reset(sqlite_database: DatabaseSettings) -> None:
+    async with ground(sqlite_database, max_behind=10) as site, site.following() as probe:
+        place = resume_text(probe.at)
         await site.projected.start(*range(1, 11))
         async with site.following(place) as follower:
             assert len(await take(follower, 10)) == 10
@@ -200,27 +202,27 @@ async def test_a_place_too_long_ago_is_a_reset(sqlite_database: DatabaseSettings
             assert await take(follower, 1) == ["reset"]
 
 
-async def test_a_place_ahead_of_this_feed_is_none_of_another_database(sqlite_database: DatabaseSettings) -> None:
+async def test_a_cursor_ahead_of_this_feed_does_not_reset(sqlite_database: DatabaseSettings) -> None:
     """Another gateway may have read the database later than this one did."""
     async with ground(sqlite_database) as site, site.following() as waiting:
         await site.projected.start(1)
         await take(waiting, 1)
         await site.projected.start(2)
-        place = f"{site.projected.events}-0-{waiting.cursor.build}"
+        place = resume_text(replace(waiting.at, events=site.projected.events))
         async with site.following(place) as follower:
             await site.projected.start(3)
             assert await take(follower, 1) == ["job 3 completed"]
 
 
-async def test_the_database_is_left_alone_while_nobody_follows(sqlite_database: DatabaseSettings) -> None:
+async def test_the_feed_does_not_poll_without_followers(sqlite_database: DatabaseSettings) -> None:
     async with ground(sqlite_database) as site:
         async with site.following() as follower:
             await until(lambda: site.feed.end is not None)
-            assert follower.cursor == site.feed.end
+            assert follower.at == site.feed.end
         await until(lambda: site.feed.end is None)
 
 
-async def test_a_database_that_is_away_for_a_while_costs_nothing(sqlite_database: DatabaseSettings) -> None:
+async def test_followers_miss_nothing_during_an_outage_of_the_database(sqlite_database: DatabaseSettings) -> None:
     async with ground(sqlite_database) as site, site.following() as follower:
         await site.projected.start(1)
         await take(follower, 1)

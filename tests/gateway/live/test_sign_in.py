@@ -1,4 +1,4 @@
-"""Following with a session or a token, and what ends with it."""
+"""Following changes with a session or a token ends when it does."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -20,7 +20,7 @@ JOBS = "subscription { jobs { kind job { user } } }"
 
 @pytest.fixture
 async def site(sqlite_database: DatabaseSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[People]:
-    monkeypatch.setattr(websocket, "INIT_S", 0.1)  # the first look at a sign-in comes after it
+    monkeypatch.setattr(websocket, "INIT_S", 0.1)  # the sign-in is first checked after this time
     async with people(sqlite_database, tmp_path, live_recheck_s=0.1, **FAST) as found:
         yield found
 
@@ -53,12 +53,12 @@ async def test_a_session_follows_until_its_user_is_removed(site: People, sqlite_
 
 
 async def resets(*listeners: Listener) -> None:
-    """The log began after they did."""
+    """The listeners get a reset, because the log began after them."""
     for listener in listeners:
         assert (await listener.next()).name == "reset"
 
 
-async def test_a_session_is_not_taken_from_the_page_of_another_site(site: People) -> None:
+async def test_a_session_is_not_accepted_from_pages_of_other_sites(site: People) -> None:
     cookie = await site.sign_in("adm")
     async with connected(site.client, headers={"Cookie": f"session={cookie}", "Origin": "https://elsewhere.example"}) as socket:
         await socket.send("connection_init")

@@ -1,4 +1,4 @@
-"""The rule for one job in hand and the condition for the database say the same, for every combination of roles."""
+"""The rule for a loaded job and the condition for the database agree, for every combination of roles."""
 
 from itertools import chain, combinations
 

@@ -1,18 +1,18 @@
-"""What is compared of recorded metric data."""
+"""Comparison of answers with recorded metric data."""
 
 import re
 from collections.abc import Iterator
 from typing import Any
 
-ROUNDING = 0.0101  # the recorded store was built in: this one sends rounded numbers
+ROUNDING = 0.0101  # the recorded store was built into the server; this one sends rounded numbers
 
 _SAMPLE = re.compile(r"null|\d+(?:\.\d+)?")
 
 
 def differing_from_digest(digest: dict[str, Any], text: str) -> Iterator[str]:
-    """Of a long answer only the beginning and the end were kept: sample by sample."""
+    """Compare sample by sample. Of a long answer, only the beginning and the end were recorded."""
     ours = _SAMPLE.findall(text)
-    first, last = _SAMPLE.findall(digest["start"])[:-1], _SAMPLE.findall(digest["end"])[1:]  # each may be cut
+    first, last = _SAMPLE.findall(digest["start"])[:-1], _SAMPLE.findall(digest["end"])[1:]  # the outermost may be cut
     for theirs, found in ((first, ours[: len(first)]), (last, ours[-len(last) :])):
         for number, (one, other) in enumerate(zip(theirs, found, strict=True)):
             if one != other and ("null" in (one, other) or abs(float(one) - float(other)) > ROUNDING):
@@ -20,7 +20,7 @@ def differing_from_digest(digest: dict[str, Any], text: str) -> Iterator[str]:
 
 
 def comparable(value: Any) -> Any:
-    """Without what is chance there: order of metrics and parts, ids of jobs and of a whole node's series; and the words of errors."""
+    """Drop what varies in the recording: order of metrics and parts, ids of jobs and of the series of whole nodes, error messages."""
     if isinstance(value, list):
         items = [comparable(item) for item in value]
         keyed = all(isinstance(item, dict) and item.keys() & {"name", "hostname", "host", "metric"} for item in items)

@@ -46,7 +46,7 @@ class Ground:
 
 
 def configured_store() -> MetricStore:
-    """With every metric of the sample clusters."""
+    """A store with every metric of the sample clusters."""
     return MetricStore(
         {
             metric.name: (metric.timestep, metric.aggregation or None)
@@ -66,7 +66,7 @@ async def fed_site(
     series: SeriesSettings | None = None,
     graphql: GraphqlSettings | None = None,
 ) -> AsyncIterator[Ground]:
-    """Everything that the recording was fed with before its first query, archived."""
+    """A site with everything that was sent to the recorded server before its first query, archived."""
     await import_sample_jobs(nats, archive)
     store = configured_store()
     async with store_of(database) as people:

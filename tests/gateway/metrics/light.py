@@ -1,4 +1,4 @@
-"""A gateway over rows and samples that a test wrote itself: no other service."""
+"""A gateway over rows and samples written by the test, without other services."""
 
 import json
 from collections.abc import AsyncIterator
@@ -38,7 +38,7 @@ class Light:
         return found
 
     async def job_metrics(self, key: int, **arguments: Any) -> dict[tuple[str, str], dict[str, Any]]:
-        """By name and scope."""
+        """Metrics by name and scope."""
         answer = await self.ask(
             "query($i:ID!,$m:[String!],$s:[MetricScope!],$r:Int){ jobMetrics(id:$i,metrics:$m,scopes:$s,resolution:$r)"
             " { name scope metric { timestep series { hostname id statistics { avg min max } data }"
@@ -50,7 +50,7 @@ class Light:
         return {(one["name"], one["scope"]): one["metric"] for one in answer["data"]["jobMetrics"]}
 
     def measured(self, host: str, metric: str, component: str | None, *values: float, cluster: str = "fritz", after_s: int = 0) -> None:
-        """One sample a minute from the jobs' start on, or later."""
+        """Add one sample per minute, from ``after_s`` after the jobs' start."""
         self.store.add(cluster, host, component, metric, START_TIME + after_s, dict(enumerate(values)))
 
     async def change(self, key: int, **columns: Any) -> None:
@@ -73,7 +73,7 @@ async def light_site(
     series: SeriesSettings | None = None,
     minutes: int = 10,
 ) -> AsyncIterator[Light]:
-    """It is ``minutes`` after the jobs' start."""
+    """The clock of the gateway is ``minutes`` after the jobs' start."""
     await write(database, "job", jobs)
     store = configured_store()
     async with serving(store) as url:

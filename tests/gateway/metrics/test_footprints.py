@@ -1,4 +1,4 @@
-"""Jobs that run are found and ordered by their footprint; when they end, the archive's takes its place."""
+"""Running jobs are filtered and sorted by their footprint; when they end, the archived footprint replaces it."""
 
 import time
 from typing import Any
@@ -27,7 +27,7 @@ QUERY = """query($filter: [JobFilter!], $order: OrderByInput) {
 
 
 def store_at(now: int) -> MetricStore:
-    """Every host with a load and a power of its own, during the last hours and the next one."""
+    """A store with a different load and power for each host, for the last hours and the next one."""
     store = configured_store()
     first, slots = now - 4 * HOUR, range(5 * 60)
     for host, level in LEVELS.items():
@@ -48,7 +48,7 @@ def loaded_from(least: float) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("columns", [True, False])
-async def test_running_jobs_are_found_by_their_footprint_until_the_archive_knows_better(
+async def test_running_jobs_are_found_by_their_footprint_until_it_is_archived(
     site: NatsSettings, database: DatabaseSettings, archive_settings: ArchiveSettings, *, columns: bool
 ) -> None:
     now = int(time.time())

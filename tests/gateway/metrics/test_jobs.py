@@ -1,4 +1,4 @@
-"""Metric data of jobs over REST and GraphQL: where they come from, in which parts, and how often they are loaded."""
+"""Metric data of jobs over REST and GraphQL: their source, scopes, and how often they are loaded."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ async def light(site: NatsSettings, sqlite_database: DatabaseSettings, archive_s
 
 
 def archived(light: Light, value: float) -> None:
-    """Job 1 in the archive, with one load for each node."""
+    """Archive job 1 with one load for each node."""
     load = MetricData(Unit(), 60, tuple(Series(host, None, Statistics(value, value, value), np.array([value])) for host in HOSTS))
     statistics = {"cpu_load": {"avg": value, "min": value, "max": value}}
     meta = {"cluster": "fritz", "jobId": 1001, "startTime": START_TIME, "statistics": statistics}
@@ -91,7 +91,7 @@ async def test_a_store_that_is_down_is_503_and_the_error_is_not_cached(light: Li
     light.store.mood = away
     status, answer = await light.client.get("/api/jobs/metrics/1")
     assert (status, answer["data"]) == (503, None)
-    assert "http" not in answer["error"]["message"]  # where the store is, and what it said, is for the log
+    assert "http" not in answer["error"]["message"]  # the address of the store and its answer are only logged
     status, answer = await light.client.get("/api/jobs/1?all-metrics=true")
     assert (status, "http" in answer["error"]) == (503, False)
     answer = await light.ask('{ jobMetrics(id: "1") { name } }')
@@ -142,7 +142,7 @@ async def test_statistics_of_running_jobs_are_measured_and_averaged_over_nodes(l
     ("nodes", "scopes", "expected"),
     [
         (2, None, {("cpu_load", "node"), ("mem_bw", "socket"), ("mem_bw", "core")}),
-        (2, "[node]", {("cpu_load", "node"), ("mem_bw", "socket"), ("mem_bw", "core"), ("mem_bw", "node")}),  # summed for the node
+        (2, "[node]", {("cpu_load", "node"), ("mem_bw", "socket"), ("mem_bw", "core"), ("mem_bw", "node")}),  # summed up for the node
         (2, "[socket]", {("cpu_load", "node"), ("mem_bw", "socket"), ("mem_bw", "core")}),
         (64, "[socket]", {("cpu_load", "node"), ("mem_bw", "socket"), ("mem_bw", "core")}),
         (65, "[socket]", {("cpu_load", "node"), ("mem_bw", "socket")}),
@@ -167,7 +167,7 @@ async def test_statistics_of_parts_of_an_archived_job_cover_all_stored_scopes(
 
 
 async def test_roofline_of_an_archived_job_follows_its_entry(light: Light) -> None:
-    """Counted again when the entry was replaced, from the cache otherwise; the node values are sums of the finer ones."""
+    """Computed again when the entry is replaced, otherwise cached; node values are sums of the finer ones."""
     await light.change(1, job_state="completed", duration=60, monitoring_status=3)
 
     def write(value: float) -> None:
@@ -217,7 +217,7 @@ async def test_a_job_that_cannot_be_read_is_left_out_of_many(light: Light) -> No
     light.measured("f0101", "cpu_load", None, 2.0)
     light.measured("f0101", "flops_any", "hwthread0", 100.0)
     light.measured("f0101", "mem_bw", "socket0", 10.0)
-    await light.change(3, monitoring_status=3)  # without an entry
+    await light.change(3, monitoring_status=3)  # not in the archive
     answer = await light.ask(
         '{ jobsMetricStats(metrics: ["cpu_load"]) { jobId }'
         ' jobsFootprints(metrics: ["cpu_load"]) { metrics { data } }'
@@ -251,7 +251,7 @@ async def test_statistics_of_many_jobs_are_those_of_the_newest(
     assert answer["data"]["jobsMetricStatsHasMore"] is has_more
 
 
-async def test_a_user_gets_nothing_of_others(light: Light) -> None:
+async def test_a_user_gets_no_metric_data_of_other_users(light: Light) -> None:
     await light.change(1, hpc_user="someone")
     for field in ('jobMetrics(id: "1") { name }', 'jobStats(id: "1", metrics: ["cpu_load"]) { name }', 'scopedJobStats(id: "1") { name }'):
         answer = await light.ask(f"{{ {field} }}", "user")
@@ -260,7 +260,7 @@ async def test_a_user_gets_nothing_of_others(light: Light) -> None:
     assert {one["jobId"] for one in answer["data"]["jobsMetricStats"]} <= {"1002", "1003"}
 
 
-async def test_the_data_of_many_nodes_hold_up_nobody(
+async def test_metric_data_of_many_nodes_do_not_block_other_requests(
     site: NatsSettings, sqlite_database: DatabaseSettings, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """The sample job on 32 nodes, all its metrics at once: 13 MB of text."""
@@ -270,12 +270,13 @@ async def test_the_data_of_many_nodes_hold_up_nobody(
     assert len(read_data(ARCHIVE, job)["cpu_load"]["node"].series) == 32
     async with light_site(site, sqlite_database, ArchiveSettings(path=ARCHIVE), [row]) as light:
         asked = asyncio.ensure_future(light.client.raw("GET", "/api/jobs/metrics/1", auth=ACTORS["api"]))
-        began = last = time.perf_counter()
+        # Processor time, which does not count what other processes on the machine take: of the event loop's thread, and of all threads.
+        began, last = time.process_time(), time.thread_time()
         longest = 0.0
         while not asked.done():
             await asyncio.sleep(0.001)
-            now = time.perf_counter()
+            now = time.thread_time()
             longest, last = max(longest, now - last), now
-        took = time.perf_counter() - began
+        took = time.process_time() - began
         assert (await asked).status == 200
         assert longest < max(0.05, took / 3), f"held up for {longest:.3f} s of {took:.3f} s"

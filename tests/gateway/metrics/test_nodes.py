@@ -42,7 +42,7 @@ def node_row(key: int, hostname: str, **columns: Any) -> dict[str, Any]:
 
 @pytest.fixture
 async def light(site: NatsSettings, database: DatabaseSettings, archive_settings: ArchiveSettings) -> AsyncIterator[Light]:
-    """f0101 to f0103 in the database, all but the last with data; another host with data that the database does not know."""
+    """f0101 to f0103 are in the database, all but the last with data; another host has data but no row."""
     await write(database, "node", [node_row(key, f"f010{key}") for key in (1, 2)] + [node_row(3, "f0103", node_state="idle")])
     async with light_site(site, database, archive_settings, [running_job(1, "f0101")]) as found:
         found.measured("f0101", "cpu_load", None, 1.0, 2.0, 3.0)
@@ -63,7 +63,7 @@ async def answered(light: Light, query: str) -> Any:
 NODE = "host nodeState metricHealth subCluster metrics { name scope metric { timestep series { hostname id data statistics { avg } } } }"
 
 
-async def test_metrics_of_chosen_hosts_or_of_all_in_the_store(light: Light) -> None:
+async def test_node_metrics_are_of_the_chosen_hosts_or_all_in_the_store(light: Light) -> None:
     asked = f'nodeMetrics(cluster: "fritz", nodes: ["f0102", "nope", "f0101"], metrics: ["cpu_load", "mem_bw"], {window()}) {{ {NODE} }}'
     found = await answered(light, asked)
     assert [(one["host"], one["nodeState"], one["metricHealth"], one["subCluster"]) for one in found] == [
@@ -102,7 +102,7 @@ PAGES = [
 ]
 
 
-async def test_pages(light: Light) -> None:
+async def test_pages_of_nodes_have_totals_and_a_next_page(light: Light) -> None:
     for state, page, hosts, total, has_next in PAGES:
         found = await answered(
             light,

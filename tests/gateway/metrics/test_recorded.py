@@ -1,4 +1,4 @@
-"""Recorded queries for metric data, asked again of a site with the same jobs and samples."""
+"""Recorded queries for metric data, sent to a site with the same jobs and samples."""
 
 import json
 from collections.abc import Iterator
@@ -23,39 +23,39 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
     },
 }
 
-# On purpose otherwise; docs/compatibility.md tells why.
+# Intended differences; docs/compatibility.md gives the reasons.
 DIFFERENCES = frozenset(
-    # no metrics and all metrics are not taken for each other
+    # no metrics and all metrics are distinguished
     "metrics-metrics-null-after-empty"
-    # the band over all series is made of the measured samples, and then reduced
+    # the band over all series is computed from the measured samples, then reduced
     " metrics-imported-resampled h-imported-14400 h-imported-default"
-    # a metric whose timestep does not divide the resolution stays as it was measured
+    # a metric whose timestep does not divide the resolution is not reduced
     " metrics-imported-bad-resolution metrics-few-points-bad-resolution metrics-running-bad-resolution"
     # memory domains from hardware threads
     " metrics-running-memory-domain metrics-scoped-running-bad-scope"
-    # a job without monitoring has no data, which is no error
+    # a job without monitoring has no data, which is not an error
     " metrics-no-archive metrics-stats-no-archive metrics-scoped-no-archive"
-    # least values of running jobs are real ones, and chosen arguments are heeded
+    # minima of running jobs are the measured ones, and arguments are respected
     " metrics-stats-running metrics-stats-running-eight metrics-scoped-archived-chosen"
-    # and those over many jobs
+    # the same for statistics over many jobs
     " jms-running"
     # a running job is not short
     " h-short"
-    # the projects of a manager's token are those of the database, and the role api sees what it may list
+    # the projects of a manager's token come from the database, and the role api sees the jobs that it may list
     " role-manager-token-job-metrics role-api-job-metrics"
     # the mean of the nodes, as for archived jobs
     " footprints-running"
-    # samples begin with the window
+    # samples begin at the start of the window
     " nodes-metrics-two-hosts"
     # a host without samples in the window has no series
     " nodes-list nodes-list-all"
-    # the first page when none is given; nodes that two lists name count once; a page past the end is empty
+    # the first page by default; nodes in two lists count once; a page past the end is empty
     " nodes-list-no-page nodes-list-notindb nodes-list-notindb-past"
-    # without scopes the node
+    # the node by default
     " nodes-list-scopes-null"
-    # an unknown cluster is an error, and told so
+    # an unknown cluster is reported as an error
     " nodes-list-unknown-cluster nodes-cluster-metrics-unknown"
-    # all hosts are summed up, loads stay what they are
+    # all hosts are summed up, but loads are not scaled
     " nodes-cluster-metrics nodes-cluster-metrics-one-host".split()
 )
 

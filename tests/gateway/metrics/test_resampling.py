@@ -1,4 +1,4 @@
-"""Largest triangle three buckets, on the check vectors and at the borders."""
+"""Largest triangle three buckets: check vectors and edge cases."""
 
 import itertools
 import math
@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.gateway.metrics.resampling import Resolution, bucket_starts, lttb, resampled
+from services.gateway.metrics.resampling import Resolution, resampled
 from shared.metricdata import MetricData, Series, Statistics, StatisticsSeries, Unit
+from shared.metricdata.lttb import bucket_starts, lttb
 from shared.metricdata.postprocess import statistics_series
 
 ROW = [float(n % 7) for n in range(60)]
@@ -17,7 +18,7 @@ REDUCED = [0, 5, 0, 6, 0, 6, 2, 0, 6, 0, 6, 3]
 REDUCED_WITH_GAP = [0, 5, 0, 3, None, 1, 6, 0, 6, 0, 6, 3]
 
 
-def test_check_vectors_also_side_by_side() -> None:
+def test_check_vectors_are_reduced_as_specified() -> None:
     with_gap = [*ROW[:20], math.nan, *ROW[21:]]
     reduced = lttb(np.array([ROW, with_gap, ROW]), 12)
     assert [[None if math.isnan(value) else value for value in row] for row in reduced.tolist()] == [REDUCED, REDUCED_WITH_GAP, REDUCED]
@@ -33,11 +34,11 @@ def test_check_vectors_also_side_by_side() -> None:
         (Resolution(600), 0, 5000, None),
         (Resolution(600), 60, 999, None),
         (Resolution(600), 60, 1000, 100),
-        (Resolution(600, 10), 60, 19, 2),  # one bucket would be left: the first and the last sample
+        (Resolution(600, 10), 60, 19, 2),  # only one bucket would remain: the first and the last sample
         (Resolution(600, 3), 60, 9, None),
     ],
 )
-def test_number_of_samples_after_reduction(resolution: Resolution, timestep: int, samples: int, kept: int | None) -> None:
+def test_a_reduced_series_has_the_expected_number_of_samples(resolution: Resolution, timestep: int, samples: int, kept: int | None) -> None:
     assert resolution.points(timestep, samples) == kept
 
 
@@ -56,7 +57,7 @@ SAMPLES = st.floats(-1e6, 1e6) | st.just(math.nan)
 @settings(max_examples=200)
 @given(st.data(), st.integers(3, 60), st.integers(1, 12), st.integers(2, 20))
 def test_every_series_is_inside_its_band_at_every_resolution(data: st.DataObject, samples: int, series: int, factor: int) -> None:
-    """Series of different lengths with gaps; the band is the computed one, or one that another writer rounded."""
+    """Series of different lengths with gaps; the band is computed here, or was rounded by another writer."""
     lengths = data.draw(st.lists(st.integers(1, samples), min_size=series, max_size=series))
     rows = [np.array(data.draw(st.lists(SAMPLES, min_size=length, max_size=length))) for length in lengths]
     band = statistics_series(rows)

@@ -1,4 +1,4 @@
-"""What is made of loaded metric data."""
+"""Selecting scopes, series and resolution from loaded metric data."""
 
 import math
 
@@ -9,7 +9,7 @@ from services.gateway.metrics.model import named_metrics
 from services.gateway.metrics.resampling import Resolution
 from services.gateway.metrics.selection import MetricSelection, chosen_scopes, completed
 from shared.metricdata import JobData, MetricData, Series, Statistics, Unit
-from shared.metricdata.numbers import statistics_of
+from shared.metricdata.arithmetic import statistics_of
 
 NAN = math.nan
 

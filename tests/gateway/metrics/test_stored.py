@@ -1,4 +1,4 @@
-"""The short way from the archive to an answer gives what the long one gives."""
+"""Copying stored text from the archive gives the same answer as decoding and encoding it."""
 
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ FILE = Path("data.json")
 )
 def test_the_fast_path_answers_the_same_as_the_slow_one(wanted: MetricSelection) -> None:
     whole = read_data(ARCHIVE, IMPORTED[1], ["cpu_load", "mem_bw"])
-    document = orjson.loads(render_data(postprocess(whole)))  # as our archiver writes it, with the statistics over the nodes
+    document = orjson.loads(render_data(postprocess(whole)))  # as the archiver writes it, with the statistics over the nodes
     short: list[NamedMetric] = []
     for name, found in document.items():
         scopes = _stored(found)

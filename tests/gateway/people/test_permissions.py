@@ -1,4 +1,4 @@
-"""Every route with every role: who gets in. A route without an expectation here fails."""
+"""Every route with every role. A route without an expectation here fails."""
 
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -9,29 +9,33 @@ from urllib.parse import quote, urlencode
 import pytest
 import pytest_asyncio
 
+from services.gateway.call import Call
 from services.gateway.frame.credentials import Guard
 from services.gateway.frame.routes import Route
 from services.gateway.rest import GROUPS
-from services.gateway.site import Call
 from tests.gateway.accounts import FORM, PEOPLE, People, people
 from tests.gateway.stack import token
 from tests.support.databases import SqliteTemplate
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-ROLES = sorted(set(PEOPLE.values()))  # every combination that differs somewhere, and none
+ROLES = sorted(set(PEOPLE.values()))  # every combination that behaves differently somewhere, and no role
 ANYBODY = frozenset(ROLES)
 PROGRAMS = frozenset({("api",), ("admin", "api")})
 WITH_API = frozenset(roles for roles in ROLES if "api" in roles)
 ADMINS = frozenset(roles for roles in ROLES if "admin" in roles)
+STAFF = frozenset(roles for roles in ROLES if {"admin", "support"} & set(roles))
 WITH_A_ROLE = ANYBODY - {()}
+SUPPORTERS = frozenset(roles for roles in ROLES if {"admin", "support"} & set(roles))
 NOBODY: frozenset[tuple[str, ...]] = frozenset()
 
-# Who gets in: by token, by session. Refused credentials of the right kind are 403, of the wrong kind 401; no role is no session.
+# Roles with access: by token, by session. Credentials of the right kind are refused with 403, of the wrong kind with 401. Users
+# without a role have no session.
 API = (PROGRAMS, None)
 ADMIN_API = (PROGRAMS & ADMINS, None)
 USER_API = (WITH_API, None)
 ADMIN_PAGE = (None, ADMINS)
+STAFF_PAGE = (None, STAFF)
 SIGNED_IN = (None, WITH_A_ROLE)
 EITHER = (WITH_A_ROLE, WITH_A_ROLE)
 OPEN = "open"
@@ -75,8 +79,23 @@ EXPECTED: dict[str, Any] = {
     "POST /config/notice/": ADMIN_PAGE,
     "GET /config/taggers/": ADMIN_PAGE,
     "POST /config/taggers/run/": ADMIN_PAGE,
-    "GET /frontend/jwt/": (None, ADMINS),  # without a name; for oneself see below
+    "GET /frontend/session/": SIGNED_IN,
+    **{f"GET /frontend/export/jobs.{form}": EITHER for form in ("csv", "ndjson", "parquet")},
+    "GET /frontend/status/": STAFF_PAGE,
+    "GET /frontend/rejections/": STAFF_PAGE,
+    "GET /frontend/rejections/summary/": STAFF_PAGE,
+    "GET /frontend/rejections/{stream}/{sequence}": STAFF_PAGE,
+    "GET /frontend/rejections/replayed/": STAFF_PAGE,
+    "POST /frontend/rejections/replay/": ADMIN_PAGE,
+    "GET /frontend/jwt/": (None, ADMINS),  # without a name; tokens for oneself are tested below
+    "GET /frontend/tokens/": SIGNED_IN,
+    "DELETE /frontend/tokens/{id}": SIGNED_IN,
+    "GET /config/tokens/": ADMIN_PAGE,
+    "DELETE /config/tokens/{id}": ADMIN_PAGE,
+    "GET /api/tokens/": ADMIN_API,
+    "DELETE /api/tokens/{id}": ADMIN_API,
     "POST /frontend/configuration/": SIGNED_IN,
+    "PUT /frontend/jobs/{id}/note/": (None, SUPPORTERS),
     "GET /frontend/logs/": ADMIN_PAGE,
     "GET /userapi/jobs/": USER_API,
     "GET /userapi/jobs/{id}": USER_API,
@@ -150,7 +169,7 @@ async def test_nothing_but_the_open_routes_answers_without_credentials(site: Peo
     assert {name: found for name, found in statuses.items() if name not in open_routes} == dict.fromkeys(EXPECTED.keys() - open_routes, 401)
     assert {name: statuses[name] for name in open_routes} == {
         "GET /login": 200,
-        "POST /login": 401,  # nothing was given to sign in with
+        "POST /login": 401,  # the request has no name and password
         "GET /jwt-login": 401,
         "POST /jwt-login": 401,
         "POST /logout": 200,
@@ -159,8 +178,8 @@ async def test_nothing_but_the_open_routes_answers_without_credentials(site: Peo
     }
 
 
-async def test_a_session_writes_nowhere_without_its_own_origin(site: People, sessions: dict[tuple[str, ...], str]) -> None:
-    """All writing routes that take a cookie: from the route table."""
+async def test_writes_with_a_session_require_our_own_origin(site: People, sessions: dict[tuple[str, ...], str]) -> None:
+    """Tested with all writing routes of the route table that accept a cookie."""
     cookie = {"Cookie": f"session={sessions['admin', 'api']}"}
     writes = [(m, r) for _, r, m in routes() if r.guard.takes_session and m != "GET"]
     assert writes
@@ -169,10 +188,10 @@ async def test_a_session_writes_nowhere_without_its_own_origin(site: People, ses
             assert await site.client.status(method, filled(route.path), cookie | headers) == 403, (method, route.path)
 
 
-async def test_one_may_make_a_token_for_oneself_only(site: People, sessions: dict[tuple[str, ...], str]) -> None:
+async def test_users_issue_tokens_for_themselves_and_admins_for_anyone(site: People, sessions: dict[tuple[str, ...], str]) -> None:
     for name, roles in PEOPLE.items():
         if name in ("ulla", "udo", "nobody"):
-            continue  # two of the same roles, and one without a session
+            continue  # two have the same roles, one has no session
         code, text = await site.ask("GET", f"/frontend/jwt/?username={name}", sessions[roles])
         assert (code, text.count(".")) == (200, 2)
         others = (await site.ask("GET", "/frontend/jwt/?username=ulla", sessions[roles]))[0]

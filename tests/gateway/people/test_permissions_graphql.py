@@ -29,7 +29,7 @@ SEES_JOB_1 = SITE | MANAGERS | PROGRAM | {"ulla"}
 SEES_JOB_2 = SITE | PROGRAM | {"udo"}
 
 RANGE = 'from: "2026-01-01T00:00:00Z", to: "2026-01-02T00:00:00Z"'
-# Documents by root field, and who is answered without a refusal. A job that one may not see is not found.
+# Documents by root field, and the users who are not refused. A job that a user may not see is not found.
 EXPECTED: dict[str, list[tuple[str, frozenset[str]]]] = {
     "clusters": [("{ clusters { name } }", WITH_A_ROLE)],
     "tags": [("{ tags { id } }", WITH_A_ROLE)],
@@ -44,10 +44,13 @@ EXPECTED: dict[str, list[tuple[str, frozenset[str]]]] = {
     "nodesWithMeta": [("{ nodesWithMeta { count } }", SITE)],
     "nodeStates": [("{ nodeStates { state } }", SITE)],
     "nodeStatesTimed": [('{ nodeStatesTimed(type: "node") { state } }', SITE)],
+    "nodeHistory": [(f"{{ nodeHistory(id: 7, {RANGE}) {{ node {{ hostname }} }} }}", SITE)],
     "job": [("{ job(id: 1) { id } }", SEES_JOB_1), ("{ job(id: 2) { id } }", SEES_JOB_2)],
     "jobMetrics": [("{ jobMetrics(id: 1) { name } }", SEES_JOB_1), ("{ jobMetrics(id: 2) { name } }", SEES_JOB_2)],
     "jobStats": [("{ jobStats(id: 1) { name } }", SEES_JOB_1), ("{ jobStats(id: 2) { name } }", SEES_JOB_2)],
     "scopedJobStats": [("{ scopedJobStats(id: 1) { name } }", SEES_JOB_1), ("{ scopedJobStats(id: 2) { name } }", SEES_JOB_2)],
+    "jobsTimeline": [("{ jobsTimeline(bin: MONTH) { totalJobs } }", WITH_A_ROLE)],
+    "jobsMetrics": [("{ jobsMetrics(ids: [1, 2]) { id } }", WITH_A_ROLE)],  # without the jobs that the user may not see
     "jobs": [("{ jobs { count items { id } } }", WITH_A_ROLE)],
     "jobsStatistics": [("{ jobsStatistics { totalJobs } }", WITH_A_ROLE)],
     "jobsMetricStats": [('{ jobsMetricStats(metrics: ["cpu_load"]) { jobId } }', WITH_A_ROLE)],
@@ -58,8 +61,9 @@ EXPECTED: dict[str, list[tuple[str, frozenset[str]]]] = {
     "nodeMetricsList": [
         (f'{{ nodeMetricsList(cluster: "fritz", subCluster: "", stateFilter: "", nodeFilter: "", {RANGE}) {{ totalNodes }} }}', SITE)
     ],
+    "nodesNow": [('{ nodesNow(cluster: "fritz") { host } }', SITE)],
     "clusterMetrics": [(f'{{ clusterMetrics(cluster: "fritz", {RANGE}) {{ nodeCount }} }}', SITE)],
-    # A program tags through REST only.
+    # Programs can tag only through REST.
     "createTag": [
         ('mutation { createTag(type: "a", name: "b", scope: "global") { id } }', SITE),
         ('mutation { createTag(type: "a", name: "b", scope: "admin") { id } }', ADMINS),
@@ -83,6 +87,7 @@ EXPECTED: dict[str, list[tuple[str, frozenset[str]]]] = {
         ("mutation { removeTagFromList(tagIds: [2]) }", ADMINS),
         ("mutation { removeTagFromList(tagIds: [3]) }", frozenset({"ulla"})),
     ],
+    "muteAdvice": [('mutation { muteAdvice(job: 1, rule: "hangs") { rule } }', SEES_JOB_1 - PROGRAM)],
     "updateConfiguration": [('mutation { updateConfiguration(name: "a", value: "1") }', WITH_A_ROLE)],
 }
 
@@ -91,7 +96,8 @@ EXPECTED: dict[str, list[tuple[str, frozenset[str]]]] = {
 async def site(sqlite_template: SqliteTemplate, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[People]:
     folder = tmp_path_factory.mktemp("graphql")
     database = sqlite_template.fresh(folder)
-    rows = [job_row(JOB_1, changed_seq=1), job_row(JOB_2, changed_seq=2, hpc_user="udo", project="chem-b")]
+    advice = '[{"rule":"hangs","severity":"info","text":"It hangs."}]'
+    rows = [job_row(JOB_1, changed_seq=1, advice=advice), job_row(JOB_2, changed_seq=2, hpc_user="udo", project="chem-b", advice=None)]
     await write(database, "job", rows)
     scopes = {1: "admin", 2: "global", 3: "ulla"}
     await write(database, "tag", [{"id": key, "tag_type": "t", "tag_name": "n", "tag_scope": scope} for key, scope in scopes.items()])
@@ -113,7 +119,7 @@ WITH_TOKENS_TOO = frozenset({"feeder", "mgr", "ulla"})
 
 
 async def ask(site: People, name: str, document: str, session: str | None) -> tuple[int, Any]:
-    """With a session, or as the same person with a token."""
+    """A request with the session, or without one as the same user with a token."""
     if session is not None:
         return await site.ask("POST", "/query", session, body={"query": document})
     return await site.client.post("/query", {"query": document}, auth=token(*PEOPLE[name], user=name))
@@ -145,7 +151,7 @@ async def test_every_root_field_with_every_role(site: People, sessions: dict[str
     assert wrong == [], "\n".join(map(str, wrong))
 
 
-async def test_every_role_lists_the_jobs_that_it_sees(site: People, sessions: dict[str, str]) -> None:
+async def test_every_role_lists_the_jobs_it_may_see(site: People, sessions: dict[str, str]) -> None:
     for name in WITH_A_ROLE:
         expected = [key for key, seen_by in ((JOB_2, SEES_JOB_2), (JOB_1, SEES_JOB_1)) if name in seen_by]
         _, answer = await ask(site, name, "{ jobs { count items { id } } jobsStatistics { totalJobs } }", sessions[name])
@@ -161,7 +167,7 @@ async def test_without_credentials_nothing_is_answered(site: People) -> None:
             assert (status, answer["data"]) == (401, None)
 
 
-async def test_a_mutation_of_another_site_is_refused(site: People, sessions: dict[str, str]) -> None:
+async def test_a_mutation_from_another_site_is_refused(site: People, sessions: dict[str, str]) -> None:
     document = 'mutation { updateConfiguration(name: "a", value: "2") }'
     headers = {"Cookie": f"session={sessions['ulla']}", "Origin": "https://evil.example"}
     assert (await site.client.post("/query", {"query": document}, auth="", headers=headers))[0] == 403

@@ -1,4 +1,4 @@
-"""Signing in and out, and what a session may do."""
+"""Signing in and out, and the permissions of a session."""
 
 import asyncio
 import base64
@@ -33,11 +33,11 @@ async def site_of_people(sqlite_template: SqliteTemplate, tmp_path_factory: pyte
 
 @pytest.fixture
 def site(site_of_people: People) -> People:
-    site_of_people.clock.now += 3600  # all attempts are back
+    site_of_people.clock.now += 3600  # all attempts are available again
     return site_of_people
 
 
-async def test_a_right_password_gives_a_cookie_and_a_redirect(site: People) -> None:
+async def test_sign_in_with_the_right_password_sets_a_cookie_and_redirects(site: People) -> None:
     response = await site.login(username="ulla", password=PASSWORD, redirect="/monitoring/jobs/?a=1")
     assert (response.status, response.headers["Location"], response.headers["Cache-Control"]) == (302, "/monitoring/jobs/?a=1", "no-store")
     (line,) = response.headers.getall("Set-Cookie")
@@ -52,7 +52,7 @@ async def test_the_cookie_is_secure_behind_tls(site: People) -> None:
     assert response.cookies["session"]["secure"]
 
 
-async def test_a_program_gets_json(site: People) -> None:
+async def test_a_client_that_accepts_json_gets_json(site: People) -> None:
     response = await site.login(JSON, username="ulla", password=PASSWORD)
     assert (response.status, await response.json()) == (200, {"user": {"username": "ulla", "name": "", "roles": ["user"]}})
     assert cookie_of(response)
@@ -81,7 +81,7 @@ async def test_wrong_credentials_are_401_with_the_page_and_without_a_cookie(site
     response = await site.login(username=name, password=password, redirect="/x?<script>")
     text = await response.text()
     assert (response.status, response.content_type, cookie_of(response)) == (401, "text/html", "")
-    assert 'name="redirect" value="/x?&lt;script&gt;"' in text  # where to go is kept, and is no markup
+    assert 'name="redirect" value="/x?&lt;script&gt;"' in text  # the target of the redirect is retained, and escaped
     assert "<script" not in text
 
 
@@ -93,8 +93,8 @@ async def test_only_local_users_have_a_local_password(site: People) -> None:
     assert (await site.login(username="program", password="")).status == 401
 
 
-async def test_a_name_that_does_not_exist_costs_as_much_as_a_wrong_password(site: People) -> None:
-    """Both compare with one hash: what is measured is that the second does, not how long it takes."""
+async def test_an_unknown_name_takes_as_long_as_a_wrong_password(site: People) -> None:
+    """Both verify one hash: the test observes the second verification instead of measuring time."""
     loop = asyncio.get_running_loop()
 
     async def seconds(name: str) -> float:
@@ -109,11 +109,11 @@ async def test_too_many_attempts_are_429_until_time_has_passed(site: People) -> 
     async def statuses(count: int, password: str = "wrong", name: str = "udo") -> list[int]:
         return [(await site.login(username=name, password=password)).status for _ in range(count)]
 
-    assert await statuses(6, PASSWORD) == [302] * 6  # a right one does not count
+    assert await statuses(6, PASSWORD) == [302] * 6  # successful sign-ins do not count
     assert await statuses(4) == [401, 401, 401, 429]
     blocked = await site.login(JSON, username="udo", password=PASSWORD)
     assert (blocked.status, blocked.headers["Retry-After"]) == (429, "60")
-    assert await statuses(1, PASSWORD, "ulla") == [302]  # somebody else is not concerned
+    assert await statuses(1, PASSWORD, "ulla") == [302]  # other users are not affected
     site.clock.now += 61
     assert await statuses(2) == [401, 429]
     site.clock.now += 61
@@ -126,20 +126,20 @@ async def test_attempts_are_counted_per_address_behind_a_trusted_proxy(sqlite_te
         wrong = {"username": "ulla", "password": "wrong"}
         assert [(await site.login({"X-Forwarded-For": "10.0.0.1"}, **wrong)).status for _ in range(2)] == [401, 429]
         assert (await site.login({"X-Forwarded-For": "10.0.0.2"}, **wrong)).status == 401
-        assert (await site.login({"X-Forwarded-For": "10.0.0.2, 10.0.0.1"}, **wrong)).status == 429  # what a client adds is not believed
+        assert (await site.login({"X-Forwarded-For": "10.0.0.2, 10.0.0.1"}, **wrong)).status == 429  # the client's own entry is ignored
 
 
 async def test_attempts_are_counted_per_address_for_all_names_together(sqlite_template: SqliteTemplate, tmp_path: Any) -> None:
     auth = auth_settings(login_attempts=2, login_attempts_per_address=3, login_pause_s=60)
     async with people(sqlite_template.fresh(tmp_path), tmp_path, auth=auth) as site:
-        assert [(await site.login(username=name, password=PASSWORD)).status for name in ("ulla", "udo")] == [302, 302]  # right ones
+        assert [(await site.login(username=name, password=PASSWORD)).status for name in ("ulla", "udo")] == [302, 302]  # successful
         assert [(await site.login(username=f"name{n}", password="wrong")).status for n in range(4)] == [401, 401, 401, 429]
         assert (await site.login(username="ulla", password=PASSWORD)).status == 429
-        site.clock.now += 40.1  # in which one of the two of a name is not back yet, but one of the three of the address
+        site.clock.now += 40.1  # the address has an attempt again, the name does not
         assert (await site.login(username="ulla", password=PASSWORD)).status == 302
 
 
-async def test_a_forwarded_address_of_a_stranger_does_not_reset_the_count(site: People) -> None:
+async def test_a_forwarded_address_from_an_untrusted_peer_does_not_reset_the_count(site: People) -> None:
     assert [(await site.login({"X-Forwarded-For": f"10.0.0.{n}"}, username="mgr", password="wrong")).status for n in range(4)] == [
         401,
         401,
@@ -148,7 +148,7 @@ async def test_a_forwarded_address_of_a_stranger_does_not_reset_the_count(site: 
     ]
 
 
-async def test_a_bad_redirect_leads_home(site: People) -> None:
+async def test_a_redirect_to_another_host_leads_to_the_home_page(site: People) -> None:
     for target in ("//evil.example", "/\\evil.example", "https://evil.example/x"):
         assert (await site.login(username="ulla", password=PASSWORD, redirect=target)).headers["Location"] == "/"
 
@@ -162,14 +162,14 @@ async def test_roles_are_read_at_each_request(site: People) -> None:
     assert (await site.ask("GET", "/config/roles/", cookie))[0] == 403
 
 
-async def test_who_loses_every_role_has_no_session_and_begins_none(site: People) -> None:
+async def test_a_user_who_loses_every_role_loses_the_session_and_cannot_sign_in(site: People) -> None:
     cookie = await site.sign_in("udo")
     await site.store.change("udo", lambda account, _: changed(account, roles=()))
     assert (await site.ask("GET", MINE, cookie))[0] == 401
     assert (await site.login(username="udo", password=PASSWORD)).status == 403
 
 
-async def test_a_session_ends_with_its_time(site: People) -> None:
+async def test_a_session_ends_at_its_maximum_age(site: People) -> None:
     cookie = await site.sign_in("ulla")
     site.clock.now += 7 * 24 * 3600 - 1
     assert (await site.ask("GET", MINE, cookie))[0] == 200
@@ -177,7 +177,7 @@ async def test_a_session_ends_with_its_time(site: People) -> None:
     assert (await site.ask("GET", MINE, cookie))[0] == 401
 
 
-async def test_signing_out_ends_the_session_and_its_copies(site: People) -> None:
+async def test_signing_out_ends_the_session_for_every_copy_of_the_cookie(site: People) -> None:
     one, other = await site.sign_in("ulla"), await site.sign_in("ulla")
     response = await site.client.raw("POST", "/logout", auth="", headers={"Cookie": f"session={one}"})
     assert response.status == 200
@@ -188,7 +188,7 @@ async def test_signing_out_ends_the_session_and_its_copies(site: People) -> None
     assert (await site.client.raw("POST", "/logout", auth="", headers={"Cookie": "session=junk"})).status == 200
 
 
-async def test_another_password_or_no_account_ends_the_sessions(site: People) -> None:
+async def test_a_new_password_or_the_removal_of_the_account_ends_sessions(site: People) -> None:
     cookie = await site.sign_in("sup")
     await site.store.change("sup", lambda account, _: changed(account, password=HASH[::-1]))
     assert (await site.ask("GET", MINE, cookie))[0] == 401
@@ -232,20 +232,20 @@ FORGED = {
 
 
 @pytest.mark.parametrize("name", FORGED)
-async def test_a_forged_cookie_counts_as_none_and_is_taken_away(site: People, name: str) -> None:
+async def test_a_forged_cookie_is_ignored_and_deleted(site: People, name: str) -> None:
     response = await site.client.raw("GET", "/config/users/", auth="", headers={"Cookie": f"session={FORGED[name]}"})
     assert (response.status, (await response.json())["status"]) == (401, "Unauthorized")
     assert response.cookies["session"]["max-age"] == "0"
 
 
-async def test_every_changed_letter_spoils_a_cookie(site: People) -> None:
+async def test_a_damaged_cookie_is_refused(site: People) -> None:
     cookie = await site.sign_in("adm")
     head, body, signature = cookie.split(".")
     for spoiled in (f"{head}.{body}.{signature[:-2]}", f"{head}.{body[:-4]}AAAA.{signature}", f"{head}.{body}.", f"{head}.{body}"):
         assert (await site.ask("GET", "/config/roles/", spoiled))[0] == 401
 
 
-async def test_a_session_is_no_token_and_a_token_no_session(site: People) -> None:
+async def test_sessions_and_tokens_are_not_interchangeable(site: People) -> None:
     cookie = await site.sign_in("opsapi")
     assert (await site.ask("GET", "/api/users/", cookie))[0] == 401
     assert (await site.ask("GET", "/userapi/jobs/", cookie))[0] == 401
@@ -272,14 +272,31 @@ CROSS_SITE: list[tuple[dict[str, str], int]] = [
 
 
 @pytest.mark.parametrize(("headers", "status"), CROSS_SITE)
-async def test_a_write_of_another_site_is_refused(site: People, headers: dict[str, str], status: int) -> None:
+async def test_writes_from_another_site_are_refused(site: People, headers: dict[str, str], status: int) -> None:
     cookie = await site.sign_in("ulla")
     given = {name: value.replace("HOST", site.client.address) for name, value in headers.items()}
     given |= {"Cookie": f"session={cookie}", "Content-Type": "application/x-www-form-urlencoded"}
     assert (await site.client.call("POST", "/frontend/configuration/", auth="", headers=given, data=b"key=a&value=1"))[0] == status
 
 
-async def test_reads_of_other_sites_pass_but_for_web_sockets(site: People) -> None:
+async def test_reads_from_other_sites_pass_except_web_sockets(site: People) -> None:
     cookie = {"Cookie": f"session={await site.sign_in('ulla')}", "Origin": "https://evil.example"}
     assert (await site.client.get(MINE, auth="", headers=cookie))[0] == 200
     assert (await site.client.get(MINE, auth="", headers=cookie | {"Upgrade": "websocket"}))[0] == 403
+
+
+async def test_the_home_page_offers_what_fits_the_session(site: People) -> None:
+    cookie = await site.sign_in("ulla")
+
+    async def page(value: str) -> str:
+        response = await site.client.raw("GET", "/", auth="", headers={"Cookie": f"session={value}"} if value else {})
+        assert (response.status, response.headers["Cache-Control"]) == (200, "no-store")
+        return await response.text()
+
+    for value in ("", "forged"):
+        assert "Sign in</a>" in await page(value)
+        assert "Sign out" not in await page(value)
+    assert "Signed in as ulla <button>Sign out</button>" in await page(cookie)
+    assert "Sign in</a>" not in await page(cookie)
+    assert (await site.ask("POST", "/logout", cookie))[0] == 200
+    assert "Sign in</a>" in await page(cookie)

@@ -1,4 +1,4 @@
-"""Signing in: settings that are refused, where redirects lead, the table of attempts."""
+"""Sign-in: settings that are refused, targets of redirects."""
 
 import base64
 from typing import Any
@@ -6,20 +6,11 @@ from typing import Any
 import pytest
 
 from services.gateway.frame.settings import GatewaySettings
-from services.gateway.people.auth.attempts import MAX_BUCKETS, Attempts
 from services.gateway.people.auth.cookie import session_key
 from services.gateway.people.auth.redirects import local_target
 from services.gateway.people.auth.settings import AuthSettings
 from shared.errors import UserError
-from tests.gateway.accounts import Clock, auth_settings
-
-
-def test_the_table_of_attempts_is_bounded() -> None:
-    attempts = Attempts(1, 60, Clock())
-    for number in range(MAX_BUCKETS + 10):
-        attempts.take(number)
-    assert len(attempts._buckets) == MAX_BUCKETS
-    assert attempts.take(MAX_BUCKETS) > 0
+from tests.gateway.accounts import auth_settings
 
 
 @pytest.mark.parametrize(
@@ -68,7 +59,7 @@ def test_a_redirect_to_a_path_is_followed_from_the_root(target: str, path: str) 
         ("gateway.example:80", {}, "JOBTIDE_AUTH_SESSION_KEY"),
     ],
 )
-def test_what_is_only_safe_on_loopback_stops_the_start(http: str, settings: dict[str, Any], said: str) -> None:
+def test_settings_that_are_only_safe_on_loopback_stop_the_start(http: str, settings: dict[str, Any], said: str) -> None:
     auth = auth_settings(**{k: v for k, v in settings.items() if k != "key"}) if settings else AuthSettings()
     with pytest.raises(UserError, match=said) as raised:
         session_key(auth.secret("session_key"), auth.session_cookie_secure, http)

@@ -1,4 +1,4 @@
-"""Users, roles, personal settings and texts of the site: their table on both databases, their rules, their routes."""
+"""Users, roles, personal settings and texts of the site: tables on both databases, rules, routes."""
 
 import asyncio
 import stat
@@ -12,11 +12,15 @@ import pytest_asyncio
 from sqlalchemy import insert, text
 
 from services.gateway.errors import RequestError
-from services.gateway.people.auth.passwords import MOST_WAITING, Passwords, hash_password, password_fits
+from services.gateway.people.addresses import Origin
+from services.gateway.people.auth.hashes import hash_password, password_fits
+from services.gateway.people.auth.passwords import AT_ONCE, Passwords
+from services.gateway.people.auth.queue import MAX_WAITING, TrustedAddresses
 from services.gateway.people.identity import AuthSource
 from services.gateway.people.users.model import Account
-from services.gateway.people.users.rules import RuleBroken, new_account, synced, with_role, without_role
-from services.gateway.people.users.store import UserStore, UserUnknown
+from services.gateway.people.users.rows import row_of
+from services.gateway.people.users.rules import BadField, RuleBroken, new_account, synced, with_role, without_role
+from services.gateway.people.users.store import DirectoryChanges, SettingsLimits, UserStore, UserUnknown
 from services.gateway.rest.systemlog import JournalQuery, LogUnreadable, journal
 from shared.database.engine import opened, transaction
 from shared.database.tables import hpc_user
@@ -51,7 +55,7 @@ async def store(database: DatabaseSettings) -> AsyncIterator[UserStore]:
 # The table
 
 
-async def test_the_store_on_both_databases(store: UserStore) -> None:
+async def test_the_store_works_on_both_databases(store: UserStore) -> None:
     await store.add(Account("erika", AuthSource.LOCAL, ("admin", "api"), ("p",), "Erika", "e@x", "hash"))
     with pytest.raises(RuleBroken, match="exists"):
         await store.add(Account("erika"))
@@ -77,7 +81,7 @@ async def test_the_store_on_both_databases(store: UserStore) -> None:
     assert (await store.site_text("notice"), await store.site_text("other")) == ("Tuesday", "")
 
 
-async def test_what_others_say_of_a_name_of_another_source_changes_and_gives_nothing(store: UserStore) -> None:
+async def test_a_sign_in_from_another_source_neither_changes_nor_returns_the_account(store: UserStore) -> None:
     admin = Account("root", AuthSource.LOCAL, ("admin",), password="hash")
     await store.add(admin)
     for inserts, updates in ((False, False), (True, False), (False, True), (True, True)):
@@ -85,16 +89,30 @@ async def test_what_others_say_of_a_name_of_another_source_changes_and_gives_not
     assert await store.find("root") == admin
 
 
-async def test_the_settings_of_one_user_are_bounded(store: UserStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.gateway.people.users.store.MAX_SETTINGS", 2)
-    for key in ("a", "b", "a"):
-        await store.set_setting("erika", key, "1")
-    with pytest.raises(RuleBroken, match="settings"):
-        await store.set_setting("erika", "c", "1")
-    await store.set_setting("bo", "c", "1")
+async def test_the_settings_of_one_user_are_bounded_in_number_and_size(database: DatabaseSettings) -> None:
+    async with opened(database, durable=True) as engine:
+        store = UserStore(engine, engine, SettingsLimits(number=2, characters=30))
+        for key in ("a", "b", "a"):
+            await store.set_setting("erika", key, "1")
+        with pytest.raises(RuleBroken, match="max_settings"):
+            await store.set_setting("erika", "c", "1")
+        with pytest.raises(RuleBroken, match="max_settings_characters"):
+            await store.set_setting("erika", "b", '"' + "x" * 26 + '"')
+        await store.set_setting("erika", "b", '"' + "x" * 25 + '"')
+        await store.set_setting("bo", "c", "1")
+        smaller = UserStore(engine, engine, SettingsLimits(number=1, characters=10))
+        await smaller.set_setting("erika", "b", '"' + "x" * 20 + '"')  # above the lowered limit, but smaller than before
+        assert await store.settings_of("erika") == {"a": 1, "b": "x" * 20}
 
 
-async def test_ended_sessions_are_kept_until_their_cookie_is_too_old(store: UserStore) -> None:
+@pytest.mark.parametrize(("key", "value"), [("", "1"), ("k" * 256, "1"), ("a\0", "1"), ("a", "no JSON"), ("a", '"' + "x" * 65_536)])
+async def test_a_setting_that_is_malformed_is_refused(store: UserStore, key: str, value: str) -> None:
+    with pytest.raises(BadField, match=r"key|value"):
+        await store.set_setting("erika", key, value)
+    assert await store.settings_of("erika") == {}
+
+
+async def test_ended_sessions_are_remembered_until_their_cookie_expires(store: UserStore) -> None:
     await store.end_session("a", 100, now=50)
     await store.end_session("a", 100, now=50)
     assert [(await store.in_session("x", name))[1] for name in ("a", "b")] == [True, False]
@@ -114,13 +132,45 @@ async def test_a_directory_replaces_its_own_accounts_only(store: UserStore) -> N
     for name, source in (("local", AuthSource.LOCAL), ("gone", AuthSource.LDAP), ("stays", AuthSource.LDAP)):
         await store.add(Account(name, source, ("user",), real_name="before"))
     found = [Account(name, AuthSource.LDAP, ("user",)) for name in ("local", "stays", "new")]
-    assert await store.sync_directory(AuthSource.LDAP, found, removes=False) == (["new"], [])
-    assert await store.sync_directory(AuthSource.LDAP, found, removes=True) == ([], ["gone"])
+    assert await store.sync_directory(AuthSource.LDAP, found, removes=False) == DirectoryChanges(added=["new"])
+    assert await store.sync_directory(AuthSource.LDAP, found, removes=True) == DirectoryChanges(removed=["gone"])
     assert {account.name: (account.source, account.real_name) for account in await store.all()} == {
         "local": (AuthSource.LOCAL, "before"),
         "stays": (AuthSource.LDAP, "before"),
         "new": (AuthSource.LDAP, ""),
     }
+
+
+SIMILAR = ["ADAM", "Adam", "\uff41dam", "a\u1d48am"]  # upper case, full width, a raised d
+
+
+@pytest.mark.parametrize("name", SIMILAR)
+async def test_a_new_name_that_can_be_mistaken_for_one_in_use_is_refused(store: UserStore, name: str) -> None:
+    adam = Account("adam", AuthSource.LOCAL, ("user",))
+    await store.add(adam)
+    with pytest.raises(RuleBroken, match="too similar to adam"):
+        await store.add(Account(name, AuthSource.LOCAL, ("user",)))
+    with pytest.raises(RuleBroken, match="too similar to adam"):
+        await store.sync_at_login(Account(name, AuthSource.OIDC, ("user",)), inserts=True, updates=True)
+    assert await store.sync_directory(AuthSource.LDAP, [Account(name, AuthSource.LDAP)], removes=True) == DirectoryChanges(similar=[name])
+    assert await store.all() == [adam]
+    assert (await store.similar(name), await store.similar("adam"), await store.similar("eve")) == ("adam", None, None)
+
+
+async def test_similar_names_from_before_keep_working(database: DatabaseSettings) -> None:
+    accounts = [Account(name, AuthSource.LDAP, ("user",)) for name in ("ADAM", "adam")]
+    async with opened(database) as engine, transaction(engine) as connection:
+        await connection.execute(insert(hpc_user), [row_of(account) for account in accounts])
+    async with store_of(database) as store:
+        assert await store.all() == accounts
+        assert (await store.change("ADAM", with_role("support"))).roles == ("user", "support")
+        assert await store.sync_directory(AuthSource.LDAP, accounts, removes=True) == DirectoryChanges()
+
+
+async def test_a_directory_that_respells_a_name_replaces_the_account(store: UserStore) -> None:
+    await store.add(Account("Adam", AuthSource.LDAP, ("user",)))
+    found = [Account(name, AuthSource.LDAP, ("user",)) for name in ("adam", "EVE", "eve")]
+    assert await store.sync_directory(AuthSource.LDAP, found, removes=True) == DirectoryChanges(["EVE", "adam"], ["Adam"], ["eve"])
 
 
 TAKEN_OVER: list[tuple[Any, Any, tuple[str, ...], tuple[str, ...]]] = [
@@ -138,7 +188,7 @@ async def test_a_table_of_cc_backend_can_be_taken_over(database: DatabaseSetting
         for number, (roles, projects, _, _) in enumerate(TAKEN_OVER):
             row = {"username": f"u{number}", "password": None, "ldap": 9, "name": None, "roles": roles, "projects": projects, "email": None}
             await connection.execute(insert(hpc_user).values(row))
-        if connection.dialect.name == "sqlite":  # a later change of roles is written as bytes there
+        if connection.dialect.name == "sqlite":  # SQLite stores a later change of roles as bytes
             await connection.execute(
                 text("INSERT INTO hpc_user (username, ldap, roles, projects, password) VALUES ('blob', 0, :r, :p, :h)"),
                 {"r": b'["admin"]', "p": b"null", "h": hashed},
@@ -156,7 +206,7 @@ async def test_a_table_of_cc_backend_can_be_taken_over(database: DatabaseSetting
 
 
 def test_hashes_are_written_as_cc_backend_writes_them() -> None:
-    hashed = hash_password("s3cret", cost=4)
+    hashed = hash_password("s3cret", 6, cost=4)
     assert hashed.startswith("$2a$04$")
     assert password_fits("s3cret", hashed)
     assert not password_fits("s3cret ", hashed)
@@ -165,17 +215,19 @@ def test_hashes_are_written_as_cc_backend_writes_them() -> None:
         assert not password_fits("plain", no_hash)
     for refused in ("", "x" * 73, "ü" * 37, "a\0b"):
         with pytest.raises(RuleBroken):
-            hash_password(refused)
+            hash_password(refused, 1)
 
 
-async def test_only_so_many_passwords_wait() -> None:
-    passwords = Passwords(cost=4)
+async def test_the_passwords_that_wait_are_bounded() -> None:
+    passwords = Passwords(10, TrustedAddresses(), cost=4)
+    origin = Origin("10.0.0.1/32", "10.0.0.0/24")
+    asked = MAX_WAITING + AT_ONCE + 3
     try:
-        done = await asyncio.gather(*(passwords.fits("x", None) for _ in range(MOST_WAITING + 3)), return_exceptions=True)
+        done = await asyncio.gather(*(passwords.fits("x", None, origin) for _ in range(asked)), return_exceptions=True)
     finally:
         passwords.close()
     assert sum(isinstance(each, Unavailable) for each in done) == 3
-    assert sum(each is False for each in done) == MOST_WAITING
+    assert sum(each is False for each in done) == MAX_WAITING + AT_ONCE
 
 
 @pytest.mark.parametrize(
@@ -185,6 +237,9 @@ async def test_only_so_many_passwords_wait() -> None:
         ({"name": " a"}, "username"),
         ({"name": "a\nb"}, "username"),
         ({"name": "ü" * 51}, "username"),
+        ({"name": "adam\u200b"}, "username"),
+        ({"name": "\u202emada"}, "username"),
+        ({"name": "\ud800"}, "username"),
         ({"roles": []}, "role"),
         ({"roles": ["root"]}, "role"),
         ({"roles": ["anonymous"]}, "role"),
@@ -197,7 +252,7 @@ async def test_only_so_many_passwords_wait() -> None:
         ({"real_name": "a\0"}, "name"),
     ],
 )
-def test_an_account_that_is_none(fields: dict[str, Any], said: str) -> None:
+def test_a_malformed_account_is_refused_with_the_name_of_the_field(fields: dict[str, Any], said: str) -> None:
     given: dict[str, Any] = {"name": "erika", "roles": ["user"], "has_password": True} | fields
     with pytest.raises(RuleBroken, match=f"^{said}:"):
         new_account(given.pop("name"), given.pop("roles"), **given)
@@ -216,18 +271,18 @@ def test_an_account_that_is_none(fields: dict[str, Any], said: str) -> None:
         ((("admin",), ()), ((), ()), (), ()),
     ],
 )
-def test_what_a_login_changes(was: Any, given: Any, roles: Any, projects: Any) -> None:
+def test_sign_in_updates_roles_and_projects_by_the_given_ones(was: Any, given: Any, roles: Any, projects: Any) -> None:
     account = Account("x", AuthSource.OIDC, was[0], was[1], "before", "mail", "hash")
     changed = synced(account, Account("x", AuthSource.OIDC, given[0], given[1], "after"))
     assert (changed.roles, changed.projects, changed.real_name) == (roles, projects, "after")
     assert (changed.email, changed.password) == ("mail", "hash")
 
 
-# The routes; statuses and shapes beyond these are in the recorded exchanges
+# The routes; further statuses and shapes are tested by the recorded exchanges
 
 
 @MODULE
-async def test_the_last_admin_stays(site: People, admin: str) -> None:
+async def test_the_last_admin_cannot_be_removed(site: People, admin: str) -> None:
     assert (await site.client.post("/api/user/opsapi", {"remove-role": "admin"}, auth=ADMIN_TOKEN))[0] == 200
     status, answer = await site.form("/config/user/adm", admin, **{"remove-role": "admin"})
     assert (status, answer["error"]) == (422, "adm is the last admin")
@@ -237,7 +292,7 @@ async def test_the_last_admin_stays(site: People, admin: str) -> None:
 
 @MODULE
 async def test_a_created_user_can_sign_in_until_deleted(site: People, admin: str) -> None:
-    status, said = await site.form("/config/users/", admin, username="nora", password="pass word", role="User", name="N <b>", email="n@x")
+    status, said = await site.form("/config/users/", admin, username="nora", password="pass words", role="User", name="N <b>", email="n@x")
     assert (status, said) == (200, "User nora successfully created!\n")
     _, listed = await site.ask("GET", "/config/users/?not-just-user=true", admin)
     assert "nora" not in {user["username"] for user in listed}
@@ -246,12 +301,21 @@ async def test_a_created_user_can_sign_in_until_deleted(site: People, admin: str
     assert nora == {
         "username": "nora", "name": "N <b>", "roles": ["user"], "email": "n@x", "projects": [], "authType": 0, "authSource": 0
     }  # fmt: skip
-    cookie = await site.sign_in("nora", "pass word")
+    cookie = await site.sign_in("nora", "pass words")
     assert cookie
     assert (await site.form("/frontend/configuration/", cookie, key="a", value="{}"))[0] == 200
     assert (await site.ask("DELETE", "/config/users/?username=nora", admin))[0] == 200
-    assert not await site.sign_in("nora", "pass word")
+    assert not await site.sign_in("nora", "pass words")
     assert await site.store.settings_of("nora") == {}
+
+
+@MODULE
+async def test_a_password_shorter_than_the_setting_cannot_be_set_but_still_signs_in(site: People, admin: str) -> None:
+    status, answer = await site.form("/config/users/", admin, username="nils", password="ninechars", role="user")
+    assert (status, answer["error"]) == (422, "password: shorter than 10 characters")
+    hashed = bcrypt.hashpw(b"ninechars", bcrypt.gensalt(4, b"2a")).decode()
+    await site.store.add(Account("nils", AuthSource.LOCAL, ("user",), password=hashed))
+    assert await site.sign_in("nils", "ninechars")
 
 
 @MODULE
@@ -285,7 +349,7 @@ async def test_forms_are_bounded_and_must_be_forms(site: People, admin: str) -> 
     ):
         status, _ = await site.ask("POST", "/config/notice/", admin, data=body, headers={"Content-Type": content_type})
         assert status in (200, 400), content_type
-    assert (await site.form("/config/notice/", admin, **{"new-content": "é" * 10_000}))[0] == 200  # characters, not bytes
+    assert (await site.form("/config/notice/", admin, **{"new-content": "é" * 10_000}))[0] == 200  # the limit is in characters, not bytes
     assert await site.store.site_text("notice") == "é" * 10_000
 
 
@@ -355,6 +419,6 @@ async def test_a_journal_that_cannot_be_read_is_an_error(tmp_path: Path, monkeyp
     with pytest.raises(LogUnreadable, match="longer"):
         await journal("u", wanted, program(tmp_path, "exec sleep 60"))
     monkeypatch.setattr("services.gateway.rest.systemlog.DEADLINE_S", 20)
-    monkeypatch.setattr("services.gateway.rest.systemlog.MOST_BYTES", 1000)
+    monkeypatch.setattr("services.gateway.rest.systemlog.MAX_BYTES", 1000)
     endless = 'i=0; while [ $i -lt 3000 ]; do echo \'{"MESSAGE":"x"}\'; i=$((i+1)); done'
     assert 0 < len(await journal("u", JournalQuery("now", 1000, None, ""), program(tmp_path, endless))) < 1000

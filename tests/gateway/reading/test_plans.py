@@ -1,4 +1,4 @@
-"""The lists that people and adapters ask for are found by an index, on both engines."""
+"""The lists that users and adapters request are served by an index, on both engines."""
 
 import re
 from typing import Any
@@ -27,7 +27,7 @@ SOME_TIME = Range(START_TIME + 100, START_TIME + 200)
 
 
 def page(**criteria: Any) -> Select[Any]:
-    """As ``JobQueries.page`` asks the database; the router sends such filters there."""
+    """The statement of ``JobQueries.page`` for a filter that the router sends to the database."""
     where = [JobFilter(**criteria)]
     assert database_pages(API, where, NEWEST, PAGE)
     return selection(API, where, NEWEST, PAGE).with_only_columns(*tables.job.c)
@@ -56,7 +56,7 @@ STATEMENTS = {
     "page by user": (page(user=TextMatch.equal("u7")), "job_hpc_user_start_time"),
     "page by user and time": (page(user=TextMatch.equal("u7"), start_time=SOME_TIME), "job_hpc_user_start_time"),
     "page by project": (page(project=TextMatch.equal("p7")), "job_project_start_time"),
-    "page by cluster": (page(cluster=TextMatch.equal("c7")), "job_cluster_start_time|job_start_time"),  # few jobs are passed over
+    "page by cluster": (page(cluster=TextMatch.equal("c7")), "job_cluster_start_time|job_start_time"),  # few jobs are skipped
     "page by time": (page(start_time=SOME_TIME), "job_start_time"),
     "page of running jobs": (page(states=("running",)), "job_running"),
     "page of a user's own jobs": (
@@ -68,14 +68,14 @@ STATEMENTS = {
     "count of running jobs": (count(states=("running",)), "job_running"),
     "changes for the columns": (changed_job_lines(Place(ROWS, 0), 100), "job_changed_seq"),
     "tags of changes for the columns": (changed_jobtag_lines(Place(ROWS, 0), 100), "job_changed_seq"),
-    "tags of a page": (TAGS.statement.params(jobs="[1, 2, 3]", scopes='["global"]'), "SEARCH jobtag|Scan using jobtag|Scan on jobtag_pkey"),
+    "tags of a page": (TAGS.statement.params(jobs=[1, 2, 3], scopes=["global"]), "SEARCH jobtag|Scan using jobtag|Scan on jobtag_pkey"),
 }
 
 
 async def plan_of(connection: AsyncConnection, statement: Select[tuple[object, ...]]) -> str:
     dialect = connection.dialect
     if dialect.name == "postgresql":
-        await connection.execute(text("SET LOCAL enable_seqscan = off"))  # small tables are read whole otherwise
+        await connection.execute(text("SET LOCAL enable_seqscan = off"))  # otherwise small tables are scanned
     compiled = str(statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
     explain = "EXPLAIN QUERY PLAN " if dialect.name == "sqlite" else "EXPLAIN "
     return "\n".join(str(row[-1]) for row in await connection.exec_driver_sql(explain + compiled))

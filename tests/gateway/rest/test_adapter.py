@@ -1,4 +1,4 @@
-"""What a real Slurm adapter sent over REST, and what it needs as an answer."""
+"""The requests of a real Slurm adapter over REST, and the answers that it needs."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ def calls() -> list[dict[str, Any]]:
 
 
 @pytest.mark.timeout(60)
-async def test_every_call_of_the_adapter_is_answered_as_it_needs(api: Client) -> None:
+async def test_every_call_of_the_adapter_gets_the_answer_it_needs(api: Client) -> None:
     headers = {"Accept": "application/ld+json", "X-AUTH-TOKEN": token("api")}
     for call in calls():
         status, answer = await api.call(call["method"], call["path"], call["body"], auth="", headers=headers)
@@ -24,7 +24,7 @@ async def test_every_call_of_the_adapter_is_answered_as_it_needs(api: Client) ->
         assert _shown(answer) == _shown(call["answer"]), call
 
 
-async def test_what_the_adapter_started_and_did_not_stop_is_what_it_finds_at_its_next_start(api: Client) -> None:
+async def test_a_restarted_adapter_finds_the_jobs_that_it_started_and_did_not_stop(api: Client) -> None:
     started = [call["body"] for call in calls() if call["path"].endswith("start_job/")][:7]
     for body in started:
         assert (await api.post("/api/jobs/start_job/", body))[0] == 201
@@ -35,7 +35,7 @@ async def test_what_the_adapter_started_and_did_not_stop_is_what_it_finds_at_its
     assert {job["jobId"] for job in answer["jobs"]} == {body["jobId"] for body in started}
 
 
-async def test_a_repeated_start_or_stop_is_422_which_the_adapter_takes_as_done(api: Client) -> None:
+async def test_a_repeated_start_or_stop_is_422_which_the_adapter_treats_as_done(api: Client) -> None:
     body = next(call["body"] for call in calls() if call["path"].endswith("start_job/"))
     stop = {"jobId": body["jobId"], "cluster": "slurmlab", "jobState": "completed", "stopTime": body["startTime"] + 5}
     assert [(await api.post("/api/jobs/start_job/", body))[0] for _ in range(2)] == [201, 422]
@@ -43,7 +43,7 @@ async def test_a_repeated_start_or_stop_is_422_which_the_adapter_takes_as_done(a
 
 
 def _shown(answer: Any) -> Any:
-    """Without the ids, which are given by the database, and what only an archiver adds."""
+    """Drop the ids, which come from the database, and the fields that only an archiver adds."""
     if isinstance(answer, dict):
         return {key: value for key, value in answer.items() if key != "id"}
     return answer or ""

@@ -31,7 +31,7 @@ async def imported(site: NatsSettings, sqlite_database: DatabaseSettings, archiv
         yield client
 
 
-async def test_all_metrics_come_in_node_scope_with_statistics_over_the_nodes(imported: Client) -> None:
+async def test_all_metrics_have_node_scope_and_statistics_over_the_nodes(imported: Client) -> None:
     status, answer = await imported.get("/api/jobs/1?all-metrics=true")
     assert status == 200
     data = answer["Data"]
@@ -43,7 +43,7 @@ async def test_all_metrics_come_in_node_scope_with_statistics_over_the_nodes(imp
     assert answer["Meta"]["statistics"] is None
 
 
-async def test_long_series_come_in_the_coarsest_timestep_of_the_cluster(imported: Client, archive_settings: ArchiveSettings) -> None:
+async def test_long_series_have_the_coarsest_timestep_of_the_cluster(imported: Client, archive_settings: ArchiveSettings) -> None:
     await until_ready(imported)
     samples = np.arange(2000.0)
     fine = MetricData(Unit(), 30, (Series("e0101", None, Statistics(1, 0, 2), samples),))
@@ -56,7 +56,7 @@ async def test_long_series_come_in_the_coarsest_timestep_of_the_cluster(imported
     assert found == {"cpu_load": (60, 1000), "mem_bw": (60, 1000)}
 
 
-async def test_chosen_metrics_come_as_a_list_each_once_and_unknown_ones_are_left_out(imported: Client) -> None:
+async def test_selected_metrics_are_listed_once_each_without_unknown_ones(imported: Client) -> None:
     for asked, found in ((["cpu_load", "nope", "cpu_load"], ["cpu_load"]), ([], []), (None, sorted(METRICS))):
         _, answer = await imported.call("POST", "/api/jobs/2", data=b"null") if asked is None else await imported.post("/api/jobs/2", asked)
         assert sorted(metric["name"] for metric in answer["Data"]) == found
@@ -64,18 +64,18 @@ async def test_chosen_metrics_come_as_a_list_each_once_and_unknown_ones_are_left
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"[1]", b'["a"', b'"cpu_load"'])
-async def test_metric_names_that_are_none_are_400(imported: Client, body: bytes) -> None:
+async def test_a_body_without_metric_names_is_400(imported: Client, body: bytes) -> None:
     assert (await imported.call("POST", "/api/jobs/1", data=body))[0] == 400
 
 
-async def test_an_unreadable_entry_is_an_error_for_its_data_and_costs_the_list_nothing(
+async def test_an_unreadable_entry_is_an_error_for_its_data_and_the_list_is_unaffected(
     imported: Client, archive_settings: ArchiveSettings
 ) -> None:
     shutil.rmtree(IMPORTED[0].under(archive_settings.path))
     status, answer = await imported.get("/api/jobs/1?all-metrics=true")
     assert (status, answer["status"]) == (500, "Internal Server Error")
     status, listed = await imported.get("/api/jobs/")
-    # The import brought the statistics along.
+    # The import includes the statistics.
     assert (status, [set(job["statistics"]) for job in listed["jobs"]]) == (200, [METRICS, METRICS])
     assert (await imported.get("/api/jobs/1"))[1]["Data"] is None
 

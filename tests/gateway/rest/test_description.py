@@ -11,7 +11,7 @@ from tests.gateway.stack import gateway
 
 
 def test_the_committed_description_is_the_one_of_the_code() -> None:
-    """``python -m services.gateway.rest.description`` writes it anew."""
+    """``python -m services.gateway.rest.description`` updates it."""
     assert COMMITTED.read_bytes() == document_text()
 
 
@@ -32,7 +32,7 @@ def test_every_route_is_described_with_its_path_parameters() -> None:
             assert operation["summary"]
 
 
-async def test_the_page_and_all_it_loads_come_from_the_gateway(
+async def test_the_page_loads_everything_from_the_gateway(
     nats_settings: NatsSettings, sqlite_database: DatabaseSettings, archive_settings: ArchiveSettings
 ) -> None:
     async with gateway(nats_settings, sqlite_database, archive_settings) as client:
@@ -49,5 +49,5 @@ async def test_the_page_and_all_it_loads_come_from_the_gateway(
         assert (await client.get("/swagger/..%2f__init__.py", auth=""))[0] == 404
 
 
-def test_answers_escape_what_browsers_take_for_markup() -> None:
+def test_answers_escape_characters_of_markup() -> None:
     assert encode({"a": "<b>&\u2028"}) == b'{"a":"\\u003cb\\u003e\\u0026\\u2028"}'

@@ -1,11 +1,11 @@
-"""Changes arrive as server-sent events at those who may see them."""
+"""Server-sent events: users receive the changes that they may see."""
 
 import asyncio
 import socket
 from contextlib import AsyncExitStack
 from typing import Any
 
-from services.gateway.numbers import LIVE_CLIENTS, LIVE_DROPPED, LIVE_EVENTS
+from services.gateway.prometheus import LIVE_CLIENTS, LIVE_DROPPED, LIVE_EVENTS
 from services.jobstore.rebuild import rebuild
 from services.jobstore.settings import JobstoreSettings
 from services.jobstore.settings import Settings as AllJobstoreSettings
@@ -13,7 +13,7 @@ from shared.database.engine import opened
 from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings
 from tests.gateway.conftest import until_ready
 from tests.gateway.live.grounds import FAST, Grounds
-from tests.gateway.live.listener import Listener, listening
+from tests.gateway.live.listener import Event, Listener, listening
 from tests.gateway.stack import Client, gateway, jobstore, token
 from tests.support.builders import node_payload, start_payload, stop_payload
 from tests.support.nats import client_of
@@ -29,7 +29,7 @@ async def stop(api: Client, job_id: int) -> None:
     assert (await api.post("/api/jobs/stop_job/", stop_payload(job_id)))[0] == 200
 
 
-async def test_the_life_of_a_job_arrives(live: Client) -> None:
+async def test_all_changes_of_a_job_are_sent(live: Client) -> None:
     async with listening(live) as listener:
         assert listener.response.headers["Content-Type"].startswith("text/event-stream")
         assert listener.response.headers["Cache-Control"] == "no-store"
@@ -55,7 +55,7 @@ async def test_the_life_of_a_job_arrives(live: Client) -> None:
         assert (gone.name, gone.data) == ("job_deleted", {"id": key, "cluster": "fritz"})
 
 
-async def test_reports_of_nodes_arrive_with_the_names_of_graphql(live: Client) -> None:
+async def test_node_reports_are_sent_with_the_field_names_of_graphql(live: Client) -> None:
     async with listening(live, "?kinds=node") as listener:
         await start(live, 1)
         await live.post("/api/nodestate/", node_payload(states={"f0101": ["idle"], "f0102": ["down"]}))
@@ -67,7 +67,7 @@ async def test_reports_of_nodes_arrive_with_the_names_of_graphql(live: Client) -
 
 ALICE, BOB, CAROL, EVE = "alice", "bob", "carol", "eve"
 SEES = {
-    # name and roles of the viewer: the scheduler's ids of the jobs whose changes arrive
+    # name and roles of the viewer: the scheduler's ids of the jobs whose changes are sent
     (ALICE, ("user",)): [1, 2],
     (BOB, ("user",)): [3],
     (EVE, ("user",)): [],
@@ -81,7 +81,7 @@ SEES = {
 }
 
 
-async def test_each_role_gets_the_changes_that_it_may_see_and_no_others(one_live: Client) -> None:
+async def test_each_role_gets_only_the_changes_that_it_may_see(one_live: Client) -> None:
     async with AsyncExitStack() as stack:
         listeners: dict[tuple[str, tuple[str, ...]], Listener] = {}
         for name, roles in SEES:
@@ -94,7 +94,7 @@ async def test_each_role_gets_the_changes_that_it_may_see_and_no_others(one_live
         for key in ids.values():
             await one_live.call("DELETE", f"/api/jobs/delete_job/{key}")
         await one_live.post("/api/nodestate/", node_payload())
-        # Everybody's last event: a job that each one may see.
+        # The last event of every viewer: a job that all may see.
         for number, name in enumerate(sorted({name for name, _ in SEES})):
             await start(one_live, 100 + number, user=name, project="end")
         for (name, roles), listener in listeners.items():
@@ -116,7 +116,7 @@ async def test_each_role_gets_the_changes_that_it_may_see_and_no_others(one_live
             assert nodes == (1 if sees_nodes else 0), (name, roles)
 
 
-async def test_private_and_admin_tags_are_seen_by_those_only_who_may_read_them(one_live: Client) -> None:
+async def test_private_and_admin_tags_are_sent_only_to_users_who_may_read_them(one_live: Client) -> None:
     async with (
         listening(one_live, auth=token("user", user=ALICE)) as owner,
         listening(one_live, auth=token("admin", user=EVE)) as admin,
@@ -147,7 +147,7 @@ async def test_a_resume_after_a_disconnect_loses_nothing(live: Client) -> None:
         assert [(await each.next()).data["jobId"] for each in (listener, other)] == [4, 4]
 
 
-async def test_only_what_was_asked_for_arrives(one_live: Client) -> None:
+async def test_only_the_requested_kinds_and_clusters_are_sent(one_live: Client) -> None:
     async with listening(one_live, "?kinds=job&cluster=alex", path="/api/events") as listener:
         await start(one_live, 1)
         await one_live.post("/api/nodestate/", node_payload("alex"))
@@ -155,7 +155,20 @@ async def test_only_what_was_asked_for_arrives(one_live: Client) -> None:
         assert (await listener.next()).data["jobId"] == 2
 
 
-async def test_a_rebuild_is_a_reset(site: NatsSettings, sqlite_database: DatabaseSettings, archive_settings: ArchiveSettings) -> None:
+async def test_the_numbers_of_rejections_are_sent_at_the_start_and_when_they_change(live: Client) -> None:
+    async with listening(live, "?kinds=job,rejection") as listener:
+        assert await listener.next() == Event("rejections", listener.last_id, {"counts": {}})
+        for host in ("n1", "n2"):
+            await live.post("/api/nodestate/", node_payload("elsewhere", {host: ["idle"]}))
+        counts: list[dict[str, int]] = [{}]
+        while counts[-1] != {"unknown_cluster": 2}:
+            counts.append((await listener.next()).data["counts"])
+    async with listening(live, "?kinds=rejection") as listener:
+        await start(live, 1)
+        assert (await listener.next()).data == {"counts": {"unknown_cluster": 2}}
+
+
+async def test_a_rebuild_sends_a_reset(site: NatsSettings, sqlite_database: DatabaseSettings, archive_settings: ArchiveSettings) -> None:
     async with gateway(site, sqlite_database, archive_settings, **FAST) as api:
         async with jobstore(site, sqlite_database):
             await until_ready(api)
@@ -173,17 +186,17 @@ async def test_a_rebuild_is_a_reset(site: NatsSettings, sqlite_database: Databas
             assert (await again.next()).data["jobId"] == 2
 
 
-# what needs no jobstore
+# without jobstore
 
 
-async def test_a_quiet_connection_gets_signs_of_life_and_outlives_the_time_limit_of_requests(grounds: Grounds) -> None:
+async def test_an_idle_stream_gets_keep_alive_messages_and_outlasts_the_request_timeout(grounds: Grounds) -> None:
     ground = await grounds.up(live_keepalive_s=0.05, request_timeout_s=0.2)
     async with listening(ground.api, "?kinds=job") as listener:
         await ground.projected.report(["f0001"])
         for _ in range(6):
             await listener.position()
         assert listener.comments == 6
-        while not listener.last_id.startswith("0-1-"):  # moved by what the listener did not ask for
+        while not listener.last_id.startswith("0-1-"):  # also advanced by changes that the listener did not request
             await listener.position()
         await ground.projected.start(1)
         assert (await listener.next()).data["id"] == 1
@@ -198,29 +211,30 @@ REFUSED = [
     ("?kinds=node", token("manager", user="ulla"), 403),
     ("?kinds=tag", None, 400),
     ("?kind=job", None, 400),
+    ("?kinds=job,rejection", token("user", user="ulla"), 403),
     ("?cluster=%zz", None, 400),
 ]
 
 
-async def test_what_may_not_be_followed_is_refused(bodies: Client) -> None:
+async def test_invalid_and_forbidden_subscriptions_are_refused(bodies: Client) -> None:
     for query, auth, status in REFUSED:
         async with listening(bodies, query, auth=auth) as listener:
             assert listener.response.status == status, (query, auth)
             assert (await listener.response.json())["error"]
 
 
-async def test_no_more_than_so_many_may_follow_at_once(grounds: Grounds) -> None:
+async def test_the_number_of_followers_is_limited(grounds: Grounds) -> None:
     ground = await grounds.up(live_clients=4)
     async with AsyncExitStack() as stack:
         for name in ("a", "b", "c"):
             await stack.enter_async_context(listening(ground.api, auth=token("admin", user=name)))
-        async with listening(ground.api, auth=token("admin", user="a")) as second:  # a quarter for each
+        async with listening(ground.api, auth=token("admin", user="a")) as second:  # each user may use a quarter
             assert (second.response.status, second.response.headers["Retry-After"]) == (503, "5")
         async with listening(ground.api, auth=token("admin", user="d")):
             assert await ground.number(LIVE_CLIENTS.name, kind="events") == 4
             async with listening(ground.api, auth=token("admin", user="e")) as fifth:
                 assert fifth.response.status == 503
-        await ground.projected.start(1)  # whoever went away is noticed by then
+        await ground.projected.start(1)  # by then closed connections are noticed
 
         async def has_place() -> bool:
             async with listening(ground.api, auth=token("admin", user="e")) as listener:
@@ -229,8 +243,8 @@ async def test_no_more_than_so_many_may_follow_at_once(grounds: Grounds) -> None
         await until(has_place)
 
 
-async def test_a_client_that_takes_nothing_costs_a_bounded_buffer_and_is_dropped(grounds: Grounds) -> None:
-    ground = await grounds.up(live_keepalive_s=0.3, live_kept=10)
+async def test_a_client_that_reads_nothing_uses_a_bounded_buffer_and_is_disconnected(grounds: Grounds) -> None:
+    ground = await grounds.up(live_keepalive_s=0.3, live_buffered=10)
     host, port = ground.api.address.split(":")
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -256,7 +270,7 @@ async def test_a_client_that_takes_nothing_costs_a_bounded_buffer_and_is_dropped
         connection.close()
 
 
-async def test_every_stream_ends_with_the_gateway(
+async def test_every_stream_ends_when_the_gateway_stops(
     nats_settings: NatsSettings, sqlite_database: DatabaseSettings, archive_settings: ArchiveSettings
 ) -> None:
     async with AsyncExitStack() as stack:

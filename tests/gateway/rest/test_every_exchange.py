@@ -1,4 +1,4 @@
-"""No recorded exchange is passed over: it is asked again and compared, or named here with the reason."""
+"""Every recorded exchange is replayed and compared, or listed here with a reason."""
 
 from collections import Counter
 
@@ -21,7 +21,7 @@ NOT_COMPARED = {
 
 
 def compared() -> dict[str, list[str]]:
-    """Names by file, as the tests choose them."""
+    """Names of the compared exchanges by file, as the tests select them."""
     by_rest = {file: [e["name"] for config in configs for e in rest.asked(file, config)] for file, configs in rest.CONFIGURATIONS.items()}
     fed = [e for e in feed("H") if e["request"]["path"] != "/api/write"]  # their statuses are compared
     queries = [graphql.asked(), *map(metrics.asked, metrics.CONFIGURATIONS), *map(variants.asked, "TR"), fed]
@@ -40,5 +40,5 @@ def test_every_message_and_every_query_of_the_metric_store_is_compared() -> None
 
 
 def test_every_recorded_file_is_looked_at() -> None:
-    known = {*compared(), "nats.jsonl", "metric-store.jsonl"}
+    known = {*compared(), "nats.jsonl", "metric-store.jsonl", "metric-store-api.jsonl"}  # the last is compared by tests/metricstore
     assert {path.name for path in (DATA / "recorded").glob("*.jsonl")} == known

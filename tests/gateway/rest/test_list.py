@@ -8,8 +8,8 @@ import pytest
 
 from services.gateway.errors import RequestError
 from services.gateway.people.identity import User
-from services.gateway.reading.jobs import JobQueries, JobRows, Page
-from services.gateway.reading.model import JobFilter
+from services.gateway.reading.jobs import JobQueries
+from services.gateway.reading.model import FoundJobs, JobFilter, Slice, StoredJob
 from shared.database.engine import opened
 from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings
 from tests.gateway.rows import job_row, write
@@ -22,7 +22,7 @@ API = User("feeder", frozenset({"api"}))
 
 @pytest.fixture
 async def small_chunks(nats_settings: NatsSettings, database: DatabaseSettings, archive_settings: ArchiveSettings) -> AsyncIterator[Client]:
-    """A gateway that reads three rows at once, and ten jobs, of which two start in the same second."""
+    """A gateway that reads three rows at a time, and ten jobs, of which two start in the same second."""
     await write(database, "job", [job_row(key, start_time=START_TIME + min(key, 9)) for key in range(1, 11)])
     await write(database, "tag", [{"id": 1, "tag_type": "app", "tag_name": "lbm", "tag_scope": "global"}])
     await write(database, "jobtag", [{"job_id": key, "tag_id": 1} for key in (1, 5, 10)])
@@ -46,7 +46,7 @@ async def test_pages_of_every_size_show_each_job_once(small_chunks: Client, size
     assert [key for page in pages for key in page] == list(range(10, 0, -1))
 
 
-async def test_a_streamed_page_tells_its_size_and_tags_and_is_compressed_on_request(small_chunks: Client) -> None:
+async def test_a_streamed_page_has_its_size_and_tags_and_is_compressed_on_request(small_chunks: Client) -> None:
     response = await small_chunks.raw("GET", "/api/jobs/?items-per-page=100&with-metadata", headers={"Accept-Encoding": "gzip"})
     assert response.headers["Content-Encoding"] == "gzip"
     text = await response.text()
@@ -57,11 +57,11 @@ async def test_a_streamed_page_tells_its_size_and_tags_and_is_compressed_on_requ
     assert "job \\u003c7\\u003e" in text
 
 
-async def test_a_page_far_behind_the_end_is_empty(small_chunks: Client) -> None:
+async def test_a_page_after_the_end_is_empty(small_chunks: Client) -> None:
     assert await listed(small_chunks, f"items-per-page=9999999&page={2**62}") == []
 
 
-async def test_compression_is_as_the_client_accepts_it(small_chunks: Client) -> None:
+async def test_answers_are_compressed_as_the_client_accepts(small_chunks: Client) -> None:
     for accepted, used in (("gzip;q=0, deflate", "deflate"), ("identity", None), ("br, gzip", "gzip"), ("gzip, deflate", "gzip")):
         response = await small_chunks.raw("GET", "/api/jobs/", headers={"Accept-Encoding": accepted})
         assert response.headers.get("Content-Encoding") == used
@@ -80,19 +80,19 @@ async def test_compression_is_as_the_client_accepts_it(small_chunks: Client) -> 
         (User("udo", frozenset({"user"}), frozenset({"phys-a"})), {3}),
     ],
 )
-async def test_jobs_visible_by_role(database: DatabaseSettings, user: User, seen: set[int]) -> None:
+async def test_each_role_sees_its_jobs(database: DatabaseSettings, user: User, seen: set[int]) -> None:
     owners = [("ulla", "phys-a"), ("ulla", "chem-b"), ("udo", "chem-b"), ("eva", "bio-c")]
     await write(database, "job", [job_row(key, hpc_user=name, project=project) for key, (name, project) in enumerate(owners, 1)])
     async with opened(database, read_only=True) as engine:
         queries = JobQueries(engine, 100)
-        chunks: list[JobRows] = [rows async for rows in queries.pages(user, JobFilter(), Page(most=100))]
-        assert {job.id for rows in chunks for job in rows.jobs} == seen
+        chunks: list[FoundJobs[StoredJob]] = [found async for found in queries.pages(user, JobFilter(), Slice(100))]
+        assert {job.id for found in chunks for job in found.jobs} == seen
         assert {key for key in (1, 2, 3, 4) if await queries.by_id(user, key)} == seen
         assert {key async for keys in queries.keys(user, JobFilter()) for key, _ in keys} == seen
 
 
 @pytest.mark.parametrize("roles", [(), ("anonymous",), ("operator",)])
-async def test_a_user_without_a_usable_role_sees_no_jobs_but_an_error(sqlite_database: DatabaseSettings, roles: tuple[str, ...]) -> None:
+async def test_a_user_without_a_usable_role_gets_an_error(sqlite_database: DatabaseSettings, roles: tuple[str, ...]) -> None:
     async with opened(sqlite_database, read_only=True) as engine:
         with pytest.raises(RequestError, match="no role"):
             await JobQueries(engine, 100).by_id(User("x", frozenset(roles)), 1)
@@ -101,7 +101,7 @@ async def test_a_user_without_a_usable_role_sees_no_jobs_but_an_error(sqlite_dat
 async def test_a_page_that_takes_too_long_ends_as_an_unfinished_transfer(
     nats_settings: NatsSettings, sqlite_database: DatabaseSettings, archive_settings: ArchiveSettings
 ) -> None:
-    """And the gateway goes on."""
+    """The gateway continues to work."""
     script = json.dumps({"jobScript": "#" * 4000})
     await write(sqlite_database, "job", [job_row(key, meta_data=script) for key in range(1, 8001)])
     async with gateway(nats_settings, sqlite_database, archive_settings, request_timeout_s=1.0) as client:

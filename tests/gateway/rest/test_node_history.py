@@ -10,7 +10,7 @@ from services.gateway.reading.model import TextMatch
 from services.gateway.reading.nodes import MAX_HOLD_S, NodeFilter, NodeQueries
 from shared.database.engine import opened
 from shared.settings import DatabaseSettings
-from tests.gateway.rows import write
+from tests.gateway.rows import every_node, write
 
 NODE = {
     "cluster": "fritz",
@@ -49,11 +49,11 @@ async def queries(database: DatabaseSettings) -> AsyncIterator[NodeQueries]:
     await write(database, "node_state", [{**COUNTS, **row} for row in rows(STATES, "node_state")])
     await write(database, "node_health", rows(CHECKS, "health_state"))
     async with opened(database, read_only=True) as engine:
-        yield NodeQueries(engine)
+        yield NodeQueries(engine, every_node(engine))
 
 
 def drawn(points: list[tuple[str, int, int]], state: str, time: int) -> float | None:
-    """What a chart with straight lines shows for a state; None outside of its points."""
+    """The value that a chart with straight lines shows for a state; None outside of its points."""
     of_state = [(at, count) for name, at, count in points if name == state]
     for (begin, first), (end, last) in pairwise(of_state):
         if begin <= time <= end:
@@ -120,7 +120,7 @@ async def test_a_cluster_that_reported_shortly_before_another_one_counts_until_t
         )
         await write(database, "node_state", [{**COUNTS, "id": key + 90, "node_id": key, "time_stamp": 300, "node_state": "mixed"}])
         points = await queries.history([], "node")
-        is_held = key == 8  # then the latest report is too long after
+        is_held = key == 8  # for 9, the latest report is too much later
         assert drawn(points, "allocated", reported) == (1 if is_held else None)
         assert drawn(points, "mixed", reported) == (1 if is_held else 2)
 
@@ -149,3 +149,16 @@ async def test_every_report_of_one_second_counts(database: DatabaseSettings, que
         ("idle", 400, 2),
         ("mixed", 400, 1),
     ]
+
+
+async def test_the_records_of_a_node_begin_with_the_one_that_held_at_the_start(queries: NodeQueries) -> None:
+    node = await queries.by_name("fritz", "f1")
+    assert node is not None
+    found = await queries.records(node.id, 150, 300)
+    assert [(row.time_stamp, row.node_state) for row in found.states] == [(100, "idle")]
+    assert [(row.time_stamp, row.health_state) for row in found.health] == [(100, "full"), (250, "partial")]
+    whole = await queries.records(node.id, -(2**40), 301)
+    assert [row.time_stamp for row in whole.states] == [100, 300]
+    assert not (await queries.records(node.id, 50, 90)).states
+    for cluster, host in (("fritz", "f9"), ("alex", "f1"), ("fritz", "f1\0")):
+        assert await queries.by_name(cluster, host) is None

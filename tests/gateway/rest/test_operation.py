@@ -8,9 +8,10 @@ from shared.settings import DatabaseSettings, NatsSettings
 from tests.gateway.rows import write
 from tests.gateway.stack import Client
 from tests.support.builders import start_payload
+from tests.support.waiting import until
 
 
-def rejection(sequence: int, code: str, time: float) -> dict[str, Any]:
+def rejection(sequence: int, code: str, time: float, stream: str = "EVENTS") -> dict[str, Any]:
     return {
         "seq": sequence,
         "origin": f"o{sequence}",
@@ -20,33 +21,66 @@ def rejection(sequence: int, code: str, time: float) -> dict[str, Any]:
         "excerpt": "job <x>",
         "line": 1,
         "intake_seq": 9,
+        "stream": stream,
     }
 
 
 @pytest.mark.parametrize(
     ("query", "found"),
     [
-        ("", [30, 20, 10]),
+        ("", [40, 30, 20, 10]),
         ("code=invalid_json", [30, 10]),
         ("code=invalid_json&code=unknown_cluster", [30, 20, 10]),
-        ("since=200", [30, 20]),
-        ("after=20", [30]),
-        ("items-per-page=2&page=2", [10]),
+        ("since=200", [40, 30, 20]),
+        ("after=20-0", [40, 30]),
+        ("after=0-40", [30, 20, 10]),
+        ("since=200&after=30-39", [40]),
+        ("items-per-page=2&page=2", [20, 10]),
     ],
 )
 async def test_rejections_are_listed_newest_first(
     sqlite_api: Client, sqlite_database: DatabaseSettings, query: str, found: list[int]
 ) -> None:
     rows = [rejection(10, "invalid_json", 100.5), rejection(20, "unknown_cluster", 200), rejection(30, "invalid_json", 300)]
+    rows.append(rejection(40, "line_protocol", 400, "REJECTIONS"))
     await write(sqlite_database, "rejection", rows)
     status, answer = await sqlite_api.get(f"/api/rejections/?{query}")
     assert (status, [one["sequence"] for one in answer["rejections"]]) == (200, found)
     assert answer["rejections"][0]["intakeSequence"] == 9
 
 
-@pytest.mark.parametrize("query", ["items-per-page=1001", "since=x", "limit=5"])
-async def test_a_wrong_question_for_rejections_is_400(sqlite_api: Client, query: str) -> None:
+async def test_a_rejection_shows_the_cluster_that_its_payload_names(api: Client, database: DatabaseSettings) -> None:
+    """On both engines, since the name is found by SQL."""
+    excerpts = ['{"jobId":1,"cluster":"fritz"}', '{"cluster": "al ex"}', '{"cluster":""}', '{"cluster":7}', '{"cluster":"open', "job x=1"]
+    rows = [rejection(10 * n, "unknown_field", 100 * n) | {"excerpt": text, "cluster": None} for n, text in enumerate(excerpts, 1)]
+    rows[5] |= {"cluster": "known"}
+    await write(database, "rejection", rows)
+    found = (await api.get("/api/rejections/"))[1]["rejections"]
+    assert [one["cluster"] for one in reversed(found)] == ["fritz", "al ex", None, None, None, "known"]
+    for cluster, sequences in (("fritz", [10]), ("", [50, 40, 30]), ("known", [60]), ("none", [])):
+        found = (await api.get(f"/api/rejections/?cluster={cluster}"))[1]["rejections"]
+        assert [one["sequence"] for one in found] == sequences
+    assert [one["sequence"] for one in (await api.get("/api/rejections/?since=200&until=400"))[1]["rejections"]] == [30, 20]
+
+
+@pytest.mark.parametrize("query", ["items-per-page=1001", "since=x", "limit=5", "after=20", "after=x-1"])
+async def test_an_invalid_query_for_rejections_is_400(sqlite_api: Client, query: str) -> None:
     assert (await sqlite_api.get(f"/api/rejections/?{query}"))[0] == 400
+
+
+async def test_rejections_are_followed_with_the_next_of_each_answer(sqlite_api: Client, sqlite_database: DatabaseSettings) -> None:
+    states = {"cluster": "elsewhere", "nodes": [{"hostname": "n1", "states": ["idle"]}]}
+    await sqlite_api.post("/api/nodestate/", states)
+
+    async def listed() -> dict[str, Any]:
+        answer: dict[str, Any] = (await sqlite_api.get("/api/rejections/"))[1]
+        return answer if answer["rejections"] else {}
+
+    place = (await until(listed))["next"]
+    assert place == "0-1"
+    await write(sqlite_database, "rejection", [rejection(2, "line_protocol", 50, "REJECTIONS")])
+    (found,) = (await sqlite_api.get(f"/api/rejections/?after={place}"))[1]["rejections"]
+    assert (found["stream"], found["sequence"]) == ("REJECTIONS", 2)
 
 
 async def test_status_shows_streams_positions_and_jobs(api: Client, site: NatsSettings) -> None:

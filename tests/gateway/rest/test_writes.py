@@ -1,4 +1,4 @@
-"""Writes: their outcomes, and what happens while something behind the gateway is away."""
+"""Outcomes of writes, also while jobstore or the broker is unavailable."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ async def started(api: Client, job_id: int, **fields: Any) -> dict[str, Any]:
     return next(job for job in listed["jobs"] if job["jobId"] == job_id)
 
 
-async def test_an_outcome_that_does_not_come_is_503_with_the_sequence_and_the_start_counts(
+async def test_a_missing_outcome_is_503_with_the_sequence_and_the_start_takes_effect(
     site: NatsSettings, sqlite_database: DatabaseSettings, archive_settings: ArchiveSettings
 ) -> None:
     async with gateway(site, sqlite_database, archive_settings, outcome_timeout_s=0.3) as client:
@@ -37,7 +37,7 @@ async def test_an_outcome_that_does_not_come_is_503_with_the_sequence_and_the_st
             assert (await client.post("/api/jobs/start_job/", start_payload(5)))[0] == 422
 
 
-async def test_reads_go_on_while_the_broker_is_away_and_writes_are_503_until_it_is_back(
+async def test_without_the_broker_reads_continue_and_writes_are_503(
     private_nats: NatsServer, private_site: NatsSettings, sqlite_database: DatabaseSettings, archive_settings: ArchiveSettings
 ) -> None:
     private_nats.kill()
@@ -75,7 +75,7 @@ async def test_a_start_with_a_scope_that_the_user_may_not_write_starts_nothing(s
     assert (await sqlite_api.get("/api/jobs/"))[1]["jobs"] == []
 
 
-async def test_tags_are_added_read_by_scope_and_taken_off(api: Client) -> None:
+async def test_tags_are_added_read_by_scope_and_removed(api: Client) -> None:
     job = await started(api, 3, tags=[{"type": "app", "name": "lbm"}])
     path = f"/api/jobs/tag_job/{job['id']}"
     added = [{"type": "note", "name": "watch", "scope": "admin"}, {"type": "topic", "name": "a<b", "scope": ""}]
@@ -160,7 +160,7 @@ async def test_a_report_that_is_refused_as_a_whole_is_200_and_a_rejection(
     assert {(row["code"], row["subject"], row["intakeSequence"]) for row in rejections} == {(code, f"POST {path}", None)}
 
 
-async def test_a_report_of_many_unknown_hosts_is_recorded_with_a_bound(sqlite_api: Client) -> None:
+async def test_a_report_of_many_unknown_hosts_has_a_bounded_number_of_rejections(sqlite_api: Client) -> None:
     nodes = [{"hostname": f"x{number}"} for number in range(1005)]
     response = await sqlite_api.raw("POST", "/api/nodestate/", {"cluster": "fritz", "nodes": nodes})
     answered = await response.json()
@@ -187,7 +187,7 @@ BAD_BODIES = [b"", b"{", b"[]", b'"x"', b"\xff\xfe", b'{"jobId":1,"jobId":null}'
 
 
 @pytest.mark.parametrize("path", ["/api/jobs/start_job/", "/api/jobs/stop_job/", "/api/nodestate/"])
-async def test_a_body_that_is_no_payload_is_400(bodies: Client, path: str) -> None:
+async def test_an_invalid_payload_is_400(bodies: Client, path: str) -> None:
     answers = {(method, body[:30]): await bodies.call(method, path, data=body) for method in ("POST", "PUT") for body in BAD_BODIES}
     assert {key: status for key, (status, _) in answers.items() if status != 400} == {}
     assert {answer["status"] for _, answer in answers.values()} == {"Bad Request"}

@@ -1,4 +1,4 @@
-"""The session cookie on answers."""
+"""Sets and deletes the session cookie."""
 
 import secrets
 from typing import Literal
@@ -11,7 +11,7 @@ from shared.errors import UserError
 
 
 class SessionCookie:
-    """``Secure`` but for plain HTTP to a gateway on loopback, unless the setting says otherwise."""
+    """The cookie is ``Secure`` except over plain HTTP to a gateway on loopback; the setting can override this."""
 
     def __init__(self, secure: Literal["auto", "always", "never"], *, on_loopback: bool) -> None:
         self._secure = secure
@@ -32,12 +32,12 @@ class SessionCookie:
 
 
 def is_loopback(address: str) -> bool:
-    """Of an address to listen on."""
+    """``address`` is one to listen on, HOST:PORT."""
     return is_loopback_host(parse_address(address)[0])
 
 
 def session_key(key: bytes, secure: str, http: str) -> bytes:
-    """The key that signs sessions: a new one on loopback when there is none. Raises UserError for what is only safe on loopback."""
+    """The key that signs sessions; on loopback a missing one is generated. Raises UserError for settings that are only safe on loopback."""
     if is_loopback(http):
         return key or secrets.token_bytes(32)
     if not key:

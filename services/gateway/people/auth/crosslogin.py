@@ -1,4 +1,4 @@
-"""Sign-in by a token: of a portal that shares a secret with us, or in a cookie that another server of the site set."""
+"""Sign-in by a token, either from a portal that shares a secret with us or in a cookie set by another server of the site."""
 
 from collections.abc import Callable, Mapping
 
@@ -7,9 +7,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from services.gateway.errors import unauthorized
 from services.gateway.frame.settings import public_keys
-from services.gateway.people.auth.login import Attempt
+from services.gateway.people.auth.login import Attempt, stored
 from services.gateway.people.auth.settings import AuthSettings
-from services.gateway.people.auth.tokens import EDDSA, Claims, Expected, Tokens, read_token, real_name, texts
+from services.gateway.people.auth.tokens import EDDSA, Claims, TokenRequirements, Tokens, read_token, real_name, texts
 from services.gateway.people.identity import AuthSource, User
 from services.gateway.people.users.model import Account
 from services.gateway.people.users.rules import is_user_name, known_roles, shown_text, usable_projects
@@ -19,7 +19,7 @@ HMAC = ("HS256", "HS512")
 
 
 class Claimed:
-    """From the claims of a token to a user, with what settings say about the database."""
+    """Turns the claims of a token into a user; settings decide whether the database is read or written."""
 
     def __init__(self, settings: AuthSettings, users: UserStore) -> None:
         self._settings = settings
@@ -43,16 +43,16 @@ class Claimed:
             shown_text(real_name(claims.get("name"))),
         )
         settings = self._settings
-        row = await self._users.sync_at_login(given, inserts=settings.jwt_sync_user_on_login, updates=settings.jwt_update_user_on_login)
+        row = await stored(self._users, given, inserts=settings.jwt_sync_user_on_login, updates=settings.jwt_update_user_on_login)
         return row.user if row is not None else given.user
 
 
 class SharedSecretLogin:
-    """A token signed with HS256 or HS512 in ``Authorization`` or ``login-token``. Present only with a secret."""
+    """A token signed with HS256 or HS512, in ``Authorization`` or ``login-token``. Used only when a secret is configured."""
 
     def __init__(self, secret: bytes, claimed: Claimed, clock: Callable[[], float], *, expiry: bool) -> None:
         self._secret = secret
-        self._expected = Expected(expiry=expiry)
+        self._expected = TokenRequirements(expiry=expiry)
         self._claimed = claimed
         self._clock = clock
 
@@ -64,12 +64,12 @@ class SharedSecretLogin:
 
 
 class CookieTokenLogin:
-    """A token in a cookie: of the trusted issuer with its key, without an issuer with ours; both EdDSA."""
+    """A token in a cookie, signed with EdDSA: by the trusted issuer with its key, or by us."""
 
     def __init__(self, settings: AuthSettings, tokens: Tokens, claimed: Claimed, clock: Callable[[], float]) -> None:
         self._cookie = settings.jwt_cookie_name
         self._issuer = settings.trusted_issuer
-        self._expected = Expected(issuer=settings.trusted_issuer, expiry=settings.jwt_require_expiry)
+        self._expected = TokenRequirements(issuer=settings.trusted_issuer, expiry=settings.jwt_require_expiry)
         self._own_issuer = settings.jwt_issuer
         self._keys = [Ed25519PublicKey.from_public_bytes(key) for key in public_keys(settings.cross_login_public_key)]
         self._tokens = tokens
@@ -85,7 +85,7 @@ class CookieTokenLogin:
         if self._issuer and issuer == self._issuer:
             return await self._claimed.user(read_token(token, self._keys, EDDSA, self._clock(), self._expected))
         if issuer is None or (self._own_issuer and issuer == self._own_issuer):
-            return await self._claimed.user(self._tokens.claims(token))
+            return await self._claimed.user(await self._tokens.claims(token))
         raise unauthorized("the issuer of the token is not trusted")
 
     def _token(self, cookies: Mapping[str, str] | None) -> str:
@@ -93,7 +93,7 @@ class CookieTokenLogin:
 
 
 def _issuer_of(token: str) -> object:
-    """What the token says, before anything is verified: it only chooses the key."""
+    """The issuer of a token that is not verified yet. It only selects the key."""
     try:
         return jwt.decode_complete(token, options={"verify_signature": False})["payload"].get("iss")
     except (jwt.PyJWTError, ValueError, TypeError) as e:

@@ -1,6 +1,7 @@
-"""Access rules, enforced in one place. Missing or bad credentials are 401, a missing role or a wrong address 403."""
+"""Enforces the access rules of routes. Missing or bad credentials are 401, a missing role or a wrong address 403."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -13,6 +14,7 @@ from services.gateway.people.auth.origin import require_own_origin
 from services.gateway.people.auth.sessions import Sessions
 from services.gateway.people.auth.tokens import Tokens, token_of
 from services.gateway.people.identity import NOBODY, User
+from shared.errors import Unavailable
 
 _INVALID_SESSION = web.RequestKey("invalid_session", bool)
 
@@ -25,7 +27,7 @@ class Guards:
     allow_list: AllowList
 
     async def admit(self, guard: Guard, request: web.Request) -> User:
-        """The user behind a request, once the guard is satisfied. Raises RequestError (401, 403), Unavailable."""
+        """The user of a request that satisfies the guard. Raises RequestError (401, 403), Unavailable."""
         if guard is Guard.NONE:
             return NOBODY
         user = await self._identify(guard, request)
@@ -38,7 +40,19 @@ class Guards:
             raise forbidden("the role api is needed, alone or together with user, manager, support or admin")
         if guard is Guard.CONFIG and not user.is_admin:
             raise forbidden("the role admin is needed")
+        if guard is Guard.STAFF and not user.is_staff:
+            raise forbidden("the role admin or support is needed")
         return user
+
+    async def signed_in(self, request: web.Request) -> User | None:
+        """The user of the session cookie, for pages that everybody may see; None without a session or while the database is unavailable."""
+        cookie = request.cookies.get(SESSION_COOKIE)
+        if not cookie:
+            return None
+        with suppress(Unavailable):
+            session = await self.sessions.read(cookie)
+            return None if session is None else session.user
+        return None
 
     async def _identify(self, guard: Guard, request: web.Request) -> User:
         if guard.takes_token:
@@ -60,7 +74,7 @@ class Guards:
     async def delete_invalid_cookie(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        """Tell the browser to delete a cookie without a valid session, which it would otherwise send until it expires."""
+        """Let the browser delete a cookie without a valid session, which it would otherwise send until it expires."""
         response = await handler(request)
         if request.get(_INVALID_SESSION) and not response.prepared:
             self.cookie.take_away(request, response)

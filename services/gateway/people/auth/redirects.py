@@ -1,18 +1,18 @@
-"""Where to go after signing in: only to a path of this server."""
+"""Redirect targets after sign-in: only paths of this server."""
 
 from urllib.parse import urlsplit
 
 HOME = "/"
-MOST = 2048
+MAX_CHARACTERS = 2048
 
 
 def local_target(text: str) -> str:
-    """The target itself, counted from the root, when every browser takes it for a path of this server; else the home page.
+    """The target as an absolute path if every browser reads it as a path of this server, otherwise the home page.
 
-    Browsers read ``\\`` as ``/`` and drop tabs and line feeds, and two slashes begin a host.
+    Browsers read ``\\`` as ``/``, drop tabs and line feeds, and take two slashes as the start of a host.
     """
     text = text.strip(" ").replace(" ", "%20")
-    if len(text) > MOST or not text.isascii() or not text.isprintable() or "\\" in text or text.startswith("//"):
+    if len(text) > MAX_CHARACTERS or not text.isascii() or not text.isprintable() or "\\" in text or text.startswith("//"):
         return HOME
     try:
         parts = urlsplit(text)

@@ -1,4 +1,4 @@
-"""Sessions: a signed cookie that says who it is. What the user may do is read from the database at each request."""
+"""Sessions: a signed cookie identifies the user; roles are read from the database at each request."""
 
 import hashlib
 import hmac
@@ -15,9 +15,9 @@ from services.gateway.people.identity import AuthSource, User
 from services.gateway.people.users.model import Account
 from services.gateway.people.users.store import UserStore, of_source
 
-MOST_BYTES = 4000  # browsers drop longer cookies
+MAX_COOKIE_BYTES = 4000  # browsers drop longer cookies
 _ALGORITHM = "HS256"
-_PURPOSE = "jobtide:session"  # as audience: no other token that the key may ever sign is a session
+_PURPOSE = "jobtide:session"  # the audience, so that other tokens signed with the key are not sessions
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,9 @@ class Session:
 
 
 class Sessions:
-    """Roles of a user without a row (from a token or a provider) are those signed at the login, as long as there is no row.
+    """A user without a row, from a token or a provider, has the roles signed at the sign-in until there is a row.
 
-    A row of another source is another person's: who a provider calls by the name of a local admin is none.
+    Accounts are matched by name and source, so an OIDC user named like a local admin does not become one.
     """
 
     def __init__(self, key: bytes, max_age_s: float, users: UserStore, clock: Callable[[], float]) -> None:
@@ -43,7 +43,7 @@ class Sessions:
         self._clock = clock
 
     async def begin(self, user: User) -> str:
-        """The cookie's value. Raises Unavailable, RequestError: 403 for a user without a role, 422 for one that does not fit in."""
+        """The cookie's value. Raises Unavailable; RequestError: 403 for a user without a role, 422 when the projects do not fit."""
         if not user.roles:
             raise forbidden(f"the user {user.name} has no role")
         account = of_source(user.source, await self._users.find(user.name))
@@ -61,12 +61,12 @@ class Sessions:
         else:
             claims |= {"roles": sorted(user.roles), "projects": sorted(user.projects), "name": user.real_name}
         value = jwt.encode(claims, self._key, algorithm=_ALGORITHM)
-        if len(value) > MOST_BYTES:
+        if len(value) > MAX_COOKIE_BYTES:
             raise RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, "the projects of the user do not fit into a session cookie")
         return value
 
     async def read(self, cookie: str) -> Session | None:
-        """None for one that is forged, damaged, expired or ended, or whose user is gone, has another password, or no role.
+        """None if the cookie is forged, damaged, expired or ended, or its user was removed, has another password, or no role.
 
         Raises Unavailable.
         """
@@ -110,6 +110,6 @@ class Sessions:
         return claims if expires > self._clock() else None
 
     def _fingerprint(self, account: Account) -> str:
-        """Of what a person signs in with: another password or source ends the sessions from before."""
+        """A digest of the credentials: a new password or source ends earlier sessions."""
         text = f"{int(account.source)}:{account.password or ''}".encode()
         return hmac.new(self._key, text, hashlib.sha256).hexdigest()[:32]

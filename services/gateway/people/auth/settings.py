@@ -1,4 +1,4 @@
-"""Settings of signing in."""
+"""Settings of sign-in."""
 
 import base64
 import binascii
@@ -9,7 +9,7 @@ from pydantic import AliasChoices, Field, SecretStr, field_validator, model_vali
 from services.gateway.frame.settings import ED25519_KEY_BYTES
 from shared.settings import SettingsGroup, group_config
 
-LEAST_SECRET_BYTES = 32
+MIN_SECRET_BYTES = 32
 
 
 class AuthSettings(SettingsGroup):
@@ -31,22 +31,27 @@ class AuthSettings(SettingsGroup):
         description="The attribute `Secure` of the session cookie: `auto` leaves it out only for plain HTTP to a gateway on loopback;"
         " `never` is refused when the gateway listens elsewhere.",
     )
+    min_password_characters: int = Field(
+        10, ge=1, le=72, description="Shortest local password that can be set; shorter ones set earlier keep working."
+    )
     login_attempts: int = Field(5, ge=1, le=1000, description="Failed sign-ins at once, per user name and source address; then 429.")
     login_pause_s: float = Field(180.0, gt=0, le=86_400, description="One more attempt is allowed every this many seconds.")
     login_attempts_per_address: int = Field(
         500,
         ge=1,
         le=1_000_000,
-        description="The same for all user names together, never fewer than for one; they come back in the same time.",
+        description="The same for all user names together, at least `login_attempts`; they are all back after the same time.",
     )
     jwt_issuer: str = Field("", description="Tokens must have this issuer (`iss`); empty: any. Issued tokens carry it.")
     jwt_audience: str = Field("", description="Tokens must be for this audience (`aud`); empty: any. Issued tokens carry it.")
     jwt_require_expiry: bool = Field(False, description="Refuse tokens that never expire.")
     jwt_validate_user: bool = Field(
         False,
-        description="Name, roles and projects of a token's user come from the database, where the user must exist; else from the token.",
+        description="Take name, roles and projects of a token's user from the database, where the user must exist, not from the token.",
     )
-    jwt_max_age_hours: float = Field(0.0, ge=0, le=24 * 3660, description="Life of tokens issued by the gateway, hours; 0 is for ever.")
+    jwt_max_age_hours: float = Field(
+        24.0 * 90, ge=0, le=24 * 3660, description="Lifetime of tokens issued at `/frontend/jwt/`, hours; 0: they do not expire."
+    )
     jwt_sync_user_on_login: bool = Field(False, description="Sign-in by token adds an unknown user to the database.")
     jwt_update_user_on_login: bool = Field(False, description="Sign-in by token brings a known user's name, roles and projects up to date.")
     jwt_cookie_name: str = Field("", pattern=r"^[A-Za-z0-9_-]{0,64}$", description="Cookie with a token for sign-in; empty: none is read.")
@@ -68,8 +73,8 @@ class AuthSettings(SettingsGroup):
     def _secrets_are_long(cls, key: SecretStr) -> SecretStr:
         text = key.get_secret_value()
         raw = _decoded(text)
-        if text and len(raw) < LEAST_SECRET_BYTES:
-            raise ValueError(f"{len(raw)} bytes instead of at least {LEAST_SECRET_BYTES}")
+        if text and len(raw) < MIN_SECRET_BYTES:
+            raise ValueError(f"{len(raw)} bytes instead of at least {MIN_SECRET_BYTES}")
         if text and len(set(raw)) < 8:
             raise ValueError("not random; make one with `openssl rand -base64 32`")
         return key
@@ -90,7 +95,7 @@ class AuthSettings(SettingsGroup):
         return self
 
     def secret(self, name: Literal["session_key", "cross_login_hs512_key"]) -> bytes:
-        """Empty when it is not set."""
+        """The decoded bytes; empty when it is not set."""
         value: SecretStr = getattr(self, name)
         return _decoded(value.get_secret_value())
 

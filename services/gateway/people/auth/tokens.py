@@ -1,6 +1,8 @@
-"""JSON Web Tokens: who one speaks for, and making them. Only EdDSA with Ed25519: no other algorithm is even tried."""
+"""JSON Web Tokens of the API: verifying and issuing them. Only EdDSA with Ed25519 is accepted."""
 
 import base64
+import re
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -8,6 +10,7 @@ from http import HTTPStatus
 from typing import Any
 
 import jwt
+import structlog
 from aiohttp import hdrs
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from multidict import CIMultiDictProxy
@@ -19,12 +22,19 @@ from services.gateway.people.auth.settings import AuthSettings
 from services.gateway.people.identity import MANAGER, User
 from services.gateway.people.users.model import Account
 from services.gateway.people.users.store import UserStore
+from services.gateway.people.users.tokens import IssuedToken, TokenStore
 from shared.errors import UserError
+
+log = structlog.get_logger()
 
 EDDSA = ("EdDSA",)
 _BEARER = "Bearer "
+# Ids (jti) of issued tokens. Other issuers with the site's key may use jti for their own purposes.
+_ID_PREFIX = "jobtide-"
+_ID = re.compile(rf"{_ID_PREFIX}[A-Za-z0-9_-]{{22}}")
 _NUMERIC_CLAIMS = ("exp", "nbf")
-_MAX_KNOWN, _MAX_KNOWN_CHARACTERS = 1000, 4096  # verified tokens in the cache, and the length of one
+_MAX_CACHED = 1000  # verified tokens
+_MAX_CACHED_CHARACTERS = 4096  # longer ones are verified each time
 NOT_BEFORE_LEEWAY_S = 30.0  # clocks of issuers run ahead of ours
 
 Claims = Mapping[str, object]
@@ -32,20 +42,20 @@ Key = Ed25519PublicKey | bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
-    """What a token must say besides being signed; an empty text is anything."""
+class TokenRequirements:
+    """Required claims of a token; an empty text accepts any value."""
 
     issuer: str = ""
     audience: str = ""
     expiry: bool = False
 
 
-def read_token(token: str, keys: Sequence[Key], algorithms: Sequence[str], now: float, expected: Expected) -> Claims:
+def read_token(token: str, keys: Sequence[Key], algorithms: Sequence[str], now: float, expected: TokenRequirements) -> Claims:
     """The claims of a good token. ``nbf`` has a leeway of ``NOT_BEFORE_LEEWAY_S``, ``exp`` has none. Raises RequestError (401)."""
     return _in_force(_signed(token, keys, algorithms), now, expected)
 
 
-def _in_force(claims: Claims, now: float, expected: Expected) -> Claims:
+def _in_force(claims: Claims, now: float, expected: TokenRequirements) -> Claims:
     if any(not _is_number(claims[claim]) for claim in _NUMERIC_CLAIMS if claim in claims):
         raise unauthorized("a time in the token is not a number")
     if "exp" in claims and float(str(claims["exp"])) <= now:
@@ -62,18 +72,18 @@ def _in_force(claims: Claims, now: float, expected: Expected) -> Claims:
     name = claims.get("sub")
     if not isinstance(name, str) or not name:
         raise unauthorized("the token has no subject ('sub')")
-    if not _is_unicode(name):
-        raise unauthorized("the subject of the token is not valid Unicode")
+    if not _is_storable(name):
+        raise unauthorized("the subject of the token is not valid Unicode, or contains a null character")
     return claims
 
 
-def _is_unicode(text: str) -> bool:
-    """JSON escapes can spell lone surrogates, which neither databases nor answers can encode."""
+def _is_storable(text: str) -> bool:
+    """JSON escapes can spell null characters, which PostgreSQL rejects, and lone surrogates, which nothing can encode."""
     try:
         text.encode()
     except UnicodeEncodeError:
         return False
-    return True
+    return "\0" not in text
 
 
 def _signed(token: str, keys: Sequence[Key], algorithms: Sequence[str]) -> Claims:
@@ -85,7 +95,7 @@ def _signed(token: str, keys: Sequence[Key], algorithms: Sequence[str]) -> Claim
                 token,
                 key,
                 algorithms=list(algorithms),
-                # Times are compared with the clock of the site; what else is compared is a matter of settings.
+                # ``_in_force`` checks the claims, with the clock and the settings of the gateway.
                 options={f"verify_{claim}": False for claim in ("exp", "nbf", "iat", "aud", "iss", "sub", "jti")},  # type: ignore[arg-type]
             )
         except jwt.InvalidSignatureError:
@@ -103,38 +113,49 @@ def _is_number(value: object) -> bool:
 
 
 def texts(value: object) -> tuple[str, ...]:
-    """The texts of a list, each once; empty for anything else."""
+    """The texts in a list without duplicates; empty for anything else."""
     return tuple(dict.fromkeys(text for text in value if isinstance(text, str) and text)) if isinstance(value, list) else ()
 
 
 def real_name(value: object) -> str:
-    """A text, or an object whose ``values`` are joined."""
+    """The claim is a text, or an object whose ``values`` are joined."""
     if isinstance(value, dict):
         return " ".join(texts(value.get("values")))
     return value if isinstance(value, str) else ""
 
 
 class Tokens:
-    """The tokens of requests, and those that the gateway issues."""
+    """Verifies the tokens of requests and issues new ones.
 
-    def __init__(self, public: str, private: str, settings: AuthSettings, users: UserStore, clock: Callable[[], float]) -> None:
+    Issued tokens carry an id (``jti``) and are valid as long as ``api_token`` has their row. Other tokens signed
+    with the site's key, such as those of ``jobtide token``, have no row and cannot be revoked one by one.
+    """
+
+    def __init__(
+        self, public: str, private: str, settings: AuthSettings, users: UserStore, issued: TokenStore, clock: Callable[[], float]
+    ) -> None:
         keys = [Ed25519PublicKey.from_public_bytes(key) for key in public_keys(public)]
-        # A program sends the same token again and again. Only the signature is taken as seen; times are looked at each time.
-        self._signed = lru_cache(_MAX_KNOWN)(lambda token: _signed(token, keys, EDDSA))
+        # Programs send the same token many times. Only the signature check is cached; times are checked each time.
+        self._signed = lru_cache(_MAX_CACHED)(lambda token: _signed(token, keys, EDDSA))
         self._private = private_key(private) if private else None
         self._settings = settings
-        self._expected = Expected(settings.jwt_issuer, settings.jwt_audience, settings.jwt_require_expiry)
+        self._expected = TokenRequirements(settings.jwt_issuer, settings.jwt_audience, settings.jwt_require_expiry)
         self._users = users
+        self._issued = issued
         self._clock = clock
 
-    def claims(self, token: str) -> Claims:
-        """Of a token signed with our own key. Raises RequestError (401)."""
-        signed = self._signed(token) if len(token) <= _MAX_KNOWN_CHARACTERS else self._signed.__wrapped__(token)
-        return _in_force(signed, self._clock(), self._expected)
+    async def claims(self, token: str) -> Claims:
+        """The claims of a token signed with the site's key and not revoked. Raises RequestError (401), Unavailable."""
+        signed = self._signed(token) if len(token) <= _MAX_CACHED_CHARACTERS else self._signed.__wrapped__(token)
+        claims = _in_force(signed, self._clock(), self._expected)
+        number = claims.get("jti")
+        if isinstance(number, str) and _ID.fullmatch(number) and not await self._issued.is_valid(number):
+            raise unauthorized("the token was revoked, or its user was removed or changed")
+        return claims
 
     async def user(self, token: str) -> User:
         """Raises RequestError (401), Unavailable."""
-        claims = self.claims(token)
+        claims = await self.claims(token)
         name = str(claims["sub"])
         if self._settings.jwt_validate_user:
             account = await self._users.find(name)
@@ -142,23 +163,51 @@ class Tokens:
                 raise unauthorized("the user of the token is unknown")
             return account.user
         roles = frozenset(texts(claims.get("roles")))
-        # A token cannot say which projects a manager supervises; the table can.
+        # Tokens carry no projects of managers; they come from the table.
         known = await self._users.find(name) if MANAGER in roles else None
         return User(name, roles, frozenset(known.projects) if known else frozenset(), real_name(claims.get("name")))
 
-    def issue(self, account: Account) -> str:
-        """Raises RequestError (500) without a private key."""
+    async def issue(self, account: Account, by: str, *, label: str = "", for_program: bool = False) -> str:
+        """Issue a token with the roles of ``account``.
+
+        Raises RequestError (500) without a private key, RuleBroken (see ``TokenStore.add``), Unavailable.
+        """
         if self._private is None:
             raise RequestError(HTTPStatus.INTERNAL_SERVER_ERROR, "no private key is configured to sign tokens")
-        issued_at = int(self._clock())
-        claims: dict[str, Any] = {"sub": account.name, "roles": list(account.roles), "iat": issued_at}
-        if self._settings.jwt_max_age_hours:
-            claims["exp"] = issued_at + int(self._settings.jwt_max_age_hours * 3600)
+        now = int(self._clock())
+        hours = self._settings.jwt_max_age_hours
+        issued = IssuedToken(
+            id=_ID_PREFIX + secrets.token_urlsafe(16),
+            user=account.name,
+            roles=account.roles,
+            issued=now,
+            issued_by=by,
+            expires=now + int(hours * 3600) if hours else None,
+            label=label,
+            for_program=for_program,
+        )
+        claims: dict[str, Any] = {"sub": issued.user, "roles": list(issued.roles), "iat": now, "jti": issued.id}
+        if issued.expires is not None:
+            claims["exp"] = issued.expires
         if self._settings.jwt_issuer:
             claims["iss"] = self._settings.jwt_issuer
         if self._settings.jwt_audience:
             claims["aud"] = self._settings.jwt_audience
+        await self._issued.add(issued, account)
+        log.info("token_issued", id=issued.id, user=issued.user, by=by, expires=issued.expires, for_program=for_program)
         return jwt.encode(claims, self._private, algorithm="EdDSA")
+
+    async def listed(self, user: str | None = None) -> list[IssuedToken]:
+        """Issued tokens that are still valid, of one user or of all. Raises Unavailable."""
+        return await self._issued.all(int(self._clock()), user)
+
+    async def revoke(self, number: str, by: str, user: str | None = None) -> bool:
+        """Revoke a token, of ``user`` only where given. False when there is no such token. Raises Unavailable."""
+        owner = await self._issued.revoke(number, user) if _ID.fullmatch(number) else None
+        if owner is None:
+            return False
+        log.info("token_revoked", id=number, user=owner, by=by)
+        return True
 
 
 def private_key(text: str) -> Ed25519PrivateKey:

@@ -1,4 +1,4 @@
-"""The parts of signing in, put together."""
+"""Builds the parts of sign-in from settings."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from services.gateway.frame.settings import GatewaySettings
 from services.gateway.people.addresses import AllowList
-from services.gateway.people.auth.attempts import Attempts, SignInAttempts
+from services.gateway.people.auth.attempts import Buckets, SignInAttempts
 from services.gateway.people.auth.cookie import SessionCookie, is_loopback, session_key
 from services.gateway.people.auth.crosslogin import Claimed, CookieTokenLogin, SharedSecretLogin
 from services.gateway.people.auth.guards import Guards
@@ -17,10 +17,13 @@ from services.gateway.people.auth.login import LoginChain, LoginMethod
 from services.gateway.people.auth.oidc.settings import OidcSettings
 from services.gateway.people.auth.oidc.signin import OidcSignIn
 from services.gateway.people.auth.passwords import Passwords
+from services.gateway.people.auth.queue import TrustedAddresses
 from services.gateway.people.auth.sessions import Sessions
 from services.gateway.people.auth.settings import AuthSettings
 from services.gateway.people.auth.tokens import Tokens
+from services.gateway.people.limits import Limit
 from services.gateway.people.users.store import UserStore
+from services.gateway.people.users.tokens import TokenStore
 
 if TYPE_CHECKING:
     from services.gateway.people.auth.ldap.sync import DirectorySync
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Auth:
-    """What guards and the sign-in routes work with; None for what is not set."""
+    """The parts that guards and sign-in routes use; None if not configured."""
 
     settings: AuthSettings
     tokens: Tokens
@@ -43,8 +46,15 @@ class Auth:
     directory_sync: "DirectorySync | None"
 
 
+@dataclass(frozen=True, slots=True)
+class PeopleTables:
+    users: UserStore
+    issued: TokenStore
+    attempts: Buckets
+
+
 def _token_methods(settings: AuthSettings, tokens: Tokens, users: UserStore, clock: Callable[[], float]) -> Iterator[LoginMethod]:
-    """Those that are configured."""
+    """The configured ones, in the order of ``LoginChain``."""
     claimed = Claimed(settings, users)
     if secret := settings.secret("cross_login_hs512_key"):
         yield SharedSecretLogin(secret, claimed, clock, expiry=settings.jwt_require_expiry)
@@ -58,18 +68,20 @@ def make_auth(
     settings: AuthSettings,
     ldap: LdapSettings,
     oidc: OidcSettings,
-    users: UserStore,
+    tables: PeopleTables,
     clock: Callable[[], float],
 ) -> Auth:
     """Raises UserError for settings that are not safe where the gateway listens."""
+    users = tables.users
     key = session_key(settings.secret("session_key"), settings.session_cookie_secure, gateway.http)
-    tokens = Tokens(gateway.jwt_public_key, gateway.jwt_private_key.get_secret_value(), settings, users, clock)
+    tokens = Tokens(gateway.jwt_public_key, gateway.jwt_private_key.get_secret_value(), settings, users, tables.issued, clock)
     sessions = Sessions(key, settings.session_max_age_hours * 3600, users, clock)
     cookie = SessionCookie(settings.session_cookie_secure, on_loopback=is_loopback(gateway.http))
     allow_list = AllowList(gateway.allowed_ips, gateway.trusted_proxies)
-    passwords = Passwords()
+    trusted = TrustedAddresses()
+    passwords = Passwords(settings.min_password_characters, trusted)
     stack.callback(passwords.close)
-    by_directory, directory_sync = _directory(stack, ldap, users)
+    by_directory, directory_sync = _directory(stack, ldap, users, trusted)
     # In the order of LoginChain.
     methods: list[LoginMethod] = [*by_directory, *_token_methods(settings, tokens, users, clock), LocalLogin(passwords)]
     return Auth(
@@ -79,38 +91,42 @@ def make_auth(
         cookie=cookie,
         passwords=passwords,
         login=LoginChain(methods),
-        attempts=_attempts(settings, clock),
+        attempts=_attempts(settings, tables.attempts, trusted, clock),
         allow_list=allow_list,
         guards=Guards(tokens, sessions, cookie, allow_list),
-        oidc=_provider(stack, oidc, key, users, clock),
+        oidc=_provider(stack, oidc, key, users, trusted, clock),
         directory_sync=directory_sync,
     )
 
 
-def _directory(stack: AsyncExitStack, settings: LdapSettings, users: UserStore) -> tuple[list[LoginMethod], "DirectorySync | None"]:
-    """How people of the directory sign in, and what takes them over. Where there is none, its library is not loaded."""
+def _directory(
+    stack: AsyncExitStack, settings: LdapSettings, users: UserStore, trusted: TrustedAddresses
+) -> tuple[list[LoginMethod], "DirectorySync | None"]:
+    """Sign-in by the directory and its synchronization. The library is imported only when a directory is configured."""
     if not settings.is_on:
         return [], None
     from services.gateway.people.auth.ldap.directory import Directory
     from services.gateway.people.auth.ldap.login import LdapLogin
     from services.gateway.people.auth.ldap.sync import DirectorySync
 
-    directory = Directory(settings)
+    directory = Directory(settings, trusted)
     stack.callback(directory.close)
     return [LdapLogin(directory, users)], DirectorySync(directory, users) if settings.sync_interval_s else None
 
 
-def _provider(stack: AsyncExitStack, settings: OidcSettings, key: bytes, users: UserStore, clock: Callable[[], float]) -> OidcSignIn | None:
+def _provider(
+    stack: AsyncExitStack, settings: OidcSettings, key: bytes, users: UserStore, trusted: TrustedAddresses, clock: Callable[[], float]
+) -> OidcSignIn | None:
     if not settings.is_on:
         return None
-    provider = OidcSignIn(settings, key, users, clock)
+    provider = OidcSignIn(settings, key, users, trusted, clock)
     stack.push_async_callback(provider.close)
     return provider
 
 
-def _attempts(settings: AuthSettings, clock: Callable[[], float]) -> SignInAttempts:
-    of_address = max(settings.login_attempts, settings.login_attempts_per_address)
-    return SignInAttempts(
-        Attempts(settings.login_attempts, settings.login_pause_s, clock),
-        Attempts(of_address, settings.login_pause_s * settings.login_attempts / of_address, clock),
-    )
+def _attempts(settings: AuthSettings, buckets: Buckets, trusted: TrustedAddresses, clock: Callable[[], float]) -> SignInAttempts:
+    per_address = max(settings.login_attempts, settings.login_attempts_per_address)
+    of_name = Limit(settings.login_attempts, settings.login_pause_s)
+    # All attempts of an address are back after the same time as those of a name.
+    of_address = Limit(per_address, settings.login_pause_s * settings.login_attempts / per_address)
+    return SignInAttempts(of_name, of_address, buckets, trusted, clock)

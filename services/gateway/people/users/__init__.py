@@ -1,0 +1,1 @@
+"""The table of users: what may be changed, and the store."""

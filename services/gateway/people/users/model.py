@@ -1,4 +1,4 @@
-"""People as the database knows them."""
+"""Users as stored in the database."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from services.gateway.people.identity import AuthSource, User
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A row of ``hpc_user``. ``password`` is a bcrypt hash, None without a local one; roles and projects keep their order."""
+    """A row of ``hpc_user``. ``password`` is a bcrypt hash, None without a local password; roles and projects are ordered."""
 
     name: str
     source: AuthSource = AuthSource.LOCAL

@@ -1,19 +1,23 @@
-"""What roles and projects a user may have: pure functions from account to account, for REST, ``/config`` and the command line."""
+"""Rules for users: pure functions from account to account, used by REST, ``/config`` and the command line."""
 
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+
+import orjson
 
 from services.gateway.people.identity import ADMIN, API, MANAGER, ROLES, AuthSource
 from services.gateway.people.users.model import Account
 from shared.errors import JobtideError
 
 MAX_NAME_BYTES = 100
-MAX_TEXT = 255  # of a column of cc-backend
-MAX_SETTINGS = 1000  # personal ones of one user
-MAX_PASSWORD_BYTES = 72  # bcrypt looks at no more
+MAX_TEXT = 255  # characters; the width of columns in cc-backend
+MAX_SETTING_KEY = 255  # characters
+MAX_SETTING_VALUE = 65_536
+MAX_PASSWORD_BYTES = 72  # bcrypt ignores the rest
+MAX_PROJECTS = 1000  # of one user, from a provider or token
 
-MAX_PROJECTS = 1000  # that others give a person
-Change = Callable[[Account, int], Account]  # the second is the number of other admins
+AccountChange = Callable[[Account, int], Account]  # the argument after the account is the number of other admins
 
 
 class RuleBroken(JobtideError):
@@ -21,11 +25,11 @@ class RuleBroken(JobtideError):
 
 
 class BadField(RuleBroken):
-    """What was given is wrong in itself."""
+    """The given value is malformed."""
 
 
 def role_name(text: str) -> str:
-    """In lower case. Raises BadField."""
+    """The name in lower case. Raises BadField."""
     name = text.strip().lower()
     if name not in ROLES:
         raise BadField(f"role: {text[:60]!r} is none of {', '.join(ROLES)}")
@@ -40,23 +44,51 @@ def project_name(text: str) -> str:
     return name
 
 
-def is_user_name(text: str) -> bool:
-    """Whether it can be the name of a user."""
-    return bool(text) and text == text.strip() and text.isprintable() and len(text.encode()) <= MAX_NAME_BYTES
+def folded_name(name: str) -> str:
+    """The form in which two user names are compared: equal for names that differ in case or in compatible characters only."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+
+
+def check_user_name(name: str) -> None:
+    """The grammar of user names from all sources. Raises BadField.
+
+    Control and format characters are not printable, which excludes invisible ones and changes of the direction of text.
+    """
+    if not name or name != name.strip() or not name.isprintable():
+        raise BadField("username: empty, with blanks around it, or with characters that cannot be printed")
+    if len(name.encode()) > MAX_NAME_BYTES:
+        raise BadField(f"username: longer than {MAX_NAME_BYTES} bytes")
+
+
+def is_user_name(name: str) -> bool:
+    try:
+        check_user_name(name)
+    except BadField:
+        return False
+    return True
+
+
+def require_distinct(name: str, others: Iterable[str]) -> None:
+    """Raises RuleBroken when a new name can be mistaken for one of ``others``, which are names in use."""
+    folded = folded_name(name)
+    for other in others:
+        if folded_name(other) == folded:
+            taken = "exists already" if other == name else f"is too similar to {other}, which exists already"
+            raise RuleBroken(f"the user {name} {taken}")
 
 
 def shown_text(text: str) -> str:
-    """What fits into a column of what others say, such as a real name."""
+    """Make a text from outside, such as a real name, fit its column."""
     return "".join(c for c in text if c.isprintable())[:MAX_TEXT]
 
 
 def known_roles(names: Iterable[str]) -> tuple[str, ...]:
-    """Of roles that others give, those that exist here; each once."""
+    """The roles that exist here, without duplicates."""
     return tuple(dict.fromkeys(name for name in names if name in ROLES))
 
 
 def usable_projects(names: Iterable[str]) -> tuple[str, ...]:
-    """Of projects that others give, those that can be one; each once."""
+    """The names that can be projects, without duplicates, up to ``MAX_PROJECTS``."""
     usable = (name for name in names if name and name == name.strip() and name.isprintable() and len(name) <= MAX_TEXT)
     return tuple(dict.fromkeys(usable))[:MAX_PROJECTS]
 
@@ -70,11 +102,8 @@ def new_account(
     real_name: str = "",
     email: str = "",
 ) -> Account:
-    """A local account, still without its hash. Raises BadField."""
-    if not name.strip() or name != name.strip() or not name.isprintable():
-        raise BadField("username: empty, with blanks around it, or with control characters")
-    if len(name.encode()) > MAX_NAME_BYTES:
-        raise BadField(f"username: longer than {MAX_NAME_BYTES} bytes")
+    """A local account without its password hash. Raises BadField."""
+    check_user_name(name)
     for field, text in (("name", real_name), ("email", email)):
         if len(text) > MAX_TEXT or not text.isprintable():
             raise BadField(f"{field}: longer than {MAX_TEXT} characters, or with control characters")
@@ -83,7 +112,7 @@ def new_account(
     if not held:
         raise BadField(f"role: needed, one of {', '.join(ROLES)}")
     if not has_password and needs_password(held):
-        raise BadField("password: needed for everyone whose only role is not api")
+        raise BadField("password: required unless the only role is api")
     if supervised and MANAGER not in held:
         raise BadField("project: only for the role manager")
     if MANAGER in held and not supervised:
@@ -91,15 +120,29 @@ def new_account(
     return Account(name, AuthSource.LOCAL, held, supervised, real_name, email)
 
 
+def check_setting(key: str, value: str) -> None:
+    """Raises BadField. ``value`` is JSON text."""
+    if not key or len(key) > MAX_SETTING_KEY or not key.isprintable():
+        raise BadField(f"key: must have 1 to {MAX_SETTING_KEY} printable characters")
+    if len(value) > MAX_SETTING_VALUE:
+        raise BadField(f"value: longer than {MAX_SETTING_VALUE} characters")
+    try:
+        orjson.loads(value)
+    except orjson.JSONDecodeError as e:
+        raise BadField(f"value: not JSON: {e}") from e
+
+
 def needs_password(roles: tuple[str, ...]) -> bool:
-    """Programs may do with tokens alone."""
+    """Programs can use tokens alone."""
     return roles != (API,)
 
 
-def check_password(password: str) -> str:
-    """Raises BadField for one that bcrypt cannot take whole."""
+def check_password(password: str, min_characters: int) -> str:
+    """Raises BadField for a new password that is too short, or that bcrypt cannot take whole."""
     if not password:
         raise BadField("password: empty")
+    if len(password) < min_characters:
+        raise BadField(f"password: shorter than {min_characters} characters")
     if len(password.encode()) > MAX_PASSWORD_BYTES:
         raise BadField(f"password: longer than {MAX_PASSWORD_BYTES} bytes")
     if "\0" in password:
@@ -107,8 +150,8 @@ def check_password(password: str) -> str:
     return password
 
 
-def with_role(role: str) -> Change:
-    """Raises BadField at once for no role, and RuleBroken later when it is held already."""
+def with_role(role: str) -> AccountChange:
+    """Raises BadField at once for an unknown role; the change raises RuleBroken when the account has it already."""
     name = role_name(role)
 
     def change(account: Account, _: int) -> Account:
@@ -119,7 +162,7 @@ def with_role(role: str) -> Change:
     return change
 
 
-def without_role(role: str) -> Change:
+def without_role(role: str) -> AccountChange:
     name = role_name(role)
 
     def change(account: Account, other_admins: int) -> Account:
@@ -134,7 +177,7 @@ def without_role(role: str) -> Change:
     return change
 
 
-def with_project(project: str) -> Change:
+def with_project(project: str) -> AccountChange:
     name = project_name(project)
 
     def change(account: Account, _: int) -> Account:
@@ -146,7 +189,7 @@ def with_project(project: str) -> Change:
     return change
 
 
-def without_project(project: str) -> Change:
+def without_project(project: str) -> AccountChange:
     name = project_name(project)
 
     def change(account: Account, _: int) -> Account:
@@ -158,7 +201,7 @@ def without_project(project: str) -> Change:
     return change
 
 
-def with_password(hashed: str) -> Change:
+def with_password(hashed: str) -> AccountChange:
     def change(account: Account, _: int) -> Account:
         if account.source is not AuthSource.LOCAL:
             raise RuleBroken(f"{account.name} does not sign in by a local password, but by {account.source.name}")
@@ -167,8 +210,8 @@ def with_password(hashed: str) -> Change:
     return change
 
 
-def in_turn(changes: Sequence[Change]) -> Change:
-    """All of them or none."""
+def all_of(changes: Sequence[AccountChange]) -> AccountChange:
+    """One change that applies all of them, or none."""
 
     def change(account: Account, other_admins: int) -> Account:
         for each in changes:
@@ -179,9 +222,18 @@ def in_turn(changes: Sequence[Change]) -> Change:
 
 
 def require_another_admin(account: Account, other_admins: int) -> None:
-    """Raises RuleBroken when the site would be without one."""
+    """Raises RuleBroken when removing the account would leave no admin."""
     if ADMIN in account.roles and other_admins == 0:
         raise RuleBroken(f"{account.name} is the last admin")
+
+
+def ends_tokens(before: Account, after: Account) -> bool:
+    """Whether the change takes away something that the user's personal tokens were issued with."""
+    return (
+        (before.source, before.password) != (after.source, after.password)
+        or bool(set(before.roles) - set(after.roles))
+        or bool(set(before.projects) - set(after.projects))
+    )
 
 
 def _require_manager(account: Account) -> None:
@@ -190,7 +242,7 @@ def _require_manager(account: Account) -> None:
 
 
 def synced(account: Account, given: Account) -> Account:
-    """A known account brought up to what a directory or token said at a login; email, password and source stay."""
+    """Update a known account from a directory or token at sign-in; email, password and source are unchanged."""
     was, will_be = set(account.roles), set(given.roles)
     projects = account.projects
     becomes_manager = MANAGER in will_be and MANAGER not in was and ADMIN not in will_be

@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql.base import PGCompiler, PGDialect
 
 class _Compiler(PGCompiler):
     def visit_floordiv_binary(self, binary: BinaryExpression[Any], operator: Any, **options: Any) -> str:
-        """The single stroke divides integers to fractions."""
+        """DuckDB's ``/`` divides integers to fractions."""
         return f"{self.process(binary.left, **options)} // {self.process(binary.right, **options)}"
 
 
@@ -25,7 +25,7 @@ _DIALECT = DuckDialect()
 
 
 def compiled(statement: ClauseElement) -> tuple[str, list[Any]]:
-    """The text and its values, which are never part of it."""
+    """The text with placeholders, and the values."""
     result = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
     values = result.params
     return str(result), [values[name] for name in getattr(result, "positiontup", None) or ()]

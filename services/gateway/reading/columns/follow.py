@@ -10,16 +10,15 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.gateway.reading.columns.lines import Place, changed_job_lines, changed_jobtag_lines, job_lines, jobtag_lines, tag_lines
-from services.gateway.reading.columns.store import Change, ColumnStore
-from shared.database.engine import transaction
+from services.gateway.reading.columns.store import ColumnStore, CopyTransaction
+from shared.database.engine import read, transaction
 from shared.database.progress import Progress, progress
-from shared.database.reading import read
 from shared.database.tables import tables
 from shared.domain.values import INT32_MAX, INT64_MAX
 
 CHUNK_ROWS = 20_000
-Work = Callable[[Change], None]
-Statement = Callable[[tuple[int, ...]], Select[Any]]  # of the rows behind a place
+Work = Callable[[CopyTransaction], None]
+Statement = Callable[[tuple[int, ...]], Select[Any]]  # selects the rows after a place
 
 
 class Moved(Exception):
@@ -36,17 +35,17 @@ class Copy:
 
 
 class Follower:
-    """Reads the database in the event loop, a text of many rows at a time, and writes in the one thread of ``writer``."""
+    """Reads the database in the event loop, many rows as one text, and writes in the single thread of ``writer``."""
 
     def __init__(self, engine: AsyncEngine, writer: Executor) -> None:
-        # One state of the database for all that belongs to a change; SQLite never gives another.
+        # All statements of a change must see one state of the database, which SQLite always ensures.
         is_postgresql = engine.dialect.name == "postgresql"
         self._snapshots = engine.execution_options(isolation_level="REPEATABLE READ") if is_postgresql else engine
         self._engine = engine
         self._writer = writer
 
     async def load(self, copy: Copy) -> None:
-        """All rows, in short transactions: what changes meanwhile has a change after ``copy.at``. Raises Unavailable."""
+        """Load all rows in short transactions; rows that change meanwhile are read again after ``copy.at``. Raises Unavailable."""
         async with transaction(self._snapshots) as connection:
             copy.at = await connection.run_sync(progress)
             tags, last_tag = await _new_tags(connection, copy)
@@ -83,7 +82,7 @@ class Follower:
         copy.at = now
 
     async def _apply(self, connection: AsyncConnection, copy: Copy) -> None:
-        """In one step, unless there is much to do."""
+        """Apply changes in one transaction per chunk."""
         deletion = tables.job_deletion.c
         gone = (await connection.scalars(select(deletion.job).where(deletion.seq > copy.at.events))).all()
         tags, last_tag = await _new_tags(connection, copy)
@@ -94,9 +93,9 @@ class Follower:
             jobs, place = await _chunk(connection, changed_job_lines(since, CHUNK_ROWS))
             jobtags, _ = await _chunk(connection, changed_jobtag_lines(since, CHUNK_ROWS))
             await self._write(copy.store, [*work, _changed_jobs(jobs), _jobtags(jobtags)])
-            copy.last_tag = last_tag  # only now, because the caller may have been cancelled before
+            copy.last_tag = last_tag  # after the write, which a cancelled caller does not reach
             work = []
-            if place is not None:  # what is done is done, should this be cancelled
+            if place is not None:  # keep the progress in case of cancellation
                 copy.at = replace(copy.at, events=max(copy.at.events, place[0] - 1))
 
     def _write(self, store: ColumnStore, work: Sequence[Work]) -> "asyncio.Future[None]":
@@ -104,30 +103,30 @@ class Follower:
 
 
 async def _new_tags(connection: AsyncConnection, copy: Copy) -> tuple[Work, int]:
-    """Those that the copy lacks, and the last of them. Tags never change, and a new one has a larger id."""
+    """The tags that the copy lacks, and the last id. Tags never change, and a new one has a larger id."""
     text, _ = await _chunk(connection, tag_lines(copy.last_tag, INT32_MAX))
     last = await connection.scalar(select(func.max(tables.tag.c.id))) if text else None
-    return lambda change: change.add_tags(text), copy.last_tag if last is None else last
+    return lambda transaction: transaction.add_tags(text), copy.last_tag if last is None else last
 
 
 def _without(keys: Sequence[int]) -> Work:
-    return lambda change: change.delete_jobs(keys)
+    return lambda transaction: transaction.delete_jobs(keys)
 
 
 def _new_jobs(text: str) -> Work:
-    return lambda change: change.add_jobs(text, are_new=True)
+    return lambda transaction: transaction.add_jobs(text, are_new=True)
 
 
 def _changed_jobs(text: str) -> Work:
-    return lambda change: change.add_jobs(text)
+    return lambda transaction: transaction.add_jobs(text)
 
 
 def _jobtags(text: str) -> Work:
-    return lambda change: change.add_jobtags(text)
+    return lambda transaction: transaction.add_jobtags(text)
 
 
 async def _chunk(connection: AsyncConnection, statement: Select[Any]) -> tuple[str, tuple[int, ...] | None]:
-    """The text, and the place of its last row unless it was the last of all."""
+    """The text, and the place of its last row if more rows may follow."""
     row: Sequence[Any] = (await connection.execute(statement)).one()
     text, *place = row
     return text or "", None if place[0] is None else tuple(place)

@@ -1,6 +1,6 @@
-"""Rows of the database as lines of text (CSV) that the database itself writes, many to one value.
+"""Rows as lines of CSV text that the database itself writes, many lines in one value.
 
-Neither the driver nor Python sees single values: a million jobs cross in some hundred texts.
+Neither the driver nor Python handles single values: a million jobs are transferred in a few dozen texts.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from sqlalchemy.sql.functions import GenericFunction
 from shared.database.tables import tables
 from shared.domain.values import INT32_MAX
 
-NULL = "\\N"  # where no quotes are around it
+NULL = "\\N"  # only if unquoted
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ TAG_FIELDS = (Field("id", "BIGINT"), Field("tag_type", "VARCHAR"), Field("tag_sc
 
 
 class csv_line(GenericFunction[str]):  # noqa: N801
-    """The columns of a row as a line, all texts in quotes, numbers with all their digits."""
+    """The columns of a row as a line: all texts in quotes, numbers with full precision."""
 
     type = Text()
     inherit_cache = True
@@ -65,7 +65,7 @@ class csv_line(GenericFunction[str]):  # noqa: N801
 
 @compiles(csv_line, "sqlite")
 def _line_sqlite(element: csv_line, compiler: SQLCompiler, **options: Any) -> str:
-    """One call of printf: a chain of concatenations copies its beginning at every link, which takes three times as long."""
+    """A single printf: chained concatenations copy the text at each step, which takes three times as long."""
     forms, values = [], []
     for column in element.clauses:
         name = compiler.process(column, **options)
@@ -96,51 +96,51 @@ class Place:
     id: int
 
 
-def _lines(table: Table, fields: Sequence[Field], of: ColumnElement[bool], by: Sequence[str], most: int) -> Select[Any]:
-    """At most ``most`` rows in the order of ``by``: their text, and ``by`` of the last one when there may be more."""
+def _lines(table: Table, fields: Sequence[Field], of: ColumnElement[bool], by: Sequence[str], limit: int) -> Select[Any]:
+    """At most ``limit`` rows in the order of ``by``: their text, and ``by`` of the last row if more may follow."""
     order = [table.c[name] for name in by]
     line = csv_line(*(table.c[field.name] for field in fields)).label("line")
-    found = select(line, *(column.label(f"by_{column.name}") for column in order)).where(of).order_by(*order).limit(most)
+    found = select(line, *(column.label(f"by_{column.name}") for column in order)).where(of).order_by(*order).limit(limit)
     last: list[ColumnElement[Any]]
     if len(by) == 1:
         rows = found.subquery()
-        last = [case((func.count() == most, func.max(rows.c[f"by_{by[0]}"])))]
+        last = [case((func.count() == limit, func.max(rows.c[f"by_{by[0]}"])))]
     else:
         rows = found.add_columns(func.row_number().over(order_by=order).label("number")).subquery()
-        last = [func.max(case((rows.c.number == most, rows.c[f"by_{name}"]))) for name in by]
+        last = [func.max(case((rows.c.number == limit, rows.c[f"by_{name}"]))) for name in by]
     return select(func.aggregate_strings(rows.c.line, "\n"), *last)
 
 
 _JOB, _JOBTAG, _TAG = tables.job, tables.jobtag, tables.tag
 
 
-def job_lines(after: int, most: int) -> Select[Any]:
+def job_lines(after: int, limit: int) -> Select[Any]:
     """Jobs with a larger id than ``after``."""
-    return _lines(_JOB, JOB_FIELDS, _JOB.c.id > after, ["id"], most)
+    return _lines(_JOB, JOB_FIELDS, _JOB.c.id > after, ["id"], limit)
 
 
-def changed_job_lines(after: Place, most: int) -> Select[Any]:
-    return _lines(_JOB, JOB_FIELDS, _is_behind(after), ["changed_seq", "id"], most)
+def changed_job_lines(after: Place, limit: int) -> Select[Any]:
+    return _lines(_JOB, JOB_FIELDS, _is_after(after), ["changed_seq", "id"], limit)
 
 
-def jobtag_lines(after: tuple[int, int], most: int) -> Select[Any]:
-    """Tags of jobs behind a job and a tag."""
+def jobtag_lines(after: tuple[int, int], limit: int) -> Select[Any]:
+    """Tags of jobs after (job, tag)."""
     job_id, tag_id = _JOBTAG.c.job_id, _JOBTAG.c.tag_id
-    behind = and_(job_id >= after[0], or_(job_id > after[0], tag_id > after[1]))
-    return _lines(_JOBTAG, JOBTAG_FIELDS, behind, ["job_id", "tag_id"], most)
+    is_after = and_(job_id >= after[0], or_(job_id > after[0], tag_id > after[1]))
+    return _lines(_JOBTAG, JOBTAG_FIELDS, is_after, ["job_id", "tag_id"], limit)
 
 
-def changed_jobtag_lines(after: Place, most: int) -> Select[Any]:
-    """Tags of the jobs that ``changed_job_lines`` gives."""
-    jobs = select(_JOB.c.id).where(_is_behind(after)).order_by(_JOB.c.changed_seq, _JOB.c.id).limit(most).scalar_subquery()
+def changed_jobtag_lines(after: Place, limit: int) -> Select[Any]:
+    """Tags of the jobs that ``changed_job_lines`` selects."""
+    jobs = select(_JOB.c.id).where(_is_after(after)).order_by(_JOB.c.changed_seq, _JOB.c.id).limit(limit).scalar_subquery()
     return _lines(_JOBTAG, JOBTAG_FIELDS, _JOBTAG.c.job_id.in_(jobs), ["job_id", "tag_id"], INT32_MAX)
 
 
-def tag_lines(after: int, most: int) -> Select[Any]:
+def tag_lines(after: int, limit: int) -> Select[Any]:
     """Tags with a larger id than ``after``."""
-    return _lines(_TAG, TAG_FIELDS, _TAG.c.id > after, ["id"], most)
+    return _lines(_TAG, TAG_FIELDS, _TAG.c.id > after, ["id"], limit)
 
 
-def _is_behind(place: Place) -> ColumnElement[bool]:
+def _is_after(place: Place) -> ColumnElement[bool]:
     changed, key = _JOB.c.changed_seq, _JOB.c.id
     return and_(changed >= place.changed_seq, or_(changed > place.changed_seq, key > place.id))

@@ -11,8 +11,9 @@ from sqlalchemy import Column, ColumnElement, MetaData, Select, Table, types
 
 from services.gateway.reading.columns.dialect import compiled
 from services.gateway.reading.columns.lines import JOB_FIELDS, JOBTAG_FIELDS, NULL, TAG_FIELDS, Field
-from services.gateway.reading.questions import ColumnsAway, Question, ask_blocking
-from services.gateway.reading.source import FOOTPRINT_KEY, Source, lower_copy
+from services.gateway.reading.routing import ColumnsAway, Question, ask_blocking
+from services.gateway.reading.source import DUCKDB_LOWER, FOOTPRINT_KEY, Source, lower_copy
+from shared.database.tables import tables
 
 T = TypeVar("T")
 
@@ -20,13 +21,13 @@ ROWS_AT_ONCE = 1000  # converted to Python values before another thread may run
 MAX_FOOTPRINT_KEYS = 500  # with their own columns; queries for other keys go to the database
 CHECKPOINT_ROWS = 100_000  # replaced or deleted rows after which their space is reclaimed
 LOWER_TEXTS = ("hpc_user", "job_name")
-LONGEST_LINE = 8 * 1024 * 1024
+MAX_LINE_BYTES = 8 * 1024 * 1024
 
 _STORED_FIELDS = tuple(field for field in JOB_FIELDS if field.name != "footprint")
 _TYPES: dict[str, Any] = {"BIGINT": types.BigInteger(), "INTEGER": types.Integer(), "DOUBLE": types.Double(), "VARCHAR": types.Text()}
 
 
-# What is written into statements here are names of columns of this file and checked footprint keys, no values.
+# Only column names of this file and checked footprint keys are formatted into statements, never values.
 # ruff: noqa: S608
 
 
@@ -45,14 +46,14 @@ class ColumnStore:
                 "autoload_known_extensions": False,
             },
         )
-        self._readers = self._connection.cursor()  # makes those of readers; the other one may be at work
-        self._keys: list[str] = []  # of footprints, in the order of their columns
+        self._readers = self._connection.cursor()  # creates the readers' cursors, also while the writer is busy
+        self._keys: list[str] = []  # footprint keys in the order of their columns
         self._replaced = 0
         self._make_tables()
         self.source = self._make_source()
 
     def close(self) -> None:
-        """By the writer. Readers that are at work end first: they hold the data."""
+        """Called by the writer. The data is freed when the last busy reader ends."""
         self._readers.close()
         self._connection.close()
 
@@ -65,11 +66,10 @@ class ColumnStore:
         metadata = MetaData()
         lower = [Column(lower_copy(name), types.Text()) for name in LOWER_TEXTS]
         numbers: dict[str, Column[float]] = {key: Column(_number_column(place), types.Double()) for place, key in enumerate(self._keys)}
-        nullable = {"job_name", "cluster_partition", "array_job_id", "num_hwthreads", "num_acc"}
         job = Table(
             "job",
             metadata,
-            *(Column(field.name, _TYPES[field.type], nullable=field.name in nullable) for field in _STORED_FIELDS),
+            *(Column(field.name, _TYPES[field.type], nullable=tables.job.c[field.name].nullable) for field in _STORED_FIELDS),
             *lower,
             *numbers.values(),
         )
@@ -92,14 +92,14 @@ class ColumnStore:
 
     # writing
 
-    def write(self, work: "Sequence[Callable[[Change], None]]") -> None:
+    def write(self, work: "Sequence[Callable[[CopyTransaction], None]]") -> None:
         """Commit all or nothing. Space of replaced rows is reclaimed periodically."""
         keys = list(self._keys)
-        change = Change(self._connection, self._keys)
+        transaction = CopyTransaction(self._connection, self._keys)
         self._connection.execute("BEGIN")
         try:
             for part in work:
-                part(change)
+                part(transaction)
             self._connection.execute("COMMIT")
         except BaseException:
             self._keys[:] = keys
@@ -108,9 +108,9 @@ class ColumnStore:
             raise
         if keys != self._keys:
             self.source = self._make_source()
-        self._replaced += change.replaced
+        self._replaced += transaction.replaced
         if self._replaced >= CHECKPOINT_ROWS:
-            with suppress(duckdb.TransactionException):  # readers are at work: after the next change
+            with suppress(duckdb.TransactionException):  # readers are active: tried again after the next transaction
                 self._connection.execute("CHECKPOINT")
                 self._replaced = 0
 
@@ -120,8 +120,8 @@ class ColumnStore:
         return Reader(self._readers.cursor(), self.source)
 
 
-class Change:
-    """A transaction that writes. Texts are what ``lines`` made of rows."""
+class CopyTransaction:
+    """A writing transaction. Its texts are results of the statements in ``lines``."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, keys: list[str]) -> None:
         self._connection = connection
@@ -129,7 +129,7 @@ class Change:
         self.replaced = 0
 
     def add_jobs(self, text: str, *, are_new: bool = False) -> None:
-        """Jobs that are there already go first, with their tags, unless ``are_new`` says that there are none."""
+        """Replaces existing jobs and deletes their tags. ``are_new`` skips this when none of the jobs exists yet."""
         if not text:
             return
         self._stage(text, JOB_FIELDS)
@@ -137,7 +137,7 @@ class Change:
             self._delete("job", "id IN (SELECT id FROM incoming)")
             self._delete("jobtag", "job_id IN (SELECT id FROM incoming)")
         self._add_footprint_keys()
-        lower = [f"{_lower(name)} AS {lower_copy(name)}" for name in LOWER_TEXTS]
+        lower = [f"{DUCKDB_LOWER.format(name)} AS {lower_copy(name)}" for name in LOWER_TEXTS]
         numbers, shape = _numbers(self._keys)
         wanted = ", ".join([*(field.name for field in _STORED_FIELDS), *lower, *numbers])
         self._connection.execute(f"INSERT INTO job SELECT {wanted} FROM (SELECT *, {shape} AS numbers FROM incoming)")
@@ -176,11 +176,11 @@ class Change:
                 self._keys.append(key)
 
     def _stage(self, text: str, fields: Sequence[Field]) -> None:
-        """The table ``incoming`` with the rows of a text, which reaches DuckDB through a pipe."""
+        """Fill the table ``incoming`` with the rows of a text, which DuckDB reads from a pipe."""
         columns = ", ".join(f"'{field.name}': '{field.type}'" for field in fields)
         options = (
             f"columns={{{columns}}}, auto_detect=false, header=false, delim=',', quote='\"', escape='\"', new_line='\\n',"
-            f" nullstr='{NULL}', allow_quoted_nulls=false, max_line_size={LONGEST_LINE}"
+            f" nullstr='{NULL}', allow_quoted_nulls=false, max_line_size={MAX_LINE_BYTES}"
         )
         read_end, write_end = os.pipe()
         feeder = threading.Thread(target=_feed, args=(write_end, text.encode()), name="columns-feed", daemon=True)
@@ -188,7 +188,7 @@ class Change:
         try:
             self._connection.execute(f"CREATE OR REPLACE TEMP TABLE incoming AS SELECT * FROM read_csv('/dev/fd/{read_end}', {options})")
         finally:
-            os.close(read_end)  # ends the feeder when DuckDB gave up
+            os.close(read_end)  # ends the feeder if DuckDB stopped reading
             feeder.join()
 
 
@@ -205,7 +205,7 @@ class Reader:
         self._source = source
 
     def answer(self, question: Question[T]) -> T:
-        """To be called once."""
+        """May be called once."""
         try:
             self._cursor.execute("BEGIN TRANSACTION READ ONLY")
             return ask_blocking(self._source, self._rows, question)
@@ -220,7 +220,7 @@ class Reader:
 
     def stop(self) -> None:
         """Interrupt the running statement, from any thread."""
-        with suppress(duckdb.Error):  # there is none any more
+        with suppress(duckdb.Error):  # the statement has ended
             self._cursor.interrupt()
 
 
@@ -229,9 +229,9 @@ def _number_column(place: int) -> str:
 
 
 def _numbers(keys: Sequence[str]) -> tuple[list[str], str]:
-    """Where the number of each key stands, and the object that holds most of them: made in one go, which is far the fastest.
+    """An expression for each key's number, and the object that most of them read from, because parsing the JSON only once is faster.
 
-    Names of its fields that differ in case only would be one for DuckDB: all but the first are looked up one by one.
+    DuckDB treats field names that differ only in case as one, so all but the first of such keys are looked up separately.
     """
     places, shape = [], dict[str, str]()
     for key in keys:
@@ -242,9 +242,3 @@ def _numbers(keys: Sequence[str]) -> tuple[list[str], str]:
             places.append(f'numbers."{key}"')
     text = ", ".join(f'"{key}": "DOUBLE"' for key in shape.values())
     return places, f"json_transform(footprint, '{{{text}}}')" if text else "NULL"
-
-
-def _lower(name: str) -> str:
-    """Only A to Z become small, whatever else there is; the common text without other letters is done fast."""
-    upper, lower = "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz"
-    return f"CASE WHEN strlen({name}) = length({name}) THEN lower({name}) ELSE translate({name}, '{upper}', '{lower}') END"

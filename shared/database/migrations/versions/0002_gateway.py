@@ -1,4 +1,4 @@
-"""What readers follow and filter by: changes, names, hosts, node health; sessions and texts of the site.
+"""Columns that readers follow and filter by: changes, names, hosts, node health; sessions and texts of the site.
 
 Revision: 0002
 """
@@ -11,8 +11,8 @@ down_revision = "0001"
 
 _Id = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
-# Of jobs that are there already, some at once so that each statement ends within the time limit. Later edits are not
-# told from the rows, which does no harm: who follows ``changed_seq`` begins with this schema.
+# Existing jobs are filled in chunks, so that each statement ends within the time limit. The rows do not show later edits, which
+# does no harm: readers that follow ``changed_seq`` start with this schema.
 _JOBS_AT_ONCE = 20_000
 _FILL_SQLITE = """
 UPDATE job SET

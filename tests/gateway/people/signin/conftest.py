@@ -1,4 +1,4 @@
-"""One slapd for the run, with a few people in it; each test that changes it works below a branch of its own."""
+"""One slapd for the whole run, with a few users; each test that changes it works in its own branch."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
@@ -31,13 +31,13 @@ def tree(slapd: Slapd) -> Tree:
 
 @pytest.fixture
 def branch(tree: Tree) -> Branch:
-    """Without people."""
+    """A branch without users."""
     return tree.branch()
 
 
 @pytest.fixture
 def private_slapd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slapd]:
-    """To be stopped or paused."""
+    """A server that a test may stop or pause."""
     with directory_server(tmp_path_factory.mktemp("private-slapd")) as server:
         yield server
 

@@ -1,4 +1,4 @@
-"""People in the real slapd, each set of them below an organisational unit of its own."""
+"""Users in the real slapd, each set below its own organisational unit."""
 
 import os
 from typing import Any
@@ -13,7 +13,7 @@ FILTER = "(&(objectClass=posixAccount))"
 
 
 class Tree:
-    """The suffix and the account that may see only some entries at once."""
+    """The suffix, and the account whose searches return a limited number of entries."""
 
     def __init__(self, slapd: Slapd) -> None:
         self.slapd = slapd
@@ -44,7 +44,7 @@ class Branch:
         self._tree = tree
 
     def person(self, uid: str, password: str = "open sesame", gecos: str = "", *, others: tuple[str, ...] = ()) -> str:
-        """Its DN. ``others`` are more login names of the entry."""
+        """Add a user and return its DN. ``others`` are further login names of the entry."""
         dn = f"uid={escape_rdn(uid)},{self.base}"
         attributes = {
             "cn": uid,
@@ -59,7 +59,7 @@ class Branch:
         return dn
 
     def nameless(self, name: str) -> None:
-        """An entry with no login name."""
+        """Add an entry without a login name."""
         self._tree.add(f"cn={name},{self.base}", ["inetOrgPerson"], {"sn": name})
 
     def rename(self, uid: str, gecos: str) -> None:
@@ -69,11 +69,11 @@ class Branch:
         self._tree.remove(f"uid={uid},{self.base}")
 
     def settings(self, **others: Any) -> LdapSettings:
-        """Of a site that finds people by search."""
+        """Settings of a site that finds users by search."""
         return LdapSettings(**self._values(**others))
 
     def binding(self, **others: Any) -> LdapSettings:
-        """Of a site that makes DNs by a pattern."""
+        """Settings of a site that builds DNs from a pattern."""
         return self.settings(user_bind=f"uid={{username}},{self.base}", **others)
 
     def _values(self, **others: Any) -> dict[str, Any]:

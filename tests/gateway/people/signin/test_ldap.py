@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from services.gateway.errors import RequestError
+from services.gateway.people.addresses import Origin
 from services.gateway.people.auth.ldap.connection import dn_of
 from services.gateway.people.auth.ldap.directory import Directory
 from services.gateway.people.auth.ldap.login import LdapLogin
@@ -24,13 +25,14 @@ from tests.support.slapd import ADMIN_DN, ADMIN_PASSWORD, Slapd
 from tests.support.tls import Authority
 
 PASSWORD = "open sesame"
+ORIGIN = Origin("10.0.0.1/32", "10.0.0.0/24")
 
 
 async def sign_in(settings: LdapSettings, users: UserStore, name: str, password: str = PASSWORD) -> User | None:
     """None when LDAP does not claim the attempt. Raises RequestError, Unavailable."""
     with closing(Directory(settings)) as directory:
         method = LdapLogin(directory, users)
-        attempt = Attempt(name=name, password=password, account=await users.find(name) if name else None)
+        attempt = Attempt(ORIGIN, name=name, password=password, account=await users.find(name) if name else None)
         return await method.login(attempt) if await method.claims(attempt) else None
 
 
@@ -93,7 +95,7 @@ async def test_users_of_other_sources_are_left_to_their_methods(branch: Branch, 
     assert await sign_in(branch.settings(sync_user_on_login=True), users, "root") is None
 
 
-async def test_a_name_in_other_letters_is_the_user_of_the_directory(branch: Branch, users: UserStore) -> None:
+async def test_a_name_in_another_case_is_the_same_directory_user(branch: Branch, users: UserStore) -> None:
     branch.person("erika")
     settings = branch.settings(sync_user_on_login=True)
     user = await sign_in(settings, users, "ERIKA")
@@ -102,7 +104,7 @@ async def test_a_name_in_other_letters_is_the_user_of_the_directory(branch: Bran
     assert [account.name for account in await users.all()] == ["erika"]
 
 
-async def test_a_name_in_other_letters_does_not_take_over_an_account_of_another_source(branch: Branch, users: UserStore) -> None:
+async def test_a_name_in_another_case_does_not_take_over_an_account_of_another_source(branch: Branch, users: UserStore) -> None:
     branch.person("root")
     await users.add(Account("root", AuthSource.LOCAL, ("admin",)))
     assert await refused(branch.settings(sync_user_on_login=True), users, "Root")
@@ -131,7 +133,7 @@ INJECTIONS = [
 
 
 @pytest.mark.parametrize("way", WAYS, ids=["search and bind", "bind by pattern"])
-async def test_names_with_a_meaning_in_filters_or_dns_are_only_names(
+async def test_special_characters_of_filters_and_dns_in_names_are_escaped(
     way: Callable[..., LdapSettings], branch: Branch, users: UserStore
 ) -> None:
     branch.person("erika")
@@ -179,7 +181,7 @@ async def test_an_entry_with_two_names_signs_in_only_by_the_first(branch: Branch
     assert await refused(branch.settings(sync_user_on_login=True), users, "alias")
 
 
-async def test_a_name_that_two_entries_have_is_nobody(tree: Any, users: UserStore) -> None:
+async def test_a_name_with_two_entries_does_not_sign_in(tree: Any, users: UserStore) -> None:
     branch = tree.branch()
     branch.person("erika")
     tree.add(f"ou=more,{branch.base}", ["organizationalUnit"], {})
@@ -188,7 +190,7 @@ async def test_a_name_that_two_entries_have_is_nobody(tree: Any, users: UserStor
     assert await refused(branch.settings(sync_user_on_login=True), users, "erika")
 
 
-async def test_who_is_not_a_valid_user_by_the_filter_is_refused(branch: Branch, users: UserStore) -> None:
+async def test_an_entry_outside_the_filter_is_refused(branch: Branch, users: UserStore) -> None:
     branch.person("erika")
     settings = branch.settings(user_filter="(&(objectClass=posixAccount)(gecos=*))", sync_user_on_login=True)
     assert await refused(settings, users, "erika")
@@ -196,7 +198,7 @@ async def test_who_is_not_a_valid_user_by_the_filter_is_refused(branch: Branch, 
     assert not await refused(settings, users, "erika")
 
 
-async def test_the_shown_name_follows_the_directory_by_setting(branch: Branch, users: UserStore) -> None:
+async def test_the_setting_updates_the_shown_name_from_the_directory(branch: Branch, users: UserStore) -> None:
     branch.person("erika", gecos="Erika Muster")
     await users.add(ldap_user("erika", "user", "admin", real_name="Old"))
     await sign_in(branch.binding(), users, "erika")
@@ -205,7 +207,7 @@ async def test_the_shown_name_follows_the_directory_by_setting(branch: Branch, u
     assert (await users.find("erika")) == ldap_user("erika", "user", "admin", real_name="Erika Muster")
 
 
-async def test_a_directory_that_is_away_is_no_wrong_password(branch: Branch, private_slapd: Slapd, users: UserStore) -> None:
+async def test_an_unavailable_directory_is_not_reported_as_a_wrong_password(branch: Branch, private_slapd: Slapd, users: UserStore) -> None:
     await users.add(ldap_user("erika"))
     private_slapd.stop()
     for settings in (branch.settings(url=private_slapd.url), branch.binding(url=private_slapd.url)):
@@ -215,7 +217,7 @@ async def test_a_directory_that_is_away_is_no_wrong_password(branch: Branch, pri
         await sign_in(branch.settings(url=private_slapd.url, sync_user_on_login=True), users, "stranger")
 
 
-async def test_a_directory_that_does_not_answer_is_given_up_at_the_deadline(branch: Branch, private_slapd: Slapd, users: UserStore) -> None:
+async def test_a_sign_in_fails_at_the_deadline_of_a_silent_directory(branch: Branch, private_slapd: Slapd, users: UserStore) -> None:
     await users.add(ldap_user("erika"))
     private_slapd.pause()
     try:
@@ -225,7 +227,7 @@ async def test_a_directory_that_does_not_answer_is_given_up_at_the_deadline(bran
         private_slapd.go_on()
 
 
-async def test_a_search_account_that_is_refused_is_no_wrong_password(branch: Branch, users: UserStore) -> None:
+async def test_a_refused_search_account_is_not_reported_as_a_wrong_password(branch: Branch, users: UserStore) -> None:
     branch.person("erika")
     await users.add(ldap_user("erika"))
     with pytest.raises(Unavailable, match="refuses the account that searches"):
@@ -246,18 +248,21 @@ async def test_connections_are_encrypted_and_checked(
                 await sign_in(branch.settings(**encrypted, **untrusted), users, "erika")
 
 
-async def test_more_sign_ins_than_can_wait_are_turned_away(branch: Branch, private_slapd: Slapd, users: UserStore) -> None:
+async def test_sign_ins_above_the_queue_limit_are_refused(branch: Branch, private_slapd: Slapd, users: UserStore) -> None:
     import asyncio
 
     await users.add(ldap_user("erika"))
     private_slapd.pause()
     settings = branch.binding(url=private_slapd.url, timeout_s=0.5, connections=1)
     with closing(Directory(settings)) as directory:
-        tries = [directory.check("erika", "x", reads_entry=False) for _ in range(12)]
+        tries = [directory.check("erika", "x", ORIGIN, reads_entry=False) for _ in range(12)]
         results = await asyncio.gather(*tries, return_exceptions=True)
         private_slapd.go_on()
     texts = sorted(str(result) for result in results)
-    assert texts == ["the directory did not answer in 0.5 s"] * 9 + ["too many sign-ins wait for the directory"] * 3
+    assert (
+        texts
+        == ["the directory did not answer in 0.5 s"] * 9 + ["too many sign-ins wait for the directory at the moment; try again soon"] * 3
+    )
 
 
 SEARCH = {"user_base": "dc=x", "search_dn": "cn=x", "search_password": "x", "user_filter": "(uid=*)"}
@@ -285,7 +290,7 @@ WRONG_SETTINGS: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("values", "text"), WRONG_SETTINGS)
-def test_settings_that_cannot_work_stop_the_start_with_one_line(values: dict[str, Any], text: str) -> None:
+def test_inconsistent_settings_stop_the_start_with_one_line(values: dict[str, Any], text: str) -> None:
     with pytest.raises(UserError, match=text) as raised:
         load(LdapSettings, **values)
     assert "\n" not in str(raised.value)
@@ -296,7 +301,7 @@ def test_the_password_variable_of_a_cc_backend_installation_is_read(monkeypatch:
     settings = LdapSettings(url="ldap://localhost", user_base="dc=x", search_dn=ADMIN_DN, user_filter=FILTER)
     assert settings.search_password.get_secret_value() == ADMIN_PASSWORD
     assert ADMIN_PASSWORD not in repr(settings)
-    assert not LdapSettings().is_on  # the variable alone turns nothing on
+    assert not LdapSettings().is_on  # the variable alone does not enable LDAP
 
 
 async def test_a_search_account_with_limits_still_finds_one_user(branch: Branch, users: UserStore) -> None:

@@ -1,4 +1,4 @@
-"""Sign-in by the directory as a whole: the form, the session, what it allows; and the command that reads the directory."""
+"""LDAP sign-in end to end: the form, the session and its permissions, and the command that synchronizes users."""
 
 import pytest
 
@@ -14,7 +14,7 @@ from tests.support.processes import REPOSITORY
 from tests.support.slapd import ADMIN_DN, ADMIN_PASSWORD, Slapd
 from tests.support.waiting import until
 
-NO_BROKER = NatsSettings(url="nats://127.0.0.1:9")  # signing in needs none
+NO_BROKER = NatsSettings(url="nats://127.0.0.1:9")  # sign-in does not use it
 
 
 async def test_a_person_of_the_directory_gets_a_session_with_the_roles_of_the_database(
@@ -38,7 +38,7 @@ async def test_a_person_of_the_directory_gets_a_session_with_the_roles_of_the_da
         assert (await people.ask("GET", "/config/taggers/", cookie))[0] == 401
 
 
-async def test_a_directory_that_is_away_is_503_and_costs_no_attempts(
+async def test_an_unavailable_directory_is_503_and_does_not_count_as_an_attempt(
     private_slapd: Slapd, branch: Branch, users: UserStore, sqlite_database: DatabaseSettings, archive_settings: ArchiveSettings
 ) -> None:
     await users.add(Account("erika", AuthSource.LDAP, ("user",)))
@@ -52,7 +52,7 @@ async def test_a_directory_that_is_away_is_503_and_costs_no_attempts(
             assert str(private_slapd.port) not in await response.text()
 
 
-async def test_the_gateway_takes_over_users_by_itself(
+async def test_the_gateway_synchronizes_users_at_its_start(
     branch: Branch, users: UserStore, sqlite_database: DatabaseSettings, archive_settings: ArchiveSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     branch.person("anna")
@@ -61,7 +61,7 @@ async def test_the_gateway_takes_over_users_by_itself(
         await until(lambda: users.find("anna"))
 
 
-async def test_a_command_takes_over_users(branch: Branch, slapd: Slapd, sqlite_database: DatabaseSettings, users: UserStore) -> None:
+async def test_a_command_synchronizes_users(branch: Branch, slapd: Slapd, sqlite_database: DatabaseSettings, users: UserStore) -> None:
     branch.person("anna")
     branch.person("x" * 101)
     await users.add(Account("gone", AuthSource.LDAP, ("user",)))

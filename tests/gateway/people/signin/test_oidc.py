@@ -1,5 +1,6 @@
-"""Sign-in by a provider, from the first click to the session, against a provider that signs for real and can misbehave."""
+"""OpenID Connect sign-in, from the first click to the session, with a provider that signs real tokens and can misbehave."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -10,6 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from yarl import URL
 
 from services.gateway.errors import RequestError
@@ -22,15 +24,15 @@ from shared.errors import UserError
 from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings, load
 from tests.gateway.stack import gateway
 from tests.support import oidc
-from tests.support.oidc import CLIENT, SECRET, Misbehaviour, Provider, provider
+from tests.support.oidc import CLIENT, SECRET, Misbehaviour, Provider, SigningKey, new_key, provider
 
-NO_BROKER = NatsSettings(url="nats://127.0.0.1:9")  # signing in needs none
+NO_BROKER = NatsSettings(url="nats://127.0.0.1:9")  # sign-in does not use it
 JSON = {"Accept": "application/json"}
 
 
 @dataclass
 class Clock:
-    """Real time, and what a test adds to it."""
+    """Real time plus an offset set by the test."""
 
     ahead_s: float = 0.0
 
@@ -40,7 +42,7 @@ class Clock:
 
 @dataclass
 class Browser:
-    """Follows redirects by hand; cookies are kept by name."""
+    """Follows redirects explicitly, and stores cookies by name."""
 
     session: aiohttp.ClientSession
     home: str
@@ -48,7 +50,7 @@ class Browser:
     last: SimpleCookie = field(default_factory=SimpleCookie)
 
     async def go(self, url: str, headers: dict[str, str] | None = None) -> tuple[int, str, str]:
-        """Status, where to go on, and the text."""
+        """Returns status, redirect location and text."""
         given = {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())} if self.cookies else {}
         target = URL(url, encoded=True) if url.startswith("http") else URL(f"{self.home}{url}", encoded=True)
         async with self.session.get(target, headers=given | (headers or {}), allow_redirects=False) as response:
@@ -60,7 +62,7 @@ class Browser:
             return response.status, response.headers.get("Location", ""), await response.text()
 
     async def to_callback(self, path: str = "/oidc-login") -> str:
-        """As far as the address that the provider sends the browser back to."""
+        """Go up to the address to which the provider redirects the browser."""
         status, at_provider, text = await self.go(path)
         assert status == 302, text
         status, callback, text = await self.go(at_provider)
@@ -71,12 +73,12 @@ class Browser:
         return await self.go(await self.to_callback(path), JSON)
 
     async def may(self) -> str:
-        """What the gateway lets the session's user do, by a page for admins."""
+        """The permission of the session's user, by the answer to a page for admins."""
         status, _, _ = await self.go("/config/taggers/", JSON)
         return {200: "administer", 403: "use", 401: "nothing"}[status]
 
 
-class World:
+class Setup:
     """One gateway and one provider."""
 
     def __init__(self, stack: AsyncExitStack, of: Provider, browser: Browser, users: UserStore, clock: Clock) -> None:
@@ -94,10 +96,10 @@ Opened = Callable[..., Any]
 
 
 @pytest.fixture
-async def open_world(sqlite_database: DatabaseSettings, archive_settings: ArchiveSettings, users: UserStore) -> AsyncIterator[Opened]:
+async def open_setup(sqlite_database: DatabaseSettings, archive_settings: ArchiveSettings, users: UserStore) -> AsyncIterator[Opened]:
     async with AsyncExitStack() as stack:
 
-        async def open_it(algorithm: str = "ES256", **settings: Any) -> World:
+        async def open_it(algorithm: str = "ES256", **settings: Any) -> Setup:
             of = await stack.enter_async_context(provider(algorithm))
             clock = Clock()
             values = {"provider": of.issuer, "client_id": CLIENT, "client_secret": SECRET} | settings
@@ -105,64 +107,98 @@ async def open_world(sqlite_database: DatabaseSettings, archive_settings: Archiv
                 gateway(NO_BROKER, sqlite_database, archive_settings, clock=clock, oidc=OidcSettings(**values))
             )
             session = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
-            return World(stack, of, Browser(session, f"http://{server.address}"), users, clock)
+            return Setup(stack, of, Browser(session, f"http://{server.address}"), users, clock)
 
         yield open_it
 
 
-async def test_a_person_signs_in_with_every_kind_of_key(open_world: Opened) -> None:
-    for algorithm in ("RS256", "ES256", "EdDSA"):
-        world = await open_world(algorithm)
-        status, _, text = await world.browser.sign_in()
+async def test_sign_in_works_with_every_supported_kind_of_key(open_setup: Opened) -> None:
+    for algorithm in ("RS256", "ES256", "EdDSA", "Ed25519"):
+        setup = await open_setup(algorithm)
+        status, _, text = await setup.browser.sign_in()
         assert (status, text.strip()) == (200, '{"user":{"username":"erika","name":"Erika Muster","roles":["user"]}}')
-        assert await world.browser.may() == "use"
-        assert world.browser.cookies.keys() == {"session"}
-        assert await world.users.all() == []
+        assert await setup.browser.may() == "use"
+        assert setup.browser.cookies.keys() == {"session"}
+        assert await setup.users.all() == []
 
 
-async def test_what_is_sent_to_the_provider_is_complete_and_new_each_time(open_world: Opened) -> None:
-    world = await open_world()
-    await world.browser.to_callback()
-    first = world.provider.authorization
+UNUSABLE_KEYS: list[Any] = [
+    "no object",
+    {},
+    {"kty": ["RSA"]},
+    {"kty": "oct", "k": "c2VjcmV0"},
+    {"kty": "RSA", "n": 7, "e": "AQAB"},
+    {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"},
+    {"kty": "OKP", "crv": "X25519", "x": "A" * 43},
+    {"kty": "OKP", "crv": "Ed25519"},
+]
+
+
+async def test_keys_that_cannot_verify_are_skipped(open_setup: Opened) -> None:
+    setup = await open_setup("RS256")
+    setup.provider.other_keys = UNUSABLE_KEYS
+    assert (await setup.browser.sign_in())[0] == 200
+
+
+async def test_a_signature_by_a_key_that_is_too_weak_or_of_another_curve_or_use_is_refused(open_setup: Opened) -> None:
+    for algorithm, private, fields in (
+        ("RS256", rsa.generate_private_key(65537, 1024), {}),
+        ("ES256", ec.generate_private_key(ec.SECP384R1()), {}),
+        ("RS256", rsa.generate_private_key(65537, 2048), {"use": "enc"}),
+        ("RS256", rsa.generate_private_key(65537, 2048), {"alg": "PS256"}),
+    ):
+        setup = await open_setup(algorithm)
+        key = SigningKey(private)
+        setup.provider.key, setup.provider.published = key, []
+        setup.provider.other_keys = [key.published(**fields)]
+        if isinstance(private, ec.EllipticCurvePrivateKey):
+            setup.provider.wrong.sign = lambda claims, of: of.signed(claims, new_key("ES256"), kid=of.key.kid)
+        assert (await setup.browser.sign_in())[0] == 502
+
+
+async def test_the_authorization_request_is_complete_and_unique(open_setup: Opened) -> None:
+    setup = await open_setup()
+    await setup.browser.to_callback()
+    first = setup.provider.authorization
     assert first["scope"] == "openid profile roles"
-    assert first["redirect_uri"] == f"{world.browser.home}/oidc-callback"
+    assert first["redirect_uri"] == f"{setup.browser.home}/oidc-callback"
     assert min(len(first[name]) for name in ("state", "nonce", "code_challenge")) >= 32
-    await world.browser.to_callback()
-    assert not {first[name] for name in ("state", "nonce", "code_challenge")} & set(world.provider.authorization.values())
+    await setup.browser.to_callback()
+    assert not {first[name] for name in ("state", "nonce", "code_challenge")} & set(setup.provider.authorization.values())
 
 
-async def test_the_cookie_of_a_sign_in_is_out_of_reach_of_scripts_and_of_other_paths(open_world: Opened) -> None:
-    world = await open_world()
-    await world.browser.go("/oidc-login")
-    morsel = world.browser.last["oidc"]
+async def test_the_sign_in_cookie_is_http_only_and_limited_to_the_callback(open_setup: Opened) -> None:
+    setup = await open_setup()
+    await setup.browser.go("/oidc-login")
+    morsel = setup.browser.last["oidc"]
     assert (morsel["httponly"], morsel["samesite"], morsel["path"], morsel["max-age"]) == (True, "Lax", "/oidc-callback", "600")
 
 
-async def test_a_browser_goes_where_it_wanted_to_but_to_no_other_site(open_world: Opened) -> None:
-    world = await open_world()
+async def test_after_sign_in_the_browser_is_redirected_within_this_server_only(open_setup: Opened) -> None:
+    setup = await open_setup()
     for wanted, target in [
         ("/monitoring/jobs?x=1", "/monitoring/jobs?x=1"),
         ("https://evil.example", "/"),
         ("//evil.example", "/"),
         ("/\\evil", "/"),
     ]:
-        callback = await world.browser.to_callback(str(URL("/oidc-login").with_query(redirect=wanted)))
-        status, location, _ = await world.browser.go(callback)
+        callback = await setup.browser.to_callback(str(URL("/oidc-login").with_query(redirect=wanted)))
+        status, location, _ = await setup.browser.go(callback)
         assert (status, location) == (302, target)
 
 
-async def test_the_address_of_the_setting_is_the_one_to_come_back_to(open_world: Opened) -> None:
-    world = await open_world(redirect_base_url="https://jobs.site.example/monitor/")
-    _, at_provider, _ = await world.browser.go("/oidc-login")
+async def test_the_redirect_uri_uses_the_base_url_of_the_setting(open_setup: Opened) -> None:
+    setup = await open_setup(redirect_base_url="https://jobs.site.example/monitor/")
+    _, at_provider, _ = await setup.browser.go("/oidc-login")
     assert URL(at_provider).query["redirect_uri"] == "https://jobs.site.example/monitor/oidc-callback"
-    assert world.browser.last["oidc"]["path"] == "/monitor/oidc-callback"
+    assert setup.browser.last["oidc"]["path"] == "/monitor/oidc-callback"
 
 
-async def test_a_host_that_is_none_is_refused(open_world: Opened) -> None:
-    world = await open_world()
-    status, _, text = await world.browser.go("/oidc-login", {"Host": "evil@x/y"})
+async def test_a_malformed_host_header_is_refused(open_setup: Opened) -> None:
+    setup = await open_setup()
+    status, _, text = await setup.browser.go("/oidc-login", {"Host": "evil@x/y"})
     assert status == 400
-    assert world.provider.asked == {}, text
+    assert setup.provider.asked == {}, text
 
 
 ROLES: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
@@ -186,14 +222,14 @@ def test_roles_are_those_of_the_realm_and_of_the_clients_that_count(
     assert list(account.roles) == roles
 
 
-def test_projects_are_taken_over_for_managers_only() -> None:
+def test_projects_are_used_for_managers_only() -> None:
     said = {"preferred_username": "erika", "projects": ["p1", "p2", "p1", "", 7, " p"]}
     assert account_of(said, {}, CLIENT, []).projects == ()
     assert account_of(said | {"realm_access": {"roles": ["manager"]}}, {}, CLIENT, []).projects == ("p1", "p2")
 
 
 @pytest.mark.parametrize("name", [None, "", " erika", "x" * 101, "a\0b", "a\nb", 7, ["erika"]])
-def test_a_name_that_cannot_be_used_is_refused(name: object) -> None:
+def test_a_malformed_user_name_is_refused(name: object) -> None:
     with pytest.raises(RequestError, match="no user name") as raised:
         account_of({"preferred_username": name}, {}, CLIENT, [])
     assert raised.value.status == 400
@@ -227,145 +263,151 @@ WRONG_TOKENS: dict[str, tuple[Misbehaviour, int]] = {
 }
 
 
-async def test_every_wrong_token_is_refused_and_no_session_begins(open_world: Opened) -> None:
-    world = await open_world(sync_user_on_login=True)
+async def test_every_wrong_token_is_refused_and_no_session_begins(open_setup: Opened) -> None:
+    setup = await open_setup(sync_user_on_login=True)
     found = {}
     for what, (wrong, _) in WRONG_TOKENS.items():
-        world.provider.wrong = wrong
-        browser = world.another_browser()
+        setup.provider.wrong = wrong
+        browser = setup.another_browser()
         status, _, text = await browser.sign_in()
         found[what] = status
         assert "session" not in browser.cookies, what
         assert len(text) < 200, what
     assert found == {what: status for what, (_, status) in WRONG_TOKENS.items()}
-    assert await world.users.all() == []
-    world.provider.wrong = Misbehaviour(claims={"aud": [CLIENT, "another"], "azp": CLIENT})
-    assert (await world.browser.sign_in())[0] == 200
+    assert await setup.users.all() == []
+    setup.provider.wrong = Misbehaviour(claims={"aud": [CLIENT, "another"], "azp": CLIENT})
+    assert (await setup.browser.sign_in())[0] == 200
 
 
-async def test_a_callback_that_was_not_begun_here_is_refused(open_world: Opened) -> None:
-    world = await open_world()
-    callback = await world.browser.to_callback()
-    stranger = world.another_browser()
+async def test_a_callback_without_a_matching_sign_in_is_refused(open_setup: Opened) -> None:
+    setup = await open_setup()
+    callback = await setup.browser.to_callback()
+    stranger = setup.another_browser()
     assert (await stranger.go(callback, JSON))[0] == 400, "no cookie"
-    other = world.another_browser()
+    other = setup.another_browser()
     await other.to_callback()
     assert (await other.go(callback, JSON))[0] == 400, "the state of another browser"
-    begun = dict(world.browser.cookies)
+    begun = dict(setup.browser.cookies)
     for cookie in ("", "x", begun["oidc"][:-2] + "AA", begun["oidc"].split(".")[0] + "..", "é"):
         stranger.cookies = {"oidc": cookie}
         assert (await stranger.go(callback, JSON))[0] == 400, cookie
     for path in ("/oidc-callback", "/oidc-callback?code=x", callback.replace("state=", "state=x")):
-        world.browser.cookies = dict(begun)
-        assert (await world.browser.go(path, JSON))[0] == 400, path
-    assert "/token" not in world.provider.asked
-    world.browser.cookies = dict(begun)
-    assert (await world.browser.go(callback, JSON))[0] == 200
+        setup.browser.cookies = dict(begun)
+        assert (await setup.browser.go(path, JSON))[0] == 400, path
+    assert "/token" not in setup.provider.asked
+    setup.browser.cookies = dict(begun)
+    assert (await setup.browser.go(callback, JSON))[0] == 200
 
 
-async def test_a_session_cookie_is_no_sign_in_cookie_and_the_other_way_round(open_world: Opened) -> None:
-    world = await open_world()
-    callback = await world.browser.to_callback()
-    begun = world.browser.cookies["oidc"]
-    stranger = world.another_browser()
+async def test_session_and_sign_in_cookies_are_not_interchangeable(open_setup: Opened) -> None:
+    setup = await open_setup()
+    callback = await setup.browser.to_callback()
+    begun = setup.browser.cookies["oidc"]
+    stranger = setup.another_browser()
     stranger.cookies = {"session": begun}
     assert await stranger.may() == "nothing"
-    await world.browser.go(callback, JSON)
-    stranger.cookies = {"oidc": world.browser.cookies["session"]}
+    await setup.browser.go(callback, JSON)
+    stranger.cookies = {"oidc": setup.browser.cookies["session"]}
     assert (await stranger.go(callback, JSON))[0] == 400
 
 
-async def test_a_code_is_used_once(open_world: Opened) -> None:
-    world = await open_world()
-    callback = await world.browser.to_callback()
-    begun = dict(world.browser.cookies)
-    assert (await world.browser.go(callback, JSON))[0] == 200
-    assert "oidc" not in world.browser.cookies
-    thief = world.another_browser()
+async def test_a_code_works_once(open_setup: Opened) -> None:
+    setup = await open_setup()
+    callback = await setup.browser.to_callback()
+    begun = dict(setup.browser.cookies)
+    assert (await setup.browser.go(callback, JSON))[0] == 200
+    assert "oidc" not in setup.browser.cookies
+    thief = setup.another_browser()
     thief.cookies = begun
     status, _, text = await thief.go(callback, JSON)
     assert (status, "session" in thief.cookies) == (400, False)
     assert "used up" in text
 
 
-async def test_a_sign_in_that_took_too_long_is_refused(open_world: Opened) -> None:
-    world = await open_world()
-    callback = await world.browser.to_callback()
-    world.clock.ahead_s = 601
-    assert (await world.browser.go(callback, JSON))[0] == 400
+async def test_a_sign_in_that_took_too_long_is_refused(open_setup: Opened) -> None:
+    setup = await open_setup()
+    callback = await setup.browser.to_callback()
+    setup.clock.ahead_s = 601
+    assert (await setup.browser.go(callback, JSON))[0] == 400
 
 
-async def test_a_refusal_of_the_provider_is_told_without_its_words(open_world: Opened) -> None:
-    world = await open_world()
+async def test_a_refusal_by_the_provider_is_reported_without_its_text(open_setup: Opened) -> None:
+    setup = await open_setup()
     for error, said in [("access_denied", "access_denied"), ("<script>alert(1)</script>", "no known reason")]:
-        state = URL(await world.browser.to_callback()).query["state"]
-        status, _, text = await world.browser.go(str(URL("/oidc-callback").with_query(error=error, state=state)))
+        state = URL(await setup.browser.to_callback()).query["state"]
+        status, _, text = await setup.browser.go(str(URL("/oidc-callback").with_query(error=error, state=state)))
         assert status == 400
         assert said in text
         assert "<script>" not in text
 
 
-async def test_a_callback_of_another_issuer_is_refused(open_world: Opened) -> None:
-    world = await open_world()
-    callback = await world.browser.to_callback()
-    assert (await world.browser.go(f"{callback}&iss=https%3A%2F%2Fevil.example", JSON))[0] == 400
-    world.provider.metadata = {"authorization_response_iss_parameter_supported": True}
-    world.clock.ahead_s = 4000  # the configuration is read again
-    callback = await world.browser.to_callback()
-    assert (await world.browser.go(callback, JSON))[0] == 400, "the issuer is missing"
-    callback = await world.browser.to_callback()
-    issuer = str(URL("/").with_query(iss=world.provider.issuer)).removeprefix("/?")
-    world.provider.wrong.claims = {"exp": int(time.time()) + 9999, "iat": int(time.time()) + 4000}
-    assert (await world.browser.go(f"{callback}&{issuer}", JSON))[0] == 200
+async def test_a_callback_from_another_issuer_is_refused(open_setup: Opened) -> None:
+    setup = await open_setup()
+    callback = await setup.browser.to_callback()
+    assert (await setup.browser.go(f"{callback}&iss=https%3A%2F%2Fevil.example", JSON))[0] == 400
+    setup.provider.metadata = {"authorization_response_iss_parameter_supported": True}
+    setup.clock.ahead_s = 4000  # the cached configuration has expired
+    callback = await setup.browser.to_callback()
+    assert (await setup.browser.go(callback, JSON))[0] == 400, "the issuer is missing"
+    callback = await setup.browser.to_callback()
+    issuer = str(URL("/").with_query(iss=setup.provider.issuer)).removeprefix("/?")
+    setup.provider.wrong.claims = {"exp": int(time.time()) + 9999, "iat": int(time.time()) + 4000}
+    assert (await setup.browser.go(f"{callback}&{issuer}", JSON))[0] == 200
 
 
-async def test_new_keys_are_fetched_but_not_for_everyone_who_makes_up_a_key_id(open_world: Opened) -> None:
-    world = await open_world()
-    assert (await world.browser.sign_in())[0] == 200
-    world.provider.rotate()
-    world.clock.ahead_s = 15
-    assert (await world.browser.sign_in())[0] == 200
-    assert world.provider.asked["/keys"] == 2
-    world.provider.wrong.sign = lambda claims, of: of.signed(claims, of.key, kid="made up")
+async def test_new_keys_are_fetched_but_made_up_key_ids_do_not_fetch_each_time(open_setup: Opened) -> None:
+    setup = await open_setup()
+    assert (await setup.browser.sign_in())[0] == 200
+    setup.provider.rotate()
+    setup.clock.ahead_s = 15
+    assert (await setup.browser.sign_in())[0] == 200
+    assert setup.provider.asked["/keys"] == 2
+    setup.provider.wrong.sign = lambda claims, of: of.signed(claims, of.key, kid="made up")
     for _ in range(3):
-        assert (await world.browser.sign_in())[0] == 502
-    assert world.provider.asked["/keys"] == 2
-    world.clock.ahead_s = 30
-    assert (await world.browser.sign_in())[0] == 502
-    assert world.provider.asked["/keys"] == 3
+        assert (await setup.browser.sign_in())[0] == 502
+    assert setup.provider.asked["/keys"] == 2
+    setup.clock.ahead_s = 30
+    assert (await setup.browser.sign_in())[0] == 502
+    assert setup.provider.asked["/keys"] == 3
 
 
-async def test_a_provider_that_is_away_stops_neither_the_start_nor_later_sign_ins(open_world: Opened) -> None:
-    world = await open_world()
-    world.provider.wrong.answer["/.well-known/openid-configuration"] = lambda: web.Response(status=503)
-    status, _, text = await world.browser.go("/oidc-login", JSON)
+async def test_an_unavailable_provider_stops_neither_the_start_nor_later_sign_ins(open_setup: Opened) -> None:
+    setup = await open_setup()
+    setup.provider.wrong.answer["/.well-known/openid-configuration"] = lambda: web.Response(status=503)
+    status, _, text = await setup.browser.go("/oidc-login", JSON)
     assert (status, "inside" in text) == (503, False)
-    assert (await world.browser.go("/healthz"))[0] == 200
-    asked = world.provider.asked["/.well-known/openid-configuration"]
+    assert (await setup.browser.go("/healthz"))[0] == 200
+    asked = setup.provider.asked["/.well-known/openid-configuration"]
     assert asked == 3, "asked again, but not for ever"
-    assert (await world.browser.go("/oidc-login", JSON))[0] == 503
-    assert world.provider.asked["/.well-known/openid-configuration"] == asked, "not at once again"
-    world.provider.wrong.answer.clear()
-    world.clock.ahead_s = 2
-    assert (await world.browser.sign_in())[0] == 200
+    assert (await setup.browser.go("/oidc-login", JSON))[0] == 503
+    assert setup.provider.asked["/.well-known/openid-configuration"] == asked, "not at once again"
+    setup.provider.wrong.answer.clear()
+    setup.clock.ahead_s = 2
+    assert (await setup.browser.sign_in())[0] == 200
 
 
-async def test_nothing_listens_at_the_provider(open_world: Opened) -> None:
-    world = await open_world(provider="http://127.0.0.1:9")
-    assert (await world.browser.go("/oidc-login", JSON))[0] == 503
+async def test_sign_in_is_503_when_nothing_listens_at_the_provider(open_setup: Opened) -> None:
+    setup = await open_setup(provider="http://127.0.0.1:9")
+    assert (await setup.browser.go("/oidc-login", JSON))[0] == 503
 
 
 @pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/token", "/keys", "/userinfo"])
-async def test_a_provider_that_hangs_is_given_up_at_the_deadline(open_world: Opened, path: str) -> None:
-    world = await open_world(timeout_s=0.4)
-    world.provider.wrong.hang = path
-    began = time.monotonic()
+async def test_sign_in_fails_at_the_deadline_when_the_provider_hangs(open_setup: Opened, path: str) -> None:
+    """The provider never answers, so without the deadline the request would not end."""
+    setup = await open_setup(timeout_s=0.4)
+    setup.provider.wrong.hang = path
     if path.startswith("/."):
-        status, _, _ = await world.browser.go("/oidc-login", JSON)
+        status, _, _ = await setup.browser.go("/oidc-login", JSON)
     else:
-        status, _, _ = await world.browser.sign_in()
+        status, _, _ = await setup.browser.sign_in()
     assert status == 503
-    assert time.monotonic() - began < 5
+
+
+async def test_sign_ins_above_the_number_at_once_wait_instead_of_failing(open_setup: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.gateway.people.auth.oidc.signin.MAX_AT_ONCE", 1)
+    setup = await open_setup()
+    begun = await asyncio.gather(*(setup.another_browser().go("/oidc-login", JSON) for _ in range(5)))
+    assert [status for status, _, _ in begun] == [302] * 5
 
 
 ODD_ANSWERS: list[tuple[str, Callable[[], web.Response], int]] = [
@@ -388,14 +430,14 @@ ODD_ANSWERS: list[tuple[str, Callable[[], web.Response], int]] = [
 ]
 
 
-async def test_odd_answers_of_the_provider_are_refused_without_their_text(open_world: Opened) -> None:
-    world = await open_world()
+async def test_malformed_answers_of_the_provider_are_refused_without_their_text(open_setup: Opened) -> None:
+    setup = await open_setup()
     for number, (path, answer, expected) in enumerate(ODD_ANSWERS):
-        world.clock.ahead_s = 4000.0 * number  # keys are read again
-        world.provider.wrong = Misbehaviour(answer={path: answer})
-        now = int(world.clock())
-        world.provider.wrong.claims = {"iat": now, "exp": now + 60}
-        status, _, text = await world.browser.sign_in()
+        setup.clock.ahead_s = 4000.0 * number  # the cached keys have expired
+        setup.provider.wrong = Misbehaviour(answer={path: answer})
+        now = int(setup.clock())
+        setup.provider.wrong.claims = {"iat": now, "exp": now + 60}
+        status, _, text = await setup.browser.sign_in()
         assert status == expected, (number, path, text)
         assert "inner text" not in text
 
@@ -409,49 +451,58 @@ async def test_odd_answers_of_the_provider_are_refused_without_their_text(open_w
         {"jwks_uri": None},
     ],
 )
-async def test_a_configuration_that_cannot_be_trusted_is_refused(open_world: Opened, metadata: dict[str, Any]) -> None:
-    world = await open_world()
-    world.provider.metadata = metadata
-    assert (await world.browser.go("/oidc-login", JSON))[0] == 502
+async def test_a_configuration_that_cannot_be_trusted_is_refused(open_setup: Opened, metadata: dict[str, Any]) -> None:
+    setup = await open_setup()
+    setup.provider.metadata = metadata
+    assert (await setup.browser.go("/oidc-login", JSON))[0] == 502
 
 
-async def test_the_secret_goes_where_the_provider_wants_it(open_world: Opened) -> None:
-    world = await open_world()
-    world.provider.metadata = {"token_endpoint_auth_methods_supported": ["client_secret_post"]}
-    assert (await world.browser.sign_in())[0] == 200
+async def test_the_client_secret_is_sent_as_the_provider_supports_it(open_setup: Opened) -> None:
+    setup = await open_setup()
+    setup.provider.metadata = {"token_endpoint_auth_methods_supported": ["client_secret_post"]}
+    assert (await setup.browser.sign_in())[0] == 200
 
 
-async def test_users_are_added_and_brought_up_to_date_by_setting(open_world: Opened) -> None:
-    world = await open_world(sync_user_on_login=True, update_user_on_login=True)
-    await world.browser.sign_in()
-    assert await world.users.find("erika") == Account("erika", AuthSource.OIDC, ("user",), (), "Erika Muster")
-    assert await world.browser.may() == "use"
-    world.provider.person |= {"name": "Erika Neu", "realm_access": {"roles": ["admin"]}}
-    await world.browser.sign_in()
-    assert await world.users.find("erika") == Account("erika", AuthSource.OIDC, ("admin",), (), "Erika Neu")
-    assert await world.browser.may() == "administer"
+async def test_sign_in_adds_and_updates_users_when_configured(open_setup: Opened) -> None:
+    setup = await open_setup(sync_user_on_login=True, update_user_on_login=True)
+    await setup.browser.sign_in()
+    assert await setup.users.find("erika") == Account("erika", AuthSource.OIDC, ("user",), (), "Erika Muster")
+    assert await setup.browser.may() == "use"
+    setup.provider.person |= {"name": "Erika Neu", "realm_access": {"roles": ["admin"]}}
+    await setup.browser.sign_in()
+    assert await setup.users.find("erika") == Account("erika", AuthSource.OIDC, ("admin",), (), "Erika Neu")
+    assert await setup.browser.may() == "administer"
 
 
-async def test_an_account_of_another_source_is_not_taken_over(open_world: Opened) -> None:
+async def test_an_account_of_another_source_is_not_taken_over(open_setup: Opened) -> None:
     local = Account("erika", AuthSource.LOCAL, ("admin",), (), "The Admin")
-    world = await open_world(sync_user_on_login=True, update_user_on_login=True, other_sources=["ldap"])
-    await world.users.add(local)
-    await world.users.add(Account("root", AuthSource.LOCAL, ("admin",)))
-    status, _, _ = await world.browser.sign_in()
-    assert (status, "session" in world.browser.cookies) == (403, False)
-    assert await world.users.find("erika") == local
-    await world.users.remove("erika")
+    setup = await open_setup(sync_user_on_login=True, update_user_on_login=True, other_sources=["ldap"])
+    await setup.users.add(local)
+    await setup.users.add(Account("root", AuthSource.LOCAL, ("admin",)))
+    status, _, _ = await setup.browser.sign_in()
+    assert (status, "session" in setup.browser.cookies) == (403, False)
+    assert await setup.users.find("erika") == local
+    await setup.users.remove("erika")
     directory = Account("erika", AuthSource.LDAP, ("support",), (), "From the directory")
-    await world.users.add(directory)
-    assert '"roles":["support"]' in (await world.browser.sign_in())[2]
-    assert await world.users.find("erika") == directory
+    await setup.users.add(directory)
+    assert '"roles":["support"]' in (await setup.browser.sign_in())[2]
+    assert await setup.users.find("erika") == directory
 
 
-async def test_a_browser_that_is_refused_sees_the_page_for_signing_in(open_world: Opened) -> None:
-    world = await open_world()
-    status, _, text = await world.browser.go("/oidc-callback")
+@pytest.mark.parametrize("settings", [{}, {"sync_user_on_login": True}, {"other_sources": ["local"]}])
+async def test_a_name_that_can_be_mistaken_for_another_account_does_not_sign_in(open_setup: Opened, settings: dict[str, Any]) -> None:
+    setup = await open_setup(**settings)
+    await setup.users.add(Account("ERIKA", AuthSource.LOCAL, ("admin",)))
+    status, _, text = await setup.browser.sign_in()
+    assert (status, "too similar" in text, "session" in setup.browser.cookies) == (403, True, False)
+    assert [account.name for account in await setup.users.all()] == ["ERIKA"]
+
+
+async def test_a_refused_browser_sees_the_sign_in_page(open_setup: Opened) -> None:
+    setup = await open_setup()
+    status, _, text = await setup.browser.go("/oidc-callback")
     assert (status, "/oidc-login" in text, "start again" in text) == (400, True, True)
-    assert "/oidc-login" in (await world.browser.go("/login"))[2]
+    assert "/oidc-login" in (await setup.browser.go("/login"))[2]
 
 
 async def test_without_a_provider_the_paths_do_not_exist(sqlite_database: DatabaseSettings, archive_settings: ArchiveSettings) -> None:
@@ -476,7 +527,7 @@ WRONG_SETTINGS: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("values", "text"), WRONG_SETTINGS)
-def test_settings_that_cannot_work_stop_the_start_with_one_line(values: dict[str, Any], text: str) -> None:
+def test_inconsistent_settings_stop_the_start_with_one_line(values: dict[str, Any], text: str) -> None:
     with pytest.raises(UserError, match=text) as raised:
         load(OidcSettings, **values)
     assert "\n" not in str(raised.value)

@@ -1,4 +1,4 @@
-"""The same jobs in SQLite, in PostgreSQL, in columns loaded from each, and the loop that all of them live in."""
+"""The same jobs in SQLite, in PostgreSQL and in columns loaded from each, and the event loop of all of them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -8,8 +8,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.gateway.numbers import ColumnNumbers
-from services.gateway.reading.columns import Columns
+from services.gateway.reading.columns import ColumnNumbers, Columns
 from services.gateway.reading.jobs import JobQueries
 from shared.database.engine import opened
 from shared.settings import DatabaseSettings
@@ -43,7 +42,7 @@ async def until_loaded(columns: Columns) -> None:
 
 
 class Places:
-    """Queries by the name of the place that answers."""
+    """Queries by the name of the place that answers them."""
 
     def __init__(self, runner: asyncio.Runner, queries: Mapping[str, JobQueries], registry: CollectorRegistry) -> None:
         self._registry = registry
@@ -57,7 +56,7 @@ class Places:
         return self._runner.run(each())
 
     def left_to_the_database(self) -> float:
-        """How many questions the columns could not answer."""
+        """The number of queries that the columns could not answer."""
         names = ("away", "failed")
         return sum(self._registry.get_sample_value("jobtide_gateway_column_questions_total", {"result": name}) or 0 for name in names)
 

@@ -1,9 +1,10 @@
-"""SQLite, PostgreSQL and the columns of each say the same as plain Python, whatever is asked."""
+"""SQLite, PostgreSQL and the columns of each give the same results as plain Python for any query."""
 
 import json
 import random
 from collections.abc import Iterator
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,9 +12,10 @@ from hypothesis import strategies as st
 
 from services.gateway.people.identity import User
 from services.gateway.reading.filters import ORDER_COLUMNS
-from services.gateway.reading.jobs import JobsWanted
-from services.gateway.reading.model import JobFilter, MetricRange, Order, Range, Slice, TextMatch
-from services.gateway.reading.statistics import RESOURCES, TOTALS, DurationBins, MetricHistogram, StatisticsWanted
+from services.gateway.reading.model import JobFilter, JobSelection, MetricRange, Order, Overlap, Range, Slice, TextMatch
+from services.gateway.reading.statistics import RESOURCES, DurationBins, MetricHistogram, StatisticsQuery
+from services.gateway.reading.timeline import TimelineQuery
+from services.gateway.reading.totals import TOTALS, Measures, Peaks
 from tests.gateway.reading.columns import reference
 from tests.gateway.reading.columns.places import NOW, Places, Rows, places
 from tests.gateway.rows import job_row
@@ -44,7 +46,7 @@ def make_jobs() -> Rows:
             job_row(
                 key,
                 job_id=(7, 70, 1000 + key)[key % 3],
-                start_time=dice.choice([1_700_000_000 + key // 2, NOW + key]),
+                start_time=dice.choice([1_700_000_000 + key // 2, 1_700_000_000 + key // 2, 1_698_500_000 + key, NOW + key]),
                 cluster=dice.choice(["fritz", "alex"]),
                 subcluster=dice.choice(["main", "Gpu"]),
                 hpc_user=dice.choice(["ab", "AB", "abc", "ärger", ""]),
@@ -54,6 +56,7 @@ def make_jobs() -> Rows:
                 array_job_id=dice.choice([None, 0, 5]),
                 duration=0 if state == "running" else dice.choice([0, 59, 299, 300, 3600, 86_401]),
                 walltime=dice.choice([0, 3600]),
+                submit_time=dice.choice([0, 0, 1_699_999_000, 1_700_000_000 + key // 2, 1_800_000_000]),
                 job_state=state,
                 num_nodes=len(hosts),
                 num_hwthreads=dice.choice([None, 0, 72, 144]),
@@ -102,7 +105,7 @@ def everywhere(
 
 
 def maybe(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """Rarely given, so that several criteria together still find jobs."""
+    """Rarely set, so that several criteria together still match jobs."""
     return st.integers(0, 7).flatmap(lambda number: strategy if number == 0 else st.none())
 
 
@@ -117,6 +120,7 @@ def ranges(*marks: float) -> st.SearchStrategy[Range]:
     return st.builds(Range, mark, mark)
 
 
+TIMES = st.none() | st.sampled_from([0, 1_700_000_000, 1_700_000_070, 1_700_003_600, NOW, NOW + 1, 2**40])
 metric_ranges = st.builds(MetricRange, st.sampled_from([*KEYS, "none_avg", 'x"y']), ranges(0, 1 / 3, 12.5, 50))
 filters = st.builds(
     JobFilter,
@@ -134,6 +138,8 @@ filters = st.builds(
     shared=maybe(st.sampled_from(["none", "multi_user", "' OR 1=1 --"])),
     is_interactive=maybe(st.booleans()),
     start_time=maybe(ranges(1_700_000_000, 1_700_000_070, 1_700_000_000.5, NOW, 2**80, -(2**80))),
+    stop_time=maybe(ranges(1_700_000_000, 1_700_003_600, 2**80)),
+    overlaps=maybe(st.builds(Overlap, TIMES, TIMES, st.just(NOW))),
     duration=maybe(ranges(0, 59, 300, 3600, 86_400)),
     duration_at=st.sampled_from([None, NOW]),
     energy=maybe(ranges(0.1, 1 / 3, 1000.0)),
@@ -142,6 +148,8 @@ filters = st.builds(
     num_acc=maybe(ranges(1, 4)),
     metric_stats=maybe(st.lists(metric_ranges, min_size=1, max_size=2).map(tuple)).map(lambda found: found or ()),
     tags=maybe(st.lists(st.integers(1, 6), max_size=3).map(tuple)),
+    all_tags=maybe(st.lists(st.integers(1, 6), max_size=2).map(tuple)).map(lambda found: found or ()),
+    no_tags=maybe(st.lists(st.integers(1, 6), max_size=3).map(tuple)).map(lambda found: found or ()),
     has_tags=maybe(st.booleans()),
 )
 orders = (
@@ -156,15 +164,15 @@ quickly = settings(max_examples=60, deadline=None, suppress_health_check=[Health
 
 @quickly
 @given(user=st.sampled_from(USERS), where=wheres, order=orders, piece=slices)
-def test_every_place_selects_the_same(
+def test_every_engine_selects_the_same_jobs(
     everywhere: Places, jobs: list[reference.Job], user: User, where: list[JobFilter], order: Order, piece: Slice
 ) -> None:
     found = reference.chosen(jobs, user, where)
     ids = reference.ordered(found, order, piece)
     assert everywhere.ask("select", user, where, order, piece) == dict.fromkeys(everywhere.queries, ids)
     assert everywhere.ask("count", user, where) == dict.fromkeys(everywhere.queries, len(found))
-    pages = everywhere.ask("page", user, where, order, piece, JobsWanted(["hpc_user", "id"]))
-    assert {name: [row.id for row in page.rows] for name, page in pages.items()} == dict.fromkeys(everywhere.queries, ids)
+    pages = everywhere.ask("page", user, where, order, piece, JobSelection(["hpc_user", "id"]))
+    assert {name: [row.id for row in page.jobs] for name, page in pages.items()} == dict.fromkeys(everywhere.queries, ids)
 
 
 histograms = st.builds(
@@ -174,27 +182,56 @@ histograms = st.builds(
     peak=st.sampled_from([12.5, 100.0, 3.0, 0.0]),
     bins=st.sampled_from([1, 3, 10]),
 )
+GROUPS = ["user", "project", "cluster", "subcluster", "partition", "state"]
+PLACES = (("fritz", "main", 72.0), ("fritz", "Gpu", 1 / 3), ("alex", "main", 12.5))
+measures = st.builds(
+    Measures,
+    load=st.sampled_from([Peaks(), Peaks("cpuLoad_avg", PLACES), Peaks("none_avg", PLACES)]),
+    acc_load=st.sampled_from([Peaks(), Peaks("Flops_any_avg", PLACES[:1])]),
+)
 wanted_statistics = st.builds(
-    StatisticsWanted,
+    StatisticsQuery,
     totals=st.sets(st.sampled_from(sorted(TOTALS))).map(frozenset),
-    group_by=st.sampled_from([None, "user", "project", "cluster", "subcluster"]),
+    group_by=st.sampled_from([None, *GROUPS]),
     sort_by=st.none() | st.sampled_from(sorted(TOTALS)),
     slice=st.builds(Slice, st.none() | st.integers(1, 4), st.sampled_from([0, 0, 1])),
     duration=st.none() | st.sampled_from([DurationBins(60, 60), DurationBins(48, 3600)]),
     resources=st.sets(st.sampled_from(sorted(RESOURCES))).map(frozenset),
     metrics=st.lists(histograms, max_size=2).map(tuple),
+    measures=measures,
 )
 
 
 @quickly
 @given(user=st.sampled_from(USERS), where=wheres, wanted=wanted_statistics)
-def test_every_place_has_the_same_statistics(
-    everywhere: Places, jobs: list[reference.Job], user: User, where: list[JobFilter], wanted: StatisticsWanted
+def test_every_engine_computes_the_same_statistics(
+    everywhere: Places, jobs: list[reference.Job], user: User, where: list[JobFilter], wanted: StatisticsQuery
 ) -> None:
     expected = reference.statistics(reference.chosen(jobs, user, where), wanted, NOW)
     assert everywhere.ask("statistics", user, where, wanted, NOW) == dict.fromkeys(everywhere.queries, expected)
 
 
-def test_the_columns_answered_all_that_was_left_to_them(everywhere: Places) -> None:
-    """So that the comparisons above compare four things and not two."""
+wanted_timelines = st.builds(
+    TimelineQuery,
+    bin=st.sampled_from(["hour", "day", "month"]),
+    zone=st.sampled_from([ZoneInfo("UTC"), ZoneInfo("Europe/Berlin"), ZoneInfo("Asia/Kolkata")]),
+    totals=st.sets(st.sampled_from(sorted(TOTALS))).map(frozenset),
+    group_by=st.sampled_from([None, None, *GROUPS]),
+    sort_by=st.sampled_from(sorted(TOTALS)),
+    top=st.integers(1, 4),
+    measures=measures,
+)
+
+
+@quickly
+@given(user=st.sampled_from(USERS), where=wheres, wanted=wanted_timelines)
+def test_every_engine_computes_the_same_timeline(
+    everywhere: Places, jobs: list[reference.Job], user: User, where: list[JobFilter], wanted: TimelineQuery
+) -> None:
+    expected = reference.timeline(reference.chosen(jobs, user, where), wanted, NOW)
+    assert everywhere.ask("timeline", user, where, wanted, NOW) == dict.fromkeys(everywhere.queries, expected)
+
+
+def test_the_columns_answer_every_query_routed_to_them(everywhere: Places) -> None:
+    """Otherwise the comparisons above would compare two sources instead of four."""
     assert everywhere.left_to_the_database() == 0

@@ -1,4 +1,4 @@
-"""A few absurd jobs do not take away the statistics of all."""
+"""A few absurd jobs do not break the statistics of all jobs."""
 
 import pytest
 
@@ -7,21 +7,22 @@ from services.gateway.people.identity import User
 from services.gateway.reading.columns import store as store_module
 from services.gateway.reading.jobs import JobQueries
 from services.gateway.reading.model import JobFilter, MetricRange, Range, Slice
-from services.gateway.reading.questions import ColumnsAway, Steps
+from services.gateway.reading.routing import ColumnsAway, Steps
 from services.gateway.reading.source import Source
-from services.gateway.reading.statistics import TOTALS, Statistics, StatisticsGroup, StatisticsWanted
+from services.gateway.reading.statistics import Statistics, StatisticsGroup, StatisticsQuery
+from services.gateway.reading.totals import TOTALS
 from shared.database.engine import opened
 from shared.domain.clusters import read_cluster
 from shared.domain.values import INT32_MAX, TIME_MAX
 from shared.settings import DatabaseSettings
 from tests.gateway.reading.columns.places import NOW, loaded
-from tests.gateway.rows import job_row, write
+from tests.gateway.rows import every_node, job_row, write
 
 ROOT = User("root", frozenset({"admin"}))
 
 
-async def test_a_duration_in_wrong_units_can_be_summed(database: DatabaseSettings) -> None:
-    wanted = StatisticsWanted(totals=TOTALS, group_by="user")
+async def test_a_duration_in_wrong_units_does_not_overflow_sums(database: DatabaseSettings) -> None:
+    wanted = StatisticsQuery(totals=TOTALS, group_by="user")
     absurd = job_row(1, duration=TIME_MAX, num_nodes=INT32_MAX, num_hwthreads=INT32_MAX, num_acc=INT32_MAX)
     await write(database, "job", [absurd, job_row(2, duration=7200, num_nodes=2, num_hwthreads=4, hpc_user="udo", num_acc=0)])
 
@@ -37,17 +38,17 @@ async def test_a_duration_in_wrong_units_can_be_summed(database: DatabaseSetting
     assert odd["total_node_hours"] == odd["total_core_hours"] == odd["total_acc_hours"] == INT32_MAX * INT32_MAX // 3600
 
 
-async def test_hosts_that_cannot_be_stored_are_no_error(database: DatabaseSettings) -> None:
+async def test_host_names_that_cannot_be_stored_match_nothing(database: DatabaseSettings) -> None:
     cluster = read_cluster(
         b'{"name": "c", "metricConfig": [{"name": "m", "unit": {}, "timestep": 60}], "subClusters": [{"name": "s", "nodes": "n[1-3]"}]}'
     )
     async with opened(database, read_only=True) as engine:
-        assert (await Hosts(engine).page(HostFilter(cluster, state="id\0le"), Slice())).total == 0
-        assert (await Hosts(engine).page(HostFilter(cluster, name="n\0"), Slice())).total == 0
-        assert (await Hosts(engine).page(HostFilter(cluster, name="N"), Slice())).hosts == ["n1", "n2", "n3"]
+        assert (await Hosts(engine, every_node(engine)).page(HostFilter(cluster, state="id\0le"), Slice())).total == 0
+        assert (await Hosts(engine, every_node(engine)).page(HostFilter(cluster, name="n\0"), Slice())).total == 0
+        assert (await Hosts(engine, every_node(engine)).page(HostFilter(cluster, name="N"), Slice())).hosts == ["n1", "n2", "n3"]
 
 
-async def test_footprint_keys_beyond_those_with_columns_are_left_to_the_database(
+async def test_the_database_answers_for_footprint_keys_without_a_column(
     database: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store_module, "MAX_FOOTPRINT_KEYS", 1)

@@ -1,4 +1,4 @@
-"""Whatever happens to jobs is in the answer to the very next question."""
+"""Every change to jobs is visible in the next query."""
 
 import asyncio
 import json
@@ -13,18 +13,16 @@ from sqlalchemy import Executable, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
 
-from services.gateway.numbers import ColumnNumbers
 from services.gateway.people.identity import User
-from services.gateway.reading.columns import Columns
+from services.gateway.reading.columns import ColumnNumbers, Columns
 from services.gateway.reading.columns import store as store_module
 from services.gateway.reading.columns.follow import Copy, Follower
 from services.gateway.reading.columns.store import ColumnStore
 from services.gateway.reading.jobs import JobQueries
 from services.gateway.reading.model import JobFilter, MetricRange, Order, Range, Slice, TextMatch
-from services.gateway.reading.questions import ColumnsAway, Steps
+from services.gateway.reading.routing import ColumnsAway, Steps
 from services.gateway.reading.source import Source
-from shared.database.engine import opened, transaction
-from shared.database.reading import read
+from shared.database.engine import opened, read, transaction
 from shared.database.tables import tables
 from shared.errors import Unavailable
 from shared.settings import DatabaseSettings
@@ -58,7 +56,7 @@ class Site:
         await self.change(update(tables.job).where(job.id == key).values(changed_seq=self.sequence + 1, **columns))
 
     async def ids(self, **criteria: Any) -> list[int]:
-        """From the columns: no index has this order."""
+        """Ids from the columns, since no index has this order."""
         return await self.queries.select(ROOT, [JobFilter(**criteria)], Order("duration"), Slice())
 
     async def columns_ids(self) -> set[int]:
@@ -80,7 +78,7 @@ async def site(database: DatabaseSettings) -> AsyncIterator[Site]:
         yield Site(writing, reading, columns)
 
 
-async def test_each_change_is_seen_by_the_next_question(site: Site) -> None:
+async def test_the_next_query_sees_each_change(site: Site) -> None:
     started = job_row(101, job_state="running", duration=0, job_name="Lbm", hosts=" f01 f02 ", changed_seq=101)
     await site.change(insert(tables.job).values(started))
     assert await site.ids(node=TextMatch("eq", ("f02",))) == [101]
@@ -118,7 +116,7 @@ async def test_after_a_rebuild_the_database_answers_until_the_columns_are_loaded
     assert await site.columns_ids() == {1, 2, 3}
 
 
-async def test_after_an_older_backup_too(site: Site) -> None:
+async def test_after_an_older_backup_the_database_answers_until_the_columns_are_loaded_again(site: Site) -> None:
     assert await site.columns_ids() == {1, 2, 3}
     await site.change(delete(tables.job).where(job.id == 3), sequence=60)
     assert await site.ids() == [2, 1]
@@ -126,8 +124,8 @@ async def test_after_an_older_backup_too(site: Site) -> None:
     assert await site.columns_ids() == {1, 2}
 
 
-async def test_more_changes_than_are_read_at_once_are_all_seen(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also when many of them have one sequence."""
+async def test_changes_beyond_one_chunk_are_all_applied(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when many of them have the same sequence."""
     monkeypatch.setattr("services.gateway.reading.columns.follow.CHUNK_ROWS", 7)
     rows = [job_row(key, duration=key, changed_seq=101 + key // 90) for key in range(10, 110)]
     tags = [{"job_id": key, "tag_id": 1} for key in range(10, 110)]
@@ -136,8 +134,8 @@ async def test_more_changes_than_are_read_at_once_are_all_seen(site: Site, monke
     assert len(await site.columns_ids()) == 103
 
 
-async def test_a_change_that_was_not_written_is_written_for_the_next_question(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its new tags too."""
+async def test_a_change_that_failed_to_apply_is_applied_for_the_next_query(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So are its new tags."""
     with monkeypatch.context() as patch:
 
         def no_room(*_: Any) -> None:
@@ -153,8 +151,8 @@ async def test_a_change_that_was_not_written_is_written_for_the_next_question(si
     assert await site.ids(tags=(50,)) == [2]
 
 
-async def test_a_copy_is_given_up_while_it_is_written(sqlite_database: DatabaseSettings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever asked has gone away, but the thread is still at work."""
+async def test_a_copy_can_be_dropped_while_it_is_written(sqlite_database: DatabaseSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The caller has been cancelled, but the thread is still running."""
     is_at_work, may_end, really_write = threading.Event(), threading.Event(), ColumnStore.write
 
     def wait(number: int) -> int:
@@ -175,20 +173,18 @@ async def test_a_copy_is_given_up_while_it_is_written(sqlite_database: DatabaseS
             await asyncio.to_thread(is_at_work.wait, 20)
             running.cancel()
             with pytest.raises(asyncio.CancelledError):
-                await asyncio.wait_for(running, 10)
+                await asyncio.wait_for(running, 30)
         finally:
             may_end.set()
 
 
 @pytest.fixture
 def keeps_up_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """To be named before ``site``, whose columns wait from their first moment on."""
-    monkeypatch.setattr("services.gateway.reading.columns.columns.KEEP_UP_S", 0.01)
+    """Request this before ``site``, whose columns start waiting at once."""
+    monkeypatch.setattr("services.gateway.reading.columns.access.KEEP_UP_S", 0.01)
 
 
-async def test_a_copy_outlives_a_database_that_is_away_for_a_moment(
-    keeps_up_often: None, site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_copy_survives_a_short_outage_of_the_database(keeps_up_often: None, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     failures = 0
 
     async def fails(follower: Follower, copy: Copy) -> None:
@@ -208,7 +204,7 @@ async def test_a_copy_outlives_a_database_that_is_away_for_a_moment(
     assert site.columns._copy is copy
 
 
-async def test_tables_that_do_not_exist_yet_are_waited_for(postgres_template: PostgresTemplate) -> None:
+async def test_loading_waits_for_tables_that_do_not_exist_yet(postgres_template: PostgresTemplate) -> None:
     async with opened(settings_of(postgres_template.url_of("postgres")), read_only=True) as reading:
         stop = asyncio.Event()
         columns = Columns(reading, ColumnNumbers(CollectorRegistry()), memory_mb=64, threads=1, timeout_s=5.0)
@@ -223,7 +219,7 @@ async def test_tables_that_do_not_exist_yet_are_waited_for(postgres_template: Po
         await running
 
 
-async def test_questions_at_the_same_time_share_the_catching_up(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_concurrent_queries_share_one_catch_up(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = 0
 
     async def counted(*arguments: Any) -> Any:
@@ -236,9 +232,9 @@ async def test_questions_at_the_same_time_share_the_catching_up(site: Site, monk
     assert 1 <= asked <= 3
 
 
-async def test_while_there_is_much_to_catch_up_with_the_database_answers(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And the columns go on in the background."""
-    monkeypatch.setattr("services.gateway.reading.columns.columns.CATCH_UP_S", 0.0)
+async def test_the_database_answers_while_the_columns_lag(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The columns catch up in the background."""
+    monkeypatch.setattr("services.gateway.reading.columns.access.CATCH_UP_S", 0.0)
     rows = [job_row(key, duration=key, changed_seq=101) for key in range(10, 20)]
     await site.change(insert(tables.job).values(rows))
     assert len(await site.ids()) == 13
@@ -248,7 +244,7 @@ async def test_while_there_is_much_to_catch_up_with_the_database_answers(site: S
     assert len(await site.columns_ids()) == 13
 
 
-async def test_a_question_that_takes_too_long_is_stopped(sqlite_database: DatabaseSettings) -> None:
+async def test_a_query_past_its_deadline_is_interrupted(sqlite_database: DatabaseSettings) -> None:
     await write(sqlite_database, "job", [job_row(key) for key in range(1, 3001)])
     async with opened(sqlite_database, read_only=True) as reading, loaded(reading, timeout_s=0.5, threads=1) as columns:
 
@@ -263,10 +259,10 @@ async def test_a_question_that_takes_too_long_is_stopped(sqlite_database: Databa
 
         with pytest.raises(Unavailable, match="no answer within"):
             await columns.ask(endless)
-        assert await columns.ask(short) == 3000  # by the only thread
+        assert await columns.ask(short) == 3000  # the only thread is free again
 
 
-async def test_jobs_that_do_not_fit_are_left_to_the_database(sqlite_database: DatabaseSettings) -> None:
+async def test_the_database_answers_when_the_jobs_do_not_fit_in_memory(sqlite_database: DatabaseSettings) -> None:
     await write(sqlite_database, "job", [job_row(key, job_name=f"{key}" * 2000) for key in range(1, 3001)])
     async with opened(sqlite_database, read_only=True) as reading:
         stop = asyncio.Event()
@@ -283,14 +279,14 @@ async def test_jobs_that_do_not_fit_are_left_to_the_database(sqlite_database: Da
         await running
 
 
-def test_room_of_replaced_rows_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_space_of_replaced_rows_is_reclaimed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "CHECKPOINT_ROWS", 3000)
     store = ColumnStore(memory_mb=256, threads=1)
     line = '{key},1,"c","s",0,1,"user{key}","p",\\N,\\N,1,1,"failed",1,\\N,\\N,0,"none",1,1.5,0,"name {key}"," f{key} ",\\N'
     text = "\n".join(line.format(key=key) for key in range(1000))
 
     def stored_rows() -> int:
-        """With those that are deleted, as long as they take room."""
+        """Including deleted rows whose space is not yet reclaimed."""
         found = store._connection.execute("SELECT estimated_size FROM duckdb_tables() WHERE table_name = 'job'").fetchone()
         assert found is not None
         return int(found[0])

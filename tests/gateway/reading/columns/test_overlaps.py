@@ -1,4 +1,4 @@
-"""Jobs that shared a host, partitions, hosts in use: the same from the database and from the columns."""
+"""Jobs that shared a host, partitions, hosts in use: the database and the columns agree."""
 
 import json
 from collections.abc import AsyncIterator
@@ -8,8 +8,8 @@ import pytest
 
 from services.gateway.people.identity import User
 from services.gateway.reading.concurrent import CONCURRENT_COLUMNS
-from services.gateway.reading.jobs import JobQueries, JobsWanted
-from services.gateway.reading.model import JobFilter, Order, Slice
+from services.gateway.reading.jobs import JobQueries
+from services.gateway.reading.model import JobFilter, JobSelection, Order, Slice
 from shared.database.engine import opened
 from shared.settings import DatabaseSettings
 from tests.gateway.reading.columns.places import loaded
@@ -61,28 +61,28 @@ async def queries(request: pytest.FixtureRequest, database: DatabaseSettings) ->
 
 
 async def concurrent(queries: JobQueries, user: User = ROOT) -> dict[int, list[int]]:
-    rows = (await queries.page(ROOT, [JobFilter()], Order("id", is_descending=False), Slice(), JobsWanted(CONCURRENT_COLUMNS))).rows
+    rows = (await queries.page(ROOT, [JobFilter()], Order("id", is_descending=False), Slice(), JobSelection(CONCURRENT_COLUMNS))).jobs
     found = await queries.concurrent(user, rows)
     assert all(job_id == 1000 + key for others in found.values() for key, job_id in others)
     return {key: [other for other, _ in others] for key, others in found.items()}
 
 
-async def test_jobs_that_shared_any_host_for_a_while(queries: JobQueries) -> None:
+async def test_jobs_that_share_a_host_long_enough_are_concurrent(queries: JobQueries) -> None:
     found = await concurrent(queries)
-    assert found[1] == [7, 10, 11, 2, 5, 8]  # by start, the running one behind
+    assert found[1] == [7, 10, 11, 2, 5, 8]  # by start, running jobs last
     assert found[2] == [1, 3, 8]
     assert found[8] == [1, 2]
     assert found[9] == []
     assert found[12] == []
-    assert 10 not in found  # had its nodes alone
+    assert 10 not in found  # had its nodes exclusively
     assert 11 not in found  # too short
 
 
-async def test_only_jobs_that_the_viewer_may_see(queries: JobQueries) -> None:
+async def test_concurrent_jobs_are_only_those_the_viewer_may_see(queries: JobQueries) -> None:
     assert (await concurrent(queries, User("eva", frozenset({"user"}))))[1] == [11]
 
 
-async def test_partitions_and_hosts_in_use(queries: JobQueries) -> None:
+async def test_partitions_and_allocated_hosts_are_counted_per_cluster(queries: JobQueries) -> None:
     assert await queries.partitions() == {"alex": ["short"], "fritz": ["long"]}
     assert await queries.allocated_nodes("fritz") == {"main": 1}
     assert await queries.allocated_nodes("alex") == {"main": 2}

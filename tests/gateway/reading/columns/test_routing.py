@@ -1,4 +1,4 @@
-"""The database is asked only for what its indexes lead straight to."""
+"""Only queries that an index serves directly go to the database."""
 
 import pytest
 
@@ -46,12 +46,12 @@ BY_ID = JobFilter(ids=(1, 2), job_name=TextMatch("contains", ("x",)))
         (UDO, [BY_ID], True, True),
     ],
 )
-def test_who_is_asked(user: User, where: list[JobFilter], pages: bool, counts: bool) -> None:
+def test_queries_go_to_the_database_only_if_an_index_serves_them(user: User, where: list[JobFilter], pages: bool, counts: bool) -> None:
     assert database_pages(user, where, NEWEST, Slice()) is pages
     assert database_counts(user, where) is counts
 
 
-def test_other_orders_and_deep_or_endless_pages_have_no_index() -> None:
+def test_other_orders_and_deep_or_unlimited_pages_go_to_the_columns() -> None:
     assert not database_pages(ROOT, [], Order("duration"), Slice())
     assert not database_pages(ROOT, [], Order("start_time", is_footprint=True), Slice())
     assert not database_pages(ROOT, [], NEWEST, Slice(50, DEEP_WITH_ID + 1))

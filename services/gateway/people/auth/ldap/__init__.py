@@ -1,0 +1,1 @@
+"""Sign-in through a directory, and the import of its users."""

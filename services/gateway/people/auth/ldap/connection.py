@@ -1,4 +1,4 @@
-"""The LDAP protocol, blocking: one connection for one piece of work, used by one thread."""
+"""Blocking LDAP calls: one connection per call, used by one thread."""
 
 import contextlib
 import math
@@ -16,8 +16,8 @@ from ldap3.utils.conv import escape_filter_chars
 from services.gateway.people.auth.ldap.settings import NAME_PLACE, LdapSettings
 from shared.errors import Unavailable
 
-MOST_ENTRIES = 1_000_000
-# What servers say of a wrong password, a name that is none, or an account that is locked.
+MAX_ENTRIES = 1_000_000
+# Result codes for a wrong password, an unknown name, or a locked account.
 _REFUSALS = frozenset(
     {
         results.RESULT_INVALID_CREDENTIALS,
@@ -43,20 +43,20 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """``skipped`` are DNs of entries without a usable login name; not ``is_complete`` when the server left some out."""
+    """``skipped`` are DNs of entries without a usable login name. Not ``is_complete``: the server omitted entries."""
 
     found: list[Person]
     skipped: list[str]
     is_complete: bool
 
 
-class Wire:
-    """Opens at entering. Everything raises Unavailable, whose text names the failing step, but nothing from inside the site."""
+class LdapConnection:
+    """Opened on entry. Every method raises Unavailable; its text names the failing step, without internals of the site."""
 
     def __init__(self, settings: LdapSettings, timeout_s: float) -> None:
         self._settings = settings
         host, port, is_tls = settings.address
-        # ldap3 gives the number of seconds to the kernel as a whole one.
+        # ldap3 passes the timeout to the kernel in whole seconds.
         seconds = max(1, math.ceil(timeout_s))
         tls = _CheckedTls(host, str(settings.ca_file) if settings.ca_file else None)
         server = ldap3.Server(host, port, use_ssl=is_tls, tls=tls, get_info=ldap3.NONE, connect_timeout=seconds)
@@ -64,7 +64,7 @@ class Wire:
             server, client_strategy=ldap3.SYNC, receive_timeout=seconds, auto_referrals=False, check_names=False, read_only=True
         )
 
-    def __enter__(self) -> "Wire":
+    def __enter__(self) -> "LdapConnection":
         with _translated("cannot be reached"):
             self._connection.open(read_server_info=False)
         if self._settings.start_tls:
@@ -79,14 +79,14 @@ class Wire:
             self.abort()
 
     def abort(self) -> None:
-        """From any thread: whatever waits for the server fails at once."""
-        wire: socket.socket | None = self._connection.socket
-        if wire is not None:
+        """Make a call that waits for the server fail at once. May be called from any thread."""
+        open_socket: socket.socket | None = self._connection.socket
+        if open_socket is not None:
             with contextlib.suppress(OSError):  # closed already
-                wire.shutdown(socket.SHUT_RDWR)
+                open_socket.shutdown(socket.SHUT_RDWR)
 
     def bind(self, dn: str, password: str) -> bool:
-        """Whether the server takes the password. An empty one is refused here: servers take it for no sign-in at all and agree."""
+        """Whether the server accepts the password. An empty one is refused here, since servers accept it as an anonymous bind."""
         if not password or not dn:
             return False
         with _translated("does not answer to a sign-in"):
@@ -104,7 +104,7 @@ class Wire:
             raise Unavailable("the directory refuses the account that searches")
 
     def find(self, name: str) -> Person | None:
-        """The one valid user of this login name; None when there is none, or more than one."""
+        """The valid user with this login name; None when there is none, or more than one."""
         wanted = f"(&{self._settings.user_filter}({self._settings.uid_attr}={escape_filter_chars(name)}))"
         entries = self._search(wanted, size_limit=2)
         if len(entries) != 1:
@@ -130,8 +130,8 @@ class Wire:
                     skipped.append(str(entry["dn"])[:200])
                 else:
                     found.append(person)
-            if len(found) + len(skipped) > MOST_ENTRIES:
-                raise Unavailable(f"the directory has more than {MOST_ENTRIES} users")
+            if len(found) + len(skipped) > MAX_ENTRIES:
+                raise Unavailable(f"the directory has more than {MAX_ENTRIES} users")
             cookie = result.get("controls", {}).get("1.2.840.113556.1.4.319", {}).get("value", {}).get("cookie", b"")
             if not cookie or not is_complete:
                 return People(found, skipped, is_complete and not cookie)
@@ -165,13 +165,13 @@ class Wire:
 
 
 def dn_of(pattern: str, name: str) -> str:
-    """The pattern with the name as a value: characters that mean something in a DN are escaped (RFC 4514)."""
+    """Insert the name into the pattern, with the special characters of DNs escaped (RFC 4514)."""
     escaped = "".join("".join(f"\\{byte:02x}" for byte in c.encode()) if c in _RDN_SPECIAL or c < " " else c for c in name)
     return pattern.replace(NAME_PLACE, escaped)
 
 
 class _CheckedTls(ldap3.Tls):
-    """Certificate and host name are checked by OpenSSL itself, which knows addresses and wildcards."""
+    """OpenSSL checks certificate and host name; unlike ldap3 it supports addresses and wildcards."""
 
     def __init__(self, host: str, ca_file: str | None) -> None:
         super().__init__(validate=ssl.CERT_REQUIRED)

@@ -22,15 +22,15 @@ class LdapSettings(SettingsGroup):
     model_config = group_config("ldap") | {"populate_by_name": True}
 
     url: str = Field("", description="`ldap://HOST[:PORT]` or `ldaps://HOST[:PORT]`; unset: no sign-in by LDAP.")
-    start_tls: bool = Field(False, description="Turn an `ldap://` connection into an encrypted one before anything else is sent.")
-    ca_file: Path | None = Field(None, description="Certificates (PEM) that may have signed the server's; without it those of the system.")
+    start_tls: bool = Field(False, description="Encrypt an `ldap://` connection before anything else is sent.")
+    ca_file: Path | None = Field(None, description="Authorities (PEM) for the server's certificate; unset: those of the system.")
     allow_plaintext: bool = Field(False, description="Allow passwords over an unencrypted `ldap://` connection to another machine.")
     user_bind: str = Field(
         "",
-        description="DN to sign in with, such as `uid={username},ou=people,dc=site,dc=example`; unset: that of the entry which is found.",
+        description="DN to sign in with, such as `uid={username},ou=people,dc=site,dc=example`; unset: the DN that the search finds.",
     )
     user_base: str = Field(
-        "", description="Where searches begin. With the next three needed for searches, so for all but `user_bind` alone."
+        "", description="Base DN of searches. Searches need this and the next three; only `user_bind` alone works without them."
     )
     search_dn: str = Field("", description="DN to search with.")
     search_password: SecretStr = Field(
@@ -42,16 +42,16 @@ class LdapSettings(SettingsGroup):
     username_attr: str = Field("gecos", pattern=r"^[A-Za-z][A-Za-z0-9-]*$", description="Attribute with the name to show.")
     uid_attr: str = Field("uid", pattern=r"^[A-Za-z][A-Za-z0-9-]*$", description="Attribute with the login name.")
     sync_interval_s: float = Field(
-        0.0, ge=0, le=30 * 86_400, description="Take over the directory's users this often, seconds; 0 is never."
+        0.0, ge=0, le=30 * 86_400, description="Synchronize users from the directory at this interval, seconds; 0: never."
     )
     sync_del_old_users: bool = Field(
-        False, description="Such a run removes LDAP users that the directory has no more, unless its answer was empty or not complete."
+        False, description="Synchronization removes LDAP users that the directory no longer has, unless its answer was empty or incomplete."
     )
-    sync_update_names: bool = Field(True, description="Such a run brings the shown names of known LDAP users up to date.")
-    sync_user_on_login: bool = Field(False, description="A valid user whom the database does not know is added at sign-in.")
-    update_user_on_login: bool = Field(False, description="Sign-in brings the shown name of a known LDAP user up to date.")
-    timeout_s: float = Field(10.0, gt=0, le=60, description="One sign-in or search of one user, seconds; then 503.")
-    sync_timeout_s: float = Field(300.0, gt=0, le=3600, description="One whole run over all users, seconds.")
+    sync_update_names: bool = Field(True, description="Synchronization updates the shown names of known LDAP users.")
+    sync_user_on_login: bool = Field(False, description="Sign-in adds a valid user that the database does not have.")
+    update_user_on_login: bool = Field(False, description="Sign-in updates the shown name of a known LDAP user.")
+    timeout_s: float = Field(10.0, gt=0, le=60, description="Deadline of one sign-in or search of one user, seconds; then 503.")
+    sync_timeout_s: float = Field(300.0, gt=0, le=3600, description="Deadline of one synchronization, seconds.")
     page_size: int = Field(500, ge=1, le=10_000, description="Entries asked for at once when all users are read.")
     connections: int = Field(8, ge=1, le=64, description="Connections to the directory at the same time.")
 

@@ -1,4 +1,4 @@
-"""Taking over the users of the directory: at once, or again and again."""
+"""Synchronizes users from the directory: once, or at an interval."""
 
 import asyncio
 import random
@@ -10,7 +10,7 @@ from services.gateway.people.auth.ldap.directory import Directory
 from services.gateway.people.auth.ldap.login import account_of
 from services.gateway.people.identity import AuthSource
 from services.gateway.people.users.model import Account
-from services.gateway.people.users.rules import Change, is_user_name
+from services.gateway.people.users.rules import AccountChange, is_user_name
 from services.gateway.people.users.store import UserStore, UserUnknown
 from shared.backoff import sleep_unless
 from shared.errors import Unavailable
@@ -18,25 +18,25 @@ from shared.loops import end
 
 log = structlog.get_logger()
 
-FIRST_S = 5.0  # after the start, so that the gateway serves first
+FIRST_S = 5.0  # delay of the first run, so that the gateway serves first
 RETRY_S = 60.0
-_MOST_NAMED = 20  # skipped entries in one log line
+_MAX_NAMED = 20  # skipped entries named in one log line
 
 
 @dataclass(frozen=True, slots=True)
 class SyncResult:
-    """Names of users. ``kept`` says why vanished users were not removed although they should be; empty when nothing was held back."""
+    """Names of users. ``removal_skipped`` is the reason why missing users were not removed despite the setting; empty otherwise."""
 
     found: int
     added: list[str]
     removed: list[str]
     renamed: list[str]
     skipped: list[str]
-    kept: str = ""
+    removal_skipped: str = ""
 
 
 class DirectorySync:
-    """Replicas may all run it, at the same time too: what one has done, the next finds done."""
+    """All replicas may run it, also at the same time: a run finds the changes of another one done."""
 
     def __init__(self, directory: Directory, users: UserStore) -> None:
         self._directory = directory
@@ -44,7 +44,7 @@ class DirectorySync:
         self._users = users
 
     async def run(self) -> SyncResult:
-        """Raises Unavailable; then nothing, or a part that the next run completes, was changed."""
+        """Raises Unavailable; then nothing was changed, or a part that the next run completes."""
         people = await self._directory.everyone()
         accounts: dict[str, Account] = {}
         skipped = list(people.skipped)
@@ -53,16 +53,17 @@ class DirectorySync:
                 accounts.setdefault(person.uid, account_of(person))
             else:
                 skipped.append(person.dn[:200])
-        kept = self._why_kept(accounts, is_complete=people.is_complete)
-        removes = self._settings.sync_del_old_users and not kept
-        added, removed = await self._users.sync_directory(AuthSource.LDAP, accounts.values(), removes=removes)
+        removal_skipped = self._reason_to_skip_removal(accounts, is_complete=people.is_complete)
+        removes = self._settings.sync_del_old_users and not removal_skipped
+        changes = await self._users.sync_directory(AuthSource.LDAP, accounts.values(), removes=removes)
+        skipped += (f"{name} (too similar to a name in use)" for name in changes.similar)
         renamed = await self._rename(accounts) if self._settings.sync_update_names else []
-        result = SyncResult(len(accounts), added, removed, renamed, skipped, kept)
+        result = SyncResult(len(accounts), changes.added, changes.removed, renamed, skipped, removal_skipped)
         _report(result)
         return result
 
     async def keep(self, stop: asyncio.Event) -> None:
-        """Run soon after the start and then every interval, a little earlier or later, so that replicas do not meet."""
+        """Run soon after the start and then at each interval, with jitter so that replicas do not run together."""
         interval_s = self._settings.sync_interval_s
         pause_s = min(FIRST_S, interval_s)
         while not await sleep_unless(stop, pause_s * random.uniform(0.8, 1.2)):
@@ -74,7 +75,7 @@ class DirectorySync:
                 pause_s = min(RETRY_S, interval_s)
 
     async def _run_unless(self, stop: asyncio.Event) -> None:
-        """A run that a slow directory holds up does not hold up the stop."""
+        """Run once, but end with the stop even if the directory is slow."""
         running, stopping = asyncio.ensure_future(self.run()), asyncio.ensure_future(stop.wait())
         try:
             await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -84,8 +85,8 @@ class DirectorySync:
             stopping.cancel()
             await end([running])
 
-    def _why_kept(self, accounts: dict[str, Account], *, is_complete: bool) -> str:
-        """A directory that answers with nothing, or with a part, is broken more likely than abandoned."""
+    def _reason_to_skip_removal(self, accounts: dict[str, Account], *, is_complete: bool) -> str:
+        """A directory that returns no user, or an incomplete answer, is more likely broken than empty."""
         if not self._settings.sync_del_old_users:
             return ""
         if not is_complete:
@@ -105,7 +106,7 @@ class DirectorySync:
         return renamed
 
 
-def _to_name(real_name: str) -> Change:
+def _to_name(real_name: str) -> AccountChange:
     def change(account: Account, _: int) -> Account:
         return replace(account, real_name=real_name) if account.source is AuthSource.LDAP else account
 
@@ -119,7 +120,7 @@ def _report(result: SyncResult) -> None:
         added=len(result.added),
         removed=len(result.removed),
         renamed=len(result.renamed),
-        kept=result.kept,
+        removal_skipped=result.removal_skipped,
     )
     if result.skipped:
-        log.warning("ldap_entries_skipped", entries=len(result.skipped), first=result.skipped[:_MOST_NAMED])
+        log.warning("ldap_entries_skipped", entries=len(result.skipped), first=result.skipped[:_MAX_NAMED])

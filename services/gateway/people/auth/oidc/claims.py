@@ -1,4 +1,4 @@
-"""From what the provider says of a person to an account here."""
+"""Turns the claims of the provider into an account."""
 
 from collections.abc import Collection
 
@@ -12,7 +12,7 @@ EVERY_CLIENT = "*"
 
 
 def account_of(claims: Object, info: Object, client_id: str, roles_clients: Collection[str]) -> Account:
-    """``claims`` are those of the ID token, which alone say roles and projects; ``info`` is preferred for names.
+    """``claims`` are those of the ID token, the only source of roles and projects; names come from ``info`` first.
 
     Raises RequestError (400) without a usable name.
     """
@@ -27,7 +27,7 @@ def account_of(claims: Object, info: Object, client_id: str, roles_clients: Coll
 
 
 def roles_of(claims: Object, clients: Collection[str]) -> tuple[str, ...]:
-    """Roles of the realm and of these clients that exist here, but never ``api``; ``user`` when there is none."""
+    """Known roles of the realm and of these clients, never ``api``; ``user`` when there is none."""
     named = set(_texts(_inside(claims.get("realm_access"), "roles")))
     access = claims.get("resource_access")
     for client, granted in access.items() if isinstance(access, dict) else ():

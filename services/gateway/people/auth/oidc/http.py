@@ -1,4 +1,4 @@
-"""Requests to the provider: JSON objects of bounded size, no redirects, its failures as ours."""
+"""Requests to the provider: JSON objects of bounded size, no redirects, failures translated into ours."""
 
 import asyncio
 import ssl
@@ -17,14 +17,14 @@ log = structlog.get_logger()
 
 MAX_BYTES = 1024 * 1024
 CONNECTIONS = 16
-_TRIES = 3  # of what may be asked again
+_TRIES = 3  # for requests that may be repeated
 _PAUSE_S = 0.1
 
 Object = dict[str, Any]
 
 
 class ProviderRefused(Exception):
-    """It answered with an error of its own; ``code`` is that of OAuth, or empty."""
+    """The provider answered with an error; ``code`` is the OAuth error code, or empty."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -32,13 +32,13 @@ class ProviderRefused(Exception):
 
 
 def bad_provider(why: str) -> RequestError:
-    """502. ``why`` is for the log only."""
+    """A 502; ``why`` goes to the log only."""
     log.warning("oidc_provider_answer_refused", why=why)
     return RequestError(HTTPStatus.BAD_GATEWAY, "the sign-in provider gave an answer that cannot be trusted")
 
 
 class ProviderHttp:
-    """To be closed. Raises Unavailable (503), RequestError (502), ProviderRefused."""
+    """Close it at the end. Methods raise Unavailable (503), RequestError (502), ProviderRefused."""
 
     def __init__(self, timeout_s: float, ca_file: Path | None) -> None:
         tls = ssl.create_default_context(cafile=str(ca_file)) if ca_file else True  # True: checked by the system's authorities
@@ -53,16 +53,16 @@ class ProviderHttp:
         await self._session.close()
 
     async def get(self, url: str, *, token: str = "") -> Object:
-        """Asked again when the provider cannot be reached. A token is sent once."""
+        """Retried while the provider cannot be reached, unless a token is sent."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        for turn in range(_TRIES):
+        for attempt in range(_TRIES):
             try:
                 return await self._ask("GET", url, headers=headers)
             except Unavailable:
-                if token or turn == _TRIES - 1:
+                if token or attempt == _TRIES - 1:
                     raise
-                await asyncio.sleep(_PAUSE_S * 2**turn)
-        raise AssertionError("the last turn returns or raises")
+                await asyncio.sleep(_PAUSE_S * 2**attempt)
+        raise AssertionError("the last attempt returns or raises")
 
     async def post(self, url: str, form: dict[str, str], headers: dict[str, str]) -> Object:
         return await self._ask("POST", url, data=form, headers=headers)
@@ -72,11 +72,11 @@ class ProviderHttp:
             async with self._session.request(method, url, allow_redirects=False, **options) as response:
                 status, kind, body = response.status, response.content_type, await _read(response)
         except (aiohttp.ClientError, OSError, ValueError) as e:
-            log.warning("oidc_provider_away", why=f"{type(e).__name__}: {e}"[:300])
+            log.warning("oidc_provider_unavailable", why=f"{type(e).__name__}: {e}"[:300])
             raise Unavailable("the sign-in provider cannot be reached") from e
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS:
             log.warning("oidc_provider_failed", status=status, method=method)
-            raise Unavailable("the sign-in provider does not work at the moment")
+            raise Unavailable("the sign-in provider is out of order")
         if body is None:
             raise bad_provider(f"more than {MAX_BYTES} bytes")
         if status >= HTTPStatus.BAD_REQUEST:
@@ -90,7 +90,7 @@ class ProviderHttp:
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes | None:
-    """None when it is too long."""
+    """None when the body is longer than ``MAX_BYTES``."""
     parts, size = [], 0
     async for part in response.content.iter_any():
         size += len(part)
@@ -115,6 +115,6 @@ def _error_code(body: bytes) -> str:
 
 
 def safe_code(code: object) -> str:
-    """An error code of OAuth fit to be shown; empty for anything else."""
+    """An OAuth error code that is safe to show; empty for anything else."""
     is_code = isinstance(code, str) and len(code) <= 40 and code.isascii() and code.replace("_", "").isalpha()
     return str(code) if is_code else ""

@@ -1,4 +1,4 @@
-"""The provider as we know it: its endpoints and keys, cached, and what it is asked."""
+"""The provider: its cached endpoints and keys, and the requests to it."""
 
 import asyncio
 import base64
@@ -6,9 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import quote_plus
 
+import jwt
 import structlog
-from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, OKPKey, RSAKey, import_key
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from jwt.algorithms import Algorithm, ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from services.gateway.errors import bad_request
 from services.gateway.people.auth.oidc.http import Object, ProviderHttp, ProviderRefused, bad_provider
@@ -17,18 +20,20 @@ from shared.errors import Unavailable
 
 log = structlog.get_logger()
 
-Key = RSAKey | ECKey | OKPKey
+Key = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
 
-MAX_AGE_S = 3600.0  # of endpoints and keys: one that the provider withdraws is not trusted for longer
-REFRESH_PAUSE_S = 10.0  # between two looks for a key that is not known: anybody can make up key ids
+MAX_AGE_S = 3600.0  # of cached endpoints and keys; a withdrawn key is trusted for this long at most
+REFRESH_PAUSE_S = 10.0  # between two fetches for unknown key ids, which anybody can make up
 FAILURE_PAUSE_S = 1.0
 MAX_KEYS = 100
-LEAST_RSA_BITS = 2048
+MIN_RSA_BITS = 2048
+_READERS: dict[str, type[Algorithm]] = {"RSA": RSAAlgorithm, "EC": ECAlgorithm, "OKP": OKPAlgorithm}
+_PUBLIC_FIELDS = ("kty", "n", "e", "crv", "x", "y")
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """``has_issuer`` : callbacks carry the issuer (RFC 9207)."""
+    """``has_issuer``: callbacks carry the issuer (RFC 9207)."""
 
     authorization: str
     token: str
@@ -40,7 +45,7 @@ class Endpoints:
 
 @dataclass(frozen=True, slots=True)
 class VerificationKey:
-    """``algorithm`` is empty when the provider does not tie the key to one."""
+    """``algorithm`` is empty when the provider does not restrict the key to one."""
 
     id: str
     algorithm: str
@@ -48,7 +53,7 @@ class VerificationKey:
 
 
 class Provider:
-    """A provider that is away is asked again at the next sign-in, and never keeps the gateway from starting."""
+    """Nothing is fetched before the first sign-in, so an unavailable provider does not stop the gateway from starting."""
 
     def __init__(self, settings: OidcSettings, http: ProviderHttp, clock: Callable[[], float]) -> None:
         self._settings = settings
@@ -78,7 +83,7 @@ class Provider:
             return self._endpoints
 
     async def keys(self, key_id: str | None) -> list[VerificationKey]:
-        """Those with this id, or all without one. An unknown id makes the provider's keys be read again, within bounds."""
+        """The keys with this id, or all without one. An unknown id fetches the keys again, at most every ``REFRESH_PAUSE_S``."""
         endpoints = await self.endpoints()
         async with self._asking:
             age_s = MAX_AGE_S * 2 if self._keys_at is None else self._clock() - self._keys_at
@@ -92,7 +97,7 @@ class Provider:
             return [key for key in self._keys if key_id in (None, key.id)]
 
     async def exchange(self, code: str, verifier: str, redirect_uri: str) -> tuple[str, str]:
-        """ID token and access token for a code. Raises RequestError: 400 for a code that is none any more, 502."""
+        """ID token and access token for a code. Raises RequestError: 400 for a code that is no longer valid, 502."""
         endpoints = await self.endpoints()
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri, "code_verifier": verifier}
         client, secret, headers = self._settings.client_id, self._settings.client_secret.get_secret_value(), {}
@@ -115,7 +120,7 @@ class Provider:
         return id_token, access_token
 
     async def userinfo(self, access_token: str, subject: str) -> Object:
-        """Empty for a provider without it. Raises RequestError (502) when it is of somebody else."""
+        """Empty for a provider without user info. Raises RequestError (502) for that of another subject."""
         endpoints = await self.endpoints()
         if not endpoints.userinfo:
             return {}
@@ -134,7 +139,7 @@ class Provider:
 
 def _endpoints(document: Object, issuer: str) -> Endpoints:
     if document.get("issuer") != issuer:
-        raise bad_provider(f"it calls itself {str(document.get('issuer'))[:200]!r}, not as the setting oidc.provider does")
+        raise bad_provider(f"its issuer is {str(document.get('issuer'))[:200]!r}, not that of the setting oidc.provider")
 
     def url(name: str, *, needed: bool = True) -> str:
         value = document.get(name)
@@ -157,21 +162,22 @@ def _endpoints(document: Object, issuer: str) -> Endpoints:
 
 
 def _keys(document: Object) -> list[VerificationKey]:
-    """Those that can verify; others are left out."""
+    """The keys that can verify signatures; others are skipped."""
     entries = document.get("keys")
     if not isinstance(entries, list):
-        raise bad_provider("its keys are no list")
+        raise bad_provider("its keys are not a list")
     return [key for entry in entries[:MAX_KEYS] if isinstance(entry, dict) and (key := _key(entry)) is not None]
 
 
 def _key(entry: Object) -> VerificationKey | None:
-    if entry.get("use", "sig") != "sig" or entry.get("kty") not in ("RSA", "EC", "OKP"):
+    reader = _READERS.get(str(entry.get("kty")))
+    if reader is None or entry.get("use", "sig") != "sig":
         return None
     try:
-        key = import_key(entry)
-        is_strong = not isinstance(key, RSAKey) or key.public_key.key_size >= LEAST_RSA_BITS
-    except (JoseError, ValueError, TypeError, KeyError):
+        # Without private parts, in case the provider publishes them.
+        key = reader.from_jwk({name: entry[name] for name in _PUBLIC_FIELDS if name in entry})
+    except (jwt.PyJWTError, ValueError, TypeError, AttributeError, KeyError):
         return None
-    if not is_strong or not isinstance(key, RSAKey | ECKey | OKPKey):
+    if not isinstance(key, Key) or (isinstance(key, RSAPublicKey) and key.key_size < MIN_RSA_BITS):
         return None
     return VerificationKey(str(entry.get("kid", "")), str(entry.get("alg", "")), key)

@@ -20,37 +20,35 @@ class OidcSettings(SettingsGroup):
     client_id: str = Field(
         "",
         validation_alias=AliasChoices("jobtide_oidc_client_id", "oid_client_id"),
-        description="Our name at the provider; `OID_CLIENT_ID` is read too.",
+        description="Client id of this server at the provider; `OID_CLIENT_ID` is read too.",
     )
     client_secret: SecretStr = Field(
         SecretStr(""),
         validation_alias=AliasChoices("jobtide_oidc_client_secret", "oid_client_secret"),
-        description="Our secret there, never logged; unset for a public client. `OID_CLIENT_SECRET` is read too.",
+        description="Client secret, never logged; unset for a public client. `OID_CLIENT_SECRET` is read too.",
     )
-    scopes: str = Field("openid profile roles", description="What is asked for, separated by blanks; `openid` must be among them.")
+    scopes: str = Field("openid profile roles", description="Requested scopes, separated by blanks; `openid` must be among them.")
     redirect_base_url: str = Field(
         "",
         description="URL under which browsers reach this server; `/oidc-callback` below it is registered at the provider."
-        " Unset: as the browser's request names the host.",
+        " Unset: the host named by the browser's request.",
     )
     roles_clients: list[str] = Field(
         [],
-        description="Clients whose roles (`resource_access`) count beside those of the realm (JSON list); empty: only our own,"
-        " `*` first: all, whatever their roles were meant for.",
+        description="Clients whose roles (`resource_access`) count in addition to those of the realm (JSON list); empty: only `client_id`,"
+        " `*` first: all clients, whatever their roles are meant for.",
     )
     other_sources: list[Literal["local", "ldap", "token"]] = Field(
         [],
-        description="Accounts of these sources too may be used by the provider's user of the same name, with their own roles (JSON list)."
-        " Only where the provider's names are those of the site for certain.",
+        description="The provider's users may use accounts of the same name from these sources, with the roles of the account (JSON list)."
+        " Only safe where the provider and the site give the same names to the same people.",
     )
-    sync_user_on_login: bool = Field(False, description="A user whom the database does not know is added at sign-in.")
-    update_user_on_login: bool = Field(False, description="Sign-in brings a known user's name, roles and projects up to date.")
-    ca_file: Path | None = Field(
-        None, description="Certificates (PEM) that may have signed the provider's; without it those of the system."
-    )
-    timeout_s: float = Field(10.0, gt=0, le=30, description="All that the provider is asked in one request, seconds; then 503.")
+    sync_user_on_login: bool = Field(False, description="Sign-in adds a user that the database does not have.")
+    update_user_on_login: bool = Field(False, description="Sign-in updates the name, roles and projects of a known user.")
+    ca_file: Path | None = Field(None, description="Authorities (PEM) for the provider's certificate; unset: those of the system.")
+    timeout_s: float = Field(10.0, gt=0, le=30, description="Deadline of the requests to the provider in one request, seconds; then 503.")
     sign_in_max_age_s: float = Field(600.0, ge=30, le=3600, description="Time for a person to sign in at the provider, seconds.")
-    leeway_s: float = Field(30.0, ge=0, le=300, description="How far the clocks may differ, seconds.")
+    leeway_s: float = Field(30.0, ge=0, le=300, description="Allowed difference of the clocks, seconds.")
 
     @property
     def is_on(self) -> bool:
@@ -79,7 +77,7 @@ class OidcSettings(SettingsGroup):
 
 
 def is_safe_url(url: str, *, with_query: bool = False) -> bool:
-    """``https``, or ``http`` to this machine, where nobody listens on the way."""
+    """``https``, or ``http`` to this machine, where nobody can intercept it."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port

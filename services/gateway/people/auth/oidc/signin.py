@@ -1,4 +1,4 @@
-"""The authorisation code flow with PKCE: to the provider, and back with a code."""
+"""The authorisation code flow with PKCE: redirect to the provider, and sign in with the code that comes back."""
 
 import asyncio
 import base64
@@ -15,11 +15,14 @@ import jwt
 import structlog
 
 from services.gateway.errors import RequestError, bad_request
+from services.gateway.people.addresses import Origin
+from services.gateway.people.auth.login import stored
 from services.gateway.people.auth.oidc.claims import account_of
 from services.gateway.people.auth.oidc.http import ProviderHttp, safe_code
-from services.gateway.people.auth.oidc.id_token import Expected, check, head, verified
+from services.gateway.people.auth.oidc.id_token import IdTokenRequirements, check, head, verified
 from services.gateway.people.auth.oidc.provider import Provider
 from services.gateway.people.auth.oidc.settings import OidcSettings
+from services.gateway.people.auth.queue import FairQueue, TrustedAddresses
 from services.gateway.people.identity import User
 from services.gateway.people.users.model import Account
 from services.gateway.people.users.store import UserStore
@@ -37,7 +40,7 @@ _STALE = "the sign-in was not begun in this browser, or took too long; start aga
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """Where to send the browser, and the cookie that knows it again."""
+    """The URL for the browser, and the cookie that ties the callback to it."""
 
     url: str
     cookie: str
@@ -45,7 +48,7 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    """What the cookie holds: signed, so that nobody else can begin a sign-in for this browser."""
+    """The content of the cookie. It is signed, so that nobody else can begin a sign-in for this browser."""
 
     state: str
     nonce: str
@@ -55,30 +58,30 @@ class _Pending:
 
 
 class OidcSignIn:
-    """To be closed. Everything raises RequestError (400, 403, 502) and Unavailable (503), with texts for a person."""
+    """Close it at the end. Methods raise RequestError (400, 403, 502) and Unavailable (503), with texts for people."""
 
-    def __init__(self, settings: OidcSettings, key: bytes, users: UserStore, clock: Callable[[], float]) -> None:
+    def __init__(self, settings: OidcSettings, key: bytes, users: UserStore, trusted: TrustedAddresses, clock: Callable[[], float]) -> None:
         self.settings = settings
         self._key = key
         self._users = users
         self._clock = clock
         self._http = ProviderHttp(settings.timeout_s, settings.ca_file)
         self._provider = Provider(settings, self._http, clock)
-        self._running = 0
+        self._queue = FairQueue(MAX_AT_ONCE, "people sign in", trusted)
 
     @property
     def cookie_path(self) -> str:
-        """The cookie is sent to the callback only."""
+        """The path of the callback, so that browsers send the cookie to it only."""
         return urlsplit(self.settings.redirect_base_url).path.rstrip("/") + CALLBACK
 
     async def close(self) -> None:
         await self._http.close()
 
-    async def begin(self, base_url: str, target: str) -> Begun:
-        """``base_url`` is how the browser names this server, for when no setting does; ``target`` where it wants to go afterwards."""
+    async def begin(self, base_url: str, target: str, origin: Origin) -> Begun:
+        """``base_url`` is the browser's URL of this server, used when no setting gives one; ``target`` is where it goes afterwards."""
         redirect_uri = (self.settings.redirect_base_url or base_url).rstrip("/") + CALLBACK
         pending = _Pending(secrets.token_urlsafe(24), secrets.token_urlsafe(24), secrets.token_urlsafe(48), redirect_uri, target)
-        async with self._bounded():
+        async with self._bounded(origin):
             endpoint = (await self._provider.endpoints()).authorization
         query = {
             "response_type": "code",
@@ -93,8 +96,8 @@ class OidcSignIn:
         url = f"{endpoint}{'&' if urlsplit(endpoint).query else '?'}{urlencode(query)}"
         return Begun(url, self._sealed(pending))
 
-    async def finish(self, cookie: str, query: Mapping[str, str]) -> tuple[User, str]:
-        """Who signed in, and where to go."""
+    async def finish(self, cookie: str, query: Mapping[str, str], origin: Origin) -> tuple[User, str]:
+        """The user, and where the browser goes."""
         pending = self._unsealed(cookie)
         if pending is None or not hmac.compare_digest(query.get("state", "").encode(), pending.state.encode()):
             raise bad_request(_STALE)
@@ -103,7 +106,7 @@ class OidcSignIn:
         code = query.get("code")
         if not code:
             raise bad_request("the sign-in provider sent no code; start again")
-        async with self._bounded():
+        async with self._bounded(origin):
             self._check_issuer(query.get("iss"), has_issuer=(await self._provider.endpoints()).has_issuer)
             return await self._user(code, pending), pending.target
 
@@ -112,16 +115,19 @@ class OidcSignIn:
         algorithm, key_id = head(id_token)
         claims = verified(id_token, algorithm, await self._provider.keys(key_id))
         settings = self.settings
-        subject = check(claims, Expected(settings.provider, settings.client_id, pending.nonce, self._clock(), settings.leeway_s))
+        subject = check(claims, IdTokenRequirements(settings.provider, settings.client_id, pending.nonce, self._clock(), settings.leeway_s))
         info = await self._provider.userinfo(access_token, subject)
         given = account_of(claims, info, settings.client_id, settings.roles_clients)
-        row = await self._users.sync_at_login(given, inserts=settings.sync_user_on_login, updates=settings.update_user_on_login)
+        row = await stored(self._users, given, inserts=settings.sync_user_on_login, updates=settings.update_user_on_login)
         return row.user if row is not None else await self._without_own_row(given)
 
     async def _without_own_row(self, given: Account) -> User:
-        """Names decide whose jobs and settings one sees: a name that somebody else has here is refused, unless a setting trusts it."""
+        """Jobs and settings are found by name, so a name of another account is refused unless ``other_sources`` allows it."""
         other = await self._users.find(given.name)
         if other is None:
+            if similar := await self._users.similar(given.name):
+                log.warning("oidc_name_similar_to_another_account", user=given.name, other=similar)
+                raise RequestError(HTTPStatus.FORBIDDEN, f"the name {given.name} is too similar to that of another account")
             return given.user
         source = other.source.name.lower()
         if source not in self.settings.other_sources:
@@ -130,9 +136,9 @@ class OidcSignIn:
         return other.user
 
     def _check_issuer(self, issuer: str | None, *, has_issuer: bool) -> None:
-        """RFC 9207: a code of another provider is not sent to this one."""
+        """Do not send the code of another provider to this one (RFC 9207)."""
         if issuer != self.settings.provider and (issuer is not None or has_issuer):
-            raise bad_request("the answer is not of the sign-in provider of this server")
+            raise bad_request("the answer comes from another sign-in provider than that of this server")
 
     def _sealed(self, pending: _Pending) -> str:
         claims = {
@@ -162,19 +168,14 @@ class OidcSignIn:
             return None
 
     @asynccontextmanager
-    async def _bounded(self) -> AsyncIterator[None]:
-        """A deadline for all that the provider is asked, and a bound on how many wait for it."""
-        if self._running >= MAX_AT_ONCE:
-            raise Unavailable("too many people sign in at the moment")
-        self._running += 1
+    async def _bounded(self, origin: Origin) -> AsyncIterator[None]:
+        """A deadline for the requests to the provider, and a bound on concurrent sign-ins."""
         try:
-            async with asyncio.timeout(self.settings.timeout_s):
+            async with asyncio.timeout(self.settings.timeout_s), self._queue.place(origin):
                 yield
         except TimeoutError as e:
             log.warning("oidc_provider_too_slow", timeout_s=self.settings.timeout_s)
             raise Unavailable("the sign-in provider did not answer in time") from e
-        finally:
-            self._running -= 1
 
 
 def _challenge(verifier: str) -> str:

@@ -1,0 +1,46 @@
+"""The URLs of the web interface. All of them are one page; the browser chooses the view by the path (``web/src/routes.ts``)."""
+
+from http import HTTPStatus
+from urllib.parse import quote
+
+from aiohttp import hdrs, web
+
+from services.gateway.call import GATEWAY
+from services.gateway.errors import RequestError
+from services.gateway.frame.answers import encode
+from services.gateway.frame.credentials import Guard
+from services.gateway.frame.pages.built import Built
+from services.gateway.frame.pages.home import home_page
+from services.gateway.web.session import session_object
+
+PATHS = ("/", "/monitoring/{page:.*}", "/config", "/config/", "/search")
+
+
+def add_to(app: web.Application, built: Built | None) -> None:
+    """Without built pages only the home page exists, which links the descriptions of the API."""
+
+    async def home(request: web.Request) -> web.StreamResponse:
+        gateway = request.app[GATEWAY]
+        user = await gateway.auth.guards.signed_in(request)
+        return home_page(user.name if user is not None else None, has_playground=gateway.has_playground, base=gateway.settings.base_path)
+
+    if built is None:
+        app.router.add_get("/", home)
+        return
+
+    async def page(request: web.Request) -> web.StreamResponse:
+        gateway = request.app[GATEWAY]
+        try:
+            user = await gateway.auth.guards.admit(Guard.FRONTEND, request)
+        except RequestError as e:
+            if e.status != HTTPStatus.UNAUTHORIZED:
+                raise
+            base = gateway.settings.base_path
+            target = quote(base + request.raw_path.removeprefix("/"), safe="/")
+            headers = {hdrs.LOCATION: f"{base}login?redirect={target}", hdrs.CACHE_CONTROL: "no-store"}
+            return web.Response(status=HTTPStatus.FOUND, headers=headers)
+        return built.page(encode(await session_object(gateway, user)))
+
+    for path in PATHS:
+        app.router.add_get(path, page)
+    built.add_to(app)

@@ -1,0 +1,109 @@
+"""Applies batches of the stream EVENTS: load the jobs, apply the rules, save the changes, in the caller's transaction."""
+
+from collections.abc import Iterator, Sequence
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.jobstore.appliers.job_store import JobStore
+from services.jobstore.restoring import Restorer
+from services.jobstore.rules import Decision, Limits, UnitOfWork, fold
+from services.jobstore.rules.ends import expire, supersede
+from services.jobstore.rules.fold import buried, expired_stop
+from shared.broker.streams import EVENTS
+from shared.database.tables import ProjectionTables
+from shared.domain.events import Event, HousekeepingDue, JobRestored, RowsRestored
+from shared.domain.recorded import Recorded, Unreadable
+
+MAX_DUE = 5000  # parked stops, and scheduler ids, per HousekeepingDue; the next event handles the rest
+
+Batch = Sequence[Recorded | Unreadable]
+
+
+class EventsApplier:
+    """The applier of EVENTS, for one set of tables."""
+
+    def __init__(self, tables: ProjectionTables, limits: Limits) -> None:
+        self._tables = tables
+        self._store = JobStore(tables)
+        self._restorer = Restorer(tables)
+        self._limits = limits
+
+    async def apply(self, connection: AsyncConnection, batch: Batch) -> list[Decision]:
+        """One decision per event, in order.
+
+        Housekeeping and restored states work directly on the tables, so the changes before them are written first.
+        """
+        decisions: list[Decision] = []
+        for part in _parts(batch):
+            first = part[0]
+            if isinstance(first, Recorded) and isinstance(first.event, HousekeepingDue):
+                decisions.append(await self._keep_house(connection, first, first.event))
+                continue
+            if isinstance(first, Recorded) and isinstance(first.event, JobRestored | RowsRestored):
+                decisions += await self._restore(connection, part)
+                continue
+            work = await self._store.load(connection, part)
+            decisions += [fold(work, record, self._limits) for record in part]
+            await self._store.save(connection, work)
+        return decisions
+
+    async def bury(self, connection: AsyncConnection, record: Recorded | Unreadable, why: str) -> None:
+        """Record an event that is readable but cannot be applied, which indicates a bug."""
+        await self._store.save_refusals(connection, [buried(record, why)])
+
+    async def _restore(self, connection: AsyncConnection, part: Batch) -> list[Decision]:
+        jobs = [record.event for record in part if isinstance(record, Recorded) and isinstance(record.event, JobRestored)]
+        if jobs:
+            await self._restorer.jobs(connection, jobs)
+        for record in part:
+            if isinstance(record, Recorded) and isinstance(record.event, RowsRestored):
+                await self._restorer.rows(connection, record.event, EVENTS)
+        return [Decision("applied")] * len(part)
+
+    async def _keep_house(self, connection: AsyncConnection, record: Recorded, due: HousekeepingDue) -> Decision:
+        """Handle parked stops, then superseded runs, then overdue jobs. Each kind starts only when nothing of the previous one is due.
+
+        A parked stop may end a run that would otherwise be superseded, and a superseded run is not overdue.
+        """
+        now = record.stored_at
+        parked = await self._store.parked(connection, self._tables.parked_stop.c.parked_at < now - due.parked_stop_ttl_s, MAX_DUE)
+        may_supersede = len(parked) < MAX_DUE
+        superseded = await self._store.superseded(connection, now, MAX_DUE) if may_supersede else []
+        may_presume_dead = may_supersede and len(superseded) < MAX_DUE
+        work = UnitOfWork()
+        found: list[Decision] = []
+        if job_ids := sorted({stop.stop.job_id for stop in parked} | set(superseded)):
+            await self._store.load_runs(connection, work, job_ids)
+            await self._store.load_deleted(connection, work, job_ids)
+        for stop in parked:
+            decision = expire(work, stop, record, self._limits)
+            found.append(decision)
+            if decision.kind == "refused":
+                work.refusals.append(expired_stop(stop, decision, now))
+        waited = [run for run in work.jobs.values() if run.is_running and run.unsettled_until is not None and run.unsettled_until < now]
+        if may_supersede:
+            found += [supersede(work, run, record) for run in sorted(waited, key=lambda run: run.id)]
+        await self._store.save(connection, work)
+        await self._store.forget_parked(connection, [stop.sequence for stop in parked])
+        await self._store.forget_refusals(connection, now - due.rejection_retention_s)
+        if may_presume_dead and due.walltime_grace_s is not None:
+            await self._store.presume_dead(connection, record.sequence, int(now), due.walltime_grace_s)
+        return Decision("applied", oddities=tuple(code for decision in found for code in decision.oddities))
+
+
+def _parts(batch: Batch) -> Iterator[Batch]:
+    """Split the batch around events that work directly on the tables. Of these, only restored jobs are grouped."""
+    part: list[Recorded | Unreadable] = []
+    for record in batch:
+        if part and not (_kind(part[-1]) == _kind(record) in (None, JobRestored)):
+            yield part
+            part = []
+        part.append(record)
+    if part:
+        yield part
+
+
+def _kind(record: Recorded | Unreadable) -> type[Event] | None:
+    """The type of an event that works directly on the tables; None for events handled by the rules."""
+    kind = type(record.event) if isinstance(record, Recorded) else None
+    return kind if kind in (HousekeepingDue, JobRestored, RowsRestored) else None

@@ -1,0 +1,103 @@
+"""thumbnail.json.gz: the bands of a job's metrics, so that small plots read kilobytes instead of all samples.
+
+The file is an addition to the format, which other readers ignore. It contains the size of the data file that it was computed from. If the
+data file has another size, another program has replaced it, and the thumbnail is not used.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+import orjson
+from isal import isal_zlib
+
+from shared.archive.data import compressed
+from shared.archive.layout import THUMBNAIL_FILE, ArchiveError, JobPath
+from shared.archive.reader import GzipError, data_file, data_of, read_data_texts
+from shared.archive.series import StoredUnit, samples
+from shared.archive.writer import temporary_name
+from shared.metricdata.bands import Band, bands_of
+from shared.metricdata.model import JobData, Unit
+from shared.metricdata.short import short_text
+
+VERSION = 1
+THUMBNAIL_POINTS = 64
+_GZIP = 31
+
+
+class StoredBand(msgspec.Struct):
+    """The lines are lists of numbers and nulls as JSON text."""
+
+    scope: str
+    unit: StoredUnit
+    timestep: int
+    min: msgspec.Raw
+    median: msgspec.Raw
+    max: msgspec.Raw
+
+    def decoded(self) -> Band:
+        """Raises ValueError."""
+        unit = Unit(self.unit.base or "", self.unit.prefix or "")
+        return Band(self.scope, unit, self.timestep, samples(self.min), samples(self.median), samples(self.max))
+
+
+class _Thumbnail(msgspec.Struct, rename="camel"):
+    version: int
+    data_bytes: int
+    metrics: dict[str, StoredBand]
+
+
+_DECODER = msgspec.json.Decoder(_Thumbnail)
+Thumbnail = Mapping[str, StoredBand]
+
+
+def render_thumbnail(data: JobData, data_bytes: int) -> bytes:
+    """The bytes of the file for metric data whose file has ``data_bytes``."""
+    metrics = {
+        name: {
+            "scope": band.scope,
+            "unit": {"base": band.unit.base, "prefix": band.unit.prefix},
+            "timestep": band.timestep,
+            "min": orjson.Fragment(short_text(band.min)),
+            "median": orjson.Fragment(short_text(band.median)),
+            "max": orjson.Fragment(short_text(band.max)),
+        }
+        for name, band in sorted(bands_of(data, THUMBNAIL_POINTS).items())
+    }
+    return compressed(orjson.dumps({"version": VERSION, "dataBytes": data_bytes, "metrics": metrics}))
+
+
+def read_thumbnail(root: Path, path: JobPath) -> Thumbnail | None:
+    """The bands by metric. None if the file is missing, damaged or outdated. Raises ArchiveError when there is no data file."""
+    directory = path.under(root)
+    data_bytes = _size(data_file(directory))
+    try:
+        packed = (directory / THUMBNAIL_FILE).read_bytes()
+        found = _DECODER.decode(isal_zlib.decompress(packed, wbits=_GZIP))
+    except (OSError, GzipError, msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    return found.metrics if (found.version, found.data_bytes) == (VERSION, data_bytes) else None
+
+
+def make_thumbnail(root: Path, path: JobPath) -> None:
+    """Write the thumbnail of an existing entry. Raises ArchiveError when its data cannot be read, OSError when it cannot be written.
+
+    It is not flushed to disk: a thumbnail damaged by a power loss can be computed again.
+    """
+    directory = path.under(root)
+    file = data_file(directory)
+    data_bytes = _size(file)  # before the data: if the file is replaced meanwhile, the thumbnail is outdated instead of wrong
+    content = render_thumbnail(data_of(read_data_texts(file), file), data_bytes)
+    temporary = directory / temporary_name(THUMBNAIL_FILE)
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(directory / THUMBNAIL_FILE)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError as e:
+        raise ArchiveError(f"{file}: {e.strerror}") from e

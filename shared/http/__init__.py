@@ -1,0 +1,1 @@
+"""The HTTP server of every service: what surrounds the applications, on the level of connections."""

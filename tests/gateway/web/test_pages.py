@@ -1,0 +1,156 @@
+"""Serving the web interface, with files of the test in place of the built ones."""
+
+import asyncio
+import gzip
+import json
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from services.gateway import app as gateway_app
+from services.gateway.frame.pages.built import POLICY
+from services.gateway.people.identity import AuthSource
+from services.gateway.people.users.model import Account
+from tests.gateway.accounts import HASH, People, people
+from tests.support.databases import SqliteTemplate
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+SCRIPT = "console.log('a page')\n" * 100
+INDEX = """<html><head><base href="/" />
+<script type="application/json" id="session"></script>
+<script type="module" crossorigin src="./assets/index-1a2b.js"></script>
+<link rel="stylesheet" crossorigin href="./assets/Menu-3c4d.css">
+<link rel="stylesheet" crossorigin href="./assets/index-5e6f.css">
+</head></html>"""
+TRYING = Account("tara", AuthSource.LOCAL, ("manager",), password=HASH, real_name="</script><b>Tara", projects=("p2", "p1"))
+PAGES = ("/", "/monitoring/jobs/", "/monitoring/jobs", "/monitoring/job/17", "/monitoring/whatever", "/config", "/search?searchId=1")
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    dist = tmp_path_factory.mktemp("dist")
+    (dist / "assets").mkdir()
+    (dist / "index.html").write_text(INDEX)
+    (dist / "assets" / "index-1a2b.js").write_text(SCRIPT)
+    (dist / "assets" / "index-1a2b.js.gz").write_bytes(gzip.compress(SCRIPT.encode()))
+    (dist / "assets" / "index-5e6f.css").write_text("body {}")
+    return dist
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def site(sqlite_template: SqliteTemplate, built: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[People]:
+    """A site below the path /tools/, as if a proxy had removed that prefix."""
+    folder = tmp_path_factory.mktemp("pages")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gateway_app, "DIST", built)
+        async with people(sqlite_template.fresh(folder), folder, pages=True, base_path="/tools/") as given:
+            await given.store.add(TRYING)
+            yield given
+
+
+async def page(site: People, path: str, cookie: str, **headers: str) -> tuple[int, str, dict[str, str]]:
+    response = await site.client.raw("GET", path, auth="", headers={"Cookie": f"session={cookie}"} | headers)
+    return response.status, await response.text(), dict(response.headers)
+
+
+async def test_every_page_is_the_same_document_with_the_session_of_its_reader(site: People) -> None:
+    cookie = await site.sign_in("tara")
+    await site.store.set_setting("tara", "web_theme", '"dark"')
+    for path in PAGES:
+        status, text, headers = await page(site, path, cookie)
+        assert (status, headers["Cache-Control"], headers["Content-Security-Policy"]) == (200, "no-store", POLICY)
+        assert '<base href="/tools/" />' in text
+        written = re.search(r'<script type="application/json" id="session">(.*?)</script>', text)
+        assert written is not None
+        session = json.loads(written[1])
+        assert session["user"] == {
+            "username": "tara",
+            "name": "</script><b>Tara",
+            "roles": ["manager"],
+            "projects": ["p1", "p2"],
+            "scopes": ["global", "tara"],
+            "allJobs": False,
+            "nodes": False,
+        }
+        assert session["settings"] == {"web_theme": "dark"}
+
+
+async def test_without_a_session_a_page_leads_to_the_sign_in_and_back(site: People) -> None:
+    status, _, headers = await page(site, "/monitoring/jobs/?state=failed&user=a%26b", "forged")
+    assert (status, headers["Cache-Control"]) == (302, "no-store")
+    assert headers["Location"] == "/tools/login?redirect=/tools/monitoring/jobs/%3Fstate%3Dfailed%26user%3Da%2526b"
+    _, form, _ = await page(site, headers["Location"].removeprefix("/tools"), "")
+    assert 'value="/tools/monitoring/jobs/?state=failed&amp;user=a%26b"' in form
+    assert 'action="/tools/login"' in form
+    assert '<link rel="stylesheet" href="/tools/assets/index-5e6f.css">' in form
+
+
+async def test_after_a_sign_in_without_a_target_the_home_page_is_that_of_the_base_path(site: People) -> None:
+    for target in ("", "https://elsewhere.example/"):
+        assert (await site.login(username="tara", password="correct horse", redirect=target)).headers["Location"] == "/tools/"
+
+
+async def test_files_are_sent_compressed_and_stay_in_caches(site: People) -> None:
+    for coding in ("gzip", "identity"):
+        response = await site.client.raw("GET", "/assets/index-1a2b.js", auth="", headers={"Accept-Encoding": coding})
+        assert (response.status, await response.text()) == (200, SCRIPT)
+        assert response.headers.get("Content-Encoding", "identity") == coding
+        assert response.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+        assert response.content_type in ("text/javascript", "application/javascript")
+
+
+@pytest.mark.parametrize("name", ["index-1a2b.js.gz", "..%2findex.html", "%2e%2e/index.html", "other.js"])
+async def test_no_other_files_are_served(site: People, name: str) -> None:
+    assert (await site.client.raw("GET", f"/assets/{name}", auth="")).status == 404
+
+
+async def test_the_session_can_be_requested_and_is_sent_only_if_it_has_changed(site: People) -> None:
+    cookie = await site.sign_in("adm")
+    response = await site.client.raw("GET", "/frontend/session/", auth="", headers={"Cookie": f"session={cookie}"})
+    assert (response.status, (await response.json())["user"]["allJobs"]) == (200, True)
+    tag = {"If-None-Match": response.headers["ETag"]}
+    assert (await page(site, "/frontend/session/", cookie, **tag))[:2] == (304, "")
+    await site.store.set_site_text("notice", "maintenance on Friday")
+    status, text, _ = await page(site, "/frontend/session/", cookie, **tag)
+    assert (status, json.loads(text)["notice"]) == (200, "maintenance on Friday")
+    assert (await page(site, "/frontend/session/", ""))[0] == 401
+
+
+async def test_other_pages_keep_their_own_policy(site: People) -> None:
+    _, _, headers = await page(site, "/swagger/", "")
+    assert headers["Content-Security-Policy"] == "frame-ancestors 'none'; object-src 'none'; base-uri 'self'"
+
+
+async def test_an_installation_without_pages_serves_the_api_and_logs_it(
+    sqlite_template: SqliteTemplate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway_app, "DIST", tmp_path / "missing")
+    async with people(sqlite_template.fresh(tmp_path), tmp_path, pages=True) as bare:
+        status, text, _ = await page(bare, "/", await bare.sign_in("ulla"))
+        assert (status, "not part of this installation" in text) == (200, True)
+        assert (await page(bare, "/monitoring/jobs/", ""))[0] == 404
+
+
+async def test_an_answer_without_a_body_has_none_even_where_the_client_accepts_compression(site: People) -> None:
+    """Bytes after it would be taken for the beginning of the next answer on the connection."""
+    host, port = site.client.address.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    try:
+        tag = b"none"
+        for method, status in (("GET", b"200"), ("GET", b"304"), ("HEAD", b"200"), ("GET", b"304")):
+            writer.write(
+                f"{method} /assets/index-5e6f.css HTTP/1.1\r\nHost: {host}\r\nAccept-Encoding: gzip\r\n".encode()
+                + (b"If-None-Match: " + tag + b"\r\n" if status == b"304" else b"")
+                + b"\r\n"
+            )
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)
+            assert head.startswith(b"HTTP/1.1 " + status), head
+            if method == "GET" and status == b"200":
+                assert await asyncio.wait_for(reader.readexactly(len("body {}")), 20) == b"body {}"
+                tag = re.search(rb"(?i)etag: ([^\r]+)", head)[1]  # type: ignore[index]
+    finally:
+        writer.close()

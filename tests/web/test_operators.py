@@ -1,0 +1,87 @@
+"""What operators do in the browser."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.support.builders import start_line
+from tests.support.clusters import cluster_text
+from tests.web.conftest import WAIT_MS, OpenTab, WebSite
+
+pytestmark = [pytest.mark.timeout(420), pytest.mark.slow]
+
+expect.set_options(timeout=WAIT_MS)
+
+USER = "<b>'q'"
+
+
+def test_a_rejection_is_mended_and_replayed_and_its_job_appears(
+    web_site: WebSite, open_tab: OpenTab, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    jobs = open_tab("/monitoring/jobs/?cluster=fresh")
+    expect(jobs.page.get_by_text("No job matches these filters.")).to_be_visible()
+    expect(jobs.page.locator(".stream.live")).to_be_visible()
+    jobs.mark()
+    inbox = open_tab("/monitoring/rejections/")
+    page = inbox.page
+    expect(page.get_by_role("heading", level=1)).to_have_text("Rejections")
+    expect(page.locator(".stream.live")).to_be_visible()
+    inbox.mark()
+    web_site.up.publish(*(start_line(880_001 + number, "fresh", ["f0101"], user=USER) for number in range(3)))
+    page.get_by_role("button", name=re.compile("^[123] new$")).click()
+    group = page.locator("tr[data-group=unknown_cluster]").filter(has_text="fresh")
+    expect(group).to_contain_text("The cluster is not configured")
+    group.get_by_role("link", name="unknown_cluster").click()
+    expect(page).to_have_url(re.compile(r"\?code=unknown_cluster&cluster=fresh$"))
+    line = page.locator("[data-rejection]").first
+    expect(line).to_contain_text("'fresh' is not configured")
+    line.get_by_role("button").click()
+    expect(page.locator("mark")).to_have_text('"cluster":"fresh"')
+    expect(line).to_contain_text("jobtide cluster add")
+    expect(line.locator("pre").first).to_contain_text(USER)
+    assert inbox.axe() == []
+    folder = tmp_path_factory.mktemp("fresh")
+    definition = folder / "cluster.json"
+    definition.write_bytes(cluster_text("fritz").replace(b'"fritz"', b'"fresh"', 1))
+    web_site.up.run("cluster", "add", definition)
+    page.get_by_role("button", name="Replay all of unknown_cluster, fresh").click()
+    dialog = page.get_by_role("dialog", name="Replay")
+    expect(dialog).to_contain_text("3 refused lines with the code unknown_cluster, cluster fresh")
+    assert inbox.axe() == []
+    dialog.get_by_role("button", name="Replay").click()
+    expect(dialog).to_contain_text("3 took effect")
+    dialog.get_by_role("button", name="Close").click()
+    expect(page.get_by_text("Nothing matches these filters.")).to_be_visible()
+    jobs.page.get_by_role("button", name="3 new").click()
+    expect(jobs.page.locator("tr[data-job]")).to_have_count(3)
+    assert not jobs.was_reloaded()
+    assert not inbox.was_reloaded()
+    assert jobs.faults == inbox.faults == []
+
+
+def test_the_pipeline_is_quiet_and_says_when_the_gateway_is_away(open_tab: OpenTab) -> None:
+    tab = open_tab("/monitoring/pipeline/")
+    page = tab.page
+    expect(page.locator("tr[data-stream=EVENTS]")).to_contain_text("events of jobs")
+    expect(page.locator(".verdict")).to_be_visible()
+    assert tab.faults == []
+    tab.mark()
+    page.context.set_offline(True)
+    expect(page.get_by_role("alert")).to_contain_text("does not answer")
+    expect(page.locator("tr[data-stream=EVENTS]")).to_be_visible()
+    page.context.set_offline(False)
+    expect(page.get_by_role("alert")).to_be_hidden()
+    assert not tab.was_reloaded()
+
+
+def test_the_log_says_when_there_is_no_journal_and_searches_it_otherwise(open_tab: OpenTab) -> None:
+    page = open_tab("/monitoring/logs?level=3").page
+    expect(page.get_by_role("heading", level=1)).to_have_text("Log")
+    expect(page.get_by_label("Level")).to_have_value("3")
+    answer = page.get_by_role("alert").or_(page.get_by_text("No entry matches.")).or_(page.get_by_role("table"))
+    expect(answer).to_be_visible()
+    page.get_by_role("searchbox").fill("job 17")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(r"\?level=3&search=job\+17$"))
+    expect(answer).to_be_visible()

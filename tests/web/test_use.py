@@ -1,0 +1,50 @@
+"""Users, projects and reports: from a table to a name, and from a report to its jobs."""
+
+import csv
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.web.conftest import WAIT_MS, OpenTab
+
+pytestmark = [pytest.mark.timeout(420), pytest.mark.slow]
+
+expect.set_options(timeout=WAIT_MS)
+
+
+def test_users_are_sorted_by_the_server_and_saved_and_lead_to_their_jobs(open_tab: OpenTab) -> None:
+    tab = open_tab("/monitoring/users/")
+    page = tab.page
+    rows = page.locator("[data-group]")
+    expect(rows.first).to_be_visible()
+    page.get_by_role("button", name="Core hours").first.click()
+    expect(page).to_have_url(re.compile(r"\?sort=coreHours$"))
+    expect(page.locator("th[aria-sort=descending]")).to_contain_text("Core hours")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV").click()
+    table = list(csv.reader(download.value.path().read_text().splitlines()))
+    assert table[0][:3] == ["User", "Name", "Jobs"]
+    assert len(table) >= 2
+    user = rows.first.get_by_role("link").inner_text()
+    rows.first.get_by_role("link").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(user)
+    expect(page.locator("[data-job]").first).to_contain_text(user)
+    expect(page.get_by_role("img", name=re.compile("Core hours of"))).to_be_visible()
+    assert tab.axe() == []
+    assert tab.faults == []
+
+
+def test_a_report_leads_to_the_jobs_of_a_group(open_tab: OpenTab) -> None:
+    tab = open_tab("/monitoring/reports/?by=state&bin=day&startTime=last7d")
+    page = tab.page
+    expect(page.get_by_role("img", name="Core hours per day by state")).to_be_visible()
+    page.get_by_role("combobox", name="By", exact=True).select_option("user")
+    expect(page).to_have_url(re.compile(r"\?.*by=user"))
+    row = page.locator("[data-group]").first
+    expect(page.get_by_role("columnheader", name="user")).to_be_visible()
+    user = row.get_by_role("link").inner_text()
+    row.get_by_role("link").click()
+    expect(page).to_have_url(re.compile(rf"/monitoring/jobs/\?.*user={re.escape(user)}&userMatch=eq"))
+    expect(page.locator("[data-job]").first).to_contain_text(user)
+    assert tab.faults == []

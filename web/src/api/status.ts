@@ -1,0 +1,46 @@
+import { request } from './graphql.ts'
+
+export interface QueueStatus {
+  name: string
+  waiting: number
+  inWork: number
+}
+
+/** `messages` is null if the stream does not exist or the broker is away; `position` and `lag` are null for streams without a reader of ours. */
+export interface StreamStatus {
+  name: string
+  lastSequence: number | null
+  messages: number | null
+  position: number | null
+  lag: number | null
+  queues: QueueStatus[]
+}
+
+export interface StoreState {
+  stream: string
+  position: number
+  lag: number | null
+  samples: number
+  samplesPerS: number
+  expired: number
+  series: number
+  memoryBytes: number
+  files: number
+  fileBytes: number
+  clusters: Record<string, { oldest: number | null; newest: number | null }>
+}
+
+/** `broker` is `ok`, or why it is unavailable. */
+export interface SiteStatus {
+  broker: string
+  streams: StreamStatus[]
+  runningJobs: number
+  parkedStops: number
+  rejections: number
+  metricStores: { address: string; error: string | null; state: StoreState | null }[]
+}
+
+/** Raises ApiError; 503 while the database is away. */
+export async function siteStatus(): Promise<SiteStatus> {
+  return (await request('frontend/status/')).json() as Promise<SiteStatus>
+}

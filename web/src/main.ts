@@ -1,0 +1,26 @@
+import { mount } from 'svelte'
+import App from './App.svelte'
+import { onExpired } from './api/graphql.ts'
+import { signInDialog } from './frame/sign-in.svelte.ts'
+import { clock } from './lib/clock.svelte.ts'
+import { keys } from './lib/keys.svelte.ts'
+import { live } from './live/live.svelte.ts'
+import { router } from './router/router.svelte.ts'
+import { routes } from './routes.ts'
+import { hasRole } from './session.ts'
+import './styles/tokens.css'
+import './styles/base.css'
+import { theme } from './theme.svelte.ts'
+import { timeZone } from './time-zone.svelte.ts'
+
+theme.start()
+timeZone.start()
+clock.start()
+keys.start()
+live.start(hasRole('admin', 'support') ? ['job', 'rejection'] : ['job'])
+onExpired(() => {
+  signInDialog.open()
+})
+const target = document.getElementById('app')
+if (target) mount(App, { target })
+await router.start(routes)

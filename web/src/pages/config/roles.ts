@@ -1,0 +1,2 @@
+/** By rising privilege. */
+export const ROLES = ['api', 'user', 'manager', 'support', 'admin']

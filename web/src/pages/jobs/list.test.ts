@@ -1,0 +1,142 @@
+import { beforeEach, describe, expect, test, vi } from 'vitest'
+import type { JobRow } from '../../api/jobs.ts'
+import type { JobEvent } from '../../live/protocol.ts'
+import { JobList } from './list.svelte.ts'
+import { readList } from './loader.ts'
+
+const START = Date.parse('2026-11-30T12:00:00Z')
+
+const event = (id: number, changes: Partial<JobEvent> = {}): JobEvent => ({
+  id,
+  jobId: 1000 + id,
+  cluster: 'fritz',
+  subCluster: 'main',
+  project: 'p',
+  user: 'ana',
+  shared: 'none',
+  jobState: 'running',
+  numNodes: 1,
+  startTime: START / 1000 + id,
+  duration: 10,
+  energy: 0,
+  footprint: null,
+  ...changes,
+})
+
+const row = (id: number): JobRow => ({
+  id: String(id),
+  jobId: 1000 + id,
+  jobName: null,
+  submitTime: null,
+  requestedMemory: 0,
+  user: 'ana',
+  project: 'p',
+  cluster: 'fritz',
+  subCluster: 'main',
+  partition: '',
+  state: 'running',
+  startTime: new Date(START + id * 1000).toISOString(),
+  duration: 1,
+  walltime: 60,
+  numNodes: 1,
+  numHWThreads: 0,
+  numAcc: 0,
+  energy: 0,
+  shared: 'none',
+  arrayJobId: 0,
+  monitoringStatus: 1,
+  tags: [],
+  footprint: [],
+  advice: [],
+})
+
+const job = (id: number, changes: Partial<JobEvent> = {}) => ({ kind: 'job', id: String(id), job: event(id, changes) }) as const
+
+describe('a list of two running jobs', () => {
+  const api = { jobList: vi.fn(() => Promise.resolve({ rows: [row(2), row(1)], count: 2 })), jobCount: vi.fn(() => Promise.resolve(3)) }
+  let list: JobList
+
+  beforeEach(async () => {
+    vi.useFakeTimers()
+    vi.clearAllMocks()
+    list = new JobList(api)
+    await list.show(readList(new URL('http://site/?state=running')))
+  })
+
+  test('changes a row in place and leaves the others as they are', () => {
+    const other = list.rows[1]
+    list.changes([job(2, { jobState: 'completed', footprint: { mem_used_max: 7 } })])
+    expect(list.rows[0]).toMatchObject({ state: 'completed', walltime: 0, footprint: [{ name: 'mem_used', stat: 'max', value: 7 }] })
+    expect(list.rows[1]).toBe(other)
+  })
+
+  test('counts a new job once, and none that the filter leaves out or that started earlier', () => {
+    list.changes([job(3), job(4, { jobState: 'failed' }), job(0)])
+    list.changes([job(3)])
+    expect(list.newer).toBe(1)
+  })
+
+  test('counts no job as new that only the gateway can compare with the filter', async () => {
+    await list.show(readList(new URL('http://site/?jobName=lammps')))
+    list.changes([job(3)])
+    expect(list.newer).toBe(0)
+  })
+
+  test('counts again once, ten seconds after the first of many changes', async () => {
+    for (const id of [3, 4, 5]) list.changes([job(id)])
+    await vi.advanceTimersByTimeAsync(10_000)
+    expect(api.jobCount).toHaveBeenCalledTimes(1)
+    expect(list.count).toBe(3)
+  })
+
+  test('marks a deleted row and keeps it', () => {
+    list.changes([{ kind: 'job_deleted', id: '1' }])
+    expect(list.rows).toHaveLength(2)
+    expect(list.deleted.has('1')).toBe(true)
+  })
+
+  test('keeps the rows when the gateway cannot be reached', async () => {
+    api.jobList.mockRejectedValueOnce(new Error('the gateway cannot be reached'))
+    await list.load()
+    expect(list.failure).toBe('the gateway cannot be reached')
+    expect(list.rows).toHaveLength(2)
+  })
+
+  test('follows new jobs with one request for those of two seconds, if that is wanted', async () => {
+    await list.show({ ...list.state, follow: true })
+    expect(api.jobList).toHaveBeenCalledTimes(1)
+    list.changes([job(3)])
+    list.changes([job(4), job(5)])
+    await vi.advanceTimersByTimeAsync(2000)
+    expect(api.jobList).toHaveBeenCalledTimes(2)
+    expect(list.newer).toBe(0)
+  })
+
+  test('shows the jobs that were counted when it begins to follow', async () => {
+    list.changes([job(3)])
+    await list.show({ ...list.state, follow: true })
+    expect(api.jobList).toHaveBeenCalledTimes(2)
+  })
+
+  test('knows that its rows are those of the filter before, while it asks and after a failure', async () => {
+    const answer = list.show(readList(new URL('http://site/?state=failed')))
+    expect(list.isOutdated).toBe(true)
+    await answer
+    expect(list.isOutdated).toBe(false)
+    api.jobList.mockRejectedValueOnce(new Error('the gateway cannot be reached'))
+    await list.show(readList(new URL('http://site/?state=timeout')))
+    expect(list.isOutdated).toBe(true)
+  })
+
+  test('asks nothing for another view of the same rows', async () => {
+    await list.show({ ...list.state, view: 'plots' })
+    expect(api.jobList).toHaveBeenCalledTimes(1)
+  })
+
+  test('asks once more after a request that was under way', async () => {
+    void list.reload()
+    await list.reload()
+    await vi.advanceTimersByTimeAsync(0)
+    expect(api.jobList).toHaveBeenCalledTimes(3)
+  })
+})

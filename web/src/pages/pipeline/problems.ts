@@ -1,0 +1,42 @@
+/** What is wrong with a site, from two looks at it. */
+
+import type { SiteStatus, StreamStatus } from '../../api/status.ts'
+import { count } from '../../lib/formats/number.ts'
+import * as texts from '../../texts/en.ts'
+
+const words = texts.pipeline.problems
+
+/** One sentence each, with the way out. A lag is trouble only if nothing was read between the two looks. */
+export function problems(before: SiteStatus | null, now: SiteStatus): string[] {
+  if (now.broker !== 'ok') return [words.broker(now.broker), ...storeProblems(before, now)]
+  const earlier = new Map(before?.streams.map((stream) => [stream.name, stream]))
+  const found = now.streams.flatMap((stream) => (stream.messages === null ? [words.noStream(stream.name)] : []))
+  for (const stream of now.streams) found.push(...streamProblems(earlier.get(stream.name), stream))
+  return [...found, ...storeProblems(before, now)]
+}
+
+function streamProblems(before: StreamStatus | undefined, now: StreamStatus): string[] {
+  if (!before) return []
+  const found = before.lag && now.lag && before.position === now.position ? [words.reader(now.name, count(now.lag))] : []
+  for (const queue of now.queues) {
+    const earlier = before.queues.find(({ name }) => name === queue.name)
+    const isStill = earlier && earlier.waiting > 0 && queue.waiting >= earlier.waiting && queue.inWork === 0 && earlier.inWork === 0
+    if (isStill) found.push(words.queue(queue.name, count(queue.waiting)))
+  }
+  return found
+}
+
+function storeProblems(before: SiteStatus | null, now: SiteStatus): string[] {
+  return now.metricStores.flatMap(({ address, error, state }) => {
+    if (!state) return [words.store(address, error ?? '')]
+    const earlier = before?.metricStores.find((store) => store.address === address)?.state
+    const isStill = earlier?.lag && state.lag && earlier.position === state.position
+    return [
+      ...(isStill ? [words.storeLag(address, count(state.lag ?? 0))] : []),
+      ...(state.expired > 0 ? [words.expired(address, count(state.expired))] : []),
+    ]
+  })
+}
+
+/** The kind of a stream, whose name may have the prefix of the site. */
+export const kindOf = (name: string): string => /[A-Z]+$/.exec(name)?.[0] ?? name

@@ -1,0 +1,25 @@
+/** Who is signed in and what the site is, as the gateway wrote it into the page. */
+
+export interface SubCluster {
+  name: string
+  nodes: number
+  processor: string
+  cores: number
+  accelerators: number
+}
+
+export interface Session {
+  user: { username: string; name: string; roles: string[]; projects: string[]; scopes: string[]; allJobs: boolean; nodes: boolean }
+  settings: Record<string, unknown>
+  notice: string
+  version: string
+  provider: boolean
+  playground: boolean
+  clusters: { name: string; subClusters: SubCluster[] }[]
+}
+
+export type Role = 'user' | 'manager' | 'support' | 'admin' | 'api'
+
+export const session = JSON.parse(document.getElementById('session')?.textContent || 'null') as Session
+
+export const hasRole = (...roles: Role[]): boolean => roles.some((role) => session.user.roles.includes(role))

@@ -1,0 +1,87 @@
+/** What the page of a job says. */
+export const job = {
+  title: 'Job',
+  back: 'Jobs',
+  compare: 'Compare',
+  missing: 'There is no such job, or it is not yours to see.',
+  deleted: 'deleted',
+  loading: 'The job is loading',
+  advice: 'Advice',
+  statistics: 'Statistics',
+  noStatistics: 'No metrics were recorded for this job.',
+  noStatisticsYet: 'No metrics have arrived yet.',
+  note: 'Note',
+  columns: { name: 'Metric', avg: 'Mean', min: 'Minimum', max: 'Maximum' },
+  similar: 'Earlier and later jobs like this',
+  nodes: 'nodes',
+  beside: 'Jobs on the same nodes',
+  all: (number: string) => `all ${number}`,
+  script: 'Job script',
+  slurm: 'Scheduler information',
+}
+
+export const curves = {
+  title: 'Curves',
+  hint: 'Drag over a plot to zoom all of them. Key t on a plot: its values as a table.',
+  whole: 'Whole duration',
+  loading: 'The curves are loading',
+  noSamples: 'no samples',
+  missing: 'No samples of',
+  range: 'range of',
+  per: 'per',
+  keys: 'Arrow keys move the cursor, plus and minus zoom, 0 shows the whole time, t opens a table.',
+  close: 'Close',
+  rows: 'times',
+  columns: 'series',
+  time: 'Time',
+  mean: 'mean',
+  noValue: 'no value',
+  maps: 'Maps',
+  axis: 'Time axis',
+  axes: { elapsed: 'Since the start', clock: 'Time of day' },
+  scope: 'Scope',
+  scopes: {
+    node: 'Node',
+    socket: 'Socket',
+    memoryDomain: 'Memory domain',
+    core: 'Core',
+    hwthread: 'Hardware thread',
+    accelerator: 'Accelerator',
+  } as Record<string, string>,
+  order: 'Rows',
+  orders: { name: 'By name', value: 'Highest mean first' },
+  colours: 'Colours',
+  colourStarts: { zero: 'From 0', least: 'From the lowest value' },
+  node: 'Node',
+  allNodes: 'Choose a node',
+  unpick: (host: string) => `Remove ${host}`,
+}
+
+export const timeline = {
+  title: 'Course of the job',
+  parts: { waited: 'waited', ran: 'ran', over: 'beyond the limit', left: 'left' },
+  moments: { submitted: 'Submitted', started: 'Started', advice: 'Since', ended: 'Ended', now: 'Now', limit: 'Time limit' },
+}
+
+export const tagging = {
+  title: 'Tags and note',
+  tag: 'Tag to add',
+  hint: 'type: name',
+  scope: 'Who sees the tag',
+  own: 'only me',
+  add: 'Add',
+  remove: (tag: string) => `Remove the tag ${tag}`,
+  addNote: 'Add a note',
+  editNote: 'Edit the note',
+  save: 'Save the note',
+  cancel: 'Cancel',
+}
+
+export const roofline = {
+  title: 'Roofline',
+  intensity: 'operational intensity, Flops/B',
+  rate: 'GFlops/s',
+  start: 'start',
+  end: 'end',
+  whole: 'Whole plane',
+}

@@ -1,0 +1,26 @@
+/** What the page of the log says. */
+export const logs = {
+  title: 'Log',
+  lead: 'The system journal of the gateway’s unit, newest first.',
+  time: 'Time',
+  spans: {
+    '15 minutes ago': '15 minutes',
+    '1 hour ago': '1 hour',
+    '6 hours ago': '6 hours',
+    '24 hours ago': '24 hours',
+    '7 days ago': '7 days',
+  },
+  level: 'Level',
+  anyLevel: 'All levels',
+  orWorse: (name: string) => `${name} or worse`,
+  levels: ['emergency', 'alert', 'critical', 'error', 'warning', 'notice', 'info', 'debug'],
+  lines: 'Entries',
+  search: 'Search the messages',
+  searchRule: 'Letters, digits, blanks and the characters : . -',
+  refresh: 'Refresh',
+  count: (number: number) => `${String(number)} ${number === 1 ? 'entry' : 'entries'}`,
+  message: 'Message',
+  table: 'Entries of the log',
+  none: 'No entry matches.',
+  loading: 'The log is loading',
+}

@@ -1,0 +1,27 @@
+/** What the page of a node says. */
+export const node = {
+  missing: 'There is no such node, or it was never reported.',
+  loading: 'The node is loading',
+  last: 'Shown',
+  ranges: {
+    '1h': 'last hour',
+    '4h': 'last 4 hours',
+    '12h': 'last 12 hours',
+    '24h': 'last 24 hours',
+    '3d': 'last 3 days',
+    '7d': 'last 7 days',
+  },
+  facts: 'Facts',
+  running: 'Running jobs',
+  processor: 'Processor',
+  health: 'Health',
+  jobs: 'Jobs',
+  list: 'These jobs as a list',
+  timeline: 'States and jobs',
+  whole: 'Whole time',
+  noJobs: 'No job ran here in this time.',
+  noRecords: 'nothing recorded',
+  moreJobs: (number: number) => `${String(number)} more jobs are not shown.`,
+  metrics: 'Metrics',
+  noMetrics: 'No metrics of this node have arrived in this time.',
+}

@@ -1,0 +1,54 @@
+/** What the page of the pipeline says. */
+const messages = (number: string) => `${number} ${number === '1' ? 'message' : 'messages'}`
+
+export const pipeline = {
+  title: 'Pipeline',
+  lead: 'From the adapters through the streams into database and archive, as this gateway sees it.',
+  quiet: 'Everything is processed: no reader lags, no queue grows.',
+  trouble: 'Needs attention',
+  loading: 'The state of the site is loading',
+  old: (age: string) => `This state is ${age} old. The gateway or the database does not answer; the page asks again by itself.`,
+  asOf: 'As of',
+  streams: 'Streams',
+  stream: 'Stream',
+  role: 'Contents',
+  stored: 'Messages',
+  position: 'Read up to',
+  of: (position: string, last: string) => `${position} of ${last}`,
+  lag: 'Lag',
+  queues: 'Work queues',
+  queue: 'Queue',
+  waiting: 'Waiting',
+  inWork: 'In work',
+  stores: 'Metric stores',
+  store: 'Address',
+  samples: 'Samples/s',
+  series: 'Series',
+  memory: 'Memory',
+  files: 'Files',
+  newest: 'Newest sample',
+  missing: 'missing',
+  jobs: 'Running jobs',
+  parked: 'Stops that wait for their start',
+  rejections: 'Rejections',
+  contents: {
+    INTAKE: 'raw messages of the adapters',
+    EVENTS: 'events of jobs',
+    NODES: 'reports of nodes',
+    REJECTIONS: 'refused input',
+    METRICS: 'metric lines',
+  } as Record<string, string>,
+  problems: {
+    broker: (why: string) => `The broker: ${why}. Adapters cannot publish; look at the log of nats-server and at its disk.`,
+    noStream: (name: string) => `The stream ${name} does not exist. Run “jobtide provision”.`,
+    reader: (name: string, lag: string) =>
+      `The position in ${name} stands still, ${messages(lag)} before its end. Look at /readyz and the log of jobstore; the database may be slow or full.`,
+    queue: (name: string, waiting: string) =>
+      `${name} does not take its work: ${messages(waiting)} wait. Look at /readyz and the log of ${name}.`,
+    store: (address: string, why: string) =>
+      `The metric store ${address} does not answer: ${why}. Curves are missing, and jobs that end wait for their archive entry.`,
+    storeLag: (address: string, lag: string) => `The metric store ${address} stands still, ${messages(lag)} before the end of its stream.`,
+    expired: (address: string, number: string) =>
+      `${messages(number)} expired before the metric store ${address} read them; their samples are lost. Raise the bounds of the stream METRICS.`,
+  },
+}

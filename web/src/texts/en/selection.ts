@@ -1,0 +1,32 @@
+/** What is said about selected jobs and exports. */
+const jobs = (number: number) => `${String(number)} ${number === 1 ? 'job' : 'jobs'}`
+
+export const selection = {
+  region: 'Selected jobs',
+  row: (jobId: number) => `Select the job ${String(jobId)}`,
+  page: 'Select all jobs on this page',
+  selected: (number: number) => `${jobs(number)} selected`,
+  compare: 'Compare',
+  compareWhen: 'Select 2 to 8 jobs to compare them',
+  tag: 'Tag …',
+  clear: 'Clear',
+  export: 'Export',
+  exportAll: 'Export all jobs of the list',
+  exportSelected: 'Export the selected jobs',
+  exporting: 'Writing …',
+  formats: { csv: 'CSV, for spreadsheets', ndjson: 'NDJSON, a job per line', parquet: 'Parquet, for analysis' },
+  tagTitle: (number: number) => `Tag ${jobs(number)}`,
+  which: 'Tag',
+  choose: 'Choose …',
+  newTag: 'New tag …',
+  type: 'Type',
+  name: 'Name',
+  scope: 'Visible to',
+  private: 'only me',
+  add: 'Add to the jobs',
+  remove: 'Remove from the jobs',
+  progress: (done: number, all: number) => `${String(done)} of ${jobs(all)} …`,
+  added: (number: number) => `Added to ${jobs(number)}.`,
+  removed: (number: number) => `Removed from ${jobs(number)}.`,
+  stopped: (done: number, all: number, why: string) => `Stopped after ${String(done)} of ${jobs(all)}: ${why}`,
+}

@@ -1,0 +1,36 @@
+import { svelte } from '@sveltejs/vite-plugin-svelte'
+import { defineConfig } from 'vite'
+import { compress } from './plugins/compress.ts'
+
+const GATEWAY = process.env['JOBTIDE_GATEWAY'] ?? 'http://127.0.0.1:8080'
+
+export default defineConfig({
+  base: './', // relative to <base href>, which the gateway sets
+  plugins: [svelte(), compress()],
+  build: {
+    outDir: '../services/gateway/web/dist',
+    emptyOutDir: true,
+    target: 'es2023',
+    assetsInlineLimit: 0, // the content policy allows no scripts or styles in attributes
+    modulePreload: { polyfill: false },
+    manifest: true, // tests read the sizes of the first view from it
+    sourcemap: false,
+    rolldownOptions: {
+      output: {
+        // What every page needs is one file: it compresses better than forty.
+        codeSplitting: {
+          groups: [
+            {
+              name: 'base',
+              test: /src\/(lib|live|router|texts\/en\/frame|api\/(graphql|documents|session|metrics))|src\/[\w-]+\.svelte\.ts|node_modules\/svelte/,
+            },
+          ],
+        },
+      },
+    },
+  },
+  worker: { format: 'es' },
+  server: {
+    proxy: Object.fromEntries(['/api', '/query', '/frontend', '/login', '/logout'].map((path) => [path, GATEWAY])),
+  },
+})
