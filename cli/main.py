@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
+from cli.archive_commands import Data, archive_app
 from shared.errors import JobtideError, LogMismatch, UserError
 from shared.file_modes import close_files_to_others
 from shared.printing import replace_unencodable
@@ -20,7 +21,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 cluster_app = typer.Typer(help="The clusters of the site.", no_args_is_help=True)
-archive_app = typer.Typer(help="The job archive.", no_args_is_help=True)
 app.add_typer(cluster_app, name="cluster")
 app.add_typer(archive_app, name="archive")
 advice_app = typer.Typer(help="Rules that detect problems of jobs.", no_args_is_help=True)
@@ -42,14 +42,6 @@ def options(
     version: Annotated[bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)] = False,
 ) -> None:
     pass
-
-
-Data = Annotated[
-    Path | None,
-    typer.Option(
-        "--data", metavar="DIR", help="Data folder of an embedded site. By default the deployment of the settings, or the site in ./var."
-    ),
-]
 
 
 @app.command()
@@ -240,42 +232,6 @@ def keys() -> None:
     from cli.commands.tokens import run_keys
 
     run_keys()
-
-
-@archive_app.command("retry")
-def archive_retry(
-    job: Annotated[int | None, typer.Option("--job", metavar="ID", help="One job, by its database id.")] = None,
-    failed: Annotated[bool, typer.Option("--failed", help="All jobs whose archiving failed.")] = False,
-    data: Data = None,
-) -> None:
-    """Archive jobs again."""
-    from cli.commands.archive import run_retry
-
-    run_retry(data, job, failed=failed)
-
-
-@archive_app.command("verify")
-def archive_verify(
-    root: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="An archive; by default that of the site.")] = None,
-    data: Data = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Check that the time series exist, without reading them.")] = False,
-) -> None:
-    """Report every incomplete or invalid entry; exits with 1 when there is one."""
-    from cli.commands.archive import run_verify
-
-    run_verify(data, root, reads_data=not quick)
-
-
-@archive_app.command("thumbnails")
-def archive_thumbnails(
-    root: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="An archive; by default that of the site.")] = None,
-    data: Data = None,
-    workers: Annotated[int | None, typer.Option("--workers", min=1, max=256, help="Processes; as many as processors by default.")] = None,
-) -> None:
-    """Write the missing thumbnails, which small plots read, of entries that were archived without one."""
-    from cli.commands.thumbnails import run_thumbnails
-
-    run_thumbnails(data, root, workers)
 
 
 RuleFolder = Annotated[Path | None, typer.Option("--rules", metavar="DIR", help="The site's own rules, in addition to the shipped ones.")]

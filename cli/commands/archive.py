@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from cli.site import broker_of, database_of, find_site
 from shared.domain.values import ARCHIVING_FAILED, MONITORING_DISABLED, JobState
-from shared.errors import JobtideError, UserError
+from shared.errors import UserError
 
 SOURCE = "/cli"
 PAGE = 1000
@@ -46,23 +46,6 @@ def run_retry(data: Path | None, job: int | None, *, failed: bool) -> None:
 
     count = asyncio.run(run())
     print("there are no jobs whose archiving failed" if not count else f"requested archiving of {count} job{'s' if count != 1 else ''}")
-
-
-class ArchiveUnsound(JobtideError):
-    """The archive has findings; all have been printed."""
-
-
-def run_verify(data: Path | None, root: Path | None, *, reads_data: bool) -> None:
-    from shared.archive.verify import verify
-
-    root = root or find_site(data).archive.path
-    count = 0
-    for finding in verify(root, reads_data=reads_data):
-        count += 1
-        print(f"{finding.kind:<10} {finding.path}: {finding.text}", flush=True)
-    if count:
-        raise ArchiveUnsound(f"{count} finding{'s' if count != 1 else ''} in {root}")
-    print(f"{root} is complete and valid")
 
 
 async def _failed(engine: AsyncEngine, after: int) -> list[tuple[int, str]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from cli.commands.archive import ArchiveUnsound
+from cli.commands.archive_tools import ArchiveUnsound
 from cli.progress import progress_bar
 from cli.site import find_site
 from shared.archive import ArchiveError, check_version, job_directories, job_path_of, make_thumbnail, read_thumbnail

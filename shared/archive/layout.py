@@ -88,13 +88,31 @@ def open_archive(root: Path) -> None:
 
 def check_version(root: Path) -> None:
     """Raises UserError unless ``root`` is an archive of the supported version."""
+    require_version(read_version(root), str(root))
+
+
+def read_version(root: Path) -> int:
+    """Raises UserError when ``root`` is not an archive."""
     try:
         text = (root / VERSION_FILE).read_text(encoding="ascii", errors="replace")
     except OSError as e:
         raise UserError(f"{root} is not an archive: {VERSION_FILE}: {e.strerror}") from e
+    return version_of(text, str(root))
+
+
+def version_of(text: str, address: str) -> int:
+    """The number in a version file. Raises UserError."""
     digits = text.removesuffix("\n")
-    if not digits.isdigit() or int(digits) != VERSION:
-        raise UserError(f"{root} is an archive of version {digits.strip()[:20]!r}, this program supports version {VERSION}")
+    if not digits.isdigit() or len(digits) > 9:
+        raise UserError(f"{address} is an archive of version {digits.strip()[:20]!r}, this program supports version {VERSION}")
+    return int(digits)
+
+
+def require_version(version: int, address: str) -> None:
+    """Raises UserError."""
+    if version != VERSION:
+        hint = "; `jobtide archive convert` writes it as version 3" if 0 < version < VERSION else ""
+        raise UserError(f"{address} is an archive of version '{version}', this program supports version {VERSION}{hint}")
 
 
 def require_archive(root: Path) -> None:

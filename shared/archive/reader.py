@@ -26,9 +26,17 @@ def read_meta(root: Path, path: JobPath) -> dict[str, Any]:
 
 def read_meta_file(file: Path) -> dict[str, Any]:
     """Raises ArchiveError."""
-    document = _json(_bytes(file), file)
+    return object_of(read_bytes(file), file)
+
+
+def object_of(content: bytes, place: Path | str) -> dict[str, Any]:
+    """The JSON object in ``content``. Raises ArchiveError, which names ``place``."""
+    try:
+        document = orjson.loads(content)
+    except orjson.JSONDecodeError as e:
+        raise ArchiveError(f"{place}: not JSON: {e}") from e
     if not isinstance(document, dict):
-        raise ArchiveError(f"{file}: not a JSON object")
+        raise ArchiveError(f"{place}: not a JSON object")
     return document
 
 
@@ -64,7 +72,7 @@ def read_data_file(file: Path, metrics: Collection[str] | None = None) -> JobDat
     return data_of(read_data_texts(file, metrics), file)
 
 
-def data_of(texts: Mapping[str, bytes], file: Path) -> JobData:
+def data_of(texts: Mapping[str, bytes], file: Path | str) -> JobData:
     """The time series in the undecoded metrics of a data file. Raises ArchiveError."""
     data: JobData = {}
     for metric, text in texts.items():
@@ -81,17 +89,26 @@ def read_data_texts(file: Path, metrics: Collection[str] | None = None) -> dict[
 
     With ``metrics``, only those.
     """
-    content = _bytes(file)
-    if file.suffix == ".gz":
-        try:
-            content = isal_zlib.decompress(content, wbits=_GZIP, bufsize=_unpacked_bytes(content))
-        except GzipError as e:
-            raise ArchiveError(f"{file}: not gzip: {e}") from e
+    return texts_of(read_bytes(file), file, metrics, is_packed=file.suffix == ".gz")
+
+
+def texts_of(content: bytes, place: Path | str, metrics: Collection[str] | None, *, is_packed: bool) -> dict[str, bytes]:
+    """The undecoded metrics in the bytes of a data file. Raises ArchiveError, which names ``place``."""
+    if is_packed:
+        content = unpacked(content, place)
     try:
         found = _METRICS.decode(content) or {}
     except (msgspec.MsgspecError, UnicodeDecodeError) as e:
-        raise ArchiveError(f"{file}: not JSON: {e}") from e
+        raise ArchiveError(f"{place}: not JSON: {e}") from e
     return {name: bytes(raw) for name, raw in found.items() if metrics is None or name in metrics}
+
+
+def unpacked(content: bytes, place: Path | str) -> bytes:
+    """Raises ArchiveError, which names ``place``."""
+    try:
+        return isal_zlib.decompress(content, wbits=_GZIP, bufsize=_unpacked_bytes(content))
+    except GzipError as e:
+        raise ArchiveError(f"{place}: not gzip: {e}") from e
 
 
 def _unpacked_bytes(packed: bytes) -> int:
@@ -102,18 +119,12 @@ def _unpacked_bytes(packed: bytes) -> int:
 
 def read_cluster_text(root: Path, cluster: str) -> bytes:
     """Raises ArchiveError."""
-    return _bytes(root / cluster / CLUSTER_FILE)
+    return read_bytes(root / cluster / CLUSTER_FILE)
 
 
-def _bytes(file: Path) -> bytes:
+def read_bytes(file: Path) -> bytes:
+    """Raises ArchiveError."""
     try:
         return file.read_bytes()
     except OSError as e:
         raise ArchiveError(f"{file}: {e.strerror}") from e
-
-
-def _json(content: bytes, file: Path) -> Any:
-    try:
-        return orjson.loads(content)
-    except orjson.JSONDecodeError as e:
-        raise ArchiveError(f"{file}: not JSON: {e}") from e

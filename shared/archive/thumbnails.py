@@ -13,7 +13,7 @@ from isal import isal_zlib
 
 from shared.archive.data import compressed
 from shared.archive.layout import THUMBNAIL_FILE, ArchiveError, JobPath
-from shared.archive.reader import GzipError, data_file, data_of, read_data_texts
+from shared.archive.reader import GzipError, data_file, data_of, read_data_texts, thumbnail_bytes
 from shared.archive.series import StoredUnit, samples
 from shared.archive.writer import temporary_name
 from shared.metricdata.bands import Band, bands_of
@@ -67,16 +67,32 @@ def render_thumbnail(data: JobData, data_bytes: int) -> bytes:
     return compressed(orjson.dumps({"version": VERSION, "dataBytes": data_bytes, "metrics": metrics}))
 
 
+def thumbnail_for(thumbnail: bytes | None, old_bytes: int, new_bytes: int) -> bytes | None:
+    """The thumbnail of the same data in a file of ``new_bytes``. None if it did not belong to the file of ``old_bytes``."""
+    if thumbnail is None or (found := _decoded(thumbnail)) is None or (found.version, found.data_bytes) != (VERSION, old_bytes):
+        return None
+    found.data_bytes = new_bytes
+    return compressed(msgspec.json.encode(found))
+
+
+def _decoded(thumbnail: bytes) -> _Thumbnail | None:
+    try:
+        return _DECODER.decode(isal_zlib.decompress(thumbnail, wbits=_GZIP))
+    except (GzipError, msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+def usable_thumbnail(thumbnail: bytes | None, data_bytes: int) -> Thumbnail | None:
+    """The bands by metric, None if the file is missing, damaged, or of other data than those of ``data_bytes``."""
+    found = None if thumbnail is None else _decoded(thumbnail)
+    return found.metrics if found is not None and (found.version, found.data_bytes) == (VERSION, data_bytes) else None
+
+
 def read_thumbnail(root: Path, path: JobPath) -> Thumbnail | None:
     """The bands by metric. None if the file is missing, damaged or outdated. Raises ArchiveError when there is no data file."""
     directory = path.under(root)
     data_bytes = _size(data_file(directory))
-    try:
-        packed = (directory / THUMBNAIL_FILE).read_bytes()
-        found = _DECODER.decode(isal_zlib.decompress(packed, wbits=_GZIP))
-    except (OSError, GzipError, msgspec.MsgspecError, UnicodeDecodeError):
-        return None
-    return found.metrics if (found.version, found.data_bytes) == (VERSION, data_bytes) else None
+    return usable_thumbnail(thumbnail_bytes(directory), data_bytes)
 
 
 def make_thumbnail(root: Path, path: JobPath) -> None:

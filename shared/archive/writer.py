@@ -217,11 +217,16 @@ def _remove_leftovers(parent: Path) -> None:
         leftovers = [entry for entry in found if entry.name.startswith(TEMPORARY_PREFIX)]
     for entry in leftovers:
         with suppress(OSError):
-            if _is_dead(entry.name) or time.time() - entry.stat(follow_symlinks=False).st_mtime > LEFTOVER_AGE_S:
+            if is_abandoned(entry):
                 if entry.is_dir(follow_symlinks=False):
                     shutil.rmtree(entry.path, ignore_errors=True)
                 else:
                     Path(entry.path).unlink()
+
+
+def is_abandoned(entry: "os.DirEntry[str]") -> bool:
+    """Whether the writer of a temporary file or folder has ended, or must have. Raises OSError."""
+    return _is_dead(entry.name) or time.time() - entry.stat(follow_symlinks=False).st_mtime > LEFTOVER_AGE_S
 
 
 def _is_dead(name: str) -> bool:

@@ -221,6 +221,19 @@ def test_an_import_restores_a_deleted_job(new_up: Up) -> None:
     assert sorted(job["jobId"] for job in site.jobs()) == [1403244, 1404397]
 
 
+def test_removed_entries_leave_the_database_if_asked(new_up: Up) -> None:
+    site = new_up().start()
+    site.run("import", ARCHIVE)
+    arguments = ("archive", "remove", "--before", "2020-12-28", "--database", "--json")
+    assert json.loads(site.run(*arguments, "--dry-run").stdout)["inDatabase"] == 1
+    assert len(site.jobs()) == 2
+    done = json.loads(site.run(*arguments).stdout)
+    assert (done["removed"], done["inDatabase"]) == (1, 1)
+    until_blocking(lambda: [job["jobId"] for job in site.jobs()] == [1404397], 20)
+    assert not (site.data / "archive" / "emmy" / "1403").exists()
+    assert site.run("archive", "remove", "--before", "2020-12-28", "--database").stdout.startswith("0 jobs removed")
+
+
 def test_an_unreadable_entry_is_named_and_the_others_are_imported(new_up: Up, tmp_path: Path) -> None:
     site = new_up().start()
     shutil.copytree(ARCHIVE, tmp_path / "archive")

@@ -1,0 +1,131 @@
+"""`jobtide archive remove`."""
+
+import asyncio
+import getpass
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cli.commands.archive_tools import (
+    archive_of,
+    count_text,
+    print_failures,
+    print_json,
+    size_text,
+    tally_json,
+    tally_shown,
+)
+from cli.site import broker_of, database_of, find_site
+from shared.archive.layout import ArchiveError, JobPath
+from shared.archive.selection import Selection
+from shared.archive.store import ArchiveStore, Stray
+from shared.archive.transfer import Tally, batches
+from shared.errors import UserError
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+SOURCE = "/cli"
+BATCH = 200
+
+
+def run_remove(data: Path | None, address: str | None, selection: Selection, *, database: bool, dry_run: bool, as_json: bool) -> None:
+    """Raises UserError, ArchiveUnsound."""
+    if selection.before is None and selection.after is None and not selection.clusters:
+        raise UserError("give --before, --after or --cluster: without them all jobs would be removed")
+    if database and address is not None:
+        raise UserError("--database removes jobs of the site, so ARCHIVE cannot be given with it")
+    store = archive_of(data, address)
+    store.version()
+    tally = Tally()
+    with tally_shown() as show:
+        selected = batches(selected_paths(store, selection, tally), BATCH)
+        if database:
+            in_database = asyncio.run(_with_database(data, store, selected, tally, show, dry_run=dry_run))
+        else:
+            in_database = 0
+            for paths in selected:
+                remove(store, paths, tally, dry_run=dry_run)
+                show(tally)
+    if as_json:
+        print_json({"archive": store.address, "dryRun": dry_run, "removed": tally.done, "inDatabase": in_database, **tally_json(tally)})
+    else:
+        verb = "would be removed" if dry_run else "removed"
+        also = f", {count_text(in_database)} of them from the database" if database else ""
+        print(f"{count_text(tally.done)} {verb} ({size_text(tally.size)}){also}, {count_text(tally.skipped)} left out for their tags")
+    print_failures(tally, as_json=as_json)
+
+
+def selected_paths(store: ArchiveStore, selection: Selection, tally: Tally) -> Iterator[JobPath]:
+    """An entry whose tags cannot be read is reported, and kept if the selection depends on them."""
+    for path in store.paths():
+        tally.seen += 1
+        if isinstance(path, Stray) or not selection.includes(path):
+            continue
+        if selection.depends_on_tags:
+            try:
+                if selection.omits(store.document(path)):
+                    tally.skipped += 1
+                    continue
+            except (ArchiveError, OSError) as e:
+                tally.fail(path.relative, e)
+                continue
+        yield path
+
+
+def remove(store: ArchiveStore, paths: Sequence[JobPath], tally: Tally, *, dry_run: bool) -> None:
+    sizes = [store.size(path) for path in paths]
+    errors: Sequence[Exception | None] = [None] * len(paths) if dry_run else store.remove(paths)
+    for path, size, error in zip(paths, sizes, errors, strict=True):
+        if error is not None:
+            tally.fail(path.relative, error)
+        else:
+            tally.done += 1
+            tally.size += size
+
+
+async def _with_database(
+    data: Path | None, store: ArchiveStore, selected: Iterator[list[JobPath]], tally: Tally, show: object, *, dry_run: bool
+) -> int:
+    """Deletions are published before the entries are removed: after an interruption the entries are still found."""
+    from shared.broker.envelope import Envelope
+    from shared.broker.publisher import Publisher
+    from shared.domain.events import JobDeleted
+
+    site, run_id, actor, count = find_site(data), uuid.uuid4().hex, getpass.getuser(), 0
+    async with AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(database_of(site))
+        client, nats = await stack.enter_async_context(broker_of(site, "archive"))
+        publisher = Publisher(client, nats.prefix)
+        while (paths := await asyncio.to_thread(next, selected, None)) is not None:
+            jobs = await ids_of(engine, paths)
+            if jobs and not dry_run:
+                now = datetime.now(UTC)
+                await publisher.publish(
+                    [Envelope(JobDeleted(id=id_, cluster=cluster), f"{run_id}:{id_}", SOURCE, now, actor) for id_, cluster in jobs]
+                )
+            count += len(jobs)
+            await asyncio.to_thread(remove, store, paths, tally, dry_run=dry_run)
+            if callable(show):
+                show(tally)
+    return count
+
+
+async def ids_of(engine: "AsyncEngine", paths: Sequence[JobPath]) -> list[tuple[int, str]]:
+    """Database id and cluster of the jobs that have ended. Raises Unavailable."""
+    from sqlalchemy import select
+
+    from shared.database.engine import transaction
+    from shared.database.tables import tables
+    from shared.domain.values import JobState
+
+    job, wanted = tables.job.c, set(paths)
+    query = select(job.id, job.cluster, job.job_id, job.start_time).where(
+        job.job_id.in_({path.job_id for path in paths}), job.job_state != JobState.RUNNING
+    )
+    async with transaction(engine) as connection:
+        rows = (await connection.execute(query)).all()
+    return [(row.id, row.cluster) for row in rows if JobPath(row.cluster, row.job_id, row.start_time) in wanted]

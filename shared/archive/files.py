@@ -1,0 +1,138 @@
+"""A job archive in a folder."""
+
+import os
+import shutil
+from collections.abc import Collection, Hashable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from shared.archive.flush import flush_directory
+from shared.archive.layout import (
+    META_FILE,
+    PACKED_DATA_FILE,
+    TEMPORARY_PREFIX,
+    THUMBNAIL_FILE,
+    ArchiveError,
+    JobPath,
+    cluster_names,
+    job_directories,
+    job_path_of,
+    open_archive,
+    read_version,
+    require_archive,
+    without_place,
+)
+from shared.archive.reader import data_file, is_complete, read_bytes, read_cluster_text, read_data_texts, thumbnail_bytes
+from shared.archive.store import ArchiveStore, StoredData, Stray
+from shared.archive.writer import Entry, temporary_name, write_cluster, write_entries
+
+
+class FileStore(ArchiveStore):
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.address = str(root)
+
+    def is_same_place(self, other: ArchiveStore) -> bool:
+        return isinstance(other, FileStore) and self.root.resolve() == other.root.resolve()
+
+    def open(self) -> None:
+        open_archive(self.root)
+
+    def version(self) -> int:
+        return read_version(self.root)
+
+    def require(self) -> None:
+        require_archive(self.root)
+
+    def check(self, size: int) -> None:
+        self.require()
+        probe = self.root / f"{TEMPORARY_PREFIX}probe-{os.getpid()}"
+        try:
+            probe.write_bytes(bytes(size))
+        finally:
+            probe.unlink(missing_ok=True)
+
+    def clusters(self) -> list[str]:
+        return cluster_names(self.root)
+
+    def cluster_text(self, cluster: str) -> bytes:
+        return read_cluster_text(self.root, cluster)
+
+    def write_cluster(self, cluster: str, text: bytes) -> bool:
+        return write_cluster(self.root, cluster, text)
+
+    def paths(self) -> Iterator[JobPath | Stray]:
+        for directory in job_directories(self.root):
+            if directory.name.startswith(TEMPORARY_PREFIX):
+                continue
+            try:
+                yield job_path_of(self.root, directory)
+            except ArchiveError as e:
+                yield Stray(str(directory), without_place(e, directory))
+
+    def size(self, path: JobPath) -> int:
+        try:
+            with os.scandir(path.under(self.root)) as files:
+                return sum(file.stat(follow_symlinks=False).st_size for file in files)
+        except FileNotFoundError:
+            return 0
+
+    def is_complete(self, path: JobPath) -> bool:
+        return is_complete(self.root, path)
+
+    def meta(self, path: JobPath) -> bytes:
+        return read_bytes(path.under(self.root) / META_FILE)
+
+    def data(self, path: JobPath) -> StoredData:
+        file = data_file(path.under(self.root))
+        return StoredData(read_bytes(file), file.name == PACKED_DATA_FILE)
+
+    def data_stamp(self, path: JobPath) -> tuple[Hashable, int]:
+        file = data_file(path.under(self.root))
+        try:
+            found = file.stat()
+        except OSError as e:
+            raise ArchiveError(f"{file}: {e.strerror}") from e
+        return (found.st_ino, found.st_mtime_ns, found.st_size), found.st_size
+
+    def texts(self, path: JobPath, metrics: Collection[str] | None = None) -> dict[str, bytes]:
+        return read_data_texts(data_file(path.under(self.root)), metrics)
+
+    def thumbnail(self, path: JobPath) -> bytes | None:
+        return thumbnail_bytes(path.under(self.root))
+
+    def write_thumbnail(self, path: JobPath, content: bytes) -> None:
+        directory = path.under(self.root)
+        temporary = directory / temporary_name(THUMBNAIL_FILE)
+        try:
+            temporary.write_bytes(content)
+            temporary.replace(directory / THUMBNAIL_FILE)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def write(self, entries: Sequence[Entry]) -> list[Exception | None]:
+        return write_entries(self.root, entries)
+
+    def remove(self, paths: Sequence[JobPath]) -> list[Exception | None]:
+        errors: list[Exception | None] = []
+        for path in paths:
+            try:
+                self._remove(path.under(self.root))
+            except (ArchiveError, OSError) as e:
+                errors.append(e)
+            else:
+                errors.append(None)
+        return errors
+
+    def _remove(self, place: Path) -> None:
+        """Rename first, so that no reader finds part of the entry, then delete it and the folders that it leaves empty."""
+        temporary = place.with_name(temporary_name(place.name))
+        try:
+            place.rename(temporary)
+        except FileNotFoundError:
+            return
+        flush_directory(place.parent)
+        shutil.rmtree(temporary)
+        for parent in (place.parent, place.parent.parent):
+            with suppress(OSError):  # not empty, or another process uses it
+                parent.rmdir()
