@@ -12,7 +12,7 @@ from pathlib import Path
 
 import structlog
 
-from services.metricstore.format import Damaged, Place, Rows, created_of, ends_lost, read_place, write_table
+from services.metricstore.format import Damaged, Mark, Place, Rows, created_of, ends_lost, read_place, write_table
 from services.metricstore.grids import PERIOD_S
 from shared.archive.flush import flush_directory
 from shared.errors import UserError
@@ -110,6 +110,11 @@ class Folder:
     def reached(self, stream: str) -> int:
         """The last sequence that any file has; 0 if none has one of this stream."""
         return max((file.place.sequence for file in self.files.values() if file.place.stream == stream), default=0)
+
+    def mark(self, stream: str) -> Mark | None:
+        """The latest mark of this stream in any file."""
+        marks = (file.place.mark for file in self.files.values() if file.place.stream == stream)
+        return max((mark for mark in marks if mark is not None), key=lambda mark: mark.sequence, default=None)
 
     def sequence(self, cluster: str, period: int, stream: str) -> int:
         """The sequence up to which the samples of a period are in its file."""

@@ -68,6 +68,14 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """A message that was read, and when the broker stored it: a stream that has another one at this sequence has lost its end."""
+
+    sequence: int
+    stored_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """How far the stream had been read: all samples up to ``position`` are in files, those of this period up to ``sequence``.
 
@@ -78,6 +86,7 @@ class Place:
     stream: str
     position: int
     sequence: int
+    mark: Mark | None = None
 
 
 def created_of(stream: str) -> str:
@@ -126,6 +135,8 @@ def _table(rows: Iterable[Rows], place: Place) -> pa.Table:
         "sequence": str(place.sequence),
         "layout": layout_of(texts, steps[order]),
     }
+    if place.mark is not None:
+        about["mark"] = f"{place.mark.sequence} {place.mark.stored_ns}"
     return pa.Table.from_arrays(columns, schema=_SCHEMA.with_metadata(about))
 
 
@@ -158,7 +169,8 @@ def read_place(path: Path) -> Place:
     """Reads the end of the file only. Raises Damaged, also if it is not a file of samples; Unavailable, FileNotFoundError."""
     with reading(path) as file:
         about = pq.read_schema(file).metadata or {}
-        return Place(about[b"stream"].decode(), int(about[b"position"]), int(about[b"sequence"]))
+        mark = Mark(*map(int, about[b"mark"].split())) if b"mark" in about else None
+        return Place(about[b"stream"].decode(), int(about[b"position"]), int(about[b"sequence"]), mark)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from pydantic import BaseModel, ValidationError
 
-from services.metricstore.format import created_of, without_its_end
+from services.metricstore.format import Mark, created_of, without_its_end
 from services.metricstore.lines import Decoder, Samples, Source
 from services.metricstore.prometheus import MetricStoreNumbers
 from services.metricstore.saving import Saver
@@ -60,6 +60,10 @@ class Sources:
             if pattern in self._clusters:
                 return Source(self._clusters[pattern])
         return Source()
+
+
+class _EndLost(Exception):
+    """The stream has another message in the place of one that was read."""
 
 
 class FreeRequest(BaseModel):
@@ -129,13 +133,14 @@ class Intake:
                     self._begin(stream)
                 self._go_back(state.last_sequence)
                 self._note_expired(state.first_sequence)
-                async with read_from(self._client, self.stream, self.applied + 1, applied=self.applied, stop=stop) as cursor:
+                begin = self.applied + 1 if self._store.mark is None else min(self.applied + 1, self._store.mark.sequence)
+                async with read_from(self._client, self.stream, begin, applied=self.applied, stop=stop) as cursor:
                     reading.set()
                     while not stop.is_set() and self._store.folder.lost <= self._restoring.keys():
                         tick()
                         self._end_restoring()
                         self._remove_gone()
-                        messages = await cursor.raw_batch(self._batch)
+                        messages = self._unread(await cursor.raw_batch(self._batch))
                         if messages:
                             self._note_expired(delivery(messages[0]).sequence)
                             await self._apply(messages)
@@ -144,15 +149,19 @@ class Intake:
                             pause.reset()
                         else:
                             self._numbers.quiet(self.applied)
+            except _EndLost:
+                log.error("metrics_stream_lost_its_end", stream=self.stream, reached=self.applied)
+                self._begin(without_its_end(self._store.stream))
             except Unavailable as e:
                 self._failure = str(e)
                 log.warning("reading_restarts", stream=self.stream, why=str(e))
                 await pause.wait(stop)
 
     def _identified(self, state: LogState) -> str:
-        """What identifies the stream in files. One that ends before the position is another: its next messages have known sequences.
+        """What identifies the stream in files. One that lost its end is another: its next messages have known sequences.
 
-        It lost its end in a power cut, or comes from a backup.
+        That happens in a power cut, or the stream comes from a backup. One that has grown beyond the position again is recognised by
+        its message in the place of the mark.
         """
         before = self._store.stream
         is_same = created_of(before) == state.created
@@ -165,9 +174,20 @@ class Intake:
         log.error("metrics_stream_lost_its_end", stream=self.stream, last=state.last_sequence, reached=reached)
         return without_its_end(stream)
 
+    def _unread(self, messages: list[Msg]) -> list[Msg]:
+        """Those after the position. Raises _EndLost."""
+        mark = self._store.mark
+        if not messages or mark is None or delivery(messages[0]).sequence > mark.sequence:
+            return messages
+        found = [delivery(message) for message in messages]
+        if any(one.sequence == mark.sequence and one.stored_ns != mark.stored_ns for one in found):
+            raise _EndLost
+        return [message for message, one in zip(messages, found, strict=True) if one.sequence > self.applied]
+
     def _begin(self, stream: str) -> None:
         """Start reading from the position in the files, or from the beginning of an unknown stream."""
         self._store.stream = stream
+        self._store.mark = self._store.folder.mark(stream)
         self._store.dirty = dict.fromkeys(self._store.dirty, 0)  # until they are saved, they are only in memory
         self._store.saving = dict.fromkeys(self._store.saving, 0)
         self._restoring.clear()
@@ -225,6 +245,8 @@ class Intake:
                 undisturbed = 0
                 await asyncio.sleep(0)
         counts += self._store.add(samples, received, (first, last))
+        if self._store.mark is None or last >= self._store.mark.sequence:
+            self._store.mark = Mark(last, delivery(messages[-1]).stored_ns)
         async with self._moved:
             self.applied = last
             self._moved.notify_all()

@@ -119,7 +119,7 @@ class Saver:
         store, (cluster, period) = self._store, key
         others = [sequence for other, sequence in (*store.dirty.items(), *store.saving.items()) if other != key]
         position = max(0, min([applied + 1, *others]) - 1)
-        place = Place(store.stream, position, applied)
+        place = Place(store.stream, position, applied, store.mark)
         return lambda: store.folder.write(cluster, period, store.rows(key), place)
 
     def _note(self, file: PeriodFile) -> None:

@@ -16,7 +16,7 @@ import structlog
 
 from services.metricstore.catalogue import Catalogue, Series
 from services.metricstore.folder import Folder
-from services.metricstore.format import Damaged, Index, Rows, read_index
+from services.metricstore.format import Damaged, Index, Mark, Rows, read_index
 from services.metricstore.grids import PERIOD_S, Grid, Integers, Values
 from services.metricstore.lines import Samples
 from services.metricstore.reader import SampleReader
@@ -64,6 +64,7 @@ class Store:
         self.saving: dict[Key, int] = {}  # like ``dirty``, for periods that another thread is writing to files
         self.make_room: Callable[[Key], None] = self.give_up
         self.stream = ""
+        self.mark: Mark | None = None  # the last message that was read
         self.needed_since: Mapping[str, int] | None = None  # by cluster, the start of the earliest job that is not archived yet
         self._memory_s = memory_s
         self._retention_s = retention_s

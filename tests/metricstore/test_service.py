@@ -92,7 +92,10 @@ async def test_a_restart_reads_the_stream_again(nova: NatsSettings, service: Ser
         assert await store.values("nova", "n1", "cpu_load", at - 50, at + 10) == [5, 4, 3, 2, 1, 0]
 
 
-async def test_a_stream_that_lost_its_end_is_read_from_its_beginning(private_nats: NatsServer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("messages", [(3, 2, 1), (1, 2, 3)], ids=["it is shorter", "it has grown beyond the position again"])
+async def test_a_stream_that_lost_its_end_is_read_from_its_beginning(
+    private_nats: NatsServer, tmp_path: Path, messages: tuple[int, ...]
+) -> None:
     """Its next messages have sequences of messages that are in files. The end is lost for the second time in the second round."""
     nats, at = unique_settings(private_nats.url), minute()
     provision_blocking(nats)
@@ -109,14 +112,14 @@ async def test_a_stream_that_lost_its_end_is_read_from_its_beginning(private_nat
             return {file[b"stream"].decode().partition(" ")[2] for file in files} == {str(losses or "")}
         return False
 
-    for lost, messages in enumerate((3, 2, 1)):
+    for lost, count in enumerate(messages):
+        lines = [f"cpu_load,cluster=nova,hostname=n{lost} value={k} {at}".encode() for k in range(count)]
+        await publish(nats, *lines, subject=nats.metric_subjects[0])
         async with running(nats, settings) as store:
-            for k in range(messages):
-                await store.write(f"cpu_load,cluster=nova,hostname=n{lost} value={k} {at}")
 
             async def has_all(store: StoreClient = store, lost: int = lost) -> bool:
                 found = [await store.values("nova", f"n{k}", "cpu_load", at, at + 10) for k in range(lost + 1)]
-                return found == [[2], [1], [0]][: lost + 1]
+                return found == [[last - 1] for last in messages[: lost + 1]]
 
             await until(has_all, 30)
             await until(partial(are_written_after, lost), 30)
