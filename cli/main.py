@@ -9,6 +9,7 @@ import typer
 from typer.exceptions import TyperException
 
 from cli.archive_commands import Data, archive_app
+from cli.takeover_commands import takeover_app
 from shared.errors import JobtideError, LogMismatch, UserError
 from shared.file_modes import close_files_to_others
 from shared.printing import replace_unencodable
@@ -27,6 +28,7 @@ advice_app = typer.Typer(help="Rules that detect problems of jobs.", no_args_is_
 app.add_typer(advice_app, name="advice")
 user_app = typer.Typer(help="Users of the site, people and programs.", no_args_is_help=True)
 app.add_typer(user_app, name="user")
+app.add_typer(takeover_app, name="takeover")
 
 
 def _show_version(wanted: bool) -> None:

@@ -11,7 +11,7 @@ from shared.broker.cursor import LogState, log_state, read_from
 from shared.broker.streams import EVENTS, LOGS
 from shared.database.engine import transaction
 from shared.database.tables import tables
-from shared.domain.events import JobImported, JobStarted
+from shared.domain.events import JobImported, JobStarted, JobTakenOver
 from shared.domain.recorded import Recorded, Unreadable
 from shared.errors import UserError
 from shared.settings import NatsSettings
@@ -55,7 +55,7 @@ async def compare(client: Client, engine: AsyncEngine, name: str, stream: str, p
     for id_, identity in (await _jobs(engine, state)).items():
         record = await event_at(client, stream, id_)
         event = record.event if isinstance(record, Recorded) else None
-        if not isinstance(event, JobStarted | JobImported):
+        if not isinstance(event, JobStarted | JobImported | JobTakenOver):
             continue  # deleted, or lost: then the log was continued and has another event in the place of the start
         if (event.job_id, event.cluster, event.start_time) != identity:
             return Comparison(same, id_)

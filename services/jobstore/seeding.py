@@ -64,7 +64,9 @@ class JobSeeds:
         async with transaction(self._engine) as connection:
             same_job_id = one_of(connection, job.job_id, {archived.event.job_id for archived in page})
             same_id = one_of(connection, job.id, {archived.id for archived in page if archived.id is not None})
-            rows = list(await connection.execute(select(job.id, job.cluster, job.job_id, job.start_time).where(or_(same_job_id, same_id))))
+            columns = job.id, job.cluster, job.job_id, job.start_time, job.former_id
+            rows = list(await connection.execute(select(*columns).where(or_(same_job_id, same_id))))
+            taken_over = {row.id for row in rows if row.former_id is not None}  # their rows have more than their entries
             ids = {(row.cluster, row.job_id, row.start_time): row.id for row in rows}
             used = set(ids.values())
             found: dict[int, JobImported] = {}
@@ -74,7 +76,7 @@ class JobSeeds:
                 if id_ is None or (id_ in used and identity not in ids):
                     why = "its id is not known" if id_ is None else f"its id {id_} belongs to another job"
                     log.warning("archived_job_left_out", cluster=identity[0], job=identity[1], start_time=identity[2], why=why)
-                elif id_ < self._first:
+                elif id_ < self._first and id_ not in taken_over:
                     found[id_] = archived.event
             deleted = set(await connection.scalars(select(deletion.job).where(one_of(connection, deletion.job, found.keys()))))
             await self._applier.apply(connection, [Recorded(id_, found[id_], 0.0) for id_ in sorted(found.keys() - deleted)])

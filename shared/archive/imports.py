@@ -100,7 +100,7 @@ def imported_job(meta: Mapping[str, Any], cluster: Cluster) -> JobImported:
     fields["jobState"] = _state(fields.get("jobState"))
     if isinstance(texts := fields.get("metaData"), dict):
         fields["metaData"] = {key: value if isinstance(value, str) else orjson.dumps(value).decode() for key, value in texts.items()}
-    fields["statistics"] = _statistics(fields.get("statistics") or {})
+    fields["statistics"] = known_statistics(fields.get("statistics") or {})
     try:
         job = JobImported.model_validate_json(orjson.dumps(fields), strict=True)
     except (ValidationError, orjson.JSONEncodeError) as e:
@@ -142,21 +142,22 @@ def _list(fields: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
     return value
 
 
-def _only(item: Any, *keys: str) -> dict[str, Any]:
+def only(item: Any, *keys: str) -> dict[str, Any]:
+    """The given keys of an object that have a value. Raises ArchiveError unless ``item`` is an object."""
     if not isinstance(item, dict):
         raise ArchiveError(f"{keys[0]}: not inside an object")
     return {key: item[key] for key in keys if item.get(key) is not None}
 
 
 def _resource(found: dict[str, Any]) -> dict[str, Any]:
-    resource = _only(found, "hostname", "hwthreads", "accelerators", "configuration")
+    resource = only(found, "hostname", "hwthreads", "accelerators", "configuration")
     if isinstance(accelerators := resource.get("accelerators"), list):
         resource["accelerators"] = [_text(one) for one in accelerators]
     return resource
 
 
 def _tag(found: dict[str, Any]) -> dict[str, Any]:
-    return {key: _text(value) for key, value in _only(found, "type", "name").items()} | {"scope": found.get("scope") or GLOBAL_SCOPE}
+    return {key: _text(value) for key, value in only(found, "type", "name").items()} | {"scope": found.get("scope") or GLOBAL_SCOPE}
 
 
 def _text(value: Any) -> Any:
@@ -170,12 +171,12 @@ def _state(word: Any) -> Any:
     return word if state is None else state.value
 
 
-def _statistics(found: Any) -> dict[str, Any]:
-    """Drops values that are not statistics of a metric: the schema allows a list for ``filesystems``."""
+def known_statistics(found: Any) -> dict[str, Any]:
+    """The statistics of metrics in the form of events. Drops other values: the schema allows a list for ``filesystems``."""
     if not isinstance(found, dict):
         raise ArchiveError("statistics: not an object")
     return {
-        name: _only(one, "avg", "min", "max") | {"unit": _only(one.get("unit") or {}, "base", "prefix")}
+        name: only(one, "avg", "min", "max") | {"unit": only(one.get("unit") or {}, "base", "prefix")}
         for name, one in found.items()
         if isinstance(one, dict)
     }

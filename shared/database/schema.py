@@ -7,7 +7,7 @@ from shared.database.engine import transaction
 from shared.database.tables import tables
 from shared.errors import UserError
 
-REVISION = "0012"  # the latest migration
+REVISION = "0013"  # the latest migration
 RULES = 4  # incremented when the same log gives different rows: tables built with older rules need a rebuild
 
 

@@ -106,6 +106,8 @@ def projection_tables(metadata: MetaData, prefix: str = "") -> ProjectionTables:
         ),
         Column("archive_due", Double, comment="time from which archiving is requested: no stop of its own triggers it"),
         Column("advice", Text, comment="JSON list of what the rules say, most severe first"),
+        Column("former_id", BigInteger, comment="id in the database that the job was taken over from"),
+        Column("former_state", Text, comment="JSON object of the state there: digest, tags, and the stop_seq that it led to"),
         UniqueConstraint("job_id", "cluster", "start_time", name=f"{prefix}job_identity"),
         # Includes the id, as SQLite indexes do implicitly, so that a late page is found in the index alone.
         Index(f"{prefix}job_start_time", "start_time", postgresql_include=["id"]),
@@ -118,6 +120,12 @@ def projection_tables(metadata: MetaData, prefix: str = "") -> ProjectionTables:
             "archive_due",
             sqlite_where=text("archive_due IS NOT NULL"),
             postgresql_where=text("archive_due IS NOT NULL"),
+        ),
+        Index(
+            f"{prefix}job_former_id",
+            "former_id",
+            sqlite_where=text("former_id IS NOT NULL"),
+            postgresql_where=text("former_id IS NOT NULL"),
         ),
         Index(
             f"{prefix}job_running",
@@ -336,4 +344,12 @@ site_text = Table(
     metadata,
     Column("name", Text, primary_key=True),
     Column("value", Text, nullable=False),
+)
+# What `jobtide takeover` has brought besides jobs, to bring later only what changed in the former system since.
+taken_over = Table(
+    "taken_over",
+    metadata,
+    Column("kind", Text, primary_key=True, comment="user or setting"),
+    Column("name", Text, primary_key=True),
+    Column("digest", Text, nullable=False, comment="of the state in the former system"),
 )

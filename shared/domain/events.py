@@ -113,6 +113,20 @@ class JobImported(JobFacts):
     duration: int
 
 
+class JobTakenOver(JobFacts):
+    """A job in the database of a system that jobtide replaces, running or finished, as it was when it was read.
+
+    A later event of the same run brings what has changed there. ``formerId`` is the job's id in that database.
+    """
+
+    name: ClassVar[str] = "job.taken_over"
+
+    job_state: JobState
+    duration: int = Field(0, description="Seconds; 0 while the job runs.")
+    former_id: int | None = Field(None, description="Null: it has no permanent id there yet.")
+    digest: str = Field("", description="Identifies the state there: the same digest brings nothing new.")
+
+
 class JobTagged(Event):
     """``id`` is the database id of the job; tags that do not exist are created."""
 
@@ -402,6 +416,7 @@ EVENT_TYPES: dict[str, type[Event]] = {
         JobStarted,
         JobStopped,
         JobImported,
+        JobTakenOver,
         JobTagged,
         JobUntagged,
         TagCreated,

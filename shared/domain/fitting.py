@@ -3,7 +3,7 @@
 from typing import TypeVar
 
 from shared.domain import oddities
-from shared.domain.events import JobRestored, JobStarted, encode
+from shared.domain.events import JobRestored, JobStarted, JobTakenOver, encode
 from shared.domain.oddities import Oddity
 
 HEADROOM = 4096  # bytes reserved for the headers of a message
@@ -11,13 +11,14 @@ _ODDITY_BYTES = 512  # reserved for the oddity that reports the cut
 _MARK = "\u2026"
 
 
-E = TypeVar("E", JobStarted, JobRestored)
+E = TypeVar("E", JobStarted, JobTakenOver, JobRestored)
 
 
 def fitted(event: E, max_bytes: int) -> E | None:
-    """The event with its longest metadata texts truncated, so that its JSON has at most ``max_bytes``. A start reports this as an oddity.
+    """The event with its longest metadata texts truncated, so that its JSON has at most ``max_bytes``.
 
-    None if it does not fit even without metadata. The texts are informative: job scripts, the scheduler's job information.
+    All but a restored job report this as an oddity. None if it does not fit even without metadata. The texts are informative:
+    job scripts, the scheduler's job information.
     """
     size = len(encode(event))
     if size <= max_bytes:

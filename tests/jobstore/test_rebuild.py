@@ -32,6 +32,7 @@ from shared.domain.events import (
     JobMetadataEdited,
     JobsMeasured,
     JobTagged,
+    JobTakenOver,
     JobUntagged,
     Tag,
     TagRemoved,
@@ -79,6 +80,21 @@ def random_events(seed: int, count: int) -> list[Event]:
     return mixed
 
 
+def random_takeover(dice: random.Random, tags: list[Tag]) -> Event:
+    """The state of a random job in another database."""
+    job_id = dice.randint(1, 40)
+    facts = job_started(job_id, start_time=START_TIME + job_id, tags=tags, meta_data=dice.choice([None, {"jobName": "there"}]))
+    state, duration = dice.choice([(JobState.RUNNING, 0), (JobState.FAILED, 45), (JobState.COMPLETED, 50)])
+    status = dice.choice([1, 2, 3])
+    return JobTakenOver(
+        **dict(facts) | {"monitoring_status": status, "footprint": {"c": 0.5} if status == 3 else None},
+        job_state=state,
+        duration=duration,
+        former_id=dice.choice([None, 1000 + job_id]),
+        digest=f"{state}{status}{len(tags)}",
+    )
+
+
 def random_edit(dice: random.Random, sequence: int, told: Sequence[Event]) -> Event:
     id_ = max(1, sequence - dice.randint(1, 30))
     tags = dice.sample(TAGS, dice.randint(0, 2))
@@ -90,6 +106,7 @@ def random_edit(dice: random.Random, sequence: int, told: Sequence[Event]) -> Ev
         JobMetadataEdited(id=id_, cluster="fritz", key=dice.choice(["note", "jobName"]), value=str(sequence)),
         JobDeleted(id=id_, cluster="fritz"),
         random_advice(dice, id_),
+        random_takeover(dice, tags),
         JobAdviceMuted(id=id_, cluster="fritz", rule=dice.choice(RULE_NAMES), muted=dice.random() < 0.7),
         JobArchived(id=id_, cluster="fritz", footprint={"a": 0.1}, energy=1.25, energy_footprint={"b": 1e-9}),
         JobsMeasured(

@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import and_, bindparam, case, delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.jobstore.rules.takeover import former_tags
 from services.jobstore.rules.unit_of_work import DeletedRun, JobHead, ParkedStop, Refusal, UnitOfWork
 from services.jobstore.sql import insert_or_ignore, one_of, write_rows
 from shared.broker.streams import EVENTS
@@ -24,6 +25,7 @@ from shared.domain.events import (
     JobsMeasured,
     JobStopped,
     JobTagged,
+    JobTakenOver,
     JobUntagged,
     Tag,
     TagCreated,
@@ -87,7 +89,9 @@ class JobStore:
             await self.load_deleted(connection, work, job_ids)
         if missing := ids - work.jobs.keys():
             await self._know(connection, work, self._heads.where(one_of(connection, self._tables.job.c.id, missing)))
-        imported = {event.job_id for event in events if isinstance(event, JobImported) and event.tags}
+        taken_over = {event.job_id for event in events if isinstance(event, JobTakenOver)}
+        await self._load_former_states(connection, work, taken_over)
+        imported = taken_over | {event.job_id for event in events if isinstance(event, JobImported) and event.tags}
         ids |= {job.id for job in work.jobs.values() if job.job_id in imported}
         await self._load_tags(connection, work, events, ids)
         return work
@@ -122,6 +126,7 @@ class JobStore:
     async def _load_tags(self, connection: AsyncConnection, work: UnitOfWork, events: list[Event], ids: Collection[int]) -> None:
         tags = [tag for event in events if isinstance(event, JobFacts | JobTagged | JobUntagged | _Advising) for tag in event.tags]
         tags += [event.tag for event in events if isinstance(event, TagCreated | TagRemoved)]
+        tags += [tag for job in work.jobs.values() for tag in former_tags(job)]
         advised = {event.id for event in events if isinstance(event, _Advising)}
         if not tags and not advised:
             return
@@ -144,6 +149,13 @@ class JobStore:
         job = self._tables.job.c
         for id_, advice in await connection.execute(select(job.id, job.advice).where(one_of(connection, job.id, ids))):
             work.jobs[id_].advice = advice
+
+    async def _load_former_states(self, connection: AsyncConnection, work: UnitOfWork, job_ids: Collection[int]) -> None:
+        ids = [job.id for job in work.jobs.values() if job.job_id in job_ids]
+        job = self._tables.job.c
+        columns = job.id, job.former_id, job.former_state
+        for id_, former_id, state in await connection.execute(select(*columns).where(one_of(connection, job.id, ids))) if ids else ():
+            work.jobs[id_].former_id, work.jobs[id_].former_state = former_id, state
 
     # writing
 

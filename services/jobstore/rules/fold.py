@@ -1,6 +1,7 @@
 """Dispatches each event to its rule, and records refusals."""
 
 from services.jobstore.rules import edits, ends, jobs
+from services.jobstore.rules.takeover import take_over
 from services.jobstore.rules.unit_of_work import Decision, Limits, ParkedStop, Refusal, UnitOfWork
 from shared.domain import reasons
 from shared.domain.events import (
@@ -10,6 +11,7 @@ from shared.domain.events import (
     JobsMeasured,
     JobStarted,
     JobStopped,
+    JobTakenOver,
     LogContinued,
     TagCreated,
     TagRemoved,
@@ -36,6 +38,8 @@ def fold(work: UnitOfWork, record: Recorded | Unreadable, limits: Limits) -> Dec
             decision = ends.stop(work, record, event, limits)
         case JobImported():
             decision = jobs.import_(work, record, event, limits)
+        case JobTakenOver():
+            decision = take_over(work, record, event, limits)
         case IntakeRejected():
             work.refusals.append(intake_refusal(record, event))  # from logs of earlier versions; now they are in REJECTIONS
             return Decision("applied")

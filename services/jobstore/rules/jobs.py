@@ -32,7 +32,7 @@ def start(work: UnitOfWork, record: Recorded, event: JobStarted, limits: Limits)
     if (around := certain_run_around(runs, event.start_time, record.stored_at)) is not None:
         lasted = f"ran from {around.start_time} to {around.stop_time}, across the start at {event.start_time}"
         return Decision("refused", around.id, reasons.DUPLICATE_JOB, f"job {event.job_id} on {event.cluster} {lasted}")
-    job = _new_job(work, record, event, JobState.RUNNING, 0)
+    job = new_job(work, record, event, JobState.RUNNING, 0)
     ends = Ends(work, record, limits)
     ends.settle(event.job_id)
     return Decision("applied", job.id, oddities=ends.oddities)
@@ -48,7 +48,7 @@ def import_(work: UnitOfWork, record: Recorded, event: JobImported, limits: Limi
     if known is not None and not known.is_open:
         return Decision("duplicate", known.id)
     if known is None:
-        job = _new_job(work, record, event, event.job_state, event.duration)
+        job = new_job(work, record, event, event.job_state, event.duration)
     else:
         job = known
         _replace_facts(work, record, event, job)
@@ -58,16 +58,16 @@ def import_(work: UnitOfWork, record: Recorded, event: JobImported, limits: Limi
 
 
 def _replace_facts(work: UnitOfWork, record: Recorded, event: JobImported, run: JobHead) -> None:
-    facts = _row(run.id, event, event.job_state, event.duration) | {"stop_seq": record.sequence, "changed_seq": record.sequence}
+    facts = row_of(run.id, event, event.job_state, event.duration) | {"stop_seq": record.sequence, "changed_seq": record.sequence}
     same = {"id", "job_id", "cluster", "start_time", "meta_data"}  # metadata are merged
     cleared = {"unsettled_until", "archive_due"}
     run.set(**{name: value for name, value in facts.items() if name not in same and (value is not None or name in cleared)})
     forget_end(run)
-    run.metadata_changes |= _metadata(event) or {}
-    _attach_tags(work, record, event, run)
+    run.metadata_changes |= metadata(event) or {}
+    attach_tags(work, record, event, run)
 
 
-def _new_job(work: UnitOfWork, record: Recorded, event: JobFacts, state: JobState, duration: int) -> JobHead:
+def new_job(work: UnitOfWork, record: Recorded, event: JobFacts, state: JobState, duration: int) -> JobHead:
     job = JobHead(
         id=record.sequence,
         job_id=event.job_id,
@@ -76,25 +76,25 @@ def _new_job(work: UnitOfWork, record: Recorded, event: JobFacts, state: JobStat
         job_state=state.value,
         duration=duration,
         monitoring_status=event.monitoring_status,
-        row=_row(record.sequence, event, state, duration),
+        row=row_of(record.sequence, event, state, duration),
     )
     work.know(job)
-    _attach_tags(work, record, event, job)
+    attach_tags(work, record, event, job)
     return job
 
 
-def _attach_tags(work: UnitOfWork, record: Recorded, event: JobFacts, job: JobHead) -> None:
+def attach_tags(work: UnitOfWork, record: Recorded, event: JobFacts, job: JobHead) -> None:
     for tag in event.tags:
         work.jobtags.add((job.id, work.tag_id(tag, record.sequence)))
 
 
-def _metadata(event: JobFacts) -> dict[str, str] | None:
+def metadata(event: JobFacts) -> dict[str, str] | None:
     if not event.oddities:
         return event.meta_data
     return (event.meta_data or {}) | {oddities.START_KEY: oddities.as_text(event.oddities)}
 
 
-def _row(sequence: int, event: JobFacts, state: JobState, duration: int) -> dict[str, Any]:
+def row_of(sequence: int, event: JobFacts, state: JobState, duration: int) -> dict[str, Any]:
     return {
         "id": sequence,
         "job_id": event.job_id,
@@ -109,7 +109,7 @@ def _row(sequence: int, event: JobFacts, state: JobState, duration: int) -> dict
         "duration": duration,
         "walltime": event.walltime,
         "job_state": state.value,
-        "meta_data": _json(_metadata(event)),
+        "meta_data": _json(metadata(event)),
         "resources": _RESOURCES.dump_json(event.resources, by_alias=True, exclude_defaults=True).decode(),
         "num_nodes": event.num_nodes,
         "num_hwthreads": event.num_hwthreads,
@@ -127,6 +127,8 @@ def _row(sequence: int, event: JobFacts, state: JobState, duration: int) -> dict
         "unsettled_until": None,
         "archive_due": None,
         "advice": None,
+        "former_id": None,
+        "former_state": None,
         "job_name": storable(event.meta_data.get(JOB_NAME_KEY)) if event.meta_data else None,
         "hosts": storable(f" {' '.join([resource.hostname for resource in event.resources])} "),
         "changed_seq": sequence,

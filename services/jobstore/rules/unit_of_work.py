@@ -16,7 +16,8 @@ TAGS_PER_EVENT = 1024  # a tag's id is its event's sequence times this, plus its
 class JobHead:
     """The columns of a job that the rules need. A new job has all columns in ``row``, a stored one the changed columns in ``changes``.
 
-    ``metadata`` is only loaded for a run whose end may still change, or that ended at its start; ``advice`` only for events about it.
+    ``metadata`` is only loaded for a run whose end may still change, or that ended at its start; ``advice`` only for events about it,
+    ``former_id`` and ``former_state`` only for jobs that are taken over.
     """
 
     id: int
@@ -31,6 +32,8 @@ class JobHead:
     unsettled_until: float | None = None
     metadata: str | None = None
     advice: str | None = None
+    former_id: int | None = None
+    former_state: str | None = None
     row: dict[str, Any] | None = None
     changes: dict[str, Any] = field(default_factory=dict)
     metadata_changes: dict[str, str | None] = field(default_factory=dict)  # None removes a key

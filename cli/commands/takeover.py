@@ -1,0 +1,168 @@
+"""`jobtide takeover`: a site that runs cc-backend becomes a site that runs jobtide."""
+
+import asyncio
+import getpass
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from nats.aio.client import Client
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from cli.commands.importing import bring_clusters, wait_until_applied
+from cli.progress import progress_bar
+from cli.site import Site, broker_of, database_of, find_site
+from cli.takeover.bringing import SOURCE, JobBringer, JobTally
+from cli.takeover.database import Database
+from cli.takeover.entries import Entries, why_not_usable
+from cli.takeover.nodes import NodeTally, bring_nodes
+from cli.takeover.source import Source, read_source
+from cli.takeover.users import UserTally, bring_users
+from shared.archive.layout import open_archive
+from shared.broker.clusters import ClusterDirectory
+from shared.broker.envelope import Envelope
+from shared.broker.publisher import Publisher
+from shared.database.engine import opened, transaction
+from shared.database.schema import require_schema
+from shared.database.tables import tables
+from shared.domain.events import Tag, TagCreated
+from shared.errors import JobtideError, UserError
+from shared.service import collect_garbage_rarely
+
+SHOWN = 20  # lines of one kind of findings; all of them are in the report of `jobtide takeover verify`
+
+
+class TakeoverIncomplete(JobtideError):
+    """Something could not be taken over; all of it has been printed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a run has brought. ``clusters_without_definition`` have jobs, but no cluster.json."""
+
+    jobs: JobTally
+    users: UserTally
+    nodes: NodeTally
+    tags: int
+    clusters_without_definition: list[str]
+    why_no_entries: str | None
+
+
+def run_takeover(data: Path | None, path: Path, *, dry_run: bool, copies: bool) -> None:
+    source = read_source(path)
+    site = find_site(data)
+    database = Database(source.database)
+    collect_garbage_rarely()
+    try:
+        taken = asyncio.run(_take_over(source, database, site, dry_run=dry_run, copies=copies))
+    finally:
+        database.close()
+    _report(source, database, taken, dry_run=dry_run)
+    failed = [*taken.users.failed, *taken.jobs.failed]
+    for line in failed:
+        print(line, file=sys.stderr)
+    if failed:
+        raise TakeoverIncomplete(f"{len(failed)} rows could not be taken over")
+
+
+async def _take_over(source: Source, database: Database, site: Site, *, dry_run: bool, copies: bool) -> Taken:
+    entries, why_no_entries = _entries(source, site, dry_run=dry_run, copies=copies)
+    async with AsyncExitStack() as stack:
+        bar = stack.enter_context(progress_bar("jobs"))
+        engine = await stack.enter_async_context(database_of(site))
+        publisher: Publisher | None = None
+        directory: ClusterDirectory | None = None
+        client, nats = await stack.enter_async_context(broker_of(site, "takeover"))
+        if dry_run:
+            directory = ClusterDirectory(client, nats)
+            await directory.refresh()
+        else:
+            publisher = Publisher(client, nats.prefix)
+            directory = await _clusters(source, site, client, copies=copies)
+        users = await _users(database, site, dry_run=dry_run)
+        tags, last_tag = await _tags(await asyncio.to_thread(database.tags), engine, publisher)
+        bringer = JobBringer(database, engine, publisher, entries)
+        await bringer.run(bar)
+        nodes = await bring_nodes(await asyncio.to_thread(database.node_states), engine, publisher, SOURCE)
+        await wait_until_applied(engine, max(bringer.tally.last_sequence, last_tag), bar)
+    missing = sorted(bringer.tally.clusters - set(directory))
+    return Taken(bringer.tally, users, nodes, tags, missing, why_no_entries)
+
+
+def _entries(source: Source, site: Site, *, dry_run: bool, copies: bool) -> tuple[Entries | None, str | None]:
+    """The archives, and why no entries are copied. Raises UserError."""
+    archive, target = source.archive, site.archive.path
+    if archive is None:
+        return None, f"the archive is of the kind {source.archive_kind}" if source.archive_kind != "file" else "there is no archive"
+    if (why := why_not_usable(archive)) is not None:
+        return None, why
+    is_same = target.exists() and target.samefile(archive)
+    if not copies or is_same:
+        return Entries(archive, None), None
+    if archive.resolve() in target.resolve().parents or target.resolve() in archive.resolve().parents:
+        raise UserError(f"one of {archive} and the site's archive {target} is inside the other")
+    if not dry_run:
+        open_archive(target)
+    return Entries(archive, target), None
+
+
+async def _clusters(source: Source, site: Site, client: Client, *, copies: bool) -> ClusterDirectory:
+    nats = site.nats()
+    if source.archive is not None:
+        is_same = site.archive.path.exists() and site.archive.path.samefile(source.archive)
+        return await bring_clusters(source.archive, site.archive.path if copies and not is_same else None, client, nats)
+    directory = ClusterDirectory(client, nats)
+    await directory.refresh()
+    return directory
+
+
+async def _users(database: Database, site: Site, *, dry_run: bool) -> UserTally:
+    users, settings = await asyncio.to_thread(database.users), await asyncio.to_thread(database.settings)
+    async with opened(site.database, durable=True, connections=1) as engine:
+        await require_schema(engine)
+        return await bring_users(engine, users, settings, dry_run=dry_run)
+
+
+async def _tags(tags: Sequence[tuple[str, str, str]], engine: AsyncEngine, publisher: Publisher | None) -> tuple[int, int]:
+    """Create the tags that the site does not have, also those without jobs: their number, and the last sequence."""
+    tag = tables.tag.c
+    async with transaction(engine) as connection:
+        known = {(row[0], row[1], row[2]) for row in await connection.execute(select(tag.tag_type, tag.tag_name, tag.tag_scope))}
+    new = [one for one in tags if one not in known]
+    if publisher is None or not new:
+        return len(new), 0
+    now, actor = datetime.now(UTC), getpass.getuser()
+    created = [(TagCreated(tag=Tag(type=type_, name=name, scope=scope))) for type_, name, scope in new]
+    envelopes = [Envelope(event, f"takeover:tag:{'/'.join(event.tag.key)}", SOURCE, now, actor) for event in created]
+    return len(new), max(await publisher.publish(envelopes))
+
+
+def _report(source: Source, database: Database, taken: Taken, *, dry_run: bool) -> None:
+    jobs, users, nodes = taken.jobs, taken.users, taken.nodes
+    verb = "would be taken over" if dry_run else "taken over"
+    print(f"{verb} from {source.folder} (schema {database.version}):")
+    deleted = f", {jobs.deleted} deleted here" if jobs.deleted else ""
+    print(f"  jobs      {jobs.new} new, {jobs.changed} changed, {jobs.unchanged} unchanged{deleted}")
+    if taken.why_no_entries is not None:
+        print(f"  archive   no entries copied: {taken.why_no_entries}")
+    else:
+        print(f"  archive   {jobs.entries} entries copied, {len(jobs.without_entry)} are missing or unreadable")
+    print(f"  tags      {taken.tags} new")
+    print(f"  users     {users.new} new, {users.changed} changed, {users.unchanged} unchanged; {users.settings} personal settings")
+    print(f"  nodes     {nodes.new} states, {nodes.unchanged} older than the ones here")
+    if users.kept:
+        print(f"  kept      users as they are here: {_some(users.kept)}")
+    if taken.clusters_without_definition:
+        print(f"  clusters  no cluster.json, so no metrics are shown for their jobs: {_some(taken.clusters_without_definition)}")
+    for line in jobs.without_entry[:SHOWN]:
+        print(f"no archive entry: {line}", file=sys.stderr)
+    if len(jobs.without_entry) > SHOWN:
+        print(f"… and {len(jobs.without_entry) - SHOWN} more; `jobtide takeover verify` lists them", file=sys.stderr)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

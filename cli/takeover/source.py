@@ -1,0 +1,88 @@
+"""Where a cc-backend has its files: ``config.json``, ``.env``, the database and the archive. Nothing here is ever written."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from shared.errors import UserError
+
+CONFIG_FILE = "config.json"
+ENV_FILE = ".env"
+DEFAULT_DATABASE = "./var/job.db"
+DEFAULT_ARCHIVE = "./var/job-archive"
+_FILE_KEY = re.compile(r"([a-z]+)-file")
+_ENV_LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*?)\s*")
+_SECTIONS = ("main", "auth", "cron", "archive", "metric-store", "metric-store-external", "nats", "ui")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A cc-backend. Relative paths of ``config`` are relative to ``folder``, its working directory."""
+
+    folder: Path
+    config: Mapping[str, Any]
+    env: Mapping[str, str]
+
+    def section(self, name: str) -> Mapping[str, Any]:
+        value = self.config.get(name)
+        return value if isinstance(value, dict) else {}
+
+    @property
+    def database(self) -> Path:
+        return self.folder / str(self.section("main").get("db") or DEFAULT_DATABASE)
+
+    @property
+    def archive_kind(self) -> str:
+        return str(self.section("archive").get("kind") or "file")
+
+    @property
+    def archive(self) -> Path | None:
+        """The folder of a file archive; None for other kinds, and if there is no such folder."""
+        if self.archive_kind != "file":
+            return None
+        path = self.folder / str(self.section("archive").get("path") or DEFAULT_ARCHIVE)
+        return path if path.is_dir() else None
+
+
+def read_source(path: Path) -> Source:
+    """The cc-backend with this configuration file, or with ``config.json`` in this folder. Raises UserError."""
+    file = path / CONFIG_FILE if path.is_dir() else path
+    config = _read_config(file)
+    if not any(section in config for section in _SECTIONS):
+        raise UserError(f"{file} has none of the sections of cc-backend 1.5, such as `main`")
+    for key in list(config):
+        if (match := _FILE_KEY.fullmatch(key)) is not None:
+            config[match[1]] = _read_config(file.parent / str(config.pop(key)))
+    return Source(file.parent, config, _read_env(file.parent / ENV_FILE))
+
+
+def _read_config(file: Path) -> dict[str, Any]:
+    try:
+        config = orjson.loads(file.read_bytes())
+    except OSError as e:
+        raise UserError(f"cannot read {file}: {e.strerror}") from e
+    except orjson.JSONDecodeError as e:
+        raise UserError(f"{file} is not JSON: {e}") from e
+    if not isinstance(config, dict):
+        raise UserError(f"{file} is not a JSON object")
+    return config
+
+
+def _read_env(file: Path) -> dict[str, str]:
+    """The variables of an ``.env`` file; empty if there is none or it may not be read."""
+    try:
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return {}
+    matches = (_ENV_LINE.fullmatch(line) for line in lines if not line.lstrip().startswith("#"))
+    return {match[1]: _unquoted(match[2]) for match in matches if match is not None}
+
+
+def _unquoted(value: str) -> str:
+    if len(value) >= 2 and value[0] == value[-1] and value[0] in "'\"":
+        return value[1:-1]
+    return value.partition(" #")[0].rstrip()

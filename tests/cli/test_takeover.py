@@ -1,0 +1,195 @@
+"""`jobtide takeover`: a cc-backend's clusters, users, jobs, tags, node states and archive, taken over once and again."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.sites import UpProcess, jobtide
+from tests.support.builders import START_TIME
+from tests.support.cc_backend import FormerSite
+from tests.support.databases import query, settings_of
+from tests.support.programs import run_blocking
+
+LATER = START_TIME + 86_400
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UpProcess]:
+    """A running site. The tests use different job ids and users."""
+    site = UpProcess(tmp_path_factory.mktemp("here") / "data")
+    try:
+        yield site.start()
+    finally:
+        site.end()
+
+
+@pytest.fixture
+def there(tmp_path: Path) -> Iterator[FormerSite]:
+    site = FormerSite(tmp_path / "cc-backend")
+    site.cluster("fritz")
+    yield site
+    site.stop()
+
+
+def rows(site: UpProcess, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
+    return run_blocking(query(settings_of(f"sqlite:///{site.data / 'jobtide.db'}"), statement, **parameters))
+
+
+def run(site: UpProcess, source: FormerSite, *options: str) -> str:
+    return site.run("takeover", "run", source.folder, *options).stdout
+
+
+def test_everything_of_a_site_is_taken_over(here: UpProcess, there: FormerSite) -> None:
+    done = there.job(101, monitoring_status=3, footprint={"cpu_load_avg": 1.5}, energy=2.5, energy_footprint={"cpu_power": 2.5})
+    there.entry(done, statistics={"cpu_load": {"unit": {"base": ""}, "avg": 1.5, "min": 0, "max": 2}}, requestedMemory=64)
+    running = there.job(102, job_state="running", duration=4000, monitoring_status=1, hpc_user="jürgen", meta_data={"jobName": 'a "b" ü'})
+    there.job(103, table="job_cache", job_state="running", duration=0, monitoring_status=1)
+    there.job(104, cluster="gone", subcluster="old", shared="multi_user", array_job_id=100, cluster_partition=None, meta_data="null")
+    there.tag("quality", "good", done, running)
+    there.tag("admin", "watch", done, scope="admin")
+    there.tag("own", "mine", scope="eva")
+    there.user("eva", "user", real_name="Eva E.")
+    there.user("max", "manager", projects=["bio", "phys"])
+    there.user("lara", "user", source=1)
+    there.setting("eva", "plotConfiguration_plotsPerRow", 4)
+    there.node("f0101", "idle", START_TIME)
+    there.node("f0101", "allocated", LATER)
+    before = (there.database.read_bytes(), Path(f"{there.database}-wal").read_bytes())
+
+    assert "jobs      4 new, 0 changed" in run(here, there, "--dry-run")
+    assert rows(here, "SELECT count(*) FROM job WHERE job_id BETWEEN 101 AND 109") == [(0,)]
+    text = run(here, there)
+
+    assert "jobs      4 new, 0 changed, 0 unchanged" in text
+    assert "archive   1 entries copied, 0 are missing" in text
+    assert "tags      3 new" in text
+    assert "users     3 new" in text
+    assert "no cluster.json, so no metrics are shown for their jobs: gone" in text
+    assert (there.database.read_bytes(), Path(f"{there.database}-wal").read_bytes()) == before
+
+    jobs = {job["jobId"]: job for job in here.jobs("?items-per-page=100&with-metadata=true")}
+    assert {key: jobs[101][key] for key in ("jobState", "duration", "monitoringStatus", "energy", "footprint", "energyFootprint")} == {
+        "jobState": "completed",
+        "duration": 3600,
+        "monitoringStatus": 3,
+        "energy": 2.5,
+        "footprint": {"cpu_load_avg": 1.5},
+        "energyFootprint": {"cpu_power": 2.5},
+    }
+    assert {(tag["type"], tag["name"], tag["scope"]) for tag in jobs[101]["tags"]} == {
+        ("quality", "good", "global"),
+        ("admin", "watch", "admin"),
+    } - {("admin", "watch", "admin")}  # a program does not see it
+    assert jobs[101]["statistics"]["cpu_load"]["max"] == 2
+    assert (jobs[102]["jobState"], jobs[102]["user"], jobs[102]["metaData"]["jobName"]) == ("running", "jürgen", 'a "b" ü')
+    assert jobs[103]["jobState"] == "running"
+    assert (jobs[104]["cluster"], jobs[104]["shared"], jobs[104]["arrayJobId"]) == ("gone", "multi_user", 100)
+    former = rows(here, "SELECT job_id, former_id FROM job WHERE job_id BETWEEN 101 AND 109 ORDER BY 1")
+    assert former == [(101, done), (102, running), (103, None), (104, 3)]
+    assert rows(here, "SELECT tag_type, tag_scope FROM tag WHERE tag_name IN ('good', 'watch', 'mine') ORDER BY 1") == [
+        ("admin", "admin"),
+        ("own", "eva"),
+        ("quality", "global"),
+    ]
+    users = {name: tuple(rest) for name, *rest in rows(here, "SELECT username, ldap, name, roles, projects, password FROM hpc_user")}
+    assert users["eva"][:4] == (0, "Eva E.", '["user"]', "[]")
+    assert users["eva"][4].startswith("$2b$")
+    assert users["max"][3] == '["bio","phys"]'
+    assert (users["lara"][0], users["lara"][4]) == (1, None)
+    assert rows(here, "SELECT username, confkey, value FROM configuration") == [("eva", "plotConfiguration_plotsPerRow", "4")]
+    assert rows(here, "SELECT hostname, node_state, time_stamp FROM node") == [("f0101", "allocated", LATER)]
+    assert (here.data / "archive" / "fritz" / "0" / "101" / str(START_TIME) / "meta.json").is_file()
+
+
+def test_a_second_run_brings_only_what_has_changed(here: UpProcess, there: FormerSite) -> None:
+    ended = there.job(111, job_state="running", monitoring_status=1)
+    tagged, same = there.job(112, monitoring_status=3), there.job(113)
+    folder = there.entry(tagged)
+    there.tag("quality", "first", tagged, same)
+    there.user("nina", "user")
+    there.user("otto", "user")
+    there.setting("nina", "jobList_jobsPerPage", 50)
+    there.node("f0111", "idle")
+    run(here, there)
+    assert "jobs      0 new, 0 changed, 3 unchanged" in run(here, there)
+
+    there.change(ended, job_state="failed", duration=77, monitoring_status=3, footprint={"cpu_load_avg": 3})
+    there.entry(ended)
+    there.untag(tagged, "first")
+    there.tag("quality", "second", tagged)
+    (folder / "meta.json").write_text((folder / "meta.json").read_text().replace('"id"', '"tags": [], "id"'))
+    there.job(114)
+    there.db.execute("UPDATE hpc_user SET roles = ? WHERE username = 'nina'", [b'["user","api"]'])
+    there.setting("nina", "jobList_jobsPerPage", 10)
+    here.run("user", "role", "otto", "--add", "support")
+    text = run(here, there)
+
+    assert "jobs      1 new, 2 changed, 1 unchanged" in text
+    assert "archive   1 entries copied" in text
+    assert "tags      1 new" in text
+    assert "users     0 new, 1 changed, 1 unchanged; 1 personal settings" in text
+    assert "nodes     0 states" in text
+    jobs = {job["jobId"]: job for job in here.jobs("?items-per-page=100")}
+    assert (jobs[111]["jobState"], jobs[111]["duration"], jobs[111]["footprint"]) == ("failed", 77, {"cpu_load_avg": 3})
+    assert [tag["name"] for tag in jobs[112]["tags"]] == ["second"]
+    assert [tag["name"] for tag in jobs[113]["tags"]] == ["first"]
+    assert rows(here, "SELECT roles FROM hpc_user WHERE username IN ('nina', 'otto') ORDER BY username") == [
+        ('["user","api"]',),
+        ('["user","support"]',),
+    ]
+    assert rows(here, "SELECT value FROM configuration WHERE username = 'nina'") == [("10",)]
+    copied = here.data / "archive" / "fritz" / "0" / "112" / str(START_TIME) / "meta.json"
+    assert copied.read_text() == (folder / "meta.json").read_text()
+
+
+@pytest.mark.parametrize("version", [6, 8, 9, 10, 11])
+def test_older_schemas_are_read(here: UpProcess, tmp_path: Path, version: int) -> None:
+    there = FormerSite(tmp_path / "old", version)
+    there.cluster("fritz")
+    first = 200 + 10 * version
+    id_ = there.job(first, shared="single_user")
+    there.job(first + 1, shared="multi_user", job_state="running")
+    there.tag("version", f"v{version}", id_)
+    there.user(f"user{version}", "user")
+    there.stop()
+    assert "jobs      2 new" in run(here, there)
+    assert "jobs      0 new, 0 changed, 2 unchanged" in run(here, there)
+    found = rows(
+        here, "SELECT job_id, shared, former_id, job_state FROM job WHERE job_id BETWEEN :a AND :b ORDER BY 1", a=first, b=first + 9
+    )
+    assert found == [(first, "single_user", 1, "completed"), (first + 1, "multi_user", 2, "running")]
+    assert sorted(path.name for path in there.database.parent.iterdir()) == ["job-archive", "job.db"]
+
+
+def test_rows_that_cannot_be_used_are_named_and_cost_nothing_else(here: UpProcess, there: FormerSite) -> None:
+    there.job(401, resources="[]")
+    there.job(402, meta_data="{broken")
+    there.job(403)
+    missing = there.job(404, monitoring_status=3)
+    there.user("bad\tname", "user")
+    done = jobtide("takeover", "run", there.folder, "--data", here.data)
+    assert done.returncode == 1
+    assert "jobs      2 new" in done.stdout
+    assert "fritz job 401" in done.stderr
+    assert "resources" in done.stderr
+    assert "fritz job 402" in done.stderr
+    assert "meta_data" in done.stderr
+    assert f"no archive entry: fritz job 404 started at {START_TIME} (row {missing} of job)" in done.stderr
+    assert "bad\\tname" in done.stderr
+    assert "3 rows could not be taken over" in done.stderr
+    assert [row[0] for row in rows(here, "SELECT job_id FROM job WHERE job_id BETWEEN 401 AND 409 ORDER BY 1")] == [403, 404]
+
+
+def test_what_is_not_a_cc_backend_is_a_user_error(here: UpProcess, tmp_path: Path) -> None:
+    for text, expected in (("{}", "sections"), ("[", "not JSON"), (json.dumps({"main": {}}), "there is no database")):
+        (tmp_path / "config.json").write_text(text)
+        done = jobtide("takeover", "run", tmp_path, "--data", here.data)
+        assert (done.returncode, expected in done.stderr) == (2, True), done.stderr
+    newer = FormerSite(tmp_path / "newer")
+    newer.db.execute("UPDATE schema_migrations SET version = 12")
+    done = jobtide("takeover", "run", newer.folder, "--data", here.data)
+    newer.stop()
+    assert (done.returncode, "schema 12" in done.stderr) == (2, True), done.stderr
