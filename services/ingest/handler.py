@@ -14,6 +14,7 @@ from services.ingest.originals import original_of
 from services.ingest.translate import RawMessage, Translator
 from shared import prometheus
 from shared.broker.clusters import ClusterDirectory
+from shared.broker.cursor import delivery
 from shared.broker.envelope import Envelope
 from shared.broker.publisher import Publisher
 from shared.broker.streams import Durable
@@ -82,9 +83,9 @@ class BatchHandler:
                     await self._publisher.publish([self._translator.rejected(envelope, e)])
 
     async def _raw(self, message: Msg) -> RawMessage:
-        metadata = message.metadata
+        found = delivery(message)
         original = await original_of(self._client, self._queue.stream, message) if message.headers else None
-        return RawMessage(message.subject, message.data, self._stream, metadata.sequence.stream, metadata.timestamp, original)
+        return RawMessage(message.subject, message.data, self._stream, found.sequence, found.stored_at, original)
 
     async def _translate(self, messages: list[RawMessage]) -> list[Envelope]:
         envelopes = [envelope for message in messages for envelope in self._translator.translate(message)]

@@ -8,7 +8,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 import structlog
@@ -69,6 +69,11 @@ class Delivery(NamedTuple):
     number: int
     stored_ns: int
 
+    @property
+    def stored_at(self) -> datetime:
+        """The same as the timestamp of nats-py, which divides by a float: message ids contain it."""
+        return datetime.fromtimestamp(self.stored_ns / 1_000_000_000.0, UTC)
+
 
 def delivery(message: Msg) -> Delivery:
     """Parse the reply subject; ``Msg.metadata`` takes ten times as long. Raises Unavailable."""
@@ -128,8 +133,8 @@ class Cursor:
 
 
 def _read(message: Msg) -> Recorded | Unreadable:
-    metadata = message.metadata
-    return read(metadata.sequence.stream, message.headers, message.data, metadata.timestamp)
+    found = delivery(message)
+    return read(found.sequence, message.headers, message.data, found.stored_at)
 
 
 @asynccontextmanager

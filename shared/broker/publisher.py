@@ -65,6 +65,30 @@ class _Failing:
         return now - self.last <= FORGOTTEN_AFTER_S
 
 
+class _Attempt:
+    """Messages published once, with one future for the acknowledgements of all.
+
+    ``acks`` are sequences by the index of the message; ``waiting`` has the index by the subject of each missing acknowledgement.
+    """
+
+    def __init__(self, acks: dict[int, int], messages: int) -> None:
+        self.waiting: dict[str, int] = {}
+        self.failure: Exception | None = None  # the first one
+        self.is_over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._acks = acks
+        self._left = messages
+
+    def settle(self, reply: str, outcome: int | Exception) -> None:
+        index = self.waiting.pop(reply)
+        if isinstance(outcome, int):
+            self._acks[index] = outcome
+        else:
+            self.failure = self.failure or outcome
+        self._left -= 1
+        if not self._left and not self.is_over.done():
+            self.is_over.set_result(None)
+
+
 class Publisher:
     """Publishes to streams and awaits the broker's acknowledgements. One per connection; safe to share between tasks."""
 
@@ -75,7 +99,7 @@ class Publisher:
         self._subscribed = asyncio.Lock()
         self._subscription: Subscription | None = None
         self._numbers = itertools.count()
-        self._waiting: dict[str, asyncio.Future[int]] = {}
+        self._attempts: dict[str, _Attempt] = {}  # by the subject of each missing acknowledgement
         self._failing: _Failing | None = None
 
     @property
@@ -139,9 +163,7 @@ class Publisher:
 
     async def _try(self, messages: Sequence[Outgoing], missing: list[int], acks: dict[int, int], timeout_s: float) -> Exception | None:
         """Publish all messages once and collect the acknowledgements that arrive; returns the first failure."""
-        loop = asyncio.get_running_loop()
-        futures: dict[str, tuple[int, asyncio.Future[int]]] = {}
-        failure: Exception | None = None
+        attempt = _Attempt(acks, len(missing))
         try:
             await self._subscribe()
             for index in missing:
@@ -149,29 +171,21 @@ class Publisher:
                 if message.size > self._client.max_payload:
                     raise MaxPayloadError
                 reply = f"{self._inbox}.{next(self._numbers)}"
-                future: asyncio.Future[int] = loop.create_future()
-                futures[reply] = (index, future)
-                self._waiting[reply] = future
+                attempt.waiting[reply] = index
+                self._attempts[reply] = attempt
                 headers = dict(message.headers) or None  # nats-py keeps and modifies the mapping
                 await self._client.publish(message.subject, message.body, reply=reply, headers=headers)
-            if futures:
-                await asyncio.wait([future for _, future in futures.values()], timeout=timeout_s)
+            await asyncio.wait((attempt.is_over,), timeout=timeout_s)
         except MaxPayloadError as e:
             raise Refused(reasons.TOO_LARGE, f"the message is larger than the broker's limit of {self._client.max_payload} bytes") from e
         except (NatsError, OSError) as e:
-            failure = e
+            attempt.failure = e
         finally:
-            for reply in futures:
-                self._waiting.pop(reply, None)
-        for index, future in futures.values():
-            if not future.done():
-                future.cancel()
-                failure = failure or TimeoutError("no acknowledgement")
-            elif (error := future.exception()) is None:
-                acks[index] = future.result()
-            else:
-                failure = failure or (error if isinstance(error, Exception) else None)
-        return failure
+            for reply in attempt.waiting:
+                self._attempts.pop(reply, None)
+        if len(acks) < len(messages) and attempt.failure is None:
+            return TimeoutError("no acknowledgement")
+        return attempt.failure
 
     async def _subscribe(self) -> None:
         async with self._subscribed:
@@ -179,17 +193,19 @@ class Publisher:
                 self._subscription = await self._client.subscribe(f"{self._inbox}.*", cb=self._acknowledged)
 
     async def _acknowledged(self, message: Msg) -> None:
-        future = self._waiting.pop(message.subject, None)
-        if future is None or future.done():
-            return
-        if not message.data:
-            future.set_exception(NoStream("no stream captures the message"))
-            return
-        answer = orjson.loads(message.data)
-        if "error" in answer:
-            future.set_exception(Unavailable(f"the broker refuses the message: {answer['error'].get('description')}"))
-        else:
-            future.set_result(answer["seq"])
+        attempt = self._attempts.pop(message.subject, None)
+        if attempt is not None:
+            attempt.settle(message.subject, _outcome(message.data))
+
+
+def _outcome(acknowledgement: bytes) -> int | Exception:
+    """The sequence of the stored message, or why it was not stored."""
+    if not acknowledgement:
+        return NoStream("no stream captures the message")
+    answer = orjson.loads(acknowledgement)
+    if "error" in answer:
+        return Unavailable(f"the broker refuses the message: {answer['error'].get('description')}")
+    return int(answer["seq"])
 
 
 def _why(failure: Exception | None) -> str:
