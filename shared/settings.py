@@ -208,6 +208,13 @@ class NatsSettings(SettingsGroup):
         description="Subjects of metric lines (JSON list), wildcards `*` and `>` allowed."
         " A token `{cluster}` names the cluster: tags of the lines must agree.",
     )
+    first_job_id: int = Field(
+        1,
+        ge=1,
+        le=2**40,
+        description="Ids of jobs begin here: EVENTS begins at this sequence when it is created. Smaller ids are those that jobs had in"
+        " cc-backend before they were taken over. Set it before the first start.",
+    )
     replicas: int = Field(1, ge=1, le=5, description="Copies of each stream in a broker cluster.")
     intake_max_age_days: float = Field(30.0, ge=0, description="Raw messages are kept this long, days; 0 keeps them forever.")
     events_max_age_days: float = Field(0.0, ge=0, description="Domain events are kept this long, days; 0 keeps them forever.")

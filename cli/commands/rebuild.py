@@ -45,9 +45,9 @@ def run_rebuild(data: Path | None) -> None:
 
 async def gone_from_the_log(site: Site, nats: NatsSettings, client: Client) -> Iterator[ArchivedJob]:
     """The archived jobs, one at a time; none if the log is complete."""
-    first = (await log_state(client, nats.stream(EVENTS))).first_sequence
+    state = await log_state(client, nats.stream(EVENTS))
     root = site.archive.path
-    if first <= 1 or not (root / VERSION_FILE).exists():
+    if state.first_sequence <= state.began_at or not (root / VERSION_FILE).exists():
         return iter(())
     clusters = ClusterDirectory(client, nats)
     await clusters.refresh()

@@ -24,14 +24,17 @@ from cli.takeover.source import Source, read_source
 from cli.takeover.users import UserTally, bring_users
 from shared.archive.layout import open_archive
 from shared.broker.clusters import ClusterDirectory
+from shared.broker.cursor import LogState, log_state
 from shared.broker.envelope import Envelope
 from shared.broker.publisher import Publisher
+from shared.broker.streams import EVENTS
 from shared.database.engine import opened, transaction
 from shared.database.schema import require_schema
 from shared.database.tables import tables
 from shared.domain.events import Tag, TagCreated
 from shared.errors import JobtideError, UserError
 from shared.service import collect_garbage_rarely
+from shared.settings import NatsSettings, setting_name
 
 SHOWN = 20  # lines of one kind of findings; all of them are in the report of `jobtide takeover verify`
 
@@ -50,6 +53,7 @@ class Taken:
     tags: int
     clusters_without_definition: list[str]
     why_no_entries: str | None
+    links: str
 
 
 def run_takeover(data: Path | None, path: Path, *, dry_run: bool, copies: bool) -> None:
@@ -89,8 +93,21 @@ async def _take_over(source: Source, database: Database, site: Site, *, dry_run:
         await bringer.run(bar)
         nodes = await bring_nodes(await asyncio.to_thread(database.node_states), engine, publisher, SOURCE)
         await wait_until_applied(engine, max(bringer.tally.last_sequence, last_tag), bar)
+        links = _links(await asyncio.to_thread(database.highest_id), nats, await log_state(client, nats.stream(EVENTS)))
     missing = sorted(bringer.tally.clusters - set(directory))
-    return Taken(bringer.tally, users, nodes, tags, missing, why_no_entries)
+    return Taken(bringer.tally, users, nodes, tags, missing, why_no_entries, links)
+
+
+def _links(highest: int, nats: NatsSettings, log: LogState) -> str:
+    """Whether links with the ids of the former database lead to its jobs."""
+    setting = setting_name("nats", "first_job_id")
+    if nats.first_job_id <= highest:
+        return f"ids up to {highest} are not found here, because {setting} is {nats.first_job_id}"
+    if log.began_at < nats.first_job_id:
+        return (
+            f"ids up to {highest} lead to the jobs that had them there; jobs of this site with such ids are hidden: its log began earlier"
+        )
+    return f"ids up to {highest} lead to the jobs that had them there"
 
 
 def _entries(source: Source, site: Site, *, dry_run: bool, copies: bool) -> tuple[Entries | None, str | None]:
@@ -153,6 +170,7 @@ def _report(source: Source, database: Database, taken: Taken, *, dry_run: bool) 
         print(f"  archive   {jobs.entries} entries copied, {len(jobs.without_entry)} are missing or unreadable")
     print(f"  tags      {taken.tags} new")
     print(f"  users     {users.new} new, {users.changed} changed, {users.unchanged} unchanged; {users.settings} personal settings")
+    print(f"  links     {taken.links}")
     print(f"  nodes     {nodes.new} states, {nodes.unchanged} older than the ones here")
     if users.kept:
         print(f"  kept      users as they are here: {_some(users.kept)}")

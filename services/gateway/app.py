@@ -74,7 +74,7 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report, *, clock:
             metric_services(settings.metrics, settings.series, Hosts(engine, roster), archive, lambda: link.clusters, clock)
         )
         columns = make_columns(settings, engine, health)
-        jobs = JobQueries(engine, settings.gateway.chunk_rows, clock, columns)
+        jobs = JobQueries(engine, settings.gateway.chunk_rows, clock, columns, settings.nats.first_job_id)
         commands = Commands(link, engine, settings.gateway.outcome_timeout_s, health.registry)
         nodes = NodeQueries(engine, roster)
         gateway = make_gateway(settings, engine, link, commands, users, auth, live, archive, data, jobs, nodes, clock)

@@ -81,7 +81,12 @@ class Positions:
             async with transaction(engine) as connection:
                 await connection.execute(
                     insert_or_ignore(connection, self._table).values(
-                        stream=self._stream, sequence=0, stream_created=log.created, event_time=0.0, message_id="", rules=RULES
+                        stream=self._stream,
+                        sequence=log.began_at - 1,
+                        stream_created=log.created,
+                        event_time=0.0,
+                        message_id="",
+                        rules=RULES,
                     )
                 )
                 position = await self.get(connection)

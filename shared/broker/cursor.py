@@ -32,12 +32,13 @@ MAX_BATCH_BYTES = 8 * 1024 * 1024  # total of the message bodies; decoded events
 
 
 class LogState:
-    """The state of a stream as the broker reports it."""
+    """The state of a stream as the broker reports it. ``began_at`` is the first sequence that it ever had."""
 
-    def __init__(self, created: str, first_sequence: int, last_sequence: int) -> None:
+    def __init__(self, created: str, first_sequence: int, last_sequence: int, began_at: int = 1) -> None:
         self.created = created
         self.first_sequence = first_sequence
         self.last_sequence = last_sequence
+        self.began_at = began_at
 
 
 async def log_state(client: Client, stream: str, *, timeout_s: float = 5.0) -> LogState:
@@ -48,7 +49,7 @@ async def log_state(client: Client, stream: str, *, timeout_s: float = 5.0) -> L
         raise Unavailable(f"the stream {stream} does not exist; run `jobtide provision`") from e
     except (NatsError, TimeoutError) as e:
         raise Unavailable(f"the broker does not answer for the stream {stream}") from e
-    return LogState(identity(info), info.state.first_seq, info.state.last_seq)
+    return LogState(identity(info), info.state.first_seq, info.state.last_seq, info.config.first_seq or 1)
 
 
 async def broker_time(client: Client, stream: str, *, timeout_s: float = 5.0) -> float:

@@ -123,7 +123,7 @@ def stream_configs(nats: NatsSettings) -> list[StreamConfig]:
             [f"{nats.prefix}.{kind}.>" for kind in ("job", "tag", "housekeeping")],
             nats.events_max_age_days,
             "Domain events of jobs: the truth.",
-        ),
+        ).evolve(first_seq=nats.first_job_id if nats.first_job_id > 1 else None),
         config(NODES, [f"{nats.prefix}.node.>"], nats.nodes_max_age_days, "Domain events of nodes."),
         # After EVENTS, which had these subjects in earlier versions: two streams must not overlap.
         config(REJECTIONS, [f"{nats.prefix}.intake.>"], nats.rejections_max_age_days, "Input that can never become an event."),

@@ -4,9 +4,11 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
+from tests.cli.conftest import Up
 from tests.cli.sites import UpProcess, jobtide
 from tests.support.builders import START_TIME
 from tests.support.cc_backend import FormerSite
@@ -181,6 +183,24 @@ def test_rows_that_cannot_be_used_are_named_and_cost_nothing_else(here: UpProces
     assert "bad\\tname" in done.stderr
     assert "3 rows could not be taken over" in done.stderr
     assert [row[0] for row in rows(here, "SELECT job_id FROM job WHERE job_id BETWEEN 401 AND 409 ORDER BY 1")] == [403, 404]
+
+
+def test_links_of_the_former_site_lead_to_its_jobs(new_up: Up, there: FormerSite) -> None:
+    first = there.job(501)
+    second = there.job(502, start_time=LATER)
+    site = new_up().start(JOBTIDE_NATS_FIRST_JOB_ID="1000")
+    done = jobtide("takeover", "run", there.folder, "--data", site.data, JOBTIDE_NATS_FIRST_JOB_ID="1000")
+    assert f"ids up to {second} lead to the jobs that had them there" in done.stdout
+    ids = {job["jobId"]: job["id"] for job in site.jobs()}
+    assert min(ids.values()) >= 1000
+    for id_, job_id in ((first, 501), (second, 502), (ids[501], 501)):
+        status, found = site.get(f"/api/jobs/{id_}")
+        assert (status, found["Meta"]["jobId"], found["Meta"]["id"]) == (200, job_id, ids[job_id])
+    assert site.get("/api/jobs/999")[0] == 404
+    query = quote(f'{{ job(id: "{second}") {{ id jobId }} }}')
+    assert site.get(f"/query?query={query}")[1]["data"]["job"] == {"id": ids[502], "jobId": 502}
+    site.run("rebuild")
+    assert site.get(f"/api/jobs/{first}")[0] == 200
 
 
 def test_what_is_not_a_cc_backend_is_a_user_error(here: UpProcess, tmp_path: Path) -> None:

@@ -51,13 +51,19 @@ class JobQueries:
     """All reads of jobs. Every method raises Unavailable when the database cannot be reached."""
 
     def __init__(
-        self, engine: AsyncEngine, chunk_rows: int, clock: Callable[[], float] = time.time, columns: Columns | None = None
+        self,
+        engine: AsyncEngine,
+        chunk_rows: int,
+        clock: Callable[[], float] = time.time,
+        columns: Columns | None = None,
+        first_id: int = 1,
     ) -> None:
-        """Without ``columns`` the database answers everything."""
+        """Without ``columns`` the database answers everything. Ids below ``first_id`` are those of the former database."""
         self._engine = engine
         self._chunk_rows = chunk_rows
         self._clock = clock
         self._columns = columns
+        self._first_id = first_id
         self._deep = DEEP_WITH_ID if engine.dialect.name == "sqlite" else DEEP
 
     async def _ask(self, question: Question[T], *, database: bool = False) -> T:
@@ -200,6 +206,13 @@ class JobQueries:
             left -= size
             last = rows.jobs[-1]
             after = tuple_(literal(last.start_time), literal(last.id))
+
+    async def current_id(self, key: int) -> int:
+        """The id of the job that had the id ``key`` in the former database; ``key`` itself if it is not such an id."""
+        if not 0 <= key < self._first_id:
+            return key
+        found = await self._all(select(job.id).where(job.former_id == key).order_by(job.id.desc()).limit(1))
+        return int(found[0].id) if found else key
 
     async def by_id(self, user: User, key: int) -> FoundJobs[StoredJob] | None:
         return await self._one(user, job.id == key)

@@ -125,7 +125,7 @@ async def _objects(call: Call, found: FoundJobs[StoredJob], *, with_metadata: bo
 async def job_in_path(call: Call) -> FoundJobs[StoredJob]:
     """The job with the database id in the path. Raises RequestError: 400, or 404 if the user sees no such job."""
     key = call.number_in_path("id")
-    found = await call.gateway.jobs.by_id(call.user, key)
+    found = await call.gateway.jobs.by_id(call.user, await call.gateway.jobs.current_id(key))
     if found is None:
         raise not_found(f"no job with the database id {key}")
     return found

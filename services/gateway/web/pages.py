@@ -1,5 +1,6 @@
 """The URLs of the web interface. All of them are one page; the browser chooses the view by the path (``web/src/routes.ts``)."""
 
+import re
 from http import HTTPStatus
 from urllib.parse import quote
 
@@ -13,6 +14,7 @@ from services.gateway.frame.pages.built import Built
 from services.gateway.frame.pages.home import home_page
 from services.gateway.web.session import session_object
 
+_JOB_PAGE = re.compile(r"/monitoring/job/([0-9]{1,15})/?")
 PATHS = ("/", "/monitoring/{page:.*}", "/config", "/config/", "/search")
 
 
@@ -39,6 +41,11 @@ def add_to(app: web.Application, built: Built | None) -> None:
             target = quote(base + request.raw_path.removeprefix("/"), safe="/")
             headers = {hdrs.LOCATION: f"{base}login?redirect={target}", hdrs.CACHE_CONTROL: "no-store"}
             return web.Response(status=HTTPStatus.FOUND, headers=headers)
+        if (found := _JOB_PAGE.fullmatch(request.path)) is not None:
+            key, current = int(found[1]), await gateway.jobs.current_id(int(found[1]))
+            if current != key:  # a link into the former site
+                location = f"{gateway.settings.base_path}monitoring/job/{current}"
+                raise web.HTTPFound(f"{location}?{request.query_string}" if request.query_string else location)
         return built.page(encode(await session_object(gateway, user)))
 
     for path in PATHS:

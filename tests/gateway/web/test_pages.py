@@ -14,7 +14,9 @@ from services.gateway import app as gateway_app
 from services.gateway.frame.pages.built import POLICY
 from services.gateway.people.identity import AuthSource
 from services.gateway.people.users.model import Account
+from shared.settings import NatsSettings
 from tests.gateway.accounts import HASH, People, people
+from tests.gateway.rows import job_row, write
 from tests.support.databases import SqliteTemplate
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -27,7 +29,16 @@ INDEX = """<html><head><base href="/" />
 <link rel="stylesheet" crossorigin href="./assets/index-5e6f.css">
 </head></html>"""
 TRYING = Account("tara", AuthSource.LOCAL, ("manager",), password=HASH, real_name="</script><b>Tara", projects=("p2", "p1"))
-PAGES = ("/", "/monitoring/jobs/", "/monitoring/jobs", "/monitoring/job/17", "/monitoring/whatever", "/config", "/search?searchId=1")
+PAGES = (
+    "/",
+    "/monitoring/jobs/",
+    "/monitoring/jobs",
+    "/monitoring/job/18",
+    "/monitoring/job/1002",
+    "/monitoring/whatever",
+    "/config",
+    "/search?searchId=1",
+)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +58,10 @@ async def site(sqlite_template: SqliteTemplate, built: Path, tmp_path_factory: p
     folder = tmp_path_factory.mktemp("pages")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gateway_app, "DIST", built)
-        async with people(sqlite_template.fresh(folder), folder, pages=True, base_path="/tools/") as given:
+        database = sqlite_template.fresh(folder)
+        await write(database, "job", [job_row(1002, former_id=17)])
+        nats = NatsSettings(url="nats://127.0.0.1:9", first_job_id=1000)
+        async with people(database, folder, nats=nats, pages=True, base_path="/tools/") as given:
             await given.store.add(TRYING)
             yield given
 
@@ -87,6 +101,13 @@ async def test_without_a_session_a_page_leads_to_the_sign_in_and_back(site: Peop
     assert 'value="/tools/monitoring/jobs/?state=failed&amp;user=a%26b"' in form
     assert 'action="/tools/login"' in form
     assert '<link rel="stylesheet" href="/tools/assets/index-5e6f.css">' in form
+
+
+async def test_the_page_of_a_job_of_the_former_site_leads_to_the_job_here(site: People) -> None:
+    cookie = await site.sign_in("tara")
+    for path in ("/monitoring/job/17", "/monitoring/job/17/"):
+        status, _, headers = await page(site, f"{path}?metric=cpu_load", cookie)
+        assert (status, headers["Location"]) == (302, "/tools/monitoring/job/1002?metric=cpu_load")
 
 
 async def test_after_a_sign_in_without_a_target_the_home_page_is_that_of_the_base_path(site: People) -> None:

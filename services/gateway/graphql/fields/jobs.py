@@ -100,7 +100,7 @@ async def job(ask: Ask) -> JobView:
 
 async def visible_id(ask: Ask, text: str, name: str = "id") -> int:
     """The database id of a job. Raises RequestError: 400 for an invalid id, 404 if the user sees no such job."""
-    key = numeric_id(text, name)
+    key = await ask.gateway.jobs.current_id(numeric_id(text, name))
     if not await ask.gateway.jobs.select(ask.user, [JobFilter(ids=(key,))], Order(), Slice(1)):
         raise no_job(key)
     return key
