@@ -301,6 +301,45 @@ class ArchiveSettings(SettingsGroup):
     model_config = group_config("archive")
 
     path: Path = Field(Path("var/archive"), description="Folder of the job archive; created when missing.")
+    url: str | None = Field(
+        None, description="Another place for the archive than `path`: `sqlite:///PATH`, or `s3://BUCKET` with or without `/PREFIX`."
+    )
+    clusters: dict[str, str] = Field(
+        {}, description="Places of single clusters, paths or URLs as above, instead of the common one (JSON object)."
+    )
+    s3_endpoint: str | None = Field(None, description="URL of the S3 server, such as `https://s3.example:9000`; by default AWS.")
+    s3_region: str = Field("us-east-1", description="Region of the S3 server.")
+    s3_access_key: str | None = Field(None, description="Access key for S3; without one that of the environment or the machine is used.")
+    s3_secret_key: SecretStr | None = Field(None, description="Secret key for S3; never logged.")
+    s3_virtual_hosted: bool = Field(False, description="Whether the bucket is part of the host name instead of the path.")
+
+    @field_validator("url")
+    @classmethod
+    def _url_is_an_address(cls, value: str | None) -> str | None:
+        return None if value is None else _archive_address(value)
+
+    @field_validator("clusters")
+    @classmethod
+    def _clusters_have_addresses(cls, value: dict[str, str]) -> dict[str, str]:
+        return {cluster: _archive_address(address) for cluster, address in value.items()}
+
+    @model_validator(mode="after")
+    def _keys_go_together(self) -> Self:
+        if (self.s3_access_key is None) != (self.s3_secret_key is None):
+            raise ValueError("s3_access_key and s3_secret_key go together")
+        return self
+
+    @property
+    def address(self) -> str:
+        """The common place."""
+        return self.url or str(self.path)
+
+
+def _archive_address(value: str) -> str:
+    scheme, has_scheme, rest = value.partition("://")
+    if not value or (has_scheme and (scheme not in ("sqlite", "s3") or not rest.strip("/"))) or (scheme == "sqlite" and rest[:1] != "/"):
+        raise ValueError(f"{value!r} is not a path, sqlite:///PATH or s3://BUCKET/PREFIX")
+    return value
 
 
 class LogSettings(SettingsGroup):

@@ -18,7 +18,8 @@ from cli.progress import progress_bar
 from cli.site import Site, broker_of, database_of, find_site
 from services.archiver.settings import ArchiverSettings
 from shared.advice import Applications, JobFacts, Rule, RuleError, Rules, advise, facts_of, load_rules, read_rule
-from shared.archive import ArchiveError, JobPath, read_data, read_meta
+from shared.archive import ArchiveError, ArchiveStore, JobPath
+from shared.archive.places import store_of
 from shared.domain.advice import holding
 from shared.domain.clusters import Cluster
 from shared.domain.events import JobAdvised
@@ -72,7 +73,7 @@ def run_test(data: Path | None, file: Path, job: int) -> None:
             if cluster is None:
                 raise UserError(f"the cluster {row['cluster']!r} is not configured")
             if row["monitoring_status"] == ARCHIVED:
-                facts = facts_of(row, cluster, *_entry(site.archive.path, row))
+                facts = facts_of(row, cluster, *_entry(store_of(site.archive), row))
             else:
                 facts = await _facts_of_running(site, row, cluster, rule)
             explained = rule.explain(facts)
@@ -113,9 +114,10 @@ def run_apply(data: Path | None, folder: Path | None, *, dry_run: bool, after: i
             now, run_id, actor = datetime.now(UTC), uuid.uuid4().hex, getpass.getuser()
             show = stack.enter_context(progress_bar("jobs"))
             done = changed = unreadable = 0
+            archive = store_of(site.archive)
             total = await _count(engine, after)
             async for rows in _pages(engine, after):
-                advised = await asyncio.to_thread(_advised, site.archive.path, rows, clusters, rules, applications)
+                advised = await asyncio.to_thread(_advised, archive, rows, clusters, rules, applications)
                 unreadable += sum(isinstance(one, ArchiveError) for one in advised)
                 events = [one for row, one in zip(rows, advised, strict=True) if isinstance(one, JobAdvised) and _differs(row, one)]
                 if events and not dry_run:
@@ -203,12 +205,12 @@ async def _pages(engine: AsyncEngine, last: int) -> AsyncIterator[Sequence[Row]]
 
 
 def _advised(
-    root: Path, rows: Sequence[Row], clusters: dict[str, Cluster], rules: Rules, applications: Applications
+    archive: ArchiveStore, rows: Sequence[Row], clusters: dict[str, Cluster], rules: Rules, applications: Applications
 ) -> list[JobAdvised | ArchiveError | None]:
     found: list[JobAdvised | ArchiveError | None] = []
     for row in rows:
         try:
-            statistics, samples = _entry(root, row)
+            statistics, samples = _entry(archive, row)
         except ArchiveError as e:
             found.append(e)
         else:
@@ -216,9 +218,9 @@ def _advised(
     return found
 
 
-def _entry(root: Path, row: Row) -> tuple[dict[str, Any], JobData]:
+def _entry(archive: ArchiveStore, row: Row) -> tuple[dict[str, Any], JobData]:
     path = JobPath(row["cluster"], int(row["job_id"]), int(row["start_time"]))
-    return read_meta(root, path).get("statistics") or {}, read_data(root, path)
+    return archive.document(path).get("statistics") or {}, archive.job_data(path)
 
 
 def _differs(row: Row, event: JobAdvised) -> bool:

@@ -13,11 +13,11 @@ from cli.site import find_site
 from shared.archive.contents import Amount, contents_of
 from shared.archive.files import FileStore
 from shared.archive.leftovers import leftovers
-from shared.archive.places import store_at
+from shared.archive.places import present_store, store_at
 from shared.archive.selection import OmitTagged, Selection
 from shared.archive.store import ArchiveStore
 from shared.archive.transfer import Form, Tally, transfer
-from shared.archive.verify import verify
+from shared.archive.verify import verify, verify_store
 from shared.errors import JobtideError, UserError
 
 MAX_LISTED = 1000  # leftovers and findings in a JSON result
@@ -29,7 +29,8 @@ class ArchiveUnsound(JobtideError):
 
 def archive_of(data: Path | None, address: str | None) -> ArchiveStore:
     """The archive at ``address`` if given, else that of the site."""
-    return store_at(address if address is not None else str(find_site(data).archive.path))
+    settings = find_site(data).archive
+    return present_store(settings) if address is None else store_at(address, settings)
 
 
 def chosen(before: datetime | None, after: datetime | None, clusters: Sequence[str] | None, omit_tagged: OmitTagged) -> Selection:
@@ -124,7 +125,9 @@ def _add_row(table: Any, cluster: str, month: str, amount: Amount) -> None:
 def run_verify(data: Path | None, address: str | None, *, reads_data: bool, as_json: bool = False) -> None:
     store = archive_of(data, address)
     count, listed = 0, list[dict[str, str]]()
-    for finding in verify(_folder(store), reads_data=reads_data):
+    for finding in (
+        verify(store.root, reads_data=reads_data) if isinstance(store, FileStore) else verify_store(store, reads_data=reads_data)
+    ):
         count += 1
         if not as_json:
             print(f"{finding.kind:<10} {finding.path}: {finding.text}", flush=True)
@@ -149,7 +152,7 @@ def run_transfer(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    source, target = archive_of(data, source_address), store_at(target_address)
+    source, target = archive_of(data, source_address), archive_of(data, target_address)
     if target.is_same_place(source):
         raise UserError(f"TARGET: {target.address} is the source itself")
     with tally_shown() as show:

@@ -1,8 +1,11 @@
 """The state of the archiver's dependencies, checked from the machine of the command."""
 
+import asyncio
 import shutil
 
-from shared.archive import ArchiveUnavailable, require_archive
+from shared.archive import ArchiveStore, ArchiveUnavailable
+from shared.archive.files import FileStore
+from shared.archive.places import store_of
 from shared.errors import Unavailable
 from shared.metricdata import MetricsSettings, open_source
 from shared.settings import ArchiveSettings
@@ -12,7 +15,11 @@ FULL_BELOW_BYTES = 64 * 1024
 
 async def archiving_state(archive: ArchiveSettings, metrics: MetricsSettings) -> list[tuple[str, str]]:
     """Name and state of the archive and of each metric store."""
-    states = [("archive", _archive_state(archive))]
+    place = store_of(archive)
+    parts = place.parts()
+    names = ["archive"] if len(parts) == 1 else [f"archive {part.address}" for part in parts]
+    states = [(name, await asyncio.to_thread(_archive_state, part)) for name, part in zip(names, parts, strict=True)]
+    place.close()
     async with open_source(metrics) as source:
         for store in source.stores() if source is not None else ():
             assert source is not None
@@ -25,10 +32,12 @@ async def archiving_state(archive: ArchiveSettings, metrics: MetricsSettings) ->
     return states
 
 
-def _archive_state(archive: ArchiveSettings) -> str:
+def _archive_state(store: ArchiveStore) -> str:
     try:
-        require_archive(archive.path)
-        free = shutil.disk_usage(archive.path).free
+        store.require()
+        if not isinstance(store, FileStore):
+            return "available"
+        free = shutil.disk_usage(store.root).free
     except (ArchiveUnavailable, OSError) as e:
         return f"unavailable, jobs wait: {e}"
     return f"{free / 1e9:,.1f} GB free" if free >= FULL_BELOW_BYTES else "full, jobs wait"

@@ -17,9 +17,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from cli.progress import Bar, progress_bar
 from cli.site import broker_of, database_of, find_site
-from shared.archive.imports import ArchivedJob, UnreadableEntry, copy_entries, imported_job, iter_entries
-from shared.archive.layout import ArchiveError, check_version, cluster_names, job_directories, open_archive
+from shared.archive.files import FileStore
+from shared.archive.imports import ArchivedJob, UnreadableEntry, imported_job, iter_entries
+from shared.archive.layout import ArchiveError, check_version, cluster_names, job_directories
+from shared.archive.places import present_store
 from shared.archive.reader import read_cluster_text
+from shared.archive.store import ArchiveStore
+from shared.archive.transfer import copied, copy_clusters
 from shared.archive.writer import write_cluster
 from shared.broker.clusters import ClusterDirectory, add_cluster
 from shared.broker.cursor import log_state
@@ -52,7 +56,7 @@ class Tally:
 class Importer:
     """Publishes the entries of ``source`` as events. Copies them to ``target``, the archive of the site, unless that is None."""
 
-    def __init__(self, source: Path, target: Path | None, client: Client, clusters: ClusterDirectory, publisher: Publisher) -> None:
+    def __init__(self, source: Path, target: ArchiveStore | None, client: Client, clusters: ClusterDirectory, publisher: Publisher) -> None:
         self._source = source
         self._target = target
         self._max_bytes = client.max_payload - HEADROOM_BYTES
@@ -78,7 +82,7 @@ class Importer:
         ready = [(job, envelope) for job in jobs if (envelope := self._envelope(job)) is not None]
         if self._target is not None:  # copied before the events, so that every visible job has its data
             paths = [job.path for job, _ in ready]
-            errors = await asyncio.to_thread(copy_entries, self._source, paths, self._target)
+            errors = await asyncio.to_thread(copied, FileStore(self._source), paths, self._target)
             self.tally.failed += [f"{path.relative}: {error}" for path, error in zip(paths, errors, strict=True) if error is not None]
             ready = [pair for pair, error in zip(ready, errors, strict=True) if error is None]
         if ready:
@@ -139,23 +143,33 @@ async def count_new(engine: AsyncEngine, sequences: Sequence[int], after: int) -
     return count
 
 
+def _refuse_nested(source: Path, target: ArchiveStore) -> None:
+    """Raises UserError."""
+    for part in target.parts():
+        if isinstance(part, FileStore):
+            root = part.root.resolve()
+            if source.resolve() in root.parents or root in source.resolve().parents:
+                raise UserError(f"one of {source} and the site's archive {part.root} is inside the other")
+
+
 def run_import(data: Path | None, source: Path, *, copies: bool) -> None:
     site = find_site(data)
     check_version(source)
-    target = site.archive.path if copies else None
-    if target is not None and target.exists() and target.samefile(source):
+    target = present_store(site.archive) if copies else None
+    if target is not None and any(part.is_same_place(FileStore(source)) for part in target.parts()):
         target = None
     if target is not None:
-        if source.resolve() in target.resolve().parents or target.resolve() in source.resolve().parents:
-            raise UserError(f"one of {source} and the site's archive {target} is inside the other")
-        open_archive(target)
+        _refuse_nested(source, target)
+        target.open()
 
     async def run() -> tuple[Tally, int]:
         async with AsyncExitStack() as stack:
             bar = stack.enter_context(progress_bar("read"))
             client, nats = await stack.enter_async_context(broker_of(site, "import"))
             engine = await stack.enter_async_context(database_of(site))
-            clusters = await bring_clusters(source, target, client, nats)
+            clusters = await bring_clusters(source, None, client, nats)
+            if target is not None:
+                await asyncio.to_thread(copy_clusters, FileStore(source), target)
             before = (await log_state(client, nats.stream(EVENTS))).last_sequence
             importer = Importer(source, target, client, clusters, Publisher(client, nats.prefix))
             await importer.run(bar)

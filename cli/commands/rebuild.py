@@ -13,14 +13,17 @@ from cli.site import Site, broker_of, find_site
 from services.jobstore.rebuild import rebuild
 from services.jobstore.seeding import ArchivedJob
 from services.jobstore.settings import JobstoreSettings, Settings
-from shared.archive.imports import UnreadableEntry, imported_job, iter_entries
-from shared.archive.layout import VERSION_FILE, ArchiveError
+from shared.archive.imports import UnreadableEntry, entries_of, imported_job
+from shared.archive.layout import ArchiveError
+from shared.archive.places import store_of
+from shared.archive.store import ArchiveStore
 from shared.broker.clusters import ClusterDirectory
 from shared.broker.cursor import log_state
 from shared.broker.streams import EVENTS
 from shared.database.engine import opened
 from shared.database.schema import require_schema
 from shared.domain.values import ARCHIVED
+from shared.errors import UserError
 from shared.service import collect_garbage_rarely
 from shared.settings import NatsSettings, load
 
@@ -46,19 +49,28 @@ def run_rebuild(data: Path | None) -> None:
 async def gone_from_the_log(site: Site, nats: NatsSettings, client: Client) -> Iterator[ArchivedJob]:
     """The archived jobs, one at a time; none if the log is complete."""
     state = await log_state(client, nats.stream(EVENTS))
-    root = site.archive.path
-    if state.first_sequence <= state.began_at or not (root / VERSION_FILE).exists():
+    store = store_of(site.archive)
+    if state.first_sequence <= state.began_at or not await asyncio.to_thread(_exists, store):
         return iter(())
     clusters = ClusterDirectory(client, nats)
     await clusters.refresh()
-    return _archived(root, clusters)
+    return _archived(store, clusters)
 
 
-def _archived(root: Path, clusters: ClusterDirectory) -> Iterator[ArchivedJob]:
+def _exists(store: ArchiveStore) -> bool:
+    """False for a place without an archive. Raises Unavailable when that is not known."""
+    try:
+        store.version()
+    except UserError:
+        return False
+    return True
+
+
+def _archived(store: ArchiveStore, clusters: ClusterDirectory) -> Iterator[ArchivedJob]:
     """The jobs of the archive. Only entries written by this site's archiver have usable ids; the id of an entry copied from
     elsewhere belongs to another database.
     """
-    for entry in iter_entries(root):
+    for entry in entries_of(store):
         if isinstance(entry, UnreadableEntry):
             print(f"{entry.directory}: {entry.why}", file=sys.stderr)
             continue

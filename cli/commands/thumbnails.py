@@ -14,6 +14,8 @@ from cli.progress import progress_bar
 from cli.site import find_site
 from shared.archive import ArchiveError, check_version, job_directories, job_path_of, make_thumbnail, read_thumbnail
 from shared.archive.layout import TEMPORARY_PREFIX, without_place
+from shared.errors import UserError
+from shared.settings import ArchiveSettings
 
 ENTRIES_PER_TASK = 25
 TASKS_PER_WORKER = 4  # submitted ahead
@@ -30,7 +32,7 @@ class Made:
 
 def run_thumbnails(data: Path | None, root: Path | None, workers: int | None) -> None:
     """Entries with a thumbnail of their data are left alone, so that an interrupted run continues. Raises UserError, ArchiveUnsound."""
-    root = root or find_site(data).archive.path
+    root = root or _folder(find_site(data).archive)
     check_version(root)
     workers = workers or os.cpu_count() or 1
     total = sum(1 for _ in job_directories(root)) if sys.stderr.isatty() else None
@@ -47,6 +49,13 @@ def run_thumbnails(data: Path | None, root: Path | None, workers: int | None) ->
     print(f"{made} thumbnail{'' if made == 1 else 's'} made, {entries - made - problems} there already")
     if problems:
         raise ArchiveUnsound(f"{problems} entr{'y' if problems == 1 else 'ies'} without a thumbnail in {root}")
+
+
+def _folder(settings: ArchiveSettings) -> Path:
+    """Raises UserError."""
+    if settings.url is not None:
+        raise UserError(f"the archive {settings.url} is not a folder: entries in other places get their thumbnails when they are archived")
+    return settings.path
 
 
 def _results(pool: ProcessPoolExecutor, root: Path, ahead: int) -> Iterator[Made]:

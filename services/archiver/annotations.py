@@ -7,17 +7,16 @@ is handled before the entry exists is seen when the row is read again.
 
 import asyncio
 from collections.abc import Sequence
-from pathlib import Path
 
 from services.archiver.jobs import JobReader, JobRecord
 from services.archiver.work import Work, perform
-from shared.archive import annotations
+from shared.archive import ArchiveStore, annotations
 
 
 class Annotator:
-    def __init__(self, reader: JobReader, root: Path) -> None:
+    def __init__(self, reader: JobReader, archive: ArchiveStore) -> None:
         self._reader = reader
-        self._root = root
+        self._archive = archive
 
     async def settle(self, works: Sequence[Work]) -> None:
         """Rewrite entries until their rows do not change meanwhile. Raises Unavailable.
@@ -34,7 +33,7 @@ class Annotator:
             pending = {id_: row for id_, row in rows.items() if _annotations(row) != _annotations(pending[id_])}
             rewrites = [Work(row, [], annotates=True) for row in pending.values()]
             if rewrites:
-                await asyncio.to_thread(perform, self._root, rewrites)
+                await asyncio.to_thread(perform, self._archive, rewrites)
             for rewrite in rewrites:
                 if rewrite.error is not None:
                     by_id[rewrite.job.id].error = rewrite.error
@@ -44,7 +43,7 @@ class Annotator:
         """Update the existing entries of stopped jobs. Returns the works that failed, with their ``error``. Raises Unavailable."""
         works = [Work(job, [], annotates=True) for job in jobs if not job.is_running]
         if works:
-            await asyncio.to_thread(perform, self._root, works)
+            await asyncio.to_thread(perform, self._archive, works)
             await self.settle([work for work in works if work.error is None])
         return [work for work in works if work.error is not None]
 

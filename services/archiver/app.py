@@ -25,6 +25,7 @@ from services.archiver.running_advice import RunningAdvice
 from services.archiver.settings import ArchiverSettings, Settings
 from services.archiver.tag_removals import TagRemovals
 from shared import prometheus
+from shared.archive.places import store_of
 from shared.broker.clusters import ClusterDirectory
 from shared.broker.connection import connected
 from shared.broker.cursor import log_state
@@ -53,7 +54,9 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
         client = await stack.enter_async_context(connected(settings.nats, "archiver", stop, on_change=lambda up: is_connected.set(int(up))))
         source = await stack.enter_async_context(open_source(settings.metrics))
         clusters = ClusterDirectory(client, settings.nats)
-        folder = ArchiveFolder(settings.archive.path, clusters)
+        archive = store_of(settings.archive)
+        stack.callback(archive.close)
+        folder = ArchiveFolder(archive, clusters)
         await folder.open()
         consumer = durable(settings)
         queue = WorkQueue(client, consumer)
@@ -62,9 +65,9 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
         progress = ProgressWatch(reader)
         publisher = Publisher(client, settings.nats.prefix)
         dependencies = Dependencies(folder, source, clusters, numbers, archive_gates=not settings.archiver.gives_up_when_full)
-        annotator = Annotator(reader, settings.archive.path)
+        annotator = Annotator(reader, archive)
         adviser = Adviser.of(settings.archiver)
-        pipeline = Pipeline(settings, clusters, source, publisher, folder.prepare, annotator, dependencies, numbers, adviser)
+        pipeline = Pipeline(settings, archive, clusters, source, publisher, folder.prepare, annotator, dependencies, numbers, adviser)
         tag_removals = TagRemovals(
             reader,
             annotator,
@@ -91,7 +94,8 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
         health.check("store", lambda: probe.require(client))
         health.check("publish", publisher.require)
         health.check("database", lambda: ping(engine))
-        health.check("archive", dependencies.archive.require)
+        for place in dependencies.archives.values():
+            health.check("archive" if len(dependencies.archives) == 1 else f"archive {place.address}", place.require)
         for store in dependencies.stores.values():
             health.check("metric_store" if len(dependencies.stores) == 1 else f"metric_store {store.address}", store.require)
 

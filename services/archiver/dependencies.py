@@ -1,4 +1,4 @@
-"""The archive folder and the metric stores: while one of them is unavailable, the jobs that need it wait.
+"""The places of the archive and the metric stores: while one of them is unavailable, the jobs that need it wait.
 
 An outage never counts against a job. A failed attempt counts only if its dependency answers a probe right afterwards.
 """
@@ -6,6 +6,7 @@ An outage never counts against a job. A failed attempt counts only if its depend
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection
+from functools import partial
 
 import structlog
 
@@ -87,7 +88,7 @@ class Dependencies:
         *,
         archive_gates: bool,
     ) -> None:
-        self.archive = Dependency("archive", str(folder.root), folder.check, numbers)
+        self.archives = {part: Dependency("archive", part.address, partial(folder.check, part), numbers) for part in folder.store.parts()}
         self._folder = folder
         self._archive_gates = archive_gates
         self._source = source
@@ -96,15 +97,16 @@ class Dependencies:
 
     def blocking(self, cluster: str, *, needs_data: bool) -> Dependency | None:
         """The dependency that an attempt for a job of ``cluster`` would fail on now."""
-        if self._archive_gates and self.archive.error is not None:
-            return self.archive
+        archive = self._archive_of(cluster)
+        if self._archive_gates and archive.error is not None:
+            return archive
         store = self._store_of(cluster) if needs_data else None
         return store if store is not None and store.error is not None else None
 
     @property
     def blocks_all(self) -> bool:
         """Whether nothing can be archived at all."""
-        if self._archive_gates and self.archive.error is not None:
+        if self._archive_gates and all(archive.error is not None for archive in self.archives.values()):
             return True
         stores = [self._store_of(cluster) for cluster in self._clusters]
         return bool(stores) and all(store is not None and store.error is not None for store in stores)
@@ -117,16 +119,20 @@ class Dependencies:
         cause = error if isinstance(error, OSError | ArchiveUnavailable) else error.__cause__
         if not self._archive_gates or not isinstance(cause, OSError | ArchiveUnavailable):
             return False
+        archive = self._archive_of(cluster)
         if is_out_of_room(cause) or isinstance(cause, ArchiveUnavailable):
-            self._folder.require_room(bytes_needed)
-            self.archive.fail(cause)
+            self._folder.require_room(self._folder.store.part_of(cluster), bytes_needed)
+            archive.fail(cause)
             return True
-        return not await self.archive.is_available()
+        return not await archive.is_available()
 
     async def keep_probing(self, stop: asyncio.Event) -> None:
         """Probe everything at regular intervals, until ``stop``."""
         while not await sleep_unless(stop, PROBE_INTERVAL_S):
-            await asyncio.gather(*(one.is_available() for one in (self.archive, *self.stores.values())))
+            await asyncio.gather(*(one.is_available() for one in (*self.archives.values(), *self.stores.values())))
+
+    def _archive_of(self, cluster: str) -> Dependency:
+        return self.archives[self._folder.store.part_of(cluster)]
 
     def _store_of(self, cluster: str) -> Dependency | None:
         return None if self._source is None else self.stores.get(self._source.store_of(cluster))

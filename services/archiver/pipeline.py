@@ -20,7 +20,7 @@ from services.archiver.failures import Failures, describe
 from services.archiver.prometheus import ArchiverNumbers, Outcome
 from services.archiver.settings import Settings
 from services.archiver.work import Work, perform
-from shared.archive import is_complete
+from shared.archive import ArchiveStore
 from shared.broker.envelope import Envelope
 from shared.broker.publisher import Publisher
 from shared.domain.clusters import Cluster, Metric
@@ -42,6 +42,7 @@ class Pipeline:
     def __init__(
         self,
         settings: Settings,
+        archive: ArchiveStore,
         clusters: Mapping[str, Cluster],
         source: MetricSource | None,
         publisher: Publisher,
@@ -61,7 +62,7 @@ class Pipeline:
         self._dependencies = dependencies
         self._numbers = numbers
         self._adviser = adviser
-        self._root = settings.archive.path
+        self._archive = archive
         self._failures = Failures(first_s=own.retry_first_s, max_s=own.retry_max_s)
         self._budget = MemoryBudget(own.memory_mb * MIB)
         self._to_load: asyncio.Queue[Work] = asyncio.Queue()  # bounded by ``limit``
@@ -146,7 +147,7 @@ class Pipeline:
 
     async def _load_one(self, work: Work) -> None:
         job = work.job
-        if work.is_archived and await asyncio.to_thread(is_complete, self._root, job.path):
+        if work.is_archived and await asyncio.to_thread(self._archive.is_complete, job.path):
             work.skip_archiving()
         if not work.archives:
             return
@@ -178,7 +179,7 @@ class Pipeline:
             works = await _available(self._to_write, self._settings.archiver.group)
             started = time.perf_counter()
             try:
-                await loop.run_in_executor(pool, perform, self._root, works, self._adviser)
+                await loop.run_in_executor(pool, perform, self._archive, works, self._adviser)
             except Exception as e:  # noqa: BLE001 - see above
                 for work in works:
                     work.error = e

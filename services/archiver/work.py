@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -12,18 +11,15 @@ from services.archiver.jobs import JobRecord
 from services.archiver.queue import Delivery
 from shared.archive import (
     ArchiveError,
+    ArchiveStore,
+    ArchiveUnavailable,
     Entry,
-    is_complete,
     meta_of_row,
     pack,
-    read_meta,
-    read_preserved,
     render_data,
     render_meta,
     render_thumbnail,
-    require_archive,
     with_annotations,
-    write_entries,
 )
 from shared.domain.clusters import Cluster, Metric
 from shared.domain.events import JobAdvised
@@ -67,29 +63,39 @@ class Work:
         self.data = None
 
 
-def perform(root: Path, works: Sequence[Work], adviser: Adviser | None = None) -> None:
-    """Write the entries of several jobs as one group. Sets ``results``, ``advised`` or ``error`` of each work.
-
-    Raises ArchiveUnavailable when ``root`` is not the archive.
-    """
+def perform(archive: ArchiveStore, works: Sequence[Work], adviser: Adviser | None = None) -> None:
+    """Write the entries of several jobs as one group. Sets ``results``, ``advised`` or ``error`` of each work."""
     entries: list[tuple[Work, Entry]] = []
-    require_archive(root)
+    unavailable = _unavailable(archive, works)
     for work in works:
         try:
-            entry = _archived(root, work, adviser) if work.archives else _annotated(root, work)
+            if (why := unavailable.get(archive.part_of(work.job.cluster))) is not None:
+                raise why
+            entry = _archived(archive, work, adviser) if work.archives else _annotated(archive, work)
         except Exception as e:  # noqa: BLE001 - one job's failure must not affect the others
             work.error = e
             continue
         if entry is not None:
             work.size = len(entry.meta) + len(entry.data or b"")
             entries.append((work, entry))
-    for (work, _), error in zip(entries, write_entries(root, [entry for _, entry in entries]), strict=True):
+    for (work, _), error in zip(entries, archive.write([entry for _, entry in entries]), strict=True):
         work.error = error
 
 
-def _archived(root: Path, work: Work, adviser: Adviser | None) -> Entry:
+def _unavailable(archive: ArchiveStore, works: Sequence[Work]) -> dict[ArchiveStore, Exception]:
+    """The places that the works need and that are not the archive, as when they are not mounted."""
+    found: dict[ArchiveStore, Exception] = {}
+    for part in dict.fromkeys(archive.part_of(work.job.cluster) for work in works):
+        try:
+            part.require()
+        except ArchiveUnavailable as e:
+            found[part] = e
+    return found
+
+
+def _archived(archive: ArchiveStore, work: Work, adviser: Adviser | None) -> Entry:
     if work.data is None or not _has_series(work.data):
-        return _archived_without_series(root, work, adviser)
+        return _archived_without_series(archive, work, adviser)
     job = work.job
     row = job.row
     work.results = results_of(work.data, work.metrics, num_nodes=int(row["num_nodes"]), duration_s=int(row["duration"]))
@@ -105,11 +111,11 @@ def _archived(root: Path, work: Work, adviser: Adviser | None) -> Entry:
     return Entry(job.path, render_meta(meta), data, is_packed, thumbnail)
 
 
-def _archived_without_series(root: Path, work: Work, adviser: Adviser | None) -> Entry:
+def _archived_without_series(archive: ArchiveStore, work: Work, adviser: Adviser | None) -> Entry:
     """Keeps results and data of an existing entry: the store may have expired samples that the entry has."""
     job = work.job
     work.release_data()
-    existing = read_preserved(root, job.path)
+    existing = archive.preserved(job.path)
     sent = _results_as_sent(job.row)
     work.results = replace(
         sent,
@@ -150,14 +156,14 @@ def _results_as_sent(row: Any) -> Results:
     )
 
 
-def _annotated(root: Path, work: Work) -> Entry | None:
+def _annotated(archive: ArchiveStore, work: Work) -> Entry | None:
     """None when there is nothing to do, or no entry because the job was imported without copying its files."""
     if not work.annotates:
         return None
     try:
-        document = read_meta(root, work.job.path)
+        document = archive.document(work.job.path)
     except ArchiveError:
-        if not is_complete(root, work.job.path):
+        if not archive.is_complete(work.job.path):
             return None
         raise
     return Entry(work.job.path, render_meta(with_annotations(document, work.job.row, work.job.tags)), None)

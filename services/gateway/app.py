@@ -38,6 +38,7 @@ from services.gateway.writing.commands import Commands
 from services.gateway.writing.link import BrokerLink
 from services.gateway.writing.tagging import Tagging, TagLimits
 from shared import prometheus
+from shared.archive.places import store_of
 from shared.broker.streams import EVENTS
 from shared.database.engine import opened, ping
 from shared.database.schema import require_schema
@@ -69,7 +70,9 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report, *, clock:
         health.check("store", link.require_store)
         live = make_live(settings.gateway, engine, health.registry)
         roster = Roster(engine, lambda: link.clusters, clock, unknown_after_s=settings.gateway.node_unknown_after_s)
-        archive = ArchiveReader(settings.archive.path, settings.series.readers)
+        store = store_of(settings.archive)
+        stack.callback(store.close)
+        archive = ArchiveReader(store, settings.series.readers)
         data = await stack.enter_async_context(
             metric_services(settings.metrics, settings.series, Hosts(engine, roster), archive, lambda: link.clusters, clock)
         )

@@ -27,13 +27,23 @@ from shared.archive.reader import (
     read_meta_file,
 )
 from shared.archive.series import StoredMetric, metric_data, stored_scopes
-from shared.archive.thumbnails import THUMBNAIL_POINTS, StoredBand, Thumbnail, make_thumbnail, read_thumbnail, render_thumbnail
+from shared.archive.store import ArchiveStore
+from shared.archive.thumbnails import (
+    THUMBNAIL_POINTS,
+    StoredBand,
+    Thumbnail,
+    bands_in,
+    make_thumbnail,
+    read_thumbnail,
+    render_thumbnail,
+)
 from shared.archive.verify import Finding, verify
 from shared.archive.writer import Entry, write_cluster, write_entries
 
 __all__ = [
     "THUMBNAIL_POINTS",
     "ArchiveError",
+    "ArchiveStore",
     "ArchiveUnavailable",
     "ArchivedJob",
     "Entry",
@@ -45,6 +55,7 @@ __all__ = [
     "Thumbnail",
     "UnreadableEntry",
     "annotations",
+    "bands_in",
     "check_version",
     "cluster_names",
     "copy_entries",

@@ -22,6 +22,7 @@ from shared.archive.layout import (
     require_archive,
     without_place,
 )
+from shared.archive.preserved import Preserved, read_preserved
 from shared.archive.reader import data_file, is_complete, read_bytes, read_cluster_text, read_data_texts, thumbnail_bytes
 from shared.archive.store import ArchiveStore, StoredData, Stray
 from shared.archive.writer import Entry, temporary_name, write_cluster, write_entries
@@ -31,6 +32,9 @@ class FileStore(ArchiveStore):
     def __init__(self, root: Path) -> None:
         self.root = root
         self.address = str(root)
+
+    def preserved(self, path: JobPath) -> Preserved:
+        return read_preserved(self.root, path)
 
     def is_same_place(self, other: ArchiveStore) -> bool:
         return isinstance(other, FileStore) and self.root.resolve() == other.root.resolve()

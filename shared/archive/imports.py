@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from pydantic import ValidationError
@@ -28,6 +28,9 @@ from shared.errors import Refused
 from shared.metricdata.arithmetic import round2
 from shared.metricdata.model import Statistics
 from shared.metricdata.results import energy_kwh, footprint
+
+if TYPE_CHECKING:
+    from shared.archive.store import ArchiveStore
 
 _FINAL_STATES = frozenset(JobState) - {JobState.RUNNING, JobState.PENDING, JobState.SUSPENDED}
 
@@ -64,6 +67,22 @@ def iter_entries(root: Path) -> Iterator[ArchivedJob | UnreadableEntry]:
             data_file(directory)
         except ArchiveError as e:
             yield UnreadableEntry(directory, without_place(e, directory))
+        else:
+            yield ArchivedJob(path, meta)
+
+
+def entries_of(store: "ArchiveStore") -> Iterator[ArchivedJob | UnreadableEntry]:
+    """Like ``iter_entries``, of any archive."""
+    for path in store.paths():
+        if not isinstance(path, JobPath):
+            yield UnreadableEntry(Path(path.place), path.why)
+            continue
+        try:
+            meta = known_spelling(store.document(path))
+            require_same_job(path, meta)
+            store.data_stamp(path)
+        except ArchiveError as e:
+            yield UnreadableEntry(Path(path.relative), without_place(e, Path(path.relative)))
         else:
             yield ArchivedJob(path, meta)
 

@@ -1,7 +1,7 @@
 """Layout of an archive of format version 3: paths, version file, clusters."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,14 +56,18 @@ def is_directory_name(cluster: str) -> bool:
 
 def job_path_of(root: Path, directory: Path) -> JobPath:
     """The inverse of ``JobPath.under``. Raises ArchiveError when ``directory`` is not the path of a job."""
-    parts = directory.relative_to(root).parts
+    return path_of_parts(directory.relative_to(root).parts, directory)
+
+
+def path_of_parts(parts: Sequence[str], place: Path | str) -> JobPath:
+    """The job whose entry is at these parts. Raises ArchiveError, which names ``place``."""
     try:
         cluster, thousands, rest, start = parts
         found = JobPath(cluster, int(thousands) * 1000 + int(rest), int(start))
     except ValueError as e:
-        raise ArchiveError(f"{directory} is not <cluster>/<id div 1000>/<id mod 1000>/<start>") from e
+        raise ArchiveError(f"{place} is not <cluster>/<id div 1000>/<id mod 1000>/<start>") from e
     if found.relative != "/".join(parts):
-        raise ArchiveError(f"{directory} should be {found.relative}")
+        raise ArchiveError(f"{place} should be {found.relative}")
     return found
 
 

@@ -1,11 +1,48 @@
-"""Archives by their address: a path, as in a setting or on the command line."""
+"""Archives by their address: a path, ``sqlite:///PATH`` or ``s3://BUCKET/PREFIX``."""
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from shared.archive.composed import RoutedStore
 from shared.archive.files import FileStore
+from shared.archive.objects import ObjectStore, S3Access
+from shared.archive.sqlite import SqliteStore
 from shared.archive.store import ArchiveStore
+from shared.settings import ArchiveSettings
 
 
-def store_at(address: str) -> ArchiveStore:
-    """The archive at an address. It need not exist."""
+def store_at(address: str, settings: ArchiveSettings) -> ArchiveStore:
+    """The archive at an address that ``archive_address`` accepts. It need not exist. ``settings`` have the access to S3."""
+    if address.startswith("sqlite:///"):
+        return SqliteStore(Path(address.removeprefix("sqlite:///")))
+    if address.startswith("s3://"):
+        parts = urlsplit(address)
+        return ObjectStore(parts.netloc, parts.path.strip("/"), access_of(settings))
     return FileStore(Path(address))
+
+
+def access_of(settings: ArchiveSettings) -> S3Access:
+    secret = settings.s3_secret_key
+    return S3Access(
+        endpoint=settings.s3_endpoint,
+        region=settings.s3_region,
+        access_key=settings.s3_access_key,
+        secret_key=secret.get_secret_value() if secret is not None else None,
+        is_virtual_hosted=settings.s3_virtual_hosted,
+    )
+
+
+def present_store(settings: ArchiveSettings) -> ArchiveStore:
+    """The archive that entries are written to."""
+    stores: dict[str, ArchiveStore] = {}
+
+    def at(address: str) -> ArchiveStore:
+        return stores.setdefault(address, store_at(address, settings))
+
+    other = at(settings.address)
+    return RoutedStore(other, {cluster: at(address) for cluster, address in settings.clusters.items()}) if settings.clusters else other
+
+
+def store_of(settings: ArchiveSettings) -> ArchiveStore:
+    """The whole archive of a site."""
+    return present_store(settings)

@@ -9,9 +9,9 @@ from collections.abc import Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
+from shared.archive.imports import known_spelling, require_same_job
 from shared.archive.layout import ArchiveError, JobPath
+from shared.archive.preserved import Preserved
 from shared.archive.reader import data_of, object_of, texts_of
 from shared.archive.writer import Entry
 from shared.metricdata.model import JobData
@@ -23,6 +23,14 @@ class StoredData:
 
     content: bytes
     is_packed: bool
+
+    @property
+    def has_metrics(self) -> bool:
+        """True for damaged data too, which may still be useful."""
+        try:
+            return bool(texts_of(self.content, "", None, is_packed=self.is_packed))
+        except ArchiveError:
+            return bool(self.content)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +114,30 @@ class ArchiveStore(ABC):
     def remove(self, paths: Sequence[JobPath]) -> list[Exception | None]:
         """Remove entries. Returns an error or None for each; a missing entry is no error."""
 
+    def parts(self) -> "list[ArchiveStore]":
+        """The places that entries are written to. Each may be unavailable on its own."""
+        return [self]
+
+    def part_of(self, cluster: str) -> "ArchiveStore":
+        """The one of ``parts`` that the entries of a cluster are written to."""
+        return self
+
+    def preserved(self, path: JobPath) -> Preserved:
+        """What an existing entry must keep when its job is archived again. Raises ArchiveError when it belongs to another job."""
+        try:
+            document = known_spelling(self.document(path))
+        except ArchiveError:
+            document = {}
+        if document:
+            require_same_job(path, document)
+        try:
+            data: StoredData | None = self.data(path)
+        except ArchiveError:
+            data = None
+        if data is None or not data.has_metrics:
+            return Preserved(document, None, False)
+        return Preserved(document, data.content, data.is_packed, self.thumbnail(path))
+
     def is_same_place(self, other: "ArchiveStore") -> bool:
         """Whether both are the same archive."""
         return self.address == other.address
@@ -130,19 +162,3 @@ class ArchiveStore(ABC):
     def job_data(self, path: JobPath, metrics: Collection[str] | None = None) -> JobData:
         """The time series of a job. Raises ArchiveError."""
         return data_of(self.texts(path, metrics), f"{path.relative}/data.json")
-
-
-def statistics_of(meta: bytes) -> dict[str, Any] | None:
-    """The statistics in meta.json, None when it has none that can be read."""
-    try:
-        found = orjson.loads(meta)
-    except orjson.JSONDecodeError:
-        return None
-    statistics = found.get("statistics") if isinstance(found, dict) else None
-    return statistics if isinstance(statistics, dict) else None
-
-
-def require_complete(store: ArchiveStore, path: JobPath) -> None:
-    """Raises ArchiveError."""
-    if not store.is_complete(path):
-        raise ArchiveError(f"{path.relative}: not a complete entry")

@@ -15,6 +15,7 @@ from shared.archive.data import compressed
 from shared.archive.layout import THUMBNAIL_FILE, ArchiveError, JobPath
 from shared.archive.reader import GzipError, data_file, data_of, read_data_texts, thumbnail_bytes
 from shared.archive.series import StoredUnit, samples
+from shared.archive.store import ArchiveStore
 from shared.archive.writer import temporary_name
 from shared.metricdata.bands import Band, bands_of
 from shared.metricdata.model import JobData, Unit
@@ -86,6 +87,18 @@ def usable_thumbnail(thumbnail: bytes | None, data_bytes: int) -> Thumbnail | No
     """The bands by metric, None if the file is missing, damaged, or of other data than those of ``data_bytes``."""
     found = None if thumbnail is None else _decoded(thumbnail)
     return found.metrics if found is not None and (found.version, found.data_bytes) == (VERSION, data_bytes) else None
+
+
+def bands_in(store: ArchiveStore, path: JobPath) -> Thumbnail | None:
+    """Like ``read_thumbnail``, from any archive."""
+    _, data_bytes = store.data_stamp(path)
+    return usable_thumbnail(store.thumbnail(path), data_bytes)
+
+
+def add_thumbnail(store: ArchiveStore, path: JobPath) -> None:
+    """Like ``make_thumbnail``, in any archive."""
+    _, data_bytes = store.data_stamp(path)  # before the data: if they are replaced meanwhile, the thumbnail is outdated instead of wrong
+    store.write_thumbnail(path, render_thumbnail(store.job_data(path), data_bytes))
 
 
 def read_thumbnail(root: Path, path: JobPath) -> Thumbnail | None:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from shared.archive.data import pack
 from shared.archive.imports import known_spelling, require_same_job
-from shared.archive.layout import VERSION, ArchiveError, JobPath
+from shared.archive.layout import VERSION, ArchiveError, ArchiveUnavailable, JobPath
 from shared.archive.meta import render_meta
 from shared.archive.reader import object_of, unpacked
 from shared.archive.selection import Selection
@@ -62,7 +62,7 @@ def transfer(
     tally = Tally()
     if not dry_run:
         target.open()
-        _copy_clusters(source, target, selection)
+        copy_clusters(source, target, selection)
     known = target if not dry_run or _exists(target) else None
     for entries in _groups(_entries(source, known, selection, version, form, tally, show)):
         errors: Sequence[Exception | None] = [None] * len(entries) if dry_run else target.write(entries)
@@ -85,7 +85,26 @@ def _exists(store: ArchiveStore) -> bool:
     return True
 
 
-def _copy_clusters(source: ArchiveStore, target: ArchiveStore, selection: Selection) -> None:
+def copied(source: ArchiveStore, paths: Sequence[JobPath], target: ArchiveStore) -> list[Exception | None]:
+    """Copy entries byte for byte. Complete ones of the target are not replaced. Returns an error or None for each."""
+    errors: dict[JobPath, Exception] = {}
+    for entries in _groups(_missing(source, paths, target, errors)):
+        errors |= {entry.path: error for entry, error in zip(entries, target.write(entries), strict=True) if error is not None}
+    return [errors.get(path) for path in paths]
+
+
+def _missing(source: ArchiveStore, paths: Sequence[JobPath], target: ArchiveStore, errors: dict[JobPath, Exception]) -> Iterator[Entry]:
+    for path in paths:
+        try:
+            if not target.is_complete(path):
+                yield source.entry(path)
+        except (ArchiveError, ArchiveUnavailable, OSError) as e:
+            errors[path] = e
+
+
+def copy_clusters(source: ArchiveStore, target: ArchiveStore, selection: Selection | None = None) -> None:
+    """Copy the definitions that the target does not have."""
+    selection = selection or Selection()
     known = set(target.clusters())
     for name in source.clusters():
         if name not in known and (not selection.clusters or name in selection.clusters):

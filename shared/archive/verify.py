@@ -17,9 +17,11 @@ from shared.archive.layout import (
     cluster_names,
     job_directories,
     job_path_of,
+    require_version,
     without_place,
 )
 from shared.archive.reader import data_file, read_cluster_text, read_data_file, read_meta_file
+from shared.archive.store import ArchiveStore, Stray
 from shared.domain.clusters import Cluster, read_cluster
 from shared.metricdata.model import SCOPE_RANK, JobData
 
@@ -62,6 +64,39 @@ def verify(root: Path, *, reads_data: bool = True) -> Iterator[Finding]:
             yield Finding("leftover", directory, "a temporary folder")
         else:
             yield from _entry(root, directory, clusters.get(cluster), reads_data=reads_data)
+
+
+def verify_store(store: ArchiveStore, *, reads_data: bool = True) -> Iterator[Finding]:
+    """Like ``verify``, of an archive in any place. Raises UserError, ArchiveUnavailable."""
+    require_version(store.version(), store.address)
+    clusters: dict[str, Cluster] = {}
+    for name in store.clusters():
+        try:
+            clusters[name] = read_cluster(store.cluster_text(name))
+        except (ArchiveError, ValidationError) as e:
+            yield _finding("cluster", Path(name) / CLUSTER_FILE, e)
+    for path in store.paths():
+        if isinstance(path, Stray):
+            yield Finding("mismatch", Path(path.place), path.why)
+            continue
+        place = Path(path.relative)
+        try:
+            meta = known_spelling(store.document(path))
+            require_same_job(path, meta)
+            if path.cluster in clusters:
+                imported_job(meta, clusters[path.cluster])
+        except ArchiveError as e:
+            yield _finding("invalid", place, e)
+            continue
+        try:
+            if not reads_data:
+                store.data_stamp(path)
+                continue
+            hosts = {one.get("hostname") for one in meta.get("resources") or [] if isinstance(one, dict)}
+            for text in _data_problems(store.job_data(path), hosts):
+                yield Finding("invalid", place, text)
+        except ArchiveError as e:
+            yield _finding("invalid" if store.is_complete(path) else "incomplete", place, e)
 
 
 def _entry(root: Path, directory: Path, cluster: Cluster | None, *, reads_data: bool) -> Iterator[Finding]:

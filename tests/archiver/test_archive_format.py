@@ -22,6 +22,7 @@ from shared.archive import (
     render_meta,
     with_annotations,
 )
+from shared.archive.files import FileStore
 from shared.archive.layout import ArchiveError
 from shared.archive.text import dump
 from shared.domain.events import Tag
@@ -140,7 +141,7 @@ def test_text_above_2000_bytes_is_packed_deterministically() -> None:
 def _write(root: Path, row: dict[str, Any], data: JobData | None) -> Work:
     work = Work(JobRecord(row, ()), [], archives=True, metrics=sample_clusters()[row["cluster"]].metrics_on(row["subcluster"]), data=data)
     open_archive(root)
-    perform(root, [work])
+    perform(FileStore(root), [work])
     assert work.error is None
     return work
 

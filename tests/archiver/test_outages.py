@@ -2,21 +2,26 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
+from pydantic import SecretStr
 
 from shared.archive import JobPath, read_data, verify
+from shared.archive.places import store_of
+from shared.archive.verify import verify_store
 from shared.metricdata import MetricsSettings
+from shared.settings import ArchiveSettings
 from tests.archiver.feed import T0, recorded_store
 from tests.archiver.site import QUICK, Site, job_row, running
 from tests.support.builders import job_stopped
 from tests.support.metric_store import MetricStore, serving
 from tests.support.moods import hangs
+from tests.support.seaweedfs import ACCESS_KEY, SECRET_KEY, SeaweedFs
 from tests.support.waiting import until
 
 JOBS = 30
@@ -223,3 +228,49 @@ async def test_jobs_that_end_while_the_archive_is_missing_are_archived_later(
     assert await archive_site.events("job.archiving_failed") == []
     assert len(list(root.glob("fritz/*/*/*/meta.json"))) == JOBS
     assert list(verify(root)) == []
+
+
+@pytest.fixture
+def stopped_server(tmp_path: Path) -> Iterator[SeaweedFs]:
+    (tmp_path / "weed").mkdir()
+    server = SeaweedFs(tmp_path / "weed")
+    yield server
+    server.kill()
+
+
+@pytest.mark.timeout(120)
+async def test_only_jobs_whose_archive_is_away_wait_for_it(archive_site: Site, stopped_server: SeaweedFs, tmp_path: Path) -> None:
+    """alex is archived on an S3 server, which is down at start and killed again, fritz in an SQLite file."""
+    server = stopped_server
+    settings = ArchiveSettings(
+        url=f"sqlite:///{tmp_path}/archive.db",
+        clusters={"alex": "s3://archive/site"},
+        s3_endpoint=server.endpoint,
+        s3_access_key=ACCESS_KEY,
+        s3_secret_key=SecretStr(SECRET_KEY),
+    )
+    site = archive_site.with_settings(archive=settings)
+    archive = store_of(settings)
+    async with running(site) as addresses:
+        fritz = await _stop_jobs(site)
+        alex = await _stop_jobs(site, first=200, cluster="alex", subcluster="a40", resources='[{"hostname":"a0121"}]')
+
+        async def is_fritz_archived() -> bool:
+            return await _archived(site) == [row["id"] for row in fritz]
+
+        await until(is_fritz_archived, 30)
+        await until(lambda: _shows_outage(addresses, "archive", "s3://archive/site"), 30)
+        await asyncio.to_thread(server.start)
+        server.create_bucket("archive")
+        await until(lambda: _is_done(site), 30)
+        assert await _archived(site) == sorted(row["id"] for row in (*alex, *fritz))
+        await asyncio.to_thread(server.kill)
+        more = await _stop_jobs(site, first=300, count=3, cluster="alex", subcluster="a40", resources='[{"hostname":"a0121"}]')
+        await until(lambda: _shows_outage(addresses, "archive", "s3://archive/site"), 30)
+        await asyncio.to_thread(server.start)
+        await until(lambda: _is_done(site), 60)
+        await until(lambda: _is_ready(addresses), 30)
+    assert await _archived(site) == sorted(row["id"] for row in (*alex, *fritz, *more))
+    assert await site.events("job.archiving_failed") == []
+    assert len(list(archive.paths())) == len(alex) + len(fritz) + len(more)
+    assert list(verify_store(archive)) == []

@@ -11,6 +11,7 @@ import pytest
 from services.archiver.jobs import JobRecord
 from services.archiver.work import Work, perform
 from shared.archive import JobPath, read_data, read_meta, read_preserved, verify
+from shared.archive.files import FileStore
 from shared.archive.meta import KEY_ORDER
 from shared.domain.events import JobArchiveRequested, Tag
 from shared.metricdata import JobData, MetricsSettings
@@ -64,7 +65,7 @@ def _work(data: JobData | None = None, **columns: Any) -> Work:
 
 def _again(root: Path, data: JobData | None = None, **columns: Any) -> Work:
     work = _work(data, **columns)
-    perform(root, [work])
+    perform(FileStore(root), [work])
     assert work.error is None
     return work
 
@@ -154,7 +155,7 @@ def test_an_entry_of_another_job_is_neither_adopted_nor_overwritten(archive: Pat
     _change(archive, jobId=5)
     before = {file.name: file.read_bytes() for file in _place(archive).iterdir()}
     work = _work()
-    perform(archive, [work])
+    perform(FileStore(archive), [work])
     assert "meta.json belongs to job 5" in str(work.error)
     assert {file.name: file.read_bytes() for file in _place(archive).iterdir()} == before
 

@@ -210,7 +210,7 @@ async def test_jobs_wait_while_the_disk_is_full(archive_site: Site, monkeypatch:
         tries += 1
         return [OSError(errno.ENOSPC, "No space left on device")] * len(entries) if tries <= 5 else write_entries(root, entries)
 
-    monkeypatch.setattr("services.archiver.work.write_entries", full)
+    monkeypatch.setattr("shared.archive.files.write_entries", full)
     monkeypatch.setattr("services.archiver.dependencies.PROBE_INTERVAL_S", 0.05)
     await archive_site.stopped_job(1)
     async with running(archive_site):

@@ -24,6 +24,7 @@ from shared.archive import (
     verify,
     write_entries,
 )
+from shared.archive.files import FileStore
 from shared.archive.layout import THUMBNAIL_FILE
 from shared.archive.reader import read_data_texts
 from shared.metricdata import JobData, MetricData, Series, Statistics, Unit
@@ -52,7 +53,7 @@ def data(*rows: list[float]) -> JobData:
 def archived(root: Path, found: JobData | None) -> JobPath:
     open_archive(root)
     work = Work(JobRecord(job_row(1, hosts=["f0", "f1"]), []), [], archives=True, data=found)
-    perform(root, [work])
+    perform(FileStore(root), [work])
     assert work.error is None
     return work.job.path
 
@@ -123,7 +124,7 @@ def test_a_crash_while_an_entry_is_replaced_leaves_no_thumbnail_of_the_old_data(
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", failing)
         work = Work(JobRecord(job_row(1, hosts=["f0", "f1"]), []), [], archives=True, data=data([5, 6]))
-        perform(tmp_path, [work])
+        perform(FileStore(tmp_path), [work])
     assert isinstance(work.error, OSError)
     assert read_data(tmp_path, path)["mem_bw"]["node"].series[0].data.tolist() == [5, 6]
     assert read_thumbnail(tmp_path, path) is None

@@ -1,9 +1,8 @@
 """Statistics and time series of archived jobs. A bounded number of worker threads reads the files."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import orjson
@@ -11,7 +10,7 @@ import structlog
 
 from services.gateway.errors import RequestError
 from services.gateway.reading.model import StoredJob
-from shared.archive import ArchiveError, JobPath, Thumbnail, data_file, read_data_texts, read_meta, read_thumbnail
+from shared.archive import ArchiveError, ArchiveStore, ArchiveUnavailable, JobPath, Thumbnail, bands_in
 from shared.domain.values import ARCHIVED
 
 log = structlog.get_logger()
@@ -21,15 +20,14 @@ P = ParamSpec("P")
 T = TypeVar("T")
 JOBS_PER_THREAD = 64
 THUMBNAILS_PER_THREAD = 25
-Version = tuple[int, int, int]
 Texts = Mapping[str, bytes]
 
 
 class ArchiveReader:
     """Reads archive entries of jobs with monitoring status ``ARCHIVED``."""
 
-    def __init__(self, root: Path, readers: int) -> None:
-        self._root = root
+    def __init__(self, archive: ArchiveStore, readers: int) -> None:
+        self._archive = archive
         self._readers = asyncio.Semaphore(readers)
 
     async def statistics(self, jobs: Sequence[StoredJob]) -> dict[int, Json]:
@@ -52,22 +50,21 @@ class ArchiveReader:
             found |= part
         return found
 
-    async def version(self, job: StoredJob) -> Version:
+    async def version(self, job: StoredJob) -> Hashable:
         """Changes whenever the job is archived again. Raises RequestError like ``texts``."""
         return await self._answered(job, self._version, job)
 
     async def texts(self, job: StoredJob, metrics: Sequence[str] | None, then: Callable[[Texts], T]) -> T:
         """Call ``then`` in the reading thread with the undecoded metrics: all, or those of ``metrics`` that exist.
 
-        Raises RequestError (500) when the entry cannot be read.
+        Raises RequestError: 500 when the entry cannot be read, 503 when the archive does not answer.
         """
 
         def read() -> T:
-            file = self._file(job)
             try:
-                return then(_texts(file, metrics))
+                return then(self._texts(job, metrics))
             except (TypeError, ValueError) as e:
-                raise ArchiveError(f"{file}: {e}") from e
+                raise ArchiveError(f"{_path(job).relative}: {e}") from e
 
         return await self._answered(job, read)
 
@@ -78,6 +75,9 @@ class ArchiveReader:
     async def _answered(self, job: StoredJob, work: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
         try:
             return await self.in_thread(work, *arguments, **options)
+        except ArchiveUnavailable as e:
+            log.warning("archive_unavailable", job=job.id, why=str(e))
+            raise RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "the archive does not answer") from e
         except ArchiveError as e:
             log.warning("archive_unreadable", job=job.id, why=str(e))
             raise RequestError(HTTPStatus.INTERNAL_SERVER_ERROR, f"the metric data of job {job.id} cannot be read from the archive") from e
@@ -86,10 +86,10 @@ class ArchiveReader:
         found: dict[int, T] = {}
         for job in jobs:
             try:
-                thumbnail = read_thumbnail(self._root, _path(job))
+                thumbnail = bands_in(self._archive, _path(job))
                 if thumbnail is not None:
                     found[job.id] = then(thumbnail)
-            except (ArchiveError, TypeError, ValueError) as e:
+            except (ArchiveError, ArchiveUnavailable, TypeError, ValueError) as e:
                 log.debug("thumbnail_unreadable", job=job.id, why=str(e))
         return found
 
@@ -97,28 +97,20 @@ class ArchiveReader:
         found = {}
         for job in jobs:
             try:
-                statistics = read_meta(self._root, _path(job)).get("statistics")
-            except ArchiveError:
+                statistics = self._archive.document(_path(job)).get("statistics")
+            except (ArchiveError, ArchiveUnavailable):
                 statistics = orjson.loads(job.statistics) if job.statistics else None
             if isinstance(statistics, dict):
                 found[job.id] = statistics
         return found
 
-    def _file(self, job: StoredJob) -> Path:
-        return data_file(_path(job).under(self._root))
+    def _version(self, job: StoredJob) -> Hashable:
+        stamp, _ = self._archive.data_stamp(_path(job))
+        return stamp
 
-    def _version(self, job: StoredJob) -> Version:
-        file = self._file(job)
-        try:
-            found = file.stat()
-        except OSError as e:
-            raise ArchiveError(f"{file}: {e.strerror}") from e
-        return found.st_ino, found.st_mtime_ns, found.st_size
-
-
-def _texts(file: Path, metrics: Sequence[str] | None) -> Texts:
-    texts = read_data_texts(file, metrics)
-    return texts if metrics is None else {name: texts[name] for name in dict.fromkeys(metrics) if name in texts}
+    def _texts(self, job: StoredJob, metrics: Sequence[str] | None) -> Texts:
+        texts = self._archive.texts(_path(job), metrics)
+        return texts if metrics is None else {name: texts[name] for name in dict.fromkeys(metrics) if name in texts}
 
 
 def _path(job: StoredJob) -> JobPath:

@@ -2,11 +2,16 @@
 
 import shutil
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from shared.archive import Entry, pack, read_meta, render_data, render_meta, write_entries
+from shared.archive.files import FileStore
+from shared.archive.places import store_of
+from shared.archive.selection import Selection
+from shared.archive.transfer import transfer
 from shared.metricdata import MetricData, Series, Statistics, Unit
 from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings
 from tests.gateway.conftest import until_ready
@@ -85,3 +90,28 @@ async def test_a_job_that_is_not_archived_has_no_data(sqlite_api: Client) -> Non
     assert (await sqlite_api.get("/api/jobs/1?all-metrics=true"))[1]["Data"] == {}
     await sqlite_api.post("/api/jobs/stop_job/", {"jobId": 1, "stopTime": START_TIME + 60})
     assert (await sqlite_api.post("/api/jobs/1", ["cpu_load"]))[1]["Data"] == []
+
+
+async def test_an_archive_in_another_place_is_read_the_same_way_and_its_outage_is_503(
+    site: NatsSettings, sqlite_database: DatabaseSettings, archive_settings: ArchiveSettings, tmp_path: Path
+) -> None:
+    await import_sample_jobs(site, archive_settings)
+    elsewhere = ArchiveSettings(path=tmp_path / "none", url=f"sqlite:///{tmp_path}/archive.db")
+    folder, file = FileStore(archive_settings.path), store_of(elsewhere)
+    assert transfer(folder, file, Selection()).done == 2
+    file.close()
+    async with (
+        jobstore(site, sqlite_database),
+        gateway(site, sqlite_database, archive_settings) as expected,
+        gateway(site, sqlite_database, elsewhere) as client,
+    ):
+
+        async def projected() -> bool:
+            return all([len((await one.get("/api/jobs/"))[1]["jobs"]) == 2 for one in (expected, client)])
+
+        await until(projected)
+        for path in ("/api/jobs/1?all-metrics=true", "/api/jobs/"):
+            assert await client.get(path) == await expected.get(path)
+        (tmp_path / "archive.db").rename(tmp_path / "away.db")
+        assert (await client.get("/api/jobs/2?all-metrics=true"))[0] == 503
+        assert len((await client.get("/api/jobs/"))[1]["jobs"]) == 2

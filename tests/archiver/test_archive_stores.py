@@ -1,0 +1,311 @@
+"""Every place for an archive keeps the same promises: a folder, an SQLite file, a bucket of a real S3 server."""
+
+import gzip
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.archive import ArchiveStore, ArchiveUnavailable, Entry, Finding, JobPath, bands_in
+from shared.archive.composed import MovedStore, RoutedStore
+from shared.archive.files import FileStore
+from shared.archive.imports import ArchivedJob, entries_of
+from shared.archive.layout import ArchiveError
+from shared.archive.objects import ObjectStore, S3Access
+from shared.archive.places import store_at, store_of
+from shared.archive.selection import Selection
+from shared.archive.sqlite import SqliteStore
+from shared.archive.store import Stray
+from shared.archive.thumbnails import add_thumbnail
+from shared.archive.transfer import transfer
+from shared.archive.verify import verify_store
+from shared.errors import UserError
+from shared.settings import ArchiveSettings, load
+from tests.support.seaweedfs import ACCESS_KEY, SECRET_KEY, SeaweedFs
+
+SAMPLE = Path(__file__).parents[1] / "data" / "archive-v1.5"
+FIRST, SECOND = JobPath("emmy", 1403244, 1608923076), JobPath("emmy", 1404397, 1609300556)
+New = Callable[[], ArchiveStore]
+
+
+@pytest.fixture(scope="module")
+def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFs]:
+    server = SeaweedFs(tmp_path_factory.mktemp("weed"))
+    server.start()
+    server.create_bucket("archive")
+    yield server
+    server.kill()
+
+
+def bucket(server: SeaweedFs, prefix: str) -> ObjectStore:
+    return ObjectStore("archive", prefix, S3Access(server.endpoint, access_key=ACCESS_KEY, secret_key=SECRET_KEY))
+
+
+@pytest.fixture(params=["folder", "sqlite", "s3"])
+def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[New]:
+    """Makes the same archive each time, as another process would see it."""
+    made: list[ArchiveStore] = []
+
+    def new() -> ArchiveStore:
+        match request.param:
+            case "folder":
+                made.append(FileStore(tmp_path / "archive"))
+            case "sqlite":
+                made.append(SqliteStore(tmp_path / "archive.db"))
+            case _:
+                made.append(bucket(request.getfixturevalue("seaweedfs"), tmp_path.name))
+        return made[-1]
+
+    yield new
+    for store in made:
+        store.close()
+
+
+@pytest.fixture
+def store(new_store: New) -> ArchiveStore:
+    found = new_store()
+    found.open()
+    return found
+
+
+def entry(job_id: int, text: str = '{"cpu_load":{}}', *, cluster: str = "fritz", **meta: Any) -> Entry:
+    document = {"jobId": job_id, "cluster": cluster, "startTime": 5, **meta}
+    return Entry(JobPath(cluster, job_id, 5), json.dumps(document).encode(), text.encode())
+
+
+def test_an_archive_is_created_once_and_recognised_by_another_process(new_store: New) -> None:
+    first, second = new_store(), new_store()
+    with pytest.raises(UserError):
+        first.version()
+    with pytest.raises(ArchiveUnavailable):
+        first.require()
+    first.open()
+    second.open()
+    second.require()
+    assert second.version() == 3
+    second.check(100_000)
+    assert list(second.paths()) == []
+
+
+def test_entries_are_read_as_written_and_changed_ones_have_another_stamp(store: ArchiveStore, new_store: New) -> None:
+    packed = gzip.compress(b'{"cpu_load":{"node":{}}}')
+    first = Entry(JobPath("fritz", 1, 5), entry(1).meta, packed, is_packed=True, thumbnail=b"thumbnail")
+    assert store.write([first, entry(2)]) == [None, None]
+    other = new_store()
+    assert other.entry(first.path) == first
+    assert other.texts(first.path) == {"cpu_load": b'{"node":{}}'}
+    assert other.entry(entry(2).path) == entry(2)
+    stamp, size = other.data_stamp(first.path)
+    assert size == len(packed)
+    assert store.write([entry(1, '{"cpu_load":{}}')]) == [None]
+    assert other.data_stamp(first.path)[0] != stamp
+    assert other.entry(first.path) == entry(1), "the packed data and the thumbnail are gone"
+    assert store.write([Entry(first.path, b'{"new":1}', None)]) == [None]
+    assert other.document(first.path) == {"new": 1}
+    assert other.data(first.path).content == b'{"cpu_load":{}}'
+
+
+def test_missing_entries_are_errors_of_their_own(store: ArchiveStore) -> None:
+    for read in (store.meta, store.data, store.data_stamp, store.entry, store.document):
+        with pytest.raises(ArchiveError):
+            read(FIRST)
+    assert (store.is_complete(FIRST), store.size(FIRST), store.thumbnail(FIRST)) == (False, 0, None)
+    assert store.remove([FIRST]) == [None]
+    with pytest.raises(ArchiveError):
+        store.cluster_text("emmy")
+
+
+def test_a_failing_entry_does_not_affect_its_group(store: ArchiveStore) -> None:
+    missing = Entry(JobPath("fritz", 9, 5), b"{}", None)
+    if isinstance(store, FileStore):
+        missing = Entry(JobPath("..", 9, 5), b"{}", b"{}")
+    errors = store.write([entry(1), missing, entry(3)])
+    assert [error is None for error in errors] == [True, False, True]
+    assert set(store.paths()) == {entry(1).path, entry(3).path}
+
+
+def test_removed_entries_are_gone_and_the_others_stay(store: ArchiveStore) -> None:
+    store.write([entry(number) for number in range(1, 6)])
+    assert store.remove([entry(2).path, entry(4).path, entry(7).path]) == [None] * 3
+    assert set(store.paths()) == {entry(number).path for number in (1, 3, 5)}
+    assert not store.is_complete(entry(2).path)
+
+
+def test_an_archive_is_copied_into_every_place_and_back_byte_for_byte(store: ArchiveStore, tmp_path: Path) -> None:
+    source, back = FileStore(SAMPLE), FileStore(tmp_path / "back")
+    assert transfer(source, store, Selection()).done == 2
+    assert transfer(source, store, Selection()).skipped == 2
+    assert store.clusters() == ["alex", "emmy", "fritz"]
+    assert not store.write_cluster("emmy", source.cluster_text("emmy"))
+    assert list(verify_store(store)) == []
+    assert [found.path for found in entries_of(store) if isinstance(found, ArchivedJob)] == [FIRST, SECOND]
+    assert transfer(store, back, Selection()).done == 2
+    files = {str(file.relative_to(SAMPLE)): file.read_bytes() for file in SAMPLE.rglob("*") if file.is_file()}
+    assert {str(file.relative_to(back.root)): file.read_bytes() for file in back.root.rglob("*") if file.is_file()} == files
+    assert store.size(FIRST) == sum(file.stat().st_size for file in FIRST.under(SAMPLE).iterdir())
+
+
+def test_thumbnails_belong_to_their_data(store: ArchiveStore) -> None:
+    transfer(FileStore(SAMPLE), store, Selection(before=SECOND.start_time))
+    assert bands_in(store, FIRST) is None
+    add_thumbnail(store, FIRST)
+    bands = bands_in(store, FIRST)
+    assert bands is not None
+    assert "cpu_load" in bands
+    store.write([Entry(FIRST, store.meta(FIRST), b"{}")])
+    assert bands_in(store, FIRST) is None
+
+
+def test_what_an_entry_must_keep_is_the_same_in_every_place(store: ArchiveStore) -> None:
+    assert store.preserved(FIRST).data is None
+    transfer(FileStore(SAMPLE), store, Selection())
+    kept, expected = store.preserved(FIRST), FileStore(SAMPLE).preserved(FIRST)
+    assert (kept.data, kept.is_packed, kept.document) == (expected.data, expected.is_packed, expected.document)
+    store.write([Entry(FIRST, store.meta(FIRST), b"null")])
+    assert store.preserved(FIRST).data is None
+
+
+def test_damage_is_found_in_every_place(store: ArchiveStore) -> None:
+    transfer(FileStore(SAMPLE), store, Selection())
+    store.write([Entry(FIRST, b"{", None), Entry(SECOND, store.meta(SECOND), b"damaged", is_packed=True)])
+    findings = [(finding.kind, str(finding.path)) for finding in _findings(store)]
+    assert findings == [("invalid", FIRST.relative), ("invalid", SECOND.relative)]
+
+
+def _findings(store: ArchiveStore) -> list[Finding]:
+    return list(verify_store(store))
+
+
+# SQLite
+
+
+def test_a_file_of_cc_backend_is_read_and_written(tmp_path: Path) -> None:
+    """The tables as cc-backend makes them, without those of thumbnails."""
+    file = tmp_path / "archive.db"
+    connection = sqlite3.connect(file)
+    connection.executescript(
+        """
+        CREATE TABLE jobs (id INTEGER PRIMARY KEY AUTOINCREMENT, job_id INTEGER NOT NULL, cluster TEXT NOT NULL,
+            start_time INTEGER NOT NULL, meta_json BLOB NOT NULL, data_json BLOB, data_compressed BOOLEAN DEFAULT 0,
+            created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, UNIQUE (job_id, cluster, start_time));
+        CREATE TABLE clusters (name TEXT PRIMARY KEY, config_json BLOB NOT NULL, updated_at INTEGER);
+        CREATE TABLE metadata (key TEXT PRIMARY KEY, value TEXT);
+        INSERT INTO metadata VALUES ('version', '3'), ('compress_last', '1');
+        INSERT INTO clusters VALUES ('fritz', '{"name":"fritz"}', 1);
+        INSERT INTO jobs VALUES (1, 7, 'fritz', 5, '{"jobId":7,"cluster":"fritz","startTime":5}', '{"a":{}}', 0, 1, 1);
+        """
+    )
+    connection.close()
+    store = SqliteStore(file)
+    path = JobPath("fritz", 7, 5)
+    assert store.texts(path) == {"a": b"{}"}
+    assert (store.thumbnail(path), store.clusters(), store.cluster_text("fritz")) == (None, ["fritz"], b'{"name":"fritz"}')
+    assert store.write([Entry(path, store.meta(path), b'{"b":{}}', thumbnail=b"t")]) == [None]
+    assert (store.texts(path), store.thumbnail(path)) == ({"b": b"{}"}, b"t")
+    store.open()
+    assert sqlite3.connect(file).execute("SELECT count(*) FROM jobs").fetchone() == (1,)
+
+
+def test_another_database_is_not_taken_for_an_archive(tmp_path: Path) -> None:
+    sqlite3.connect(tmp_path / "x.db").execute("CREATE TABLE photos (a)").connection.commit()
+    with pytest.raises(UserError, match="has no table jobs"):
+        SqliteStore(tmp_path / "x.db").open()
+    (tmp_path / "text.db").write_text("this is no database, and long enough to be recognised as none")
+    with pytest.raises(UserError, match="not a database"):
+        SqliteStore(tmp_path / "text.db").open()
+
+
+def test_a_file_that_is_moved_away_is_unavailable_until_it_is_back(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "archive.db")
+    store.open()
+    store.write([entry(1)])
+    store.close()
+    (tmp_path / "archive.db").rename(tmp_path / "away.db")
+    (error,) = store.write([entry(2)])
+    assert isinstance(error, ArchiveUnavailable)
+    with pytest.raises(ArchiveUnavailable):
+        store.meta(entry(1).path)
+    assert not (tmp_path / "archive.db").exists(), "no empty one is made in its place"
+    (tmp_path / "away.db").rename(tmp_path / "archive.db")
+    assert store.write([entry(2)]) == [None]
+    assert set(store.paths()) == {entry(1).path, entry(2).path}
+
+
+# S3
+
+
+def test_a_missing_bucket_and_wrong_keys_are_an_outage_without_secrets(seaweedfs: SeaweedFs) -> None:
+    with pytest.raises(ArchiveUnavailable, match="s3://nowhere"):
+        ObjectStore("nowhere", "", S3Access(seaweedfs.endpoint, access_key=ACCESS_KEY, secret_key=SECRET_KEY)).open()
+    wrong = ObjectStore("archive", "", S3Access(seaweedfs.endpoint, access_key=ACCESS_KEY, secret_key="another secret"))
+    with pytest.raises(ArchiveUnavailable) as caught:
+        wrong.require()
+    assert "another secret" not in str(caught.value)
+
+
+def test_objects_beside_the_archive_do_not_disturb_it(seaweedfs: SeaweedFs, tmp_path: Path) -> None:
+    store = bucket(seaweedfs, tmp_path.name)
+    store.open()
+    store.write([entry(1)])
+    store._put("backups/old/file", b"x")
+    store._put("fritz/0/001/notes/file", b"x")
+    assert store.clusters() == []
+    found = list(store.paths())
+    assert [path for path in found if isinstance(path, JobPath)] == [entry(1).path]
+    assert len([path for path in found if isinstance(path, Stray)]) == 2
+    with pytest.raises(UserError, match="neither empty nor an archive"):
+        bucket(seaweedfs, f"{tmp_path.name}/backups").open()
+
+
+# composed
+
+
+def test_entries_go_to_the_place_of_their_cluster(tmp_path: Path) -> None:
+    settings = load(ArchiveSettings, path=tmp_path / "common", clusters={"alex": f"sqlite:///{tmp_path}/alex.db"})
+    store = store_of(settings)
+    assert isinstance(store, RoutedStore)
+    store.open()
+    assert store.write([entry(1), entry(1, cluster="alex"), entry(2)]) == [None] * 3
+    assert set(store_at(f"sqlite:///{tmp_path}/alex.db", settings).paths()) == {JobPath("alex", 1, 5)}
+    assert set(FileStore(tmp_path / "common").paths()) == {entry(1).path, entry(2).path}
+    assert set(store.paths()) == {JobPath("alex", 1, 5), entry(1).path, entry(2).path}
+    assert store.entry(JobPath("alex", 1, 5)) == entry(1, cluster="alex")
+    assert [part.address for part in store.parts()] == [str(tmp_path / "common"), f"sqlite:///{tmp_path}/alex.db"]
+    assert store.remove([JobPath("alex", 1, 5), entry(1).path]) == [None, None]
+    assert set(store.paths()) == {entry(2).path}
+
+
+def test_moved_entries_are_read_changed_and_removed_where_they_are(tmp_path: Path) -> None:
+    present, moved = FileStore(tmp_path / "present"), SqliteStore(tmp_path / "moved.db")
+    present.open()
+    moved.open()
+    present.write([entry(1), entry(2)])
+    moved.write([entry(2, text="{}"), entry(3)])
+    store = MovedStore(present, moved)
+    assert list(store.paths()) == [entry(number).path for number in (1, 2, 3)]
+    assert store.entry(entry(2).path) == entry(2), "the present one is preferred"
+    assert store.entry(entry(3).path) == entry(3)
+    assert store.write([Entry(entry(3).path, b'{"tags":1}', None), entry(4)]) == [None, None]
+    assert moved.document(entry(3).path) == {"tags": 1}
+    assert not present.is_complete(entry(3).path)
+    assert present.is_complete(entry(4).path)
+    (tmp_path / "moved.db").rename(tmp_path / "away")
+    assert store.write([entry(5)]) == [None], "archiving goes on"
+    with pytest.raises(ArchiveUnavailable):
+        store.meta(entry(3).path)
+
+
+@pytest.mark.parametrize("address", ["", "ftp://x/y", "s3://", "sqlite://relative.db", "sqlite:///"])
+def test_an_address_that_is_none_is_refused(address: str) -> None:
+    with pytest.raises(UserError, match="JOBTIDE_ARCHIVE_URL"):
+        load(ArchiveSettings, url=address)
+    with pytest.raises(UserError, match="JOBTIDE_ARCHIVE_CLUSTERS"):
+        load(ArchiveSettings, clusters={"fritz": address})
+
+
+def test_keys_of_s3_go_together() -> None:
+    with pytest.raises(UserError, match="go together"):
+        load(ArchiveSettings, url="s3://x", s3_access_key="a")
