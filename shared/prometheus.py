@@ -89,6 +89,9 @@ ARCHIVER_FOOTPRINTS = MetricName(
     "Running jobs by outcome: `measured`, `unchanged`, `nothing`, or `failed` for this job alone.",
     ["outcome"],
 )
+ARCHIVER_RETENTION = MetricName(
+    "jobtide_archiver_retention_total", "Old archive entries, by what was done: `delete`, `move`, `copy`, or `failed`.", ["outcome"]
+)
 ARCHIVER_DEPENDENCY_UP = MetricName(
     "jobtide_archiver_dependency_up",
     "1 while the `archive` or a `metric_store` can be used; at 0 the jobs that need it wait.",

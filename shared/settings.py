@@ -307,13 +307,28 @@ class ArchiveSettings(SettingsGroup):
     clusters: dict[str, str] = Field(
         {}, description="Places of single clusters, paths or URLs as above, instead of the common one (JSON object)."
     )
+    retention: Literal["none", "delete", "move", "copy"] = Field(
+        "none",
+        description="What the archiver does with old entries: nothing, `delete` them, or `move` or `copy` them to `retention_target`.",
+    )
+    retention_days: float | None = Field(
+        None, gt=0, le=100_000, description="Entries of jobs that started longer ago than this are old, days; needed for `retention`."
+    )
+    retention_omit_tagged: Literal["none", "all", "user"] = Field(
+        "none", description="Entries to keep: of jobs with any tag (`all`), or with a tag that was not added automatically (`user`)."
+    )
+    retention_target: str | None = Field(
+        None, description="Place of moved and copied entries, a path or URL as above; entries there stay readable whatever `retention` is."
+    )
+    retention_database: bool = Field(False, description="With `delete`: whether the jobs are removed from the database too.")
+    retention_every_h: float = Field(24.0, gt=0, le=8760, description="Interval of `retention`, hours.")
     s3_endpoint: str | None = Field(None, description="URL of the S3 server, such as `https://s3.example:9000`; by default AWS.")
     s3_region: str = Field("us-east-1", description="Region of the S3 server.")
     s3_access_key: str | None = Field(None, description="Access key for S3; without one that of the environment or the machine is used.")
     s3_secret_key: SecretStr | None = Field(None, description="Secret key for S3; never logged.")
     s3_virtual_hosted: bool = Field(False, description="Whether the bucket is part of the host name instead of the path.")
 
-    @field_validator("url")
+    @field_validator("url", "retention_target")
     @classmethod
     def _url_is_an_address(cls, value: str | None) -> str | None:
         return None if value is None else _archive_address(value)
@@ -327,6 +342,18 @@ class ArchiveSettings(SettingsGroup):
     def _keys_go_together(self) -> Self:
         if (self.s3_access_key is None) != (self.s3_secret_key is None):
             raise ValueError("s3_access_key and s3_secret_key go together")
+        return self
+
+    @model_validator(mode="after")
+    def _retention_is_complete(self) -> Self:
+        if self.retention != "none" and self.retention_days is None:
+            raise ValueError(f"retention: {self.retention} needs retention_days")
+        if self.retention in ("move", "copy") and self.retention_target is None:
+            raise ValueError(f"retention: {self.retention} needs retention_target")
+        if self.retention_target is not None and self.retention_target in (self.address, *self.clusters.values()):
+            raise ValueError("retention_target: is the archive itself")
+        if self.retention_database and self.retention != "delete":
+            raise ValueError("retention_database: goes with retention = delete")
         return self
 
     @property

@@ -19,9 +19,10 @@ from cli.commands.archive_tools import (
     tally_shown,
 )
 from cli.site import broker_of, database_of, find_site
-from shared.archive.layout import ArchiveError, JobPath
+from shared.archive.layout import JobPath
+from shared.archive.moving import selected_paths
 from shared.archive.selection import Selection
-from shared.archive.store import ArchiveStore, Stray
+from shared.archive.store import ArchiveStore
 from shared.archive.transfer import Tally, batches
 from shared.errors import UserError
 
@@ -42,7 +43,7 @@ def run_remove(data: Path | None, address: str | None, selection: Selection, *, 
     store.version()
     tally = Tally()
     with tally_shown() as show:
-        selected = batches(selected_paths(store, selection, tally), BATCH)
+        selected = batches(selected_paths(store, selection, omitted=tally.skip, failed=lambda path, e: tally.fail(path.relative, e)), BATCH)
         if database:
             in_database = asyncio.run(_with_database(data, store, selected, tally, show, dry_run=dry_run))
         else:
@@ -59,24 +60,8 @@ def run_remove(data: Path | None, address: str | None, selection: Selection, *, 
     print_failures(tally, as_json=as_json)
 
 
-def selected_paths(store: ArchiveStore, selection: Selection, tally: Tally) -> Iterator[JobPath]:
-    """An entry whose tags cannot be read is reported, and kept if the selection depends on them."""
-    for path in store.paths():
-        tally.seen += 1
-        if isinstance(path, Stray) or not selection.includes(path):
-            continue
-        if selection.depends_on_tags:
-            try:
-                if selection.omits(store.document(path)):
-                    tally.skipped += 1
-                    continue
-            except (ArchiveError, OSError) as e:
-                tally.fail(path.relative, e)
-                continue
-        yield path
-
-
 def remove(store: ArchiveStore, paths: Sequence[JobPath], tally: Tally, *, dry_run: bool) -> None:
+    tally.seen += len(paths)
     sizes = [store.size(path) for path in paths]
     errors: Sequence[Exception | None] = [None] * len(paths) if dry_run else store.remove(paths)
     for path, size, error in zip(paths, sizes, errors, strict=True):

@@ -88,6 +88,7 @@ def _rights(name: str, nats: NatsSettings) -> tuple[list[str], list[str]]:
                         "job.archive_requested",
                         "job.measured",
                         "job.advised",
+                        "job.deleted",
                         "node.checked",
                     )
                 ),
@@ -145,8 +146,8 @@ _ABOUT = {
     "ingest": "Takes raw messages from INTAKE and publishes the events in them.",
     "jobstore": "Reads EVENTS, NODES and REJECTIONS with cursors of its own, and answers publishers that wait for an outcome.",
     "archiver": """\
-Takes stopped jobs from EVENTS; publishes the outcome of their archiving, footprints of running jobs, and which nodes
-deliver metrics.""",
+Takes stopped jobs from EVENTS; publishes the outcome of their archiving, footprints of running jobs, which nodes
+deliver metrics, and the deletion of jobs by the retention of the archive.""",
     "metricstore": "Reads the samples of METRICS with a cursor of its own, and publishes the lines that it gets over HTTP.",
     "gateway": "Publishes the requests of users and tools, waits for jobstore's answers, shows the state of the streams.",
     OPERATOR: "People and one-shot commands: provision, cluster add, import, replay, archive retry, status.",

@@ -21,11 +21,12 @@ from services.archiver.polling import ClusterPoller
 from services.archiver.progress import ProgressWatch
 from services.archiver.prometheus import ArchiverNumbers
 from services.archiver.queue import WorkQueue, durable
+from services.archiver.retention import Retention
 from services.archiver.running_advice import RunningAdvice
 from services.archiver.settings import ArchiverSettings, Settings
 from services.archiver.tag_removals import TagRemovals
 from shared import prometheus
-from shared.archive.places import store_of
+from shared.archive.places import present_store, retention_store, store_with
 from shared.broker.clusters import ClusterDirectory
 from shared.broker.connection import connected
 from shared.broker.cursor import log_state
@@ -54,7 +55,8 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
         client = await stack.enter_async_context(connected(settings.nats, "archiver", stop, on_change=lambda up: is_connected.set(int(up))))
         source = await stack.enter_async_context(open_source(settings.metrics))
         clusters = ClusterDirectory(client, settings.nats)
-        archive = store_of(settings.archive)
+        present, target = present_store(settings.archive), retention_store(settings.archive)
+        archive = store_with(present, target)
         stack.callback(archive.close)
         folder = ArchiveFolder(archive, clusters)
         await folder.open()
@@ -116,6 +118,10 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
                 tick = health.loop("applications", within_s=SLACK_S + MAX_PAUSE_S)
                 applications = StartedApplications(reader, adviser, publisher)
                 background.append(loops.create_task(applications.run(stop, tick), name="applications"))
+            if settings.archive.retention != "none":
+                retention = Retention(settings.archive, present, target, reader, publisher, numbers)
+                tick = health.loop("retention", within_s=retention.max_round_s)
+                background.append(loops.create_task(retention.run(stop, tick), name="retention"))
             pollers = _pollers(settings.archiver, source, reader, clusters, publisher, numbers, adviser)
             if source is not None and settings.archiver.node_health_s:
                 checks = NodeHealthChecks(engine, clusters, source, publisher, numbers, interval_s=settings.archiver.node_health_s)

@@ -120,7 +120,10 @@ class Dependencies:
         if not self._archive_gates or not isinstance(cause, OSError | ArchiveUnavailable):
             return False
         archive = self._archive_of(cluster)
-        if is_out_of_room(cause) or isinstance(cause, ArchiveUnavailable):
+        if isinstance(cause, ArchiveUnavailable):
+            await archive.is_available()  # it may be the place of moved entries, so that this one works
+            return True
+        if is_out_of_room(cause):
             self._folder.require_room(self._folder.store.part_of(cluster), bytes_needed)
             archive.fail(cause)
             return True

@@ -21,6 +21,7 @@ class ArchiverNumbers:
         self._node_checks = prometheus.ARCHIVER_NODE_CHECKS.counter(registry)
         self._footprint_rounds = prometheus.ARCHIVER_FOOTPRINT_ROUNDS.counter(registry)
         self._footprints = prometheus.ARCHIVER_FOOTPRINTS.counter(registry)
+        self._retention = prometheus.ARCHIVER_RETENTION.counter(registry)
         self._dependency_up = prometheus.ARCHIVER_DEPENDENCY_UP.gauge(registry)
         self._queue = prometheus.ARCHIVER_QUEUE.gauge(registry)
 
@@ -42,6 +43,9 @@ class ArchiverNumbers:
 
     def footprint(self, outcome: FootprintOutcome) -> None:
         self._footprints.labels(outcome=outcome).inc()
+
+    def retention(self, outcome: str, count: int) -> None:
+        self._retention.labels(outcome=outcome).inc(count)
 
     def dependency(self, name: str, address: str, *, is_up: bool) -> None:
         self._dependency_up.labels(dependency=name, address=address).set(int(is_up))

@@ -3,7 +3,7 @@
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from shared.archive.composed import RoutedStore
+from shared.archive.composed import MovedStore, RoutedStore
 from shared.archive.files import FileStore
 from shared.archive.objects import ObjectStore, S3Access
 from shared.archive.sqlite import SqliteStore
@@ -43,6 +43,15 @@ def present_store(settings: ArchiveSettings) -> ArchiveStore:
     return RoutedStore(other, {cluster: at(address) for cluster, address in settings.clusters.items()}) if settings.clusters else other
 
 
+def retention_store(settings: ArchiveSettings) -> ArchiveStore | None:
+    """The archive that old entries are moved or copied to."""
+    return None if settings.retention_target is None else store_at(settings.retention_target, settings)
+
+
+def store_with(present: ArchiveStore, moved: ArchiveStore | None) -> ArchiveStore:
+    return present if moved is None else MovedStore(present, moved)
+
+
 def store_of(settings: ArchiveSettings) -> ArchiveStore:
-    """The whole archive of a site."""
-    return present_store(settings)
+    """The whole archive of a site, with what its retention has moved."""
+    return store_with(present_store(settings), retention_store(settings))

@@ -33,6 +33,9 @@ class Tally:
     failed: int = 0
     failures: list[str] = field(default_factory=list)
 
+    def skip(self, _: JobPath) -> None:
+        self.skipped += 1
+
     def fail(self, place: str, why: object) -> None:
         self.failed += 1
         if len(self.failures) < MAX_FAILURES:

@@ -63,7 +63,7 @@ def events_of(user: str) -> Sequence[Event]:
     """One of each event that the service publishes, with the minimum that determines its subject."""
     kinds: dict[str, list[type[Event]]] = {
         "ingest": [JobStarted, JobStopped, NodesReported, IntakeRejected, IntakeReplayed],
-        "archiver": [JobArchived, JobArchivingFailed, JobArchiveRequested, JobsMeasured, JobAdvised, NodesChecked],
+        "archiver": [JobArchived, JobArchivingFailed, JobArchiveRequested, JobsMeasured, JobAdvised, JobDeleted, NodesChecked],
         "gateway": [
             *(JobStarted, JobStopped, JobTagged, JobUntagged, TagCreated, TagRemoved),
             *(JobMetadataEdited, JobAdviceMuted, JobDeleted, JobArchiveRequested, NodesReported, IntakeRejected),

@@ -1,0 +1,86 @@
+"""Moving entries to another archive without ever having fewer than one complete copy."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from shared.archive.layout import ArchiveError, ArchiveUnavailable, JobPath
+from shared.archive.selection import Selection
+from shared.archive.store import ArchiveStore, Stray
+from shared.archive.transfer import GROUP_BYTES
+from shared.archive.writer import Entry
+
+_FAILURES = (ArchiveError, ArchiveUnavailable, OSError)
+
+
+def selected_paths(
+    store: ArchiveStore,
+    selection: Selection,
+    *,
+    omitted: Callable[[JobPath], Any] = lambda _: None,
+    failed: Callable[[JobPath, Exception], Any] = lambda _path, _why: None,
+) -> Iterator[JobPath]:
+    """The selected entries. One whose tags cannot be read is left out if the selection depends on them.
+
+    ``omitted`` and ``failed`` are told what was left out for its tags, or because they cannot be read.
+    """
+    for path in store.paths():
+        if isinstance(path, Stray) or not selection.includes(path):
+            continue
+        if selection.depends_on_tags:
+            try:
+                if selection.omits(store.document(path)):
+                    omitted(path)
+                    continue
+            except (ArchiveError, OSError) as e:
+                failed(path, e)
+                continue
+        yield path
+
+
+def replicate(source: ArchiveStore, target: ArchiveStore, paths: Sequence[JobPath], *, moves: bool) -> list[Exception | None]:
+    """Copy entries, or move them: an entry is removed once it was read back from the target, and has not changed in the source meanwhile.
+
+    The source counts: an entry of the target that differs is replaced. Returns an error or None for each.
+    """
+    errors: dict[JobPath, Exception] = {}
+    group: list[Entry] = []
+    size = 0
+    for path in paths:
+        try:
+            entry = source.entry(path)
+        except _FAILURES as e:
+            errors[path] = e
+            continue
+        group.append(entry)
+        size += len(entry.data or b"")
+        if size > GROUP_BYTES:
+            errors |= _replicate(source, target, group, moves=moves)
+            group, size = [], 0
+    errors |= _replicate(source, target, group, moves=moves)
+    return [errors.get(path) for path in paths]
+
+
+def _replicate(source: ArchiveStore, target: ArchiveStore, entries: Sequence[Entry], *, moves: bool) -> dict[JobPath, Exception]:
+    errors: dict[JobPath, Exception] = {}
+    new = [entry for entry in entries if not _has(target, entry, errors)]
+    new = [entry for entry in new if entry.path not in errors]
+    errors |= {entry.path: error for entry, error in zip(new, target.write(new), strict=True) if error is not None}
+    if not moves:
+        return errors
+    moved = [entry.path for entry in entries if entry.path not in errors and _is_copied(source, target, entry, errors)]
+    return errors | {path: error for path, error in zip(moved, source.remove(moved), strict=True) if error is not None}
+
+
+def _has(store: ArchiveStore, entry: Entry, errors: dict[JobPath, Exception]) -> bool:
+    try:
+        return store.is_complete(entry.path) and store.entry(entry.path) == entry
+    except _FAILURES as e:
+        errors[entry.path] = e
+        return False
+
+
+def _is_copied(source: ArchiveStore, target: ArchiveStore, entry: Entry, errors: dict[JobPath, Exception]) -> bool:
+    if not _has(target, entry, errors):
+        errors.setdefault(entry.path, ArchiveError(f"{entry.path.relative}: the copy differs from the entry"))
+        return False
+    return _has(source, entry, errors)  # otherwise it was changed or removed meanwhile, which the next round sees
