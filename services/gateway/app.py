@@ -13,6 +13,7 @@ from services.gateway.frame.layers import Cors, GatewayNumbers, Layers
 from services.gateway.frame.loop_lag import LoopLag
 from services.gateway.frame.pages import swagger
 from services.gateway.frame.pages.built import read_built
+from services.gateway.frame.pages.errors import ErrorPages
 from services.gateway.frame.routes import add_routes
 from services.gateway.frame.settings import GatewaySettings
 from services.gateway.graphql import transport
@@ -166,11 +167,15 @@ def application(settings: GatewaySettings, graphql: GraphqlSettings, gateway: Ga
     app = web.Application(client_max_size=settings.max_body_bytes)
     app[GATEWAY] = gateway
     Layers(
-        Cors(settings.cors_origins), GatewayNumbers(health.registry), settings.request_timeout_s, gateway.auth.guards.delete_invalid_cookie
+        Cors(settings.cors_origins),
+        GatewayNumbers(health.registry),
+        settings.request_timeout_s,
+        ErrorPages(lambda: gateway.look).shown,
+        gateway.auth.guards.delete_invalid_cookie,
     ).install(app)
     add_routes(app, GROUPS, gateway.call)
     transport.add_to(app, graphql)
-    swagger.add_to(app, served_document)
+    swagger.add_to(app, lambda: served_document(settings.base_path))
     web_pages.add_to(app, gateway.pages)
     app.router.add_get("/healthz", health.healthz)
     app.router.add_get("/readyz", health.readyz)

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.gateway.errors import bad_request
 from services.gateway.frame.credentials import Guard
 from services.gateway.frame.pages.built import Built
+from services.gateway.frame.pages.look import Look
 from services.gateway.frame.query import integer
 from services.gateway.frame.settings import GatewaySettings
 from services.gateway.live.wiring import Live
@@ -44,6 +45,11 @@ class Gateway:
     pages: Built | None
     has_playground: bool
     clock: Callable[[], float]
+
+    @property
+    def look(self) -> Look:
+        """Of the pages that the gateway writes itself."""
+        return Look(self.settings.base_path, self.pages.stylesheet if self.pages is not None else "", self.settings.site_name)
 
     async def call(self, guard: Guard, request: web.Request) -> "Call":
         """Admit a request. Raises RequestError (401, 403), Unavailable."""

@@ -14,6 +14,7 @@ NO_SETTINGS = {"job_deleted", "mem_used_max", "columns_not_loaded", "connection_
     "token_issued",
     "token_revoked",
     "tokens_ended",
+    "password_changed",
     "rejections_replayed",
     "out_of_memory",
     "boot_fail",

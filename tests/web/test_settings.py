@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.web.conftest import WAIT_MS, OpenTab
+from tests.web.conftest import PASSWORD, WAIT_MS, OpenContext, OpenTab, Tab, WebSite, sign_in
 
 pytestmark = [pytest.mark.timeout(420), pytest.mark.slow]
 
@@ -39,9 +39,10 @@ def test_a_tag_is_created_found_and_deleted(open_tab: OpenTab) -> None:
 def test_a_token_is_shown_once_and_revoked_and_times_are_shown_in_the_chosen_zone(open_tab: OpenTab) -> None:
     tab = open_tab("/config", timezone_id="Asia/Tokyo")
     page = tab.page
-    page.get_by_label("Purpose").fill(NAME)
-    page.get_by_role("button", name="Issue a token").click()
-    token = page.get_by_label("The new token").input_value()
+    own = page.get_by_role("region", name="API tokens")
+    own.get_by_label("Purpose").fill(NAME)
+    own.get_by_role("button", name="Issue a token").click()
+    token = own.get_by_label("The new token").input_value()
     assert token.count(".") == 2
     row = page.get_by_role("listitem").filter(has_text=NAME)
     expect(row).to_contain_text("issued")
@@ -79,3 +80,63 @@ def test_an_admin_creates_a_user_gives_a_role_and_deletes_it(open_tab: OpenTab) 
     expect(row).to_have_count(0)
     assert page.evaluate("window.hacked") is None
     assert [fault for fault in tab.faults if "400" not in fault] == []  # the refused password
+
+
+def test_a_user_changes_the_password_and_an_admin_sets_it_and_issues_a_token_for_a_program(
+    web_site: WebSite, new_context: OpenContext, open_tab: OpenTab
+) -> None:
+    web_site.up.run("user", "add", "wendy", "--role", "user", "--password-stdin", text=f"{PASSWORD}\n".encode())
+    tab = Tab(new_context().new_page())
+    page = tab.page
+    page.goto("/login?redirect=/config")
+    sign_in(page, "wendy")
+    card = page.get_by_role("region", name="Password")
+    for field, text in (
+        ("Present password", "wrong-password"),
+        ("New password", "another-password"),
+        ("New password again", "another-passw0rd"),
+    ):
+        card.get_by_label(field, exact=True).fill(text)
+    card.get_by_role("button", name="Change the password").click()
+    expect(card.get_by_role("alert")).to_have_text("The two new passwords differ.")
+    card.get_by_label("New password again").fill("another-password")
+    card.get_by_role("button", name="Change the password").click()
+    expect(card.get_by_role("alert")).to_have_text("current: this is not the present password")
+    card.get_by_label("Present password").fill(PASSWORD)
+    card.get_by_role("button", name="Change the password").click()
+    expect(card.get_by_role("status")).to_have_text("The password is changed.")
+    expect(page.get_by_role("heading", name="Users")).to_have_count(0)
+    lists = page.get_by_role("region", name="Lists and plots")
+    with page.expect_response(lambda answer: "/frontend/configuration/" in answer.url):
+        lists.get_by_label("Rows of a job list").select_option("25")
+    with page.expect_response(lambda answer: "/frontend/configuration/" in answer.url):
+        lists.get_by_label("Height of the plots of a job").select_option("320")
+    assert page.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--plot-height')") == "320px"
+    page.goto("/monitoring/jobs/")  # with the new session
+    expect(page.get_by_role("heading", level=1)).to_have_text("Jobs")
+
+    admin = open_tab("/config")
+    rows = admin.page.get_by_role("list", name="Users").get_by_role("listitem").filter(has_text="wendy")
+    rows.get_by_role("button", name="Set a password: wendy").click()
+    rows.get_by_label("New password: wendy").fill("the-third-password")
+    rows.get_by_role("button", name="Set a password").click()
+    expect(rows.get_by_text("The password is set.")).to_be_visible()
+    page.goto("/monitoring/jobs/")
+    expect(page).to_have_title("jobtide: sign in")  # that session ended
+
+    form = admin.page.get_by_role("form", name="Issue a token for this user")
+    form.get_by_label("User name").fill("wendy")
+    form.get_by_label("Purpose").fill(NAME)
+    form.get_by_label("For a program").check()
+    form.get_by_role("button", name="Issue a token").click()
+    tokens = admin.page.get_by_role("region", name="Tokens of users and programs")
+    expect(tokens.get_by_label("The new token")).to_be_visible()
+    line = tokens.get_by_role("listitem").filter(has_text="wendy")
+    expect(line).to_contain_text("program")
+    expect(line).to_contain_text("by chief")
+    assert admin.axe() == []
+    line.get_by_role("button", name=f"Revoke {NAME}").click()
+    line.get_by_role("button", name="Revoke", exact=True).click()
+    expect(line).to_have_count(0)
+    assert admin.page.evaluate("window.hacked") is None
+    assert admin.faults == []

@@ -1,13 +1,14 @@
 import { mount } from 'svelte'
 import App from './App.svelte'
 import { onExpired } from './api/graphql.ts'
+import { signedIn } from './api/session.ts'
 import { signInDialog } from './frame/sign-in.svelte.ts'
 import { clock } from './lib/clock.svelte.ts'
 import { keys } from './lib/keys.svelte.ts'
 import { live } from './live/live.svelte.ts'
 import { router } from './router/router.svelte.ts'
 import { routes } from './routes.ts'
-import { hasRole } from './session.ts'
+import { hasRole, session } from './session.ts'
 import './styles/tokens.css'
 import './styles/base.css'
 import { theme } from './theme.svelte.ts'
@@ -17,7 +18,15 @@ theme.start()
 timeZone.start()
 clock.start()
 keys.start()
-live.start(hasRole('admin', 'support') ? ['job', 'rejection'] : ['job'])
+live.start(hasRole('admin', 'support') ? ['job', 'rejection'] : ['job'], session.user.username, () => {
+  signedIn().then(
+    (name) => {
+      if (name === session.user.username) live.restart()
+      else location.reload()
+    },
+    () => undefined, // 401 opens the dialog
+  )
+})
 onExpired(() => {
   signInDialog.open()
 })

@@ -9,10 +9,22 @@ export interface SubCluster {
 }
 
 export interface Session {
-  user: { username: string; name: string; roles: string[]; projects: string[]; scopes: string[]; allJobs: boolean; nodes: boolean }
+  user: {
+    username: string
+    name: string
+    roles: string[]
+    projects: string[]
+    scopes: string[]
+    allJobs: boolean
+    nodes: boolean
+    password: boolean
+  }
   settings: Record<string, unknown>
   notice: string
   version: string
+  site: string
+  /** An IANA name; empty: the site has none. */
+  timeZone: string
   provider: boolean
   playground: boolean
   clusters: { name: string; subClusters: SubCluster[] }[]

@@ -2,8 +2,8 @@ import { storeSetting } from './api/session.ts'
 import { zone } from './lib/zone.svelte.ts'
 import { session } from './session.ts'
 
-export type ZoneChoice = 'local' | 'utc'
-export const ZONES: ZoneChoice[] = ['local', 'utc']
+export type ZoneChoice = 'site' | 'local' | 'utc'
+export const ZONES: ZoneChoice[] = session.timeZone ? ['site', 'local', 'utc'] : ['local', 'utc']
 const SETTING = 'web_timeZone'
 
 /** The zone of all times on the pages, stored for the user. */
@@ -11,7 +11,7 @@ class TimeZone {
   chosen = $state<ZoneChoice>('local')
 
   start(): void {
-    this.#apply(ZONES.find((choice) => choice === session.settings[SETTING]) ?? 'local')
+    this.#apply(ZONES.find((choice) => choice === session.settings[SETTING]) ?? ZONES[0] ?? 'local')
   }
 
   /** Raises ApiError when it could not be stored; the page shows times in the zone all the same. */
@@ -23,7 +23,7 @@ class TimeZone {
 
   #apply(choice: ZoneChoice): void {
     this.chosen = choice
-    zone.name = choice === 'utc' ? 'UTC' : undefined
+    zone.name = choice === 'utc' ? 'UTC' : choice === 'site' ? session.timeZone : undefined
   }
 }
 

@@ -21,6 +21,8 @@ from shared.errors import Refused, Unavailable
 
 log = structlog.get_logger()
 
+# An error answer as people or programs get it.
+Show = Callable[[web.Request, web.StreamResponse], web.StreamResponse]
 Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 RETRY_AFTER_S = "5"
@@ -44,12 +46,13 @@ CROSS_ORIGIN_HEADERS = frozenset(
 
 
 class Layers:
-    """``inner`` middlewares see every error as a response, and responses before they are compressed."""
+    """``inner`` middlewares see every error as a response, as ``show`` made it, and responses before they are compressed."""
 
-    def __init__(self, cors: "Cors", numbers: "GatewayNumbers", request_timeout_s: float, *inner: Middleware) -> None:
+    def __init__(self, cors: "Cors", numbers: "GatewayNumbers", request_timeout_s: float, show: Show, *inner: Middleware) -> None:
         self._cors = cors
         self._numbers = numbers
         self._timeout_s = request_timeout_s
+        self._show = show
         self._inner = inner
 
     def install(self, app: web.Application) -> None:
@@ -85,6 +88,10 @@ class Layers:
 
     @web.middleware
     async def _answer_errors(self, request: web.Request, handler: Next) -> web.StreamResponse:
+        response = await self._answered(request, handler)
+        return response if response.status < HTTPStatus.BAD_REQUEST else self._show(request, response)
+
+    async def _answered(self, request: web.Request, handler: Next) -> web.StreamResponse:
         try:
             return await handler(request)
         except RequestError as e:

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import ipaddress
+import zoneinfo
 from pathlib import Path
 from typing import ClassVar
 
@@ -29,6 +30,14 @@ class GatewaySettings(SettingsGroup):
         pattern=r"^/(?:[A-Za-z0-9._~-]+/)*$",
         max_length=200,
         description="Path under which browsers reach the gateway, with a slash at both ends; a proxy must remove it from requests.",
+    )
+    site_name: str = Field(
+        "jobtide", min_length=1, max_length=60, description="Name of the site in titles, in the bar and on the sign-in page."
+    )
+    time_zone: str = Field(
+        "",
+        description="Time zone of the site, such as `Europe/Berlin`: pages show times in it unless a user chose another one;"
+        " unset: the zone of the browser.",
     )
     jwt_public_key: str = Field(
         "",
@@ -136,6 +145,13 @@ class GatewaySettings(SettingsGroup):
         le=1_000_000,
         description="Recent changes held in memory; followers further behind read the database.",
     )
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone_exists(cls, name: str) -> str:
+        if name and name not in zoneinfo.available_timezones():
+            raise ValueError(f"{name!r} is no time zone such as Europe/Berlin")
+        return name
 
     @field_validator("jwt_public_key")
     @classmethod

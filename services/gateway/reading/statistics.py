@@ -45,10 +45,8 @@ class MetricHistogram:
     peak: float
     bins: int
 
-    def edges(self) -> list[tuple[int, int]]:
-        """Bounds of each bin, rounded to integers."""
-        marks = [round(self.peak * number / self.bins) for number in range(self.bins + 1)]
-        return list(pairwise(marks))
+    def bounds(self) -> list[tuple[float, float]]:
+        return list(pairwise(self.peak * number / self.bins for number in range(self.bins + 1)))
 
 
 Histogram = DurationBins | MetricHistogram | str  # a str is the name of a resource

@@ -27,8 +27,9 @@ def document_text() -> bytes:
 
 
 @cache
-def served_document() -> bytes:
-    return encode(document()) + b"\n"
+def served_document(base_path: str) -> bytes:
+    """With the address at which browsers reach the gateway, so that Swagger UI works below a sub-path."""
+    return encode({**document(), "servers": [{"url": base_path.rstrip("/") or "/"}]}) + b"\n"
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 
 from services.gateway.errors import bad_request
 from services.gateway.frame.query import Integer, StrictQuery
-from services.gateway.reading.model import JobFilter, MetricRange, Order, Range, TextMatch
+from services.gateway.reading.model import JobFilter, MetricRange, Order, Overlap, Range, TextMatch
 from services.gateway.reading.source import FOOTPRINT_KEY
 from shared.domain.values import JobState
 
@@ -54,7 +54,7 @@ def metric_range(text: str) -> MetricRange:
     return MetricRange(parts[1], number_range(parts[2]))
 
 
-def start_time(text: str, now: float) -> Range:
+def time_range(text: str, now: float) -> Range:
     """Parse ``last7d`` and the like, or two Unix times. Raises ValueError."""
     if text in SPANS_S:
         return Range(int(now) - SPANS_S[text])
@@ -72,6 +72,7 @@ def _checked(parse: Any) -> AfterValidator:
 
 
 _RangeText = Annotated[str, _checked(number_range)]
+_TimeText = Annotated[str, _checked(lambda text: time_range(text, 0))]
 _Id = Annotated[str, Field(pattern=r"^[0-9]{1,18}$")]
 _Match = Literal["eq", "contains", "in"]
 _RANGE_FORM = "`A-B`, `lessthan-N` or `morethan-N`; 0 leaves an end open."
@@ -100,9 +101,10 @@ class JobListQuery(StrictQuery):
     tag: list[_Id] = Field([], description="Ids of tags, of which a job has one.")
     tag_all: list[_Id] = Field([], alias="tagAll", description="Ids of tags that a job has.")
     tag_none: list[_Id] = Field([], alias="tagNone", description="Ids of tags that a job does not have.")
-    start_time: Annotated[str, _checked(lambda text: start_time(text, 0))] | None = Field(
+    start_time: _TimeText | None = Field(
         None, alias="startTime", description="`last6h`, `last24h`, `last7d`, `last30d`, or `A-B` in Unix seconds."
     )
+    overlaps: _TimeText | None = Field(None, description="Jobs that ran at some time in it; the same form as `startTime`.")
     duration: _RangeText | None = Field(None, description=f"Seconds: {_RANGE_FORM}")
     num_nodes: _RangeText | None = Field(None, alias="numNodes", description=_RANGE_FORM)
     num_hwthreads: _RangeText | None = Field(None, alias="numHWThreads", description=_RANGE_FORM)
@@ -129,7 +131,8 @@ class JobListQuery(StrictQuery):
             states=tuple(dict.fromkeys(state.value for state in self.state)) or None,
             shared=self.shared,
             is_interactive=None if self.schedule is None else self.schedule == "interactive",
-            start_time=None if self.start_time is None else start_time(self.start_time, now),
+            start_time=None if self.start_time is None else time_range(self.start_time, now),
+            overlaps=None if self.overlaps is None else _overlap(time_range(self.overlaps, now), now),
             duration=_range(self.duration),
             duration_at=int(now) if self.duration is not None else None,
             energy=_range(self.energy),
@@ -165,6 +168,11 @@ def _among(values: list[str], match: _Match) -> TextMatch | None:
 
 def _match(value: str | None, match: _Match) -> TextMatch | None:
     return None if value is None else TextMatch(match, (value,))
+
+
+def _overlap(span: Range, now: float) -> Overlap:
+    start, end = (None if time is None else int(time) for time in (span.least, span.most))
+    return Overlap(start, end, int(now))
 
 
 def _range(text: str | None) -> Range | None:

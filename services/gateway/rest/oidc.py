@@ -76,7 +76,7 @@ async def _signed_in(call: Call, oidc: OidcSignIn) -> web.Response:
     user, target = await oidc.finish(call.request.cookies.get(COOKIE, ""), query, call.origin)
     value = await call.gateway.auth.sessions.begin(user)
     log.info("signed_in", user=user.name, source=user.source.name.lower())
-    return signed_in_answer(call, user, value, target)
+    return await signed_in_answer(call, user, value, target)
 
 
 def _base_url(request: web.Request) -> str:

@@ -13,7 +13,7 @@ from services.gateway.errors import RequestError
 from services.gateway.frame.answers import JSON, answer, failure
 from services.gateway.frame.credentials import SESSION_COOKIE, Guard
 from services.gateway.frame.forms import read_form
-from services.gateway.frame.pages.home import Look, sign_in_page
+from services.gateway.frame.pages.signin import sign_in_page
 from services.gateway.frame.query import Query, read_query
 from services.gateway.frame.routes import Routes
 from services.gateway.people.auth.login import Attempt
@@ -75,11 +75,18 @@ async def _login(call: Call) -> web.StreamResponse:
             raise
         return _refusal(call, e.status, str(e), form)
     log.info("signed_in", user=user.name, source=user.source.name.lower())
-    return signed_in_answer(call, user, value, form.redirect)
+    return await signed_in_answer(call, user, value, form.redirect)
 
 
-def signed_in_answer(call: Call, user: User, cookie: str, redirect: str) -> web.Response:
-    """An answer with the session cookie: JSON, or a redirect to a path of this server."""
+async def signed_in_answer(call: Call, user: User, cookie: str, redirect: str) -> web.Response:
+    """An answer with the session cookie: JSON, or a redirect to a path of this server. Raises Unavailable.
+
+    The session of somebody else in the same browser ends, so that none of its pages or streams go on.
+    """
+    sessions, before = call.gateway.auth.sessions, call.request.cookies.get(SESSION_COOKIE)
+    replaced = await sessions.read(before) if before else None
+    if replaced is not None and (replaced.user.name, replaced.user.source) != (user.name, user.source):
+        await sessions.end(replaced)
     if wants_json(call.request):
         response = answer({"user": {"username": user.name, "name": user.real_name, "roles": sorted(user.roles)}})
     else:
@@ -125,7 +132,7 @@ def _refusal(call: Call, status: HTTPStatus, text: str, form: LoginForm) -> web.
     log.info("sign_in_refused", user=form.username[:100], address=call.origin.address, why=text)
     if wants_json(call.request):
         return failure(status, text)
-    return sign_in_form(call, text, form.redirect, status)
+    return sign_in_form(call, text, form.redirect, status, name=form.username)
 
 
 @routes("POST", "/logout", answers={200: str}, failures=(503,))
@@ -146,11 +153,10 @@ def target_of(call: Call, redirect: str) -> str:
     return call.gateway.settings.base_path if target == HOME else target
 
 
-def sign_in_form(call: Call, notice: str = "", redirect: str = "", status: HTTPStatus = HTTPStatus.OK) -> web.Response:
-    """The sign-in page in the look of the site."""
-    pages = call.gateway.pages
-    look = Look(call.gateway.settings.base_path, pages.stylesheet if pages is not None else "")
-    return sign_in_page(notice, target_of(call, redirect), status, has_provider=call.gateway.auth.oidc is not None, look=look)
+def sign_in_form(call: Call, notice: str = "", redirect: str = "", status: HTTPStatus = HTTPStatus.OK, *, name: str = "") -> web.Response:
+    """The sign-in page in the look of the site; ``name`` is what was typed before."""
+    gateway = call.gateway
+    return sign_in_page(gateway.look, notice, target_of(call, redirect), status, name=name, has_provider=gateway.auth.oidc is not None)
 
 
 def wants_json(request: web.BaseRequest) -> bool:

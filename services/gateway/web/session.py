@@ -7,7 +7,7 @@ from pydantic import Field
 
 from services.gateway.call import Gateway
 from services.gateway.frame.models import Answer
-from services.gateway.people.identity import User
+from services.gateway.people.identity import AuthSource, User
 from shared.domain.clusters import Cluster
 from shared.errors import Unavailable
 
@@ -24,6 +24,7 @@ class SessionUser(Answer):
     scopes: list[str] = Field(description="The scopes of tags that the user may read.")
     all_jobs: bool = Field(description="Sees the jobs of everybody.")
     nodes: bool = Field(description="Sees nodes and their states.")
+    password: bool = Field(description="Signs in by a local password, which can be changed.")
 
 
 class SessionSubCluster(Answer):
@@ -44,6 +45,8 @@ class SessionObject(Answer):
     settings: dict[str, Any] = Field(description="The user's stored settings.")
     notice: str
     version: str
+    site: str = Field(description="The name of the site.")
+    time_zone: str = Field(description="That of the site, an IANA name; empty: none is set.")
     provider: bool = Field(description="People can sign in at the site's OpenID provider.")
     playground: bool
     clusters: list[SessionCluster]
@@ -60,10 +63,13 @@ async def session_object(gateway: Gateway, user: User) -> Json:
             "scopes": user.readable_scopes,
             "allJobs": user.sees_all_jobs,
             "nodes": user.sees_nodes,
+            "password": user.source is AuthSource.LOCAL,
         },
         "settings": await gateway.users.settings_of(user.name),
         "notice": await gateway.users.site_text(NOTICE),
         "version": version("jobtide"),
+        "site": gateway.settings.site_name,
+        "timeZone": gateway.settings.time_zone,
         "provider": gateway.auth.oidc is not None,
         "playground": gateway.has_playground,
         "clusters": _clusters(gateway),

@@ -76,6 +76,8 @@ EXPECTED: dict[str, Any] = {
     "PUT /config/users/": ADMIN_PAGE,
     "DELETE /config/users/": ADMIN_PAGE,
     "GET /config/roles/": ADMIN_PAGE,
+    "POST /config/user/{name}/password/": ADMIN_PAGE,
+    "POST /frontend/password/": SIGNED_IN,
     "POST /config/notice/": ADMIN_PAGE,
     "GET /config/taggers/": ADMIN_PAGE,
     "POST /config/taggers/run/": ADMIN_PAGE,

@@ -5,6 +5,7 @@ import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import bcrypt
 import pytest
@@ -26,7 +27,7 @@ from shared.database.engine import opened, transaction
 from shared.database.tables import hpc_user
 from shared.errors import Unavailable
 from shared.settings import DatabaseSettings
-from tests.gateway.accounts import People, people, store_of
+from tests.gateway.accounts import FORM, HASH, PASSWORD, People, cookie_of, people, store_of
 from tests.gateway.stack import token
 from tests.support.databases import SqliteTemplate
 
@@ -316,6 +317,40 @@ async def test_a_password_shorter_than_the_setting_cannot_be_set_but_still_signs
     hashed = bcrypt.hashpw(b"ninechars", bcrypt.gensalt(4, b"2a")).decode()
     await site.store.add(Account("nils", AuthSource.LOCAL, ("user",), password=hashed))
     assert await site.sign_in("nils", "ninechars")
+
+
+@MODULE
+async def test_a_changed_password_ends_the_other_sessions_and_wrong_ones_are_limited(site: People, admin: str) -> None:
+    for name in ("paul", "petra"):
+        await site.store.add(Account(name, AuthSource.LOCAL, ("user",), password=HASH))
+    here, there = await site.sign_in("paul"), await site.sign_in("paul")
+    change = {"current": PASSWORD, "password": "a better password"}
+    for wrong, status, said in (
+        ({"current": "x"}, 400, "current: this is not the present password"),
+        ({"password": "short"}, 422, "password: shorter than 10 characters"),
+    ):
+        answered, answer = await site.form("/frontend/password/", here, **(change | wrong))
+        assert (answered, answer["error"]) == (status, said)
+    response = await site.client.raw(
+        "POST", "/frontend/password/", auth="", data=urlencode(change).encode(),
+        headers={"Cookie": f"session={here}", "X-Requested-With": "test", "Content-Type": FORM},
+    )  # fmt: skip
+    assert response.status == 200
+    for cookie, status in ((here, 401), (there, 401), (cookie_of(response), 200)):
+        assert (await site.ask("GET", "/frontend/session/", cookie))[0] == status
+    assert not await site.sign_in("paul")
+    assert await site.sign_in("paul", "a better password")
+
+    petra = await site.sign_in("petra")
+    statuses = [(await site.form("/frontend/password/", petra, **(change | {"current": "x"})))[0] for _ in range(20)]
+    assert statuses[0] == 400
+    assert statuses[-1] == 429
+    assert (await site.form("/config/user/petra/password/", admin, password="set by an admin"))[0] == 200
+    assert (await site.ask("GET", "/frontend/session/", petra))[0] == 401
+    assert (await site.form("/config/user/nobody-here/password/", admin, password="set by an admin"))[0] == 404
+    await site.store.add(Account("lisa", AuthSource.LDAP, ("user",)))
+    status, answer = await site.form("/config/user/lisa/password/", admin, password="set by an admin")
+    assert (status, answer["error"]) == (422, "lisa does not sign in by a local password, but by LDAP")
 
 
 @MODULE

@@ -12,7 +12,7 @@ import pytest
 
 from services.gateway.errors import RequestError
 from services.gateway.frame.query import read_values
-from services.gateway.reading.model import JobFilter, MetricRange, Order, Range, TextMatch
+from services.gateway.reading.model import JobFilter, MetricRange, Order, Overlap, Range, TextMatch
 from services.gateway.rest.export_rows import COLUMNS, csv_lines
 from services.gateway.rest.list_query import JobListQuery, number_range
 from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings
@@ -121,6 +121,8 @@ def test_texts_that_a_spreadsheet_would_run_are_quoted(text: str) -> None:
         ({"energy": "0.5-2", "numNodes": "lessthan-8"}, JobFilter(energy=Range(0.5, 2), num_nodes=Range(None, 8))),
         ({"stat": ["mem_used_max-1e-3-2"]}, JobFilter(metric_stats=(MetricRange("mem_used_max", Range(0.001, 2)),))),
         ({"startTime": "last24h"}, JobFilter(start_time=Range(int(NOW) - 86_400))),
+        ({"overlaps": "last6h"}, JobFilter(overlaps=Overlap(int(NOW) - 21_600, None, int(NOW)))),
+        ({"overlaps": "1600000000-1600003600"}, JobFilter(overlaps=Overlap(1_600_000_000, 1_600_003_600, int(NOW)))),
         ({"startTime": "1600000000-0"}, JobFilter(start_time=Range(1_600_000_000))),
         ({"tag": ["1"], "tagAll": ["2", "3"], "tagNone": ["4"]}, JobFilter(tags=(1,), all_tags=(2, 3), no_tags=(4,))),
     ],
@@ -134,6 +136,7 @@ def test_parameters_of_a_list_become_a_filter(values: dict[str, Any], expected: 
     [
         ({"stat": ["mem-used-1-2"]}, "stat"),
         ({"startTime": "last5h"}, "startTime"),
+        ({"overlaps": "1-x"}, "overlaps"),
         ({"tagAll": ["hangs"]}, "tagAll"),
         ({"state": ["walking"]}, "state"),
         ({"page": "2"}, "page"),

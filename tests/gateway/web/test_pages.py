@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 import pytest_asyncio
@@ -14,8 +15,10 @@ from services.gateway import app as gateway_app
 from services.gateway.frame.pages.built import POLICY
 from services.gateway.people.identity import AuthSource
 from services.gateway.people.users.model import Account
+from services.gateway.people.users.store import UserStore
+from shared.errors import Unavailable
 from shared.settings import NatsSettings
-from tests.gateway.accounts import HASH, People, people
+from tests.gateway.accounts import HASH, PASSWORD, People, people
 from tests.gateway.rows import job_row, write
 from tests.support.databases import SqliteTemplate
 
@@ -61,7 +64,7 @@ async def site(sqlite_template: SqliteTemplate, built: Path, tmp_path_factory: p
         database = sqlite_template.fresh(folder)
         await write(database, "job", [job_row(1002, former_id=17)])
         nats = NatsSettings(url="nats://127.0.0.1:9", first_job_id=1000)
-        async with people(database, folder, nats=nats, pages=True, base_path="/tools/") as given:
+        async with people(database, folder, nats=nats, pages=True, base_path="/tools/", site_name="Erlangen <3") as given:
             await given.store.add(TRYING)
             yield given
 
@@ -89,6 +92,7 @@ async def test_every_page_is_the_same_document_with_the_session_of_its_reader(si
             "scopes": ["global", "tara"],
             "allJobs": False,
             "nodes": False,
+            "password": True,
         }
         assert session["settings"] == {"web_theme": "dark"}
 
@@ -108,6 +112,92 @@ async def test_the_page_of_a_job_of_the_former_site_leads_to_the_job_here(site: 
     for path in ("/monitoring/job/17", "/monitoring/job/17/"):
         status, _, headers = await page(site, f"{path}?metric=cpu_load", cookie)
         assert (status, headers["Location"]) == (302, "/tools/monitoring/job/1002?metric=cpu_load")
+
+
+async def test_a_refused_sign_in_keeps_the_name_and_where_it_should_lead(site: People) -> None:
+    browser = {"Accept": "text/html,*/*;q=0.8"}
+    response = await site.login(browser, username='<b>"ulla"', password="wrong", redirect="/tools/config")
+    text = await response.text()
+    assert (response.status, response.content_type) == (401, "text/html")
+    assert "<title>Erlangen &lt;3: sign in</title>" in text
+    assert 'name="username" value="&lt;b&gt;&quot;ulla&quot;"' in text
+    assert 'value="/tools/config"' in text
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "says"),
+    [
+        ("GET", "/nothing?x=<b>", 404, "There is no such page"),
+        ("GET", "/config/roles/", 403, "You may not open this"),
+        ("DELETE", "/login", 405, "This address is no page"),
+    ],
+)
+async def test_people_see_errors_as_pages_and_programs_get_json(site: People, method: str, path: str, status: int, says: str) -> None:
+    cookie = await site.sign_in("ulla")
+    headers = {"Cookie": f"session={cookie}", "Accept": "text/html", "Sec-Fetch-Mode": "navigate"}
+    response = await site.client.raw(method, path, auth="", headers=headers)
+    text = await response.text()
+    assert (response.status, response.content_type) == (status, "text/html")
+    assert says in text
+    assert '<link rel="stylesheet" href="/tools/assets/index-5e6f.css">' in text
+    assert '<a href="/tools/">To the overview</a>' in text
+    assert "<b>" not in text
+    for other in ({"Accept": "*/*"}, {"Accept": "text/html", "Sec-Fetch-Mode": "cors"}):
+        response = await site.client.raw(method, path, auth="", headers=headers | {"Sec-Fetch-Mode": "cors"} | other)
+        assert (response.status, response.content_type) != (status, "text/html")
+    assert (await site.client.raw("GET", "/api/nothing", auth="", headers=headers)).content_type == "application/json"
+
+
+async def test_without_its_database_the_site_says_so_and_wall_screens_try_again(site: People, monkeypatch: pytest.MonkeyPatch) -> None:
+    cookie = await site.sign_in("ulla")
+
+    async def away(*_: object) -> None:
+        raise Unavailable("database: connection refused at db.site.internal")
+
+    monkeypatch.setattr(UserStore, "in_session", away)
+    for path, refresh in (("/monitoring/jobs/?state=failed&user=a%26b", None), ("/monitoring/dashboard/alex", "15")):
+        response = await site.client.raw("GET", path, auth="", headers={"Cookie": f"session={cookie}", "Accept": "text/html"})
+        text = await response.text()
+        assert (response.status, response.headers.get("Refresh"), response.headers["Retry-After"]) == (503, refresh, "5")
+        assert "The site cannot answer at the moment" in text
+        assert "site.internal" not in text
+        assert f'href="/tools{path.replace("&", "&amp;")}"' in text
+
+
+async def test_pages_that_were_built_again_are_served_without_a_restart(site: People, built: Path) -> None:
+    cookie = await site.sign_in("ulla")
+    (built / "assets" / "index-9999.js").write_text("console.log('newer')")
+    (built / "index.html").write_text(INDEX.replace("index-1a2b.js", "index-9999.js"))
+    try:
+        assert "index-9999.js" in (await page(site, "/", cookie))[1]
+        assert (await site.client.raw("GET", "/assets/index-9999.js", auth="")).status == 200
+        (built / "index.html").write_text("half of a pa")
+        assert "index-9999.js" in (await page(site, "/", cookie))[1]
+        (built / "index.html").unlink()
+        assert "index-9999.js" in (await page(site, "/", cookie))[1]
+    finally:
+        (built / "index.html").write_text(INDEX)
+    assert "index-1a2b.js" in (await page(site, "/", cookie))[1]
+
+
+async def test_the_descriptions_of_the_api_work_below_a_sub_path(site: People) -> None:
+    for path in ("/swagger", "/playground"):
+        response = await site.client.raw("GET", path, auth="")
+        assert (response.status, urljoin(f"http://site/tools{path}", response.headers["Location"])) == (301, f"http://site/tools{path}/")
+    response = await site.client.raw("GET", "/swagger/doc.json", auth="")
+    assert (await response.json())["servers"] == [{"url": "/tools"}]
+    script = await (await site.client.raw("GET", "/playground/start.js", auth="")).text()
+    assert "/query" not in script.replace("../query", "")
+
+
+async def test_somebody_else_who_signs_in_in_the_same_browser_ends_the_session_before(site: People) -> None:
+    ulla = await site.sign_in("ulla")
+    await site.login({"Cookie": f"session={ulla}"}, username="ulla", password=PASSWORD)
+    assert (await page(site, "/frontend/session/", ulla))[0] == 200
+    await site.login({"Cookie": f"session={ulla}"}, username="udo", password="wrong")
+    assert (await page(site, "/frontend/session/", ulla))[0] == 200
+    await site.login({"Cookie": f"session={ulla}"}, username="udo", password=PASSWORD)
+    assert (await page(site, "/frontend/session/", ulla))[0] == 401
 
 
 async def test_after_a_sign_in_without_a_target_the_home_page_is_that_of_the_base_path(site: People) -> None:

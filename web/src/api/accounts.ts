@@ -6,8 +6,10 @@ export interface Token {
   id: string
   label: string
   roles: string[]
+  username: string
   program: boolean
   issued: number
+  issuedBy: string
   expires: number | null
 }
 
@@ -33,9 +35,25 @@ export type AccountChange = 'add-role' | 'remove-role' | 'add-project' | 'remove
 
 export const ownTokens = async (): Promise<Token[]> => (await (await request('frontend/tokens/')).json()) as Token[]
 
-/** The token itself, which is shown once and not stored. */
-export async function issueToken(username: string, label: string): Promise<string> {
-  return (await request(`frontend/jwt/?${new URLSearchParams({ username, label }).toString()}`)).text()
+/** Those of all users, for admins. */
+export const allTokens = async (): Promise<Token[]> => (await (await request('config/tokens/')).json()) as Token[]
+
+/** The token itself, which is shown once and not stored. Admins issue tokens for others, and for programs. */
+export async function issueToken(username: string, label: string, isForProgram = false): Promise<string> {
+  const asked = new URLSearchParams({ username, label, ...(isForProgram && { program: 'true' }) })
+  return (await request(`frontend/jwt/?${asked.toString()}`)).text()
+}
+
+export const revokeAnyToken = async (id: string): Promise<void> => {
+  await request(`config/tokens/${encodeURIComponent(id)}`, { method: 'DELETE' })
+}
+
+export const changePassword = async (current: string, password: string): Promise<void> => {
+  await request('frontend/password/', { method: 'POST', body: new URLSearchParams({ current, password }) })
+}
+
+export const setPassword = async (name: string, password: string): Promise<void> => {
+  await request(`config/user/${encodeURIComponent(name)}/password/`, { method: 'POST', body: new URLSearchParams({ password }) })
 }
 
 export const revokeToken = async (id: string): Promise<void> => {

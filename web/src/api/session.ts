@@ -21,7 +21,6 @@ export async function signOut(): Promise<void> {
   await request('logout', { method: 'POST', headers: { Accept: 'application/json', 'X-Requested-With': 'jobtide' } })
 }
 
-/** Raises ApiError; 401 is also reported to the listener of `onExpired`. */
-export async function checkSession(): Promise<void> {
-  await request('frontend/session/')
-}
+/** The name of the user who is signed in now. Raises ApiError; 401 is also reported to the listener of `onExpired`. */
+export const signedIn = async (): Promise<string> =>
+  ((await (await request('frontend/session/')).json()) as { user: { username: string } }).user.username

@@ -174,6 +174,17 @@ export type JobsWithNumberQueryVariables = Exact<{
 
 export type JobsWithNumberQuery = { jobs: { items: Array<{ id: string, jobId: number, jobName: string | null, user: string, cluster: string, startTime: string }> } };
 
+export type JobHistogramsQueryVariables = Exact<{
+  filter?: Array<JobFilter> | JobFilter | null | undefined;
+  metrics?: Array<string> | string | null | undefined;
+  bins?: number | null | undefined;
+}>;
+
+
+export type JobHistogramsQuery = { minute: Array<{ histDuration: Array<{ value: number, count: number }> }>, tenMinutes: Array<{ histDuration: Array<{ value: number, count: number }> }>, hour: Array<{ histDuration: Array<{ value: number, count: number }> }>, halfDay: Array<{ histDuration: Array<{ value: number, count: number }> }>, day: Array<{ histDuration: Array<{ value: number, count: number }> }>, others: Array<{ totalJobs: number, histNumNodes: Array<{ value: number, count: number }>, histNumAccs: Array<{ value: number, count: number }>, histMetrics: Array<{ metric: string, stat: string | null, unit: string, data: Array<{ count: number, from: number, to: number }> | null }> }> };
+
+export type DurationsFragment = { histDuration: Array<{ value: number, count: number }> };
+
 export type HomeQueryVariables = Exact<{
   mine: boolean;
   managed: boolean;

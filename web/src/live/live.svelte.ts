@@ -21,8 +21,13 @@ class Live {
   readonly #opened: (() => void)[] = []
   #ask: (asked: Asked) => void = () => undefined
   readonly #kinds = new Set<Kind>()
+  #user = ''
+  #ended: () => void = () => undefined
 
-  start(kinds: Kind[]): void {
+  /** `ended`: the stream was closed because the sign-in ended or its rights changed. */
+  start(kinds: Kind[], user: string, ended: () => void): void {
+    this.#user = user
+    this.#ended = ended
     this.#connect()
     this.want(kinds)
     window.addEventListener('pagehide', () => {
@@ -41,7 +46,7 @@ class Live {
   /** Changes of these kinds from now on, beside those that arrive already. */
   want(kinds: Kind[]): void {
     for (const kind of kinds) this.#kinds.add(kind)
-    this.#ask({ type: 'follow', url: new URL('api/events/', document.baseURI).href, kinds: [...this.#kinds] })
+    this.#ask({ type: 'follow', url: new URL('api/events/', document.baseURI).href, kinds: [...this.#kinds], user: this.#user })
   }
 
   /** After a new sign-in. Pages load again what they show. */
@@ -92,6 +97,7 @@ class Live {
   #take(said: Said): void {
     if (said.type === 'status') this.#changed(said.status)
     else if (said.type === 'reset') this.#reset()
+    else if (said.type === 'other') location.reload()
     else {
       this.lastChangeAt = new Date()
       for (const change of said.changes) this.#waiting.set(`${change.kind === 'node' ? 'node' : 'job'} ${change.id}`, change)
@@ -102,6 +108,7 @@ class Live {
 
   #changed(status: Status): void {
     this.status = status
+    if (status === 'ended') this.#ended()
     if (status !== 'live') return
     for (const resolve of this.#opened.splice(0)) resolve()
     if (this.#isLate) this.#reset()

@@ -50,6 +50,7 @@ export type Kind = 'job' | 'node' | 'rejection'
 /** `lost` is tried again; `ended` is not, until somebody signs in. */
 export type Status = 'connecting' | 'live' | 'lost' | 'ended'
 
-export type Said = { type: 'status'; status: Status } | { type: 'changes'; changes: Change[] } | { type: 'reset' }
+/** `other`: somebody else has signed in in this browser. */
+export type Said = { type: 'status'; status: Status } | { type: 'changes'; changes: Change[] } | { type: 'reset' } | { type: 'other' }
 
-export type Asked = { type: 'follow'; url: string; kinds: Kind[] } | { type: 'restart' } | { type: 'leave' }
+export type Asked = { type: 'follow'; url: string; kinds: Kind[]; user: string } | { type: 'restart' } | { type: 'leave' }

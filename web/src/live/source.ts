@@ -14,7 +14,7 @@ export class Source {
   #pauseMs = FIRST_PAUSE_MS
   #retry: ReturnType<typeof setTimeout> | undefined
   #collected = new Map<string, Change>()
-  #flush: ReturnType<typeof setTimeout> | undefined
+  #flush: ReturnType<typeof setTimeout> | null = null
   status: Extract<Said, { type: 'status' }>['status'] = 'connecting'
 
   constructor(emit: (said: Said) => void) {
@@ -28,6 +28,18 @@ export class Source {
     this.#url = url
     this.#kinds = wanted
     this.restart()
+  }
+
+  /** Close the stream, with everything that its user got. */
+  forget(): void {
+    clearTimeout(this.#retry)
+    if (this.#flush) clearTimeout(this.#flush)
+    this.#events?.close()
+    this.#events = this.#flush = null
+    this.#collected.clear()
+    this.#lastId = ''
+    this.#kinds = []
+    this.status = 'connecting'
   }
 
   restart(): void {
@@ -96,7 +108,7 @@ export class Source {
   #collect(change: Change): void {
     this.#collected.set(`${change.kind === 'node' ? 'node' : 'job'} ${change.id}`, change)
     this.#flush ??= setTimeout(() => {
-      this.#flush = undefined
+      this.#flush = null
       const changes = [...this.#collected.values()]
       this.#collected.clear()
       if (changes.length) this.#emit({ type: 'changes', changes })

@@ -5,6 +5,8 @@ import { Source } from './source.ts'
 
 const ports = new Set<MessagePort>()
 
+let user: string | undefined
+
 const source = new Source((said: Said) => {
   for (const port of ports) port.postMessage(said)
 })
@@ -12,6 +14,8 @@ const source = new Source((said: Said) => {
 function take(port: MessagePort, asked: Asked): void {
   switch (asked.type) {
     case 'follow':
+      if (user !== undefined && user !== asked.user) dismiss()
+      user = asked.user
       ports.add(port)
       port.postMessage({ type: 'status', status: source.status } satisfies Said)
       source.follow(asked.url, asked.kinds)
@@ -22,6 +26,13 @@ function take(port: MessagePort, asked: Asked): void {
     case 'leave':
       ports.delete(port)
   }
+}
+
+/** Nothing of the user before reaches the tabs of the next one; those of the user before load themselves again. */
+function dismiss(): void {
+  source.forget()
+  for (const port of ports) port.postMessage({ type: 'other' } satisfies Said)
+  ports.clear()
 }
 
 addEventListener('connect', (event) => {

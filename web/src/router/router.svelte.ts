@@ -1,5 +1,5 @@
 import type { Component } from 'svelte'
-import { hasRole } from '../session.ts'
+import { hasRole, session } from '../session.ts'
 import { matcher, type Match, type PageProps, type Route } from './match.ts'
 
 export interface Shown extends PageProps {
@@ -66,7 +66,7 @@ class Router {
 
   /** Also for a page that knows its title only when its data are there. */
   title(text: string): void {
-    document.title = text ? `${text} · jobtide` : 'jobtide'
+    document.title = text ? `${text} · ${session.site}` : session.site
   }
 }
 

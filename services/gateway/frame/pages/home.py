@@ -1,9 +1,6 @@
-"""The sign-in form, and the home page of a gateway without the web interface. They load nothing from other hosts."""
+"""The home page of a gateway without the web interface."""
 
-from dataclasses import dataclass
 from html import escape
-from http import HTTPStatus
-from urllib.parse import quote
 
 from aiohttp import hdrs, web
 
@@ -33,59 +30,6 @@ _SIGN_IN = '<li><a href="{base}login">Sign in</a></li>'
 _SIGN_OUT = """<form method="post" action="{base}logout">
       <p>Signed in as {user} <button>Sign out</button></p>
     </form>"""
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-  <meta charset="utf-8">
-  <meta name="viewport" content="width=device-width, initial-scale=1">
-  <link rel="icon" href="data:,">
-  <title>jobtide: sign in</title>
-  {stylesheet}
-</head>
-<body class="sign-in">
-  <main>
-    <h1>Sign in</h1>
-    {notice}
-    <form method="post" action="{base}login">
-      <input type="hidden" name="redirect" value="{redirect}">
-      <p><label>Name <input name="username" autocomplete="username" required autofocus></label></p>
-      <p><label>Password <input name="password" type="password" autocomplete="current-password" required></label></p>
-      <p><button>Sign in</button></p>
-    </form>
-    {provider}
-  </main>
-</body>
-</html>
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """``base`` is the path under which browsers reach the gateway, ``stylesheet`` one of the built web interface, relative to it."""
-
-    base: str = "/"
-    stylesheet: str = ""
-
-
-def sign_in_page(
-    notice: str = "",
-    redirect: str = "/",
-    status: HTTPStatus = HTTPStatus.OK,
-    *,
-    has_provider: bool = False,
-    look: Look = Look(),
-) -> web.Response:
-    """The sign-in form. ``redirect`` must already be validated. ``has_provider`` adds a link to the site's provider."""
-    base = escape(look.base)
-    way = f"{base}oidc-login?redirect={quote(redirect, safe='/')}"
-    text = _PAGE.format(
-        base=base,
-        stylesheet=f'<link rel="stylesheet" href="{base}{escape(look.stylesheet)}">' if look.stylesheet else "",
-        notice=f'<p role="alert">{escape(notice)}</p>' if notice else "",
-        redirect=escape(redirect),
-        provider=f'<p><a href="{way}">Sign in with the site\'s provider</a></p>' if has_provider else "",
-    )
-    return web.Response(text=text, content_type="text/html", status=status)
 
 
 def home_page(user: str | None, *, has_playground: bool, base: str = "/") -> web.Response:

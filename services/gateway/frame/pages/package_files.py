@@ -38,7 +38,7 @@ def add_page(
     """Serve the HTML ``page`` at ``path``, which ends with a slash, and below it ``texts`` by file name and ``files``."""
 
     async def to_page(_: web.Request) -> web.StreamResponse:
-        raise web.HTTPMovedPermanently(path)
+        raise web.HTTPMovedPermanently(path.strip("/") + "/")  # relative, since a proxy may have removed a prefix
 
     app.router.add_get(path.removesuffix("/"), to_page)
     app.router.add_get(path, _text(page, "text/html"))

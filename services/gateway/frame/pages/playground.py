@@ -27,8 +27,8 @@ _PAGE = """<!DOCTYPE html>
 _STYLE = "html, body, #graphiql { height: 100%; margin: 0; }\n"
 # The browser sends the session cookie. Without a session, users enter a token as X-Auth-Token under "Headers".
 _START = """const fetcher = GraphiQL.createFetcher({
-  url: "/query",
-  subscriptionUrl: location.href.replace(/^http/, "ws").replace(/\\/playground.*$/, "/query"),
+  url: new URL("../query", location.href).href,
+  subscriptionUrl: new URL("../query", location.href).href.replace(/^http/, "ws"),
   headers: {"X-Requested-With": "GraphiQL"},
 });
 const query = `# Sign in, or enter a token under "Headers": {"X-Auth-Token": "..."}

@@ -189,10 +189,10 @@ def _histograms(view: StatisticsView) -> list[tuple[AskedMetric, list[int]]]:
     return list(zip(view.metrics, view.group.metrics, strict=True))
 
 
-def _bins(item: tuple[AskedMetric, list[int]]) -> list[tuple[int, int, int, int]]:
+def _bins(item: tuple[AskedMetric, list[int]]) -> list[tuple[int, int, float, float]]:
     asked, counts = item
-    edges = asked.histogram.edges()
-    return [(number, jobs, *edge) for number, (jobs, edge) in enumerate(zip(counts, edges, strict=True), start=1)]
+    bounds = asked.histogram.bounds()
+    return [(number, jobs, *ends) for number, (jobs, ends) in enumerate(zip(counts, bounds, strict=True), start=1)]
 
 
 GROUPS: dict[str, GroupBy] = {
@@ -221,5 +221,12 @@ TABLES: Tables = {
         "stat": lambda item: item[0].stat,
         "data": _bins,
     },
-    "MetricHistoPoint": {"bin": itemgetter(0), "count": itemgetter(1), "min": itemgetter(2), "max": itemgetter(3)},
+    "MetricHistoPoint": {
+        "bin": itemgetter(0),
+        "count": itemgetter(1),
+        "min": lambda item: round(item[2]),
+        "max": lambda item: round(item[3]),
+        "from": itemgetter(2),
+        "to": itemgetter(3),
+    },
 }

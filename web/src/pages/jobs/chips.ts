@@ -3,7 +3,7 @@
 import { duration } from '../../lib/formats/duration.ts'
 import { count, significant } from '../../lib/formats/number.ts'
 import { shortTime } from '../../lib/formats/time.ts'
-import { LISTS, RANGES, TEXTS, type Filters, type Range } from './filters.ts'
+import { LISTS, RANGES, TEXTS, TIMES, type Filters, type Range } from './filters.ts'
 
 export interface Chip {
   key: string
@@ -23,6 +23,7 @@ const LABELS: Record<string, string> = {
   numHWThreads: 'threads',
   numAccelerators: 'accelerators',
   startTime: 'started',
+  overlaps: 'ran',
   arrayJobId: 'array',
   tag: 'tag',
   tagAll: 'with tag',
@@ -65,13 +66,12 @@ export function chips(filters: Filters, now: Date, tagNames: ReadonlyMap<string,
     const range = filters[key]
     if (range) add(key, rangeText(range, key === 'duration' ? duration : key === 'energy' ? (value) => `${significant(value)} kWh` : count))
   }
-  const span = filters.startTime
-  if (span && 'range' in span) add('startTime', SPAN_TEXTS[span.range] ?? span.range)
-  else if (span)
-    add(
-      'startTime',
-      rangeText(span, (seconds) => shortTime(new Date(seconds * 1000), now)),
-    )
+  for (const key of TIMES) {
+    const span = filters[key]
+    if (!span) continue
+    const shown = 'range' in span ? (SPAN_TEXTS[span.range] ?? span.range) : rangeText(span, (at) => shortTime(new Date(at * 1000), now))
+    add(key, shown)
+  }
   for (const stat of filters.stat ?? []) {
     const rest = (filters.stat ?? []).filter((other) => other !== stat)
     result.push({

@@ -1,7 +1,7 @@
 import type { JobFilter } from '../../api/jobs.ts'
 import type { JobEvent } from '../../live/protocol.ts'
-import type { Filters, Range } from './filters.ts'
-import { RANGES } from './filters.ts'
+import type { Filters, Range, TimeSpan } from './filters.ts'
+import { RANGES, TIMES } from './filters.ts'
 
 /** The filter of GraphQL. One user is looked for as a part of names, as in cc-backend, unless `userMatch=eq`. */
 export function asQuery(filters: Filters): JobFilter[] {
@@ -26,8 +26,10 @@ export function asQuery(filters: Filters): JobFilter[] {
     const range = filters[key]
     if (range) filter[key] = key === 'energy' ? range : { from: Math.floor(range.from), to: Math.ceil(range.to) }
   }
-  const span = filters.startTime
-  if (span) filter.startTime = 'range' in span ? span : { ...(span.from && { from: iso(span.from) }), ...(span.to && { to: iso(span.to) }) }
+  for (const key of TIMES) {
+    const span = filters[key]
+    if (span) filter[key] = 'range' in span ? span : { ...(span.from && { from: iso(span.from) }), ...(span.to && { to: iso(span.to) }) }
+  }
   if (filters.stat) filter.metricStats = filters.stat.map(({ name, from, to }) => ({ metricName: name, range: { from, to } }))
   return Object.keys(filter).length ? [filter] : []
 }
@@ -36,6 +38,10 @@ const iso = (seconds: number) => new Date(seconds * 1000).toISOString()
 
 const within = (value: number, range: Range | undefined) => !range || (value >= range.from && (range.to === 0 || value <= range.to))
 const has = (values: string[] | undefined, value: string) => !values || values.includes(value)
+const ranIn = (job: JobEvent, span: TimeSpan | undefined) =>
+  !span ||
+  'range' in span ||
+  ((!span.to || job.startTime < span.to) && (job.jobState === 'running' || job.startTime + job.duration > span.from))
 const is = (wanted: string | undefined, value: string | undefined) => !wanted || wanted === value
 
 const isJob = ({ jobId, jobIdMatch }: Filters, value: string) =>
@@ -63,6 +69,7 @@ export function fits(filters: Filters, job: JobEvent): boolean {
     hasTags(filters, new Set((job.tags ?? []).map((tag) => String(tag.id)))) &&
     (!filters.arrayJobId || filters.arrayJobId === job.arrayJobId) &&
     (!span || 'range' in span || within(job.startTime, span)) &&
+    ranIn(job, filters.overlaps) &&
     within(job.duration, filters.duration) &&
     within(job.numNodes, filters.numNodes) &&
     within(job.numHwthreads ?? 0, filters.numHWThreads) &&

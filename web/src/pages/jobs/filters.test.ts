@@ -3,7 +3,7 @@ import type { JobEvent } from '../../live/protocol.ts'
 import { chips } from './chips.ts'
 import { fits } from './filters-as-query.ts'
 import { readFilters, type Filters } from './filters.ts'
-import { listAddress, readList, variables } from './loader.ts'
+import { listAddress, readList, useRows, variables } from './loader.ts'
 import { withTyped } from './typed.ts'
 
 const read = (text: string) => readFilters(new URLSearchParams(text))
@@ -17,6 +17,25 @@ test('an address holds the order, the page and the rows, and leaves out what is 
     order: { field: 'flops_any_avg', type: 'foot', order: 'DESC' },
   })
   expect(listAddress(readList(new URL('http://site/monitoring/jobs/?rows=7&page=-1&sort=a%20b')))).toBe('monitoring/jobs/')
+})
+
+test('an address without rows has the number that the viewer stored, or the next that is offered', () => {
+  const plain = new URL('http://site/monitoring/jobs/')
+  try {
+    for (const [stored, rows] of [
+      [10, 25],
+      ['100', 100],
+      [1000, 50],
+      [{}, 50],
+    ] as const) {
+      useRows(stored)
+      expect(readList(plain).rows).toBe(rows)
+      expect(listAddress(readList(plain))).toBe('monitoring/jobs/')
+      expect(listAddress({ ...readList(plain), rows: 200 })).toBe('monitoring/jobs/?rows=200')
+    }
+  } finally {
+    useRows(undefined)
+  }
 })
 
 const TAGS = [
@@ -38,6 +57,8 @@ describe('the search field', () => {
       'nodes:2-8 gpus:>4 threads:72',
       { numNodes: { from: 2, to: 8 }, numAccelerators: { from: 4, to: 0 }, numHWThreads: { from: 72, to: 72 } },
     ],
+    ['ran:last24h started:last7d', { overlaps: { range: 'last24h' }, startTime: { range: 'last7d' } }],
+    ['overlaps:1700000000-1700003600', { overlaps: { from: 1_700_000_000, to: 1_700_003_600 } }],
     ['energy:<0.5 array:77', { energy: { from: 0, to: 0.5 }, arrayJobId: 77 }],
     ['mem_used_max:>100', { stat: [{ name: 'mem_used_max', from: 100, to: 0 }] }],
     ['namd membrane', { jobName: 'namd membrane' }],

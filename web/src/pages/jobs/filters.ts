@@ -30,6 +30,8 @@ export interface Filters {
   tagNone?: string[]
   dbId?: string[]
   startTime?: TimeSpan
+  /** Jobs that ran at some time in it. */
+  overlaps?: TimeSpan
   duration?: Range
   numNodes?: Range
   numHWThreads?: Range
@@ -41,6 +43,7 @@ export interface Filters {
 export const TEXTS = ['cluster', 'subCluster', 'partition', 'project', 'jobName', 'node', 'shared', 'schedule'] as const
 export const LISTS = ['user', 'jobId', 'state', 'tag', 'tagAll', 'tagNone', 'dbId'] as const
 const IDS: readonly string[] = ['tag', 'tagAll', 'tagNone', 'dbId']
+export const TIMES = ['startTime', 'overlaps'] as const
 export const RANGES = ['duration', 'numNodes', 'numHWThreads', 'numAccelerators', 'energy'] as const
 export const SPANS = ['last6h', 'last24h', 'last7d', 'last30d'] as const
 export const STATES = [
@@ -109,8 +112,10 @@ export function readFilters(given: URLSearchParams): Filters {
   if (Number.isInteger(array) && array > 0) filters.arrayJobId = array
   for (const [key, way] of MATCHES) if (given.get(key) === way) Object.assign(filters, { [key]: way })
   if (given.get('userMatch') === 'in') filters.userMatch = 'eq'
-  const span = readSpan(given.get('startTime') ?? '')
-  if (span) filters.startTime = span
+  for (const key of TIMES) {
+    const span = readSpan(given.get(key) ?? '')
+    if (span) filters[key] = span
+  }
   const stats = given.getAll('stat').flatMap((text) => {
     const parts = STAT.exec(text)
     const range = parts?.[2] ? parseRange(parts[2]) : null
@@ -133,8 +138,10 @@ export function writeFilters(filters: Filters): URLSearchParams {
   for (const key of RANGES) if (filters[key]) result.set(key, formatRange(filters[key]))
   if (filters.arrayJobId) result.set('arrayJobId', String(filters.arrayJobId))
   for (const [key] of MATCHES) if (filters[key]) result.set(key, filters[key])
-  const span = filters.startTime
-  if (span) result.set('startTime', 'range' in span ? span.range : `${String(span.from)}-${String(span.to)}`)
+  for (const key of TIMES) {
+    const span = filters[key]
+    if (span) result.set(key, 'range' in span ? span.range : `${String(span.from)}-${String(span.to)}`)
+  }
   for (const { name, ...range } of filters.stat ?? []) result.append('stat', `${name}-${formatRange(range)}`)
   return result
 }

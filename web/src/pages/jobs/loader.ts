@@ -14,6 +14,8 @@ export interface ListState {
   view: View | null
   /** New rows appear by themselves; on the first page of the newest jobs. */
   follow: boolean
+  /** Histograms of the jobs above the rows. */
+  histograms: boolean
 }
 
 export type View = 'table' | 'plots' | 'cards'
@@ -22,6 +24,16 @@ export const VIEWS: View[] = ['table', 'plots', 'cards']
 export const DEFAULT_SORT = '-startTime'
 export const ROWS = [25, 50, 100, 200]
 export const DEFAULT_ROWS = 50
+export const ROWS_SETTING = 'jobList_jobsPerPage' // the key of cc-backend, which has other numbers
+
+/** What an address without `rows` means. */
+let usualRows = DEFAULT_ROWS
+
+/** `stored` is the value of the setting, which may be anything. */
+export function useRows(stored: unknown): void {
+  const wanted = Number(stored)
+  usualRows = wanted > 0 ? (ROWS.find((rows) => rows >= wanted) ?? DEFAULT_ROWS) : DEFAULT_ROWS
+}
 
 /** The columns that jobs can be sorted by, besides footprint keys. */
 export const SORTABLE = [
@@ -50,9 +62,10 @@ export function readList(url: URL): ListState {
     filters: readFilters(given),
     sort: /^-?\w+$/.test(sort) ? sort : DEFAULT_SORT,
     page: Number.isInteger(page) && page > 0 ? page : 1,
-    rows: ROWS.includes(rows) ? rows : DEFAULT_ROWS,
+    rows: ROWS.includes(rows) ? rows : usualRows,
     view: VIEWS.find((view) => view === given.get('view')) ?? null,
     follow: given.get('follow') === '1',
+    histograms: given.get('histograms') === '1',
   }
 }
 
@@ -61,9 +74,10 @@ export function listAddress(state: ListState, path = 'monitoring/jobs/'): string
   const parameters = writeFilters(state.filters)
   if (state.sort !== DEFAULT_SORT) parameters.set('sort', state.sort)
   if (state.page !== 1) parameters.set('page', String(state.page))
-  if (state.rows !== DEFAULT_ROWS) parameters.set('rows', String(state.rows))
+  if (state.rows !== usualRows) parameters.set('rows', String(state.rows))
   if (state.view) parameters.set('view', state.view)
   if (state.follow) parameters.set('follow', '1')
+  if (state.histograms) parameters.set('histograms', '1')
   const text = parameters.toString()
   return `${path}${text ? `?${text}` : ''}`
 }

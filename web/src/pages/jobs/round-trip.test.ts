@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { LISTS, RANGES, readFilters, SPANS, TEXTS, writeFilters, type Filters } from './filters.ts'
+import { LISTS, RANGES, readFilters, SPANS, TEXTS, TIMES, writeFilters, type Filters } from './filters.ts'
 import { listAddress, readList, ROWS, VIEWS } from './loader.ts'
 
 const word = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 12 })
@@ -25,9 +25,12 @@ const filters: fc.Arbitrary<Filters> = fc.record(
     arrayJobId: fc.integer({ min: 1, max: 2 ** 40 }),
     userMatch: fc.constant('eq' as const),
     ...keys(['projectMatch', 'nodeMatch', 'jobIdMatch'], fc.constant('contains' as const)),
-    startTime: fc.oneof(
-      fc.constantFrom(...SPANS).map((span) => ({ range: span as string })),
-      fc.record({ from: time, to: time }),
+    ...keys(
+      TIMES,
+      fc.oneof(
+        fc.constantFrom(...SPANS).map((span) => ({ range: span as string })),
+        fc.record({ from: time, to: time }),
+      ),
     ),
     stat: fc.array(
       stat.map(({ name, range }) => ({ name, ...range })),
@@ -53,6 +56,7 @@ test('an address holds the whole state of a list', () => {
     rows: fc.constantFrom(...ROWS),
     view: fc.constantFrom(null, ...VIEWS),
     follow: fc.boolean(),
+    histograms: fc.boolean(),
   })
   fc.assert(
     fc.property(states, (state) => {

@@ -3,9 +3,11 @@
 import type { Tag } from '../../api/tags.ts'
 import { parseDuration } from '../../lib/formats/duration.ts'
 import * as texts from '../../texts/en.ts'
-import { SCHEDULES, SHARINGS, SPANS, STATES, parseNumber, type Filters, type LISTS, type RANGES, type TEXTS } from './filters.ts'
+import { SCHEDULES, SHARINGS, SPANS, STATES, parseNumber } from './filters.ts'
+import type { Filters, LISTS, RANGES, TEXTS, TIMES } from './filters.ts'
 import { tagsNamed } from './tag-names.ts'
 import { typedRange } from './typed-range.ts'
+import { typedSpan } from './typed-span.ts'
 
 /** `problem` says what could not be understood; then no filter has changed. */
 export interface Typed {
@@ -40,6 +42,13 @@ const asRange =
     return name === 'duration' ? says.noDuration(value) : says.noRange(name, value)
   }
 
+const asTime =
+  (name: (typeof TIMES)[number]): Step =>
+  (filters, value) => {
+    const span = typedSpan(value)
+    return span ? { ...filters, [name]: span } : says.noSpan(value)
+  }
+
 const array: Step = (filters, value) => (/^[1-9]\d{0,14}$/.test(value) ? { ...filters, arrayJobId: Number(value) } : says.noArray(value))
 
 const KEYS: Record<string, Step> = {
@@ -57,6 +66,8 @@ const KEYS: Record<string, Step> = {
   gpus: asRange('numAccelerators'),
   duration: asRange('duration', parseDuration),
   energy: asRange('energy'),
+  started: asTime('startTime'),
+  ran: asTime('overlaps'),
   array,
   shared: asText('shared', SHARINGS),
   schedule: asText('schedule', SCHEDULES),
@@ -71,6 +82,7 @@ const ALIASES: Record<string, string> = {
   arrayjobid: 'array',
   host: 'node',
   accelerators: 'gpus',
+  overlaps: 'ran',
 }
 const KNOWN = [...Object.keys(KEYS), 'tag'].join(', ')
 const FOOTPRINT = /^\w+_(?:avg|min|max)$/

@@ -4,6 +4,8 @@ export const filters = {
   unknownValue: (key: string, value: string, known: string) => `${key}: “${value}” is none of ${known}.`,
   noRange: (key: string, value: string) => `${key}: “${value}” is neither a number nor a range such as 2-8, >2 or <8.`,
   noDuration: (value: string) => `duration: “${value}” is no duration such as 90s, 15m, 2h or 1:30.`,
+  noSpan: (value: string) =>
+    `“${value}” is no time such as last24h, 2026-11-28, 2026-11-28..2026-11-30 or 2026-11-28T10:00..2026-11-28T12:30.`,
   notNegated: (key: string) => `“-” in front is possible for tags only, not for “${key}:”.`,
   noTag: (value: string) => `There is no tag “${value}”.`,
   severalTags: (value: string, names: string) =>
@@ -42,6 +44,7 @@ export const filters = {
   partly: 'Contains',
   compare: (label: string) => `How ${label} is compared`,
   startTime: 'Started',
+  overlaps: 'Ran',
   between: 'Between …',
   from: 'from',
   to: 'to',

@@ -8,6 +8,7 @@ export const jobs = {
   followHint: 'Show new jobs by themselves',
   outdated: 'The rows are those of the view before.',
   columns: 'Columns',
+  histograms: 'Histograms',
   search: 'Search jobs',
   searchHint: 'user:ana state:failed node:f0101 >2h …',
   state: 'State',

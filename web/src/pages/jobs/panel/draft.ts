@@ -2,7 +2,8 @@
 
 import { parseDuration } from '../../../lib/formats/duration.ts'
 import * as texts from '../../../texts/en.ts'
-import { parseNumber, RANGES, SPANS, type Filters, type Range } from '../filters.ts'
+import { parseNumber, RANGES, SPANS, TIMES, type Filters, type Range } from '../filters.ts'
+import { localTime, unixTime } from '../zoned.ts'
 
 export const CHOICES = ['cluster', 'subCluster', 'shared', 'schedule'] as const
 export const WORDS = ['partition', 'project', 'jobName', 'node'] as const
@@ -34,11 +35,13 @@ export function toDraft(filters: Filters): Draft {
   if (filters.arrayJobId) fields['arrayJobId'] = String(filters.arrayJobId)
   for (const key of RANGES) if (filters[key]) put(key, filters[key], key === 'duration' ? durationText : String)
   for (const { name, ...range } of filters.stat ?? []) put(`stat.${name}`, range)
-  const span = filters.startTime
-  if (span && 'range' in span) fields['startTime'] = span.range
-  else if (span) {
-    fields['startTime'] = 'between'
-    put('startTime', span, localTime)
+  for (const key of TIMES) {
+    const span = filters[key]
+    if (span && 'range' in span) fields[key] = span.range
+    else if (span) {
+      fields[key] = 'between'
+      put(key, span, localTime)
+    }
   }
   return {
     fields,
@@ -92,10 +95,12 @@ export function fromDraft(draft: Draft): { filters: Filters; problems: Problems 
     .map((name) => ({ name, range: range(`stat.${name}`, parseNumber, says.noNumber) }))
     .flatMap(({ name, range }) => (range ? [{ name, ...range }] : []))
   if (stats.length) filters.stat = stats
-  const span = text('startTime')
-  if ((SPANS as readonly string[]).includes(span)) filters.startTime = { range: span }
-  const between = span === 'between' ? range('startTime', unixTime, says.noTime) : undefined
-  if (between) filters.startTime = between
+  for (const key of TIMES) {
+    const span = text(key)
+    if ((SPANS as readonly string[]).includes(span)) filters[key] = { range: span }
+    const between = span === 'between' ? range(key, unixTime, says.noTime) : undefined
+    if (between) filters[key] = between
+  }
   return { filters, problems }
 }
 
@@ -110,18 +115,4 @@ export function durationText(seconds: number): string {
   ] as const)
     if (seconds % size === 0) return `${String(seconds / size)}${unit}`
   return `${String(seconds)}s`
-}
-
-const padded = (value: number) => String(value).padStart(2, '0')
-
-/** Unix seconds as `datetime-local` fields hold them, in the zone of the browser. */
-export function localTime(seconds: number): string {
-  const at = new Date(seconds * 1000)
-  const date = [at.getFullYear(), padded(at.getMonth() + 1), padded(at.getDate())].join('-')
-  return `${date}T${padded(at.getHours())}:${padded(at.getMinutes())}${at.getSeconds() ? `:${padded(at.getSeconds())}` : ''}`
-}
-
-function unixTime(text: string): number | null {
-  const milliseconds = Date.parse(text)
-  return Number.isNaN(milliseconds) || milliseconds <= 0 ? null : Math.floor(milliseconds / 1000)
 }

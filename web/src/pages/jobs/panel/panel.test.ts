@@ -6,7 +6,7 @@ import { Panel } from './panel.svelte.ts'
 const LINK =
   'cluster=fritz&subCluster=main&partition=p&project=iwal&projectMatch=contains&jobName=a b&node=f01&nodeMatch=contains&shared=none' +
   '&schedule=batch&arrayJobId=77&user=ana&userMatch=eq&jobId=12&jobIdMatch=contains&state=failed&tag=1&tagAll=2&tagNone=3&dbId=9' +
-  '&startTime=1700000000-0&duration=5400-86400&numNodes=2-8&numHWThreads=lessthan-72&numAccelerators=morethan-4&energy=0.5-2' +
+  '&startTime=1700000000-0&overlaps=last6h&duration=5400-86400&numNodes=2-8&numHWThreads=lessthan-72&numAccelerators=morethan-4&energy=0.5-2' +
   '&stat=mem_used_max-10-200.5'
 
 const draft = (fields: Record<string, string>) => ({ ...toDraft({}), fields })

@@ -12,29 +12,29 @@ test('views are saved, replaced, renamed and removed', async () => {
     { name: 'failed', query: 'state=failed&state=timeout' },
     { name: 'mine', query: 'user=ana' },
   ])
-  await views.toggleUsual('mine')
   await views.rename('mine', 'failed')
   expect(views.all).toEqual([{ name: 'failed', query: 'user=ana' }])
-  expect(views.usual?.query).toBe('user=ana')
   expect(views.shown('user=ana')?.name).toBe('failed')
   await views.remove('failed')
-  expect(views.usual).toBeNull()
-  expect(store).toHaveBeenLastCalledWith({ views: [], usual: 'failed' })
+  expect(store).toHaveBeenLastCalledWith([])
 })
 
-test.each([null, 7, 'x', { views: 'x' }, { views: [{ name: 1 }, null], usual: 3 }])('a stored %j has no views', (stored) => {
+test.each([null, 7, 'x', { 0: 'x' }, [{ name: 1 }, null, 3]])('a stored %j has no views', (stored) => {
   expect(new Views(stored, store).all).toEqual([])
 })
 
 test('what cannot be stored is not shown', async () => {
-  const views = new Views({ views: [{ name: 'a', query: '' }] }, () => Promise.reject(new Error('value: too long')))
+  const views = new Views([{ name: 'a', query: '' }], () => Promise.reject(new Error('value: too long')))
   await views.remove('a')
   expect(views.all).toHaveLength(1)
   expect(views.failure).toBe('value: too long')
 })
 
 test('names and numbers have limits', () => {
-  const views = new Views({ views: Array.from({ length: MAX_VIEWS }, (_, i) => ({ name: String(i), query: '' })) }, store)
+  const views = new Views(
+    Array.from({ length: MAX_VIEWS }, (_, i) => ({ name: String(i), query: '' })),
+    store,
+  )
   expect(views.refuses(' ', '')).toBe('name')
   expect(views.refuses('x'.repeat(61), '')).toBe('name')
   expect(views.refuses('new', '')).toBe('many')
