@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli.archive_commands import Data
+from cli.archive_commands import AsJson, Data
 
 takeover_app = typer.Typer(help="Take over a site that runs cc-backend.", no_args_is_help=True)
 
@@ -28,3 +28,16 @@ def takeover_run(
     from cli.commands.takeover import run_takeover
 
     run_takeover(data, source, dry_run=dry_run, copies=not no_copy)
+
+
+@takeover_app.command("verify")
+def takeover_verify(
+    source: FormerSite,
+    data: Data = None,
+    as_json: AsJson = False,
+    sample: Annotated[int, typer.Option("--sample", metavar="N", min=0, help="Archive entries that are read with their data.")] = 1000,
+) -> None:
+    """Compare every job, user and tag with the cc-backend, and look for every entry of the archive. Exits with 1 if anything differs."""
+    from cli.commands.takeover_verify import run_verify
+
+    run_verify(data, source, as_json=as_json, sample=sample)

@@ -190,8 +190,12 @@ class UpProcess:
 
     def delete(self, path: str) -> None:
         """DELETE on the API, which must succeed."""
+        self.send("DELETE", path)
+
+    def send(self, method: str, path: str, body: bytes | None = None) -> None:
+        """A request to the API, which must succeed."""
         token = sign_token(read_keys(self.data / "keys.json").private, "tester", ["api"], 3600)
-        request = urllib.request.Request(self.run_json["http"] + path, headers={"X-Auth-Token": token}, method="DELETE")
+        request = urllib.request.Request(self.run_json["http"] + path, headers={"X-Auth-Token": token}, method=method, data=body)
         with urllib.request.urlopen(request, timeout=30) as answer:
             assert answer.status == 200
 

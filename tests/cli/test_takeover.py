@@ -203,6 +203,62 @@ def test_links_of_the_former_site_lead_to_its_jobs(new_up: Up, there: FormerSite
     assert site.get(f"/api/jobs/{first}")[0] == 200
 
 
+def test_verify_says_in_words_and_json_what_is_equal_and_names_every_difference(new_up: Up, there: FormerSite) -> None:
+    first = there.job(601, monitoring_status=3, energy=1.5, duration=7200)
+    there.entry(first)
+    there.job(602, cluster="gone", monitoring_status=3)
+    third = there.job(603, duration=3600)
+    there.job(604, job_state="running", duration=5)
+    there.tag("quality", "good", first)
+    there.user("eva", "user", real_name="Eva E.")
+    there.setting("eva", "jobList_jobsPerPage", 10)
+    there.node("f0101", "idle")
+    site = new_up().start()
+    run(site, there)
+    done = jobtide("takeover", "verify", there.folder, "--data", site.data)
+    assert done.returncode == 0, done
+    assert "fritz: 3 jobs, 216.0 core hours, 1.50 kWh there; the same here" in done.stdout
+    assert "jobs: 4 equal, 0 missing, 0 different" in done.stdout
+    assert "archive: 2 entries, 1 of them read" in done.stdout
+    assert "1 entries are missing in the source as well" in done.stdout
+    assert done.stdout.endswith("everything is here\n")
+
+    there.job(605)
+    there.change(third, duration=3700)
+    there.user("new", "user")
+    ids = {job["jobId"]: job["id"] for job in site.jobs()}
+    site.delete(f"/api/jobs/delete_job/{ids[602]}")
+    tags = json.dumps([{"type": "quality", "name": "good"}]).encode()
+    site.send("DELETE", f"/api/jobs/tag_job/{ids[601]}", tags)
+    entry = site.data / "archive" / "fritz" / "0" / "601" / str(START_TIME)
+    (entry / "data.json").write_text("{")
+    done = jobtide("takeover", "verify", there.folder, "--data", site.data)
+    assert done.returncode == 1
+    assert "jobs: 1 equal, 1 missing, 1 different" in done.stdout
+    assert "jobs: 1 have changed there since they were taken over" in done.stdout
+    assert f"fritz job 605 started at {START_TIME}, id 5 there: is missing here" in done.stdout
+    assert "fritz job 603" in done.stdout
+    assert "duration is 3700 there and 3600 here (changed there since the last run)" in done.stdout
+    assert "tag 'quality/good/global' is missing here" in done.stdout
+    assert "  new is missing here" in done.stdout
+    assert "unreadable: fritz/0/601" in done.stdout
+    assert "NOT everything is here" in done.stdout
+    report = json.loads(jobtide("takeover", "verify", there.folder, "--data", site.data, "--json").stdout)
+    assert report["isEqual"] is False
+    assert report["jobs"] == {
+        "equal": 1,
+        "missing": 1,
+        "stale": 1,
+        "different": 1,
+        "unusable": 0,
+        "deleted": 1,
+        "additions": 0,
+        "onlyHere": 0,
+    }
+    assert {(one["job"].split()[2], one["field"]) for one in report["differences"]} == {("601", "tag"), ("603", "duration"), ("605", "")}
+    assert next(cell for cell in report["sums"] if cell["state"] == "running")["there"]["jobs"] == 1
+
+
 def test_what_is_not_a_cc_backend_is_a_user_error(here: UpProcess, tmp_path: Path) -> None:
     for text, expected in (("{}", "sections"), ("[", "not JSON"), (json.dumps({"main": {}}), "there is no database")):
         (tmp_path / "config.json").write_text(text)

@@ -1,0 +1,159 @@
+"""`jobtide takeover verify`: compares a site with the cc-backend that it was taken over from."""
+
+import asyncio
+import json
+import random
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from cli.progress import Bar, progress_bar
+from cli.site import database_of, find_site
+from cli.takeover.bringing import PAGE
+from cli.takeover.comparing import Comparison, compare_page
+from cli.takeover.database import Database, StoredJob
+from cli.takeover.report import ArchiveFindings, Report, as_json_object, print_report
+from cli.takeover.source import Source, read_source
+from cli.takeover.users import account_of_row
+from services.gateway.people.users.rows import account_of
+from services.gateway.people.users.rules import BadField
+from shared.archive.layout import ArchiveError, JobPath, without_place
+from shared.archive.reader import is_complete, read_data, read_meta
+from shared.database.engine import transaction
+from shared.database.tables import configuration, hpc_user, tables
+from shared.errors import JobtideError
+from shared.service import collect_garbage_rarely
+
+_ACCOUNT = ("source", "roles", "projects", "real_name", "email", "password")
+
+
+class Differs(JobtideError):
+    """The site is not equal to its source."""
+
+
+def run_verify(data: Path | None, path: Path, *, as_json: bool, sample: int) -> None:
+    source = read_source(path)
+    site = find_site(data)
+    database = Database(source.database)
+    collect_garbage_rarely()
+
+    async def run() -> Report:
+        with progress_bar("jobs") as bar:
+            async with database_of(site) as engine:
+                return await _verify(source, database, engine, site.archive.path, sample, bar)
+
+    try:
+        report = asyncio.run(run())
+    finally:
+        database.close()
+    if as_json:
+        print(json.dumps(as_json_object(report), ensure_ascii=False))
+    else:
+        print_report(report)
+    if not report.is_equal:
+        raise Differs("the site differs from its source" + ("" if as_json else "; `jobtide takeover run` brings what has changed there"))
+
+
+async def _verify(source: Source, database: Database, engine: AsyncEngine, archive: Path, sample: int, bar: Bar) -> Report:
+    comparison = Comparison()
+    total = await asyncio.to_thread(database.count_jobs)
+    pages, seen = _pages(database), 0
+    while (page := await asyncio.to_thread(next, pages, None)) is not None:
+        await compare_page(comparison, engine, page)
+        seen += len(page)
+        bar(seen, total)
+    async with transaction(engine) as connection:
+        here = int(await connection.scalar(select(func.count()).select_from(tables.job)) or 0)
+    users, number_of_users = await _users(database, engine)
+    tags = await asyncio.to_thread(database.tags)
+    return Report(
+        comparison=comparison,
+        only_here=here - sum(comparison.here.jobs.values()),
+        users=users,
+        tags=await _missing_tags(tags, engine),
+        settings=await _missing_settings(database, engine),
+        nodes=await _missing_nodes(database, engine),
+        archive=await asyncio.to_thread(_check_archive, comparison.archived, source.archive, archive, sample, bar),
+        number_of_users=number_of_users,
+        number_of_tags=len(tags),
+    )
+
+
+def _pages(database: Database) -> Iterator[Sequence[StoredJob]]:
+    if staged := database.staged():
+        yield staged
+    yield from database.jobs(PAGE)
+
+
+async def _users(database: Database, engine: AsyncEngine) -> tuple[list[str], int]:
+    """A line for each user that is missing or differs, and the number of users."""
+    async with transaction(engine) as connection:
+        here = {row.username: account_of(row) for row in await connection.execute(select(hpc_user))}
+    found = []
+    rows = await asyncio.to_thread(database.users)
+    for row in rows:
+        try:
+            there = account_of_row(row)
+        except BadField as e:
+            found.append(f"{row['username']!r} cannot be taken over: {e}")
+            continue
+        if (account := here.get(there.name)) is None:
+            found.append(f"{there.name} is missing here")
+            continue
+        names = [
+            name for name in ("source", "roles", "projects", "real_name", "email", "password") if _of(there, name) != _of(account, name)
+        ]
+        if names:
+            found.append(f"{there.name} has different {', '.join(names)}")
+    return found, len(rows)
+
+
+def _of(account: Any, name: str) -> Any:
+    value = getattr(account, name)
+    return set(value) if isinstance(value, tuple) else value
+
+
+async def _missing_tags(tags: Sequence[tuple[str, str, str]], engine: AsyncEngine) -> list[str]:
+    tag = tables.tag.c
+    async with transaction(engine) as connection:
+        here = {(row[0], row[1], row[2]) for row in await connection.execute(select(tag.tag_type, tag.tag_name, tag.tag_scope))}
+    return ["/".join(one) for one in tags if one not in here]
+
+
+async def _missing_settings(database: Database, engine: AsyncEngine) -> list[str]:
+    columns = configuration.c.username, configuration.c.confkey
+    async with transaction(engine) as connection:
+        here = {(row[0], row[1]) for row in await connection.execute(select(*columns))}
+    return [f"{user}: {key}" for user, key, _ in await asyncio.to_thread(database.settings) if (user, key) not in here]
+
+
+async def _missing_nodes(database: Database, engine: AsyncEngine) -> list[str]:
+    node = tables.node.c
+    async with transaction(engine) as connection:
+        here = {(row[0], row[1]) for row in await connection.execute(select(node.cluster, node.hostname))}
+    rows = await asyncio.to_thread(database.node_states)
+    return [f"{row['cluster']}/{row['hostname']}" for row in rows if (row["cluster"], row["hostname"]) not in here]
+
+
+def _check_archive(paths: Sequence[JobPath], source: Path | None, archive: Path, sample: int, bar: Bar) -> ArchiveFindings:
+    """Every entry must be there; a random sample of them is read with its data."""
+    found = ArchiveFindings()
+    chosen = set(random.Random(0).sample(range(len(paths)), min(sample, len(paths))))
+    for index, path in enumerate(paths):
+        found.checked += 1
+        if index % PAGE == 0:
+            bar(index, len(paths), "archive")
+        try:
+            if not is_complete(archive, path):
+                is_there = source is not None and is_complete(source, path)
+                (found.missing if is_there or source is None else found.missing_there_too).append(path.relative)
+            elif index in chosen:
+                read_meta(archive, path)
+                read_data(archive, path)
+                found.read += 1
+        except (ArchiveError, OSError) as e:
+            found.unreadable.append(f"{path.relative}: {without_place(e, path.under(archive))}")
+    return found
