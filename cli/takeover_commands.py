@@ -30,6 +30,14 @@ def takeover_run(
     run_takeover(data, source, dry_run=dry_run, copies=not no_copy)
 
 
+@takeover_app.command("settings")
+def takeover_settings(source: FormerSite) -> None:
+    """Print the configuration as settings of jobtide (TOML), with a comment for each key that has no counterpart."""
+    from cli.commands.takeover import run_settings
+
+    run_settings(source)
+
+
 @takeover_app.command("verify")
 def takeover_verify(
     source: FormerSite,

@@ -143,7 +143,7 @@ async def count_new(engine: AsyncEngine, sequences: Sequence[int], after: int) -
     return count
 
 
-def _refuse_nested(source: Path, target: ArchiveStore) -> None:
+def refuse_nested(source: Path, target: ArchiveStore) -> None:
     """Raises UserError."""
     for part in target.parts():
         if isinstance(part, FileStore):
@@ -159,7 +159,7 @@ def run_import(data: Path | None, source: Path, *, copies: bool) -> None:
     if target is not None and any(part.is_same_place(FileStore(source)) for part in target.parts()):
         target = None
     if target is not None:
-        _refuse_nested(source, target)
+        refuse_nested(source, target)
         target.open()
 
     async def run() -> tuple[Tally, int]:

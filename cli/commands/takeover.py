@@ -13,17 +13,20 @@ from nats.aio.client import Client
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from cli.commands.importing import bring_clusters, wait_until_applied
+from cli.commands.importing import refuse_nested, wait_until_applied
 from cli.progress import progress_bar
 from cli.site import Site, broker_of, database_of, find_site
 from cli.takeover.bringing import SOURCE, JobBringer, JobTally
 from cli.takeover.database import Database
-from cli.takeover.entries import Entries, why_not_usable
+from cli.takeover.entries import Entries, archive_of, is_same_place, why_not_usable
 from cli.takeover.nodes import NodeTally, bring_nodes
+from cli.takeover.settings import as_toml, translated
 from cli.takeover.source import Source, read_source
 from cli.takeover.users import UserTally, bring_users
-from shared.archive.layout import open_archive
-from shared.broker.clusters import ClusterDirectory
+from shared.archive.files import FileStore
+from shared.archive.places import present_store
+from shared.archive.transfer import copy_clusters
+from shared.broker.clusters import ClusterDirectory, add_cluster
 from shared.broker.cursor import LogState, log_state
 from shared.broker.envelope import Envelope
 from shared.broker.publisher import Publisher
@@ -32,7 +35,7 @@ from shared.database.engine import opened, transaction
 from shared.database.schema import require_schema
 from shared.database.tables import tables
 from shared.domain.events import Tag, TagCreated
-from shared.errors import JobtideError, UserError
+from shared.errors import JobtideError
 from shared.service import collect_garbage_rarely
 from shared.settings import NatsSettings, setting_name
 
@@ -54,6 +57,15 @@ class Taken:
     clusters_without_definition: list[str]
     why_no_entries: str | None
     links: str
+
+
+def run_settings(path: Path) -> None:
+    source = read_source(path)
+    database = Database(source.database)
+    try:
+        print(as_toml(translated(source, database.highest_id()), source), end="")
+    finally:
+        database.close()
 
 
 def run_takeover(data: Path | None, path: Path, *, dry_run: bool, copies: bool) -> None:
@@ -112,27 +124,31 @@ def _links(highest: int, nats: NatsSettings, log: LogState) -> str:
 
 def _entries(source: Source, site: Site, *, dry_run: bool, copies: bool) -> tuple[Entries | None, str | None]:
     """The archives, and why no entries are copied. Raises UserError."""
-    archive, target = source.archive, site.archive.path
-    if archive is None:
-        return None, f"the archive is of the kind {source.archive_kind}" if source.archive_kind != "file" else "there is no archive"
+    archive, target = archive_of(source), present_store(site.archive)
     if (why := why_not_usable(archive)) is not None:
         return None, why
-    is_same = target.exists() and target.samefile(archive)
-    if not copies or is_same:
-        return Entries(archive, None), None
-    if archive.resolve() in target.resolve().parents or target.resolve() in archive.resolve().parents:
-        raise UserError(f"one of {archive} and the site's archive {target} is inside the other")
+    if not copies or is_same_place(archive, target):
+        return Entries(archive, None), "they stay where they are"
+    if isinstance(archive, FileStore):
+        refuse_nested(archive.root, target)
     if not dry_run:
-        open_archive(target)
+        target.open()
     return Entries(archive, target), None
 
 
 async def _clusters(source: Source, site: Site, client: Client, *, copies: bool) -> ClusterDirectory:
-    nats = site.nats()
-    if source.archive is not None:
-        is_same = site.archive.path.exists() and site.archive.path.samefile(source.archive)
-        return await bring_clusters(source.archive, site.archive.path if copies and not is_same else None, client, nats)
+    """Add the clusters of the archive that the site does not know; known ones keep their definition."""
+    nats, archive, target = site.nats(), archive_of(source), present_store(site.archive)
     directory = ClusterDirectory(client, nats)
+    await directory.refresh()
+    if why_not_usable(archive) is not None:
+        return directory
+    for name in await asyncio.to_thread(archive.clusters):
+        if name not in directory:
+            await add_cluster(client, nats, await asyncio.to_thread(archive.cluster_text, name))
+            print(f"added the cluster {name}", file=sys.stderr)
+    if copies and not is_same_place(archive, target):
+        await asyncio.to_thread(copy_clusters, archive, target)
     await directory.refresh()
     return directory
 

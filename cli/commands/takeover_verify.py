@@ -15,13 +15,15 @@ from cli.site import database_of, find_site
 from cli.takeover.bringing import PAGE
 from cli.takeover.comparing import Comparison, compare_page
 from cli.takeover.database import Database, StoredJob
+from cli.takeover.entries import archive_of, is_in, why_not_usable
 from cli.takeover.report import ArchiveFindings, Report, as_json_object, print_report
-from cli.takeover.source import Source, read_source
+from cli.takeover.source import read_source
 from cli.takeover.users import account_of_row
 from services.gateway.people.users.rows import account_of
 from services.gateway.people.users.rules import BadField
-from shared.archive.layout import ArchiveError, JobPath, without_place
-from shared.archive.reader import is_complete, read_data, read_meta
+from shared.archive.layout import ArchiveError, JobPath
+from shared.archive.places import store_of
+from shared.archive.store import ArchiveStore
 from shared.database.engine import transaction
 from shared.database.tables import configuration, hpc_user, tables
 from shared.errors import JobtideError
@@ -43,7 +45,7 @@ def run_verify(data: Path | None, path: Path, *, as_json: bool, sample: int) -> 
     async def run() -> Report:
         with progress_bar("jobs") as bar:
             async with database_of(site) as engine:
-                return await _verify(source, database, engine, site.archive.path, sample, bar)
+                return await _verify(archive_of(source), database, engine, store_of(site.archive), sample, bar)
 
     try:
         report = asyncio.run(run())
@@ -57,7 +59,7 @@ def run_verify(data: Path | None, path: Path, *, as_json: bool, sample: int) -> 
         raise Differs("the site differs from its source" + ("" if as_json else "; `jobtide takeover run` brings what has changed there"))
 
 
-async def _verify(source: Source, database: Database, engine: AsyncEngine, archive: Path, sample: int, bar: Bar) -> Report:
+async def _verify(source: ArchiveStore, database: Database, engine: AsyncEngine, archive: ArchiveStore, sample: int, bar: Bar) -> Report:
     comparison = Comparison()
     total = await asyncio.to_thread(database.count_jobs)
     pages, seen = _pages(database), 0
@@ -76,7 +78,7 @@ async def _verify(source: Source, database: Database, engine: AsyncEngine, archi
         tags=await _missing_tags(tags, engine),
         settings=await _missing_settings(database, engine),
         nodes=await _missing_nodes(database, engine),
-        archive=await asyncio.to_thread(_check_archive, comparison.archived, source.archive, archive, sample, bar),
+        archive=await asyncio.to_thread(_check_archive, comparison.archived, source, archive, sample, bar),
         number_of_users=number_of_users,
         number_of_tags=len(tags),
     )
@@ -138,22 +140,21 @@ async def _missing_nodes(database: Database, engine: AsyncEngine) -> list[str]:
     return [f"{row['cluster']}/{row['hostname']}" for row in rows if (row["cluster"], row["hostname"]) not in here]
 
 
-def _check_archive(paths: Sequence[JobPath], source: Path | None, archive: Path, sample: int, bar: Bar) -> ArchiveFindings:
+def _check_archive(paths: Sequence[JobPath], source: ArchiveStore, archive: ArchiveStore, sample: int, bar: Bar) -> ArchiveFindings:
     """Every entry must be there; a random sample of them is read with its data."""
-    found = ArchiveFindings()
+    found, is_usable = ArchiveFindings(), why_not_usable(source) is None
     chosen = set(random.Random(0).sample(range(len(paths)), min(sample, len(paths))))
     for index, path in enumerate(paths):
         found.checked += 1
         if index % PAGE == 0:
             bar(index, len(paths), "archive")
         try:
-            if not is_complete(archive, path):
-                is_there = source is not None and is_complete(source, path)
-                (found.missing if is_there or source is None else found.missing_there_too).append(path.relative)
+            if not is_in(archive, path):
+                (found.missing if not is_usable or is_in(source, path) else found.missing_there_too).append(path.relative)
             elif index in chosen:
-                read_meta(archive, path)
-                read_data(archive, path)
+                archive.document(path)
+                archive.job_data(path)
                 found.read += 1
         except (ArchiveError, OSError) as e:
-            found.unreadable.append(f"{path.relative}: {without_place(e, path.under(archive))}")
+            found.unreadable.append(f"{path.relative}: {e}")
     return found

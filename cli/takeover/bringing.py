@@ -14,7 +14,7 @@ from cli.takeover.database import Database, StoredJob
 from cli.takeover.entries import Entries
 from cli.takeover.jobs import Unusable, digest_of, event_of, fields_of
 from cli.takeover.known import Known, KnownJob, identity_of, known_of
-from shared.archive.layout import ArchiveError, JobPath
+from shared.archive.layout import ArchiveError, ArchiveUnavailable, JobPath
 from shared.broker.envelope import Envelope
 from shared.broker.publisher import Publisher
 from shared.domain.events import JobTakenOver
@@ -132,7 +132,7 @@ class JobBringer:
                 continue
             try:
                 meta = self._entries.meta(one.path) if self._entries is not None and one.is_archived and one.path not in errors else None
-            except ArchiveError:
+            except (ArchiveError, ArchiveUnavailable):
                 meta = None
             try:
                 events.append((one, event_of(one.stored, one.fields, one.digest, meta, self._max_bytes)))

@@ -1,64 +1,89 @@
-"""Copies entries of the source's archive into the archive of the site."""
+"""The archive of the source, and the entries that the archive of the site lacks."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from shared.archive.imports import copy_entries, known_spelling, require_same_job
-from shared.archive.layout import META_FILE, ArchiveError, JobPath, check_version
-from shared.archive.reader import is_complete, read_meta_file
-from shared.archive.writer import Entry, write_entries
+from cli.takeover.source import DEFAULT_ARCHIVE, Source
+from shared.archive.files import FileStore
+from shared.archive.imports import known_spelling, require_same_job
+from shared.archive.layout import ArchiveError, ArchiveUnavailable, JobPath
+from shared.archive.objects import ObjectStore, S3Access
+from shared.archive.sqlite import SqliteStore
+from shared.archive.store import ArchiveStore
+from shared.archive.transfer import copied
+from shared.archive.writer import Entry
 from shared.errors import UserError
 
 
 class Entries:
-    """``source`` is an archive of version 3, ``target`` that of the site, or None to leave the entries where they are. Blocks."""
+    """``target`` is the archive of the site, or None to leave the entries where they are. Blocks."""
 
-    def __init__(self, source: Path, target: Path | None) -> None:
+    def __init__(self, source: ArchiveStore, target: ArchiveStore | None) -> None:
         self._source = source
         self._target = target
 
     def meta(self, path: JobPath) -> dict[str, Any]:
-        """The meta.json of a job, with keys as in the format. Raises ArchiveError."""
-        meta = known_spelling(read_meta_file(path.under(self._source) / META_FILE))
+        """The meta.json of a job, with keys as in the format. Raises ArchiveError, ArchiveUnavailable."""
+        meta = known_spelling(self._source.document(path))
         require_same_job(path, meta)
         return meta
 
     def lacking(self, paths: Sequence[JobPath]) -> list[JobPath]:
         """Those that the site's archive does not have."""
-        return [] if self._target is None else [path for path in paths if not _is_complete(self._target, path)]
+        return [] if self._target is None else [path for path in paths if not is_in(self._target, path)]
 
     def copy(self, paths: Sequence[JobPath]) -> dict[JobPath, Exception]:
         """Copy entries with their data; those that exist are not replaced. Returns the errors."""
         if self._target is None:
             return {}
-        errors = copy_entries(self._source, paths, self._target)
+        errors = copied(self._source, paths, self._target)
         return {path: error for path, error in zip(paths, errors, strict=True) if error is not None}
 
     def renew(self, paths: Sequence[JobPath]) -> None:
         """Replace meta.json of copied entries, whose tags or metadata have changed in the source."""
         if self._target is None:
             return
-        target = self._target
-        entries = [
-            Entry(path, (path.under(self._source) / META_FILE).read_bytes(), None)
-            for path in paths
-            if _is_complete(target, path) and _is_complete(self._source, path)
-        ]
-        write_entries(target, entries)
+        there = [path for path in paths if is_in(self._target, path) and is_in(self._source, path)]
+        self._target.write([Entry(path, self._source.meta(path), None) for path in there])
 
 
-def _is_complete(root: Path, path: JobPath) -> bool:
+def is_in(store: ArchiveStore, path: JobPath) -> bool:
+    """Whether the archive has the complete entry. Raises ArchiveUnavailable."""
     try:
-        return is_complete(root, path)
+        return store.is_complete(path)
     except ArchiveError:
         return False
 
 
-def why_not_usable(source: Path) -> str | None:
+def archive_of(source: Source) -> ArchiveStore:
+    """The archive as configured; it need not exist. Raises UserError."""
+    settings = source.section("archive")
+    kind = str(settings.get("kind") or "file")
+    if kind == "file":
+        return FileStore(source.folder / str(settings.get("path") or DEFAULT_ARCHIVE))
+    if kind == "sqlite":
+        return SqliteStore(source.folder / str(settings.get("db-path") or ""))
+    if kind != "s3":
+        raise UserError(f"archive.kind: {kind!r} is none of file, sqlite, s3")
+    access = S3Access(
+        endpoint=settings.get("endpoint") or None,
+        region=str(settings.get("region") or "us-east-1"),
+        access_key=settings.get("access-key") or None,
+        secret_key=settings.get("secret-key") or None,
+        is_virtual_hosted=not settings.get("use-path-style"),
+    )
+    return ObjectStore(str(settings.get("bucket") or ""), "", access)
+
+
+def why_not_usable(store: ArchiveStore) -> str | None:
     """Why entries of this archive cannot be copied, or None."""
     try:
-        check_version(source)
-    except UserError as e:
-        return str(e)
+        store.require()
+    except (ArchiveUnavailable, UserError) as e:
+        return f"{e}; `jobtide archive convert` writes archives of earlier versions as version 3"
     return None
+
+
+def is_same_place(one: ArchiveStore, other: ArchiveStore) -> bool:
+    """Whether one of the places of ``other`` is that of ``one``."""
+    return any(part.is_same_place(one) for part in other.parts())

@@ -35,18 +35,6 @@ class Source:
     def database(self) -> Path:
         return self.folder / str(self.section("main").get("db") or DEFAULT_DATABASE)
 
-    @property
-    def archive_kind(self) -> str:
-        return str(self.section("archive").get("kind") or "file")
-
-    @property
-    def archive(self) -> Path | None:
-        """The folder of a file archive; None for other kinds, and if there is no such folder."""
-        if self.archive_kind != "file":
-            return None
-        path = self.folder / str(self.section("archive").get("path") or DEFAULT_ARCHIVE)
-        return path if path.is_dir() else None
-
 
 def read_source(path: Path) -> Source:
     """The cc-backend with this configuration file, or with ``config.json`` in this folder. Raises UserError."""
