@@ -229,11 +229,18 @@ def user_sync_ldap(data: Data = None) -> None:
 
 
 @app.command()
-def keys() -> None:
+def keys(
+    from_pem: Annotated[
+        Path | None, typer.Option("--from-pem", metavar="FILE", help="Print the Ed25519 public key of a portal, from a PEM file.")
+    ] = None,
+    from_env: Annotated[
+        Path | None, typer.Option("--from-env", metavar="FILE", help="Check the keys in a .env of cc-backend, and print them as settings.")
+    ] = None,
+) -> None:
     """Print a new Ed25519 key pair for signing and checking tokens."""
     from cli.commands.tokens import run_keys
 
-    run_keys()
+    run_keys(from_pem, from_env)
 
 
 RuleFolder = Annotated[Path | None, typer.Option("--rules", metavar="DIR", help="The site's own rules, in addition to the shipped ones.")]
@@ -282,6 +289,26 @@ def import_archive(
     from cli.commands.importing import run_import
 
     run_import(data, source, copies=not no_copy)
+
+
+@app.command()
+def reconcile(
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE|-", help="Output of `sacct --parsable2` or `sacct --json`; - is standard input.", allow_dash=True),
+    ],
+    apply: Annotated[bool, typer.Option("--apply", help="Publish the starts and stops that are missing, marked as such.")] = False,
+    cluster: Annotated[str | None, typer.Option("--cluster", metavar="NAME", help="The cluster of lines that name none.")] = None,
+    timezone: Annotated[
+        str | None, typer.Option("--timezone", metavar="ZONE", help="Zone of times without one; by default that of this machine.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    data: Data = None,
+) -> None:
+    """Compare the jobs with the scheduler's own accounting; exits with 1 when differences remain."""
+    from cli.commands.reconcile import run_reconcile
+
+    run_reconcile(data, file, cluster, timezone, applies=apply, as_json=as_json)
 
 
 @app.command()

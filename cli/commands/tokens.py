@@ -33,7 +33,19 @@ def run_token(data: Path | None, user: str, roles: list[str], ttl: str) -> None:
     print(sign_token(private_key_of(find_site(data).keys_file), user, roles, ttl_s))
 
 
-def run_keys() -> None:
+def run_keys(pem: Path | None, env: Path | None) -> None:
+    """A new pair, or the key or keys of a file. Raises UserError."""
+    from cli.keyfiles import keys_of_env, public_key_of_pem, read_text
+
+    if pem is not None and env is not None:
+        raise UserError("either --from-pem or --from-env can be given")
+    if pem is not None:
+        print(f'CROSS_LOGIN_JWT_PUBLIC_KEY="{public_key_of_pem(read_text(pem).encode(), str(pem))}"')
+        return
+    if env is not None:
+        for variable, value in keys_of_env(read_text(env), str(env)).items():
+            print(f"{variable}={value}")
+        return
     pair = generate()
     print(f'ED25519 PUBLIC_KEY="{pair.public}"')
     print(f'ED25519 PRIVATE_KEY="{pair.private}"')

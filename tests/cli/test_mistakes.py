@@ -23,6 +23,7 @@ COMMANDS = [
     ["publish"],
     ["import"],
     ["rebuild"],
+    ["reconcile"],
     ["archive"],
     ["archive", "retry"],
     ["archive", "verify"],

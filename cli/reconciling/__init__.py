@@ -1,0 +1,1 @@
+"""Compares the jobs of the site with the scheduler's accounting."""
