@@ -22,6 +22,7 @@ PAGES = (
     "monitoring/users/",
     "monitoring/projects/",
     "monitoring/reports/",
+    "monitoring/analysis/alex",
     "monitoring/job/{job}",
     "monitoring/compare/?job={job}",
     "monitoring/tags/",

@@ -15,6 +15,7 @@ const ENTRIES: Entry[] = [
   { label: texts.nav.users, to: 'monitoring/users/?startTime=last30d', roles: ['manager', 'support', 'admin'] },
   { label: texts.nav.projects, to: 'monitoring/projects/?startTime=last30d', roles: ['manager', 'support', 'admin'] },
   { label: texts.nav.reports, to: 'monitoring/reports/' },
+  { label: texts.nav.analysis, to: 'monitoring/analysis/' },
   { label: texts.nav.tags, to: 'monitoring/tags/' },
   { label: texts.nav.pipeline, to: 'monitoring/pipeline/', roles: ['admin', 'support'] },
   { label: texts.nav.rejections, to: 'monitoring/rejections/', roles: ['admin', 'support'] },

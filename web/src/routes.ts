@@ -15,6 +15,11 @@ export const routes: Route[] = [
   },
   { path: '/monitoring/projects/', title: () => 'Projects', load: () => import('./pages/use/ProjectsPage.svelte') },
   { path: '/monitoring/reports/', title: () => 'Reports', load: () => import('./pages/reports/ReportsPage.svelte') },
+  ...['/monitoring/analysis/', '/monitoring/analysis/:cluster'].map((path) => ({
+    path,
+    title: ({ cluster }: Record<string, string>) => (cluster ? `Analysis of ${cluster}` : 'Analysis'),
+    load: () => import('./pages/analysis/AnalysisPage.svelte'),
+  })),
   { path: '/monitoring/user/:name', title: ({ name }) => name ?? '', load: () => import('./pages/use/UserPage.svelte') },
   { path: '/monitoring/project/:name', title: ({ name }) => name ?? '', load: () => import('./pages/use/ProjectPage.svelte') },
   { path: '/monitoring/job/:id(\\d+)', title: ({ id }) => `Job ${id ?? ''}`, load: () => import('./pages/job/JobPage.svelte') },

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.gateway.people.identity import User
 from services.gateway.reading.concurrent import PERIODS_AT_ONCE, Period, note_overlaps, overlapping
+from services.gateway.reading.distribution import Axis, Distribution, DistributionQuestion
 from services.gateway.reading.filters import conditions, is_running, selection, visible_to
 from services.gateway.reading.model import FoundJobs, JobFilter, JobSelection, Order, Person, Range, Slice, StoredJob, StoredTag
 from services.gateway.reading.routing import (
@@ -153,6 +154,10 @@ class JobQueries:
     async def timeline(self, user: User, where: Sequence[JobFilter], wanted: TimelineQuery, now: int) -> list[TimelineBin]:
         """Totals by the time of the start; ``now`` as in ``statistics``. Raises RequestError (400) when there are too many buckets."""
         return await self._ask(Timeline(user, where, wanted, now).answer)
+
+    async def distribution(self, user: User, where: Sequence[JobFilter], axes: Sequence[Axis], now: int) -> Distribution:
+        """Jobs by one or two of their values; ``now`` as in ``statistics``. Raises RequestError (400) for edges that coincide."""
+        return await self._ask(DistributionQuestion(user, where, axes, now).answer)
 
     async def partitions(self) -> dict[str, list[str]]:
         """Partitions of all jobs by cluster, sorted."""

@@ -50,6 +50,10 @@ EXPECTED: dict[str, list[tuple[str, frozenset[str]]]] = {
     "jobStats": [("{ jobStats(id: 1) { name } }", SEES_JOB_1), ("{ jobStats(id: 2) { name } }", SEES_JOB_2)],
     "scopedJobStats": [("{ scopedJobStats(id: 1) { name } }", SEES_JOB_1), ("{ scopedJobStats(id: 2) { name } }", SEES_JOB_2)],
     "jobsTimeline": [("{ jobsTimeline(bin: MONTH) { totalJobs } }", WITH_A_ROLE)],
+    "jobsDistribution": [
+        ('{ jobsDistribution(x: {quantity: "mem_used_max"}) { outside } }', WITH_A_ROLE),
+        ('{ jobsDistribution(x: {quantity: "duration"}, y: {quantity: "flops_any_avg", per: "mem_bw_avg"}) { outside } }', WITH_A_ROLE),
+    ],
     "jobsMetrics": [("{ jobsMetrics(ids: [1, 2]) { id } }", WITH_A_ROLE)],  # without the jobs that the user may not see
     "jobs": [("{ jobs { count items { id } } }", WITH_A_ROLE)],
     "jobsStatistics": [("{ jobsStatistics { totalJobs } }", WITH_A_ROLE)],

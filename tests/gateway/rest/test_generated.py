@@ -156,6 +156,9 @@ SENSIBLE: dict[str, ValueNode] = {
     "range": StringValueNode(value="last30d"),
     "stateFilter": StringValueNode(value="all"),
     "value": StringValueNode(value="[1]"),
+    "quantity": StringValueNode(value="duration"),
+    "per": StringValueNode(value="numNodes"),
+    "bins": IntValueNode(value="20"),
     "minX": IntValueNode(value="1"),
     "minY": IntValueNode(value="1"),
     "maxX": IntValueNode(value="1000"),
@@ -163,7 +166,7 @@ SENSIBLE: dict[str, ValueNode] = {
 }
 NODE_TYPE = StringValueNode(value="node")  # for arguments
 SCALARS = (StringValueNode, IntValueNode, FloatValueNode)
-# These need a metric store, advice, or an id assigned by the log, none of which exists here.
+# These need a metric store, advice, or an id assigned by the log, none of which exists here, or texts and bounds that fit together.
 UNANSWERED = {
     "nodeMetrics",
     "nodeMetricsList",
@@ -174,6 +177,7 @@ UNANSWERED = {
     "nodeHistory",
     "deleteTag",
     "jobsTimeline",
+    "jobsDistribution",
 }
 
 

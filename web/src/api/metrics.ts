@@ -41,6 +41,12 @@ export type Peaks = Pick<SubCluster, 'flopRateScalar' | 'flopRateSimd' | 'memory
 /** The peak rates of a node of the subcluster, null if it is not configured. Raises ApiError. */
 export const peaks = async (cluster: string, subCluster: string): Promise<Peaks | null> => (await subClusterOf(cluster, subCluster)) ?? null
 
+export type ClusterPeaks = Peaks & { name: string }
+
+/** The peak rates of the nodes of each subcluster. Raises ApiError. */
+export const clusterPeaks = async (cluster: string): Promise<ClusterPeaks[]> =>
+  (await clusters()).clusters.find(({ name }) => name === cluster)?.subClusters ?? []
+
 /** The metrics of all subclusters of a cluster, with the highest of their peaks. Raises ApiError. */
 export async function clusterMetricConfigs(cluster: string): Promise<MetricConfig[]> {
   const found = (await clusters()).clusters.find(({ name }) => name === cluster)

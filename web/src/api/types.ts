@@ -10,6 +10,25 @@ export type Aggregate =
   | 'SUBCLUSTER'
   | 'USER';
 
+export type AxisScale =
+  | 'LINEAR'
+  /** Bins of equal ratios; `from` must be above 0. */
+  | 'LOG';
+
+/**
+ * An axis of jobsDistribution. `quantity` is a footprint key such as mem_bw_avg, or duration (seconds), numNodes, numHWThreads, numAcc or
+ * energy (kWh); with `per`, a second one, the axis has the quotient of both, for jobs that have both above 0. Without `to` the axis ends
+ * at the largest value.
+ */
+export type DistributionAxis = {
+  bins?: number;
+  from?: number;
+  per?: string | null | undefined;
+  quantity: string;
+  scale?: AxisScale;
+  to?: number | null | undefined;
+};
+
 export type FloatRange = {
   from: number;
   to: number;
@@ -133,6 +152,28 @@ export type TimeRange = {
   range?: string | null | undefined;
   to?: string | null | undefined;
 };
+
+export type DistributionQueryVariables = Exact<{
+  filter?: Array<JobFilter> | JobFilter | null | undefined;
+  x: DistributionAxis;
+  y?: DistributionAxis | null | undefined;
+}>;
+
+
+export type DistributionQuery = { jobsDistribution: { x: Array<number>, y: Array<number>, outside: number, cells: Array<{ x: number, y: number, jobs: number, nodeHours: number, coreHours: number, accHours: number }> } };
+
+export type RooflineSamplesQueryVariables = Exact<{
+  filter: Array<JobFilter> | JobFilter;
+  rows: number;
+  cols: number;
+  minX: number;
+  minY: number;
+  maxX: number;
+  maxY: number;
+}>;
+
+
+export type RooflineSamplesQuery = { rooflineHeatmap: Array<Array<number>> };
 
 export type JobsBandsQueryVariables = Exact<{
   ids: Array<string | number> | string | number;

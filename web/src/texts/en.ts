@@ -1,4 +1,5 @@
 /** What the interface says, a file for each page. Another language is another folder of this form. */
+export * from './en/analysis.ts'
 export * from './en/compare.ts'
 export * from './en/config.ts'
 export * from './en/filters.ts'

@@ -2,11 +2,13 @@
 
 import json
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
 from services.gateway.people.identity import User
+from services.gateway.reading.distribution import Axis, Cell, Distribution
 from services.gateway.reading.model import JobFilter, Order, Overlap, Range, Slice, TextMatch
 from services.gateway.reading.statistics import GroupBy, StatisticsGroup, StatisticsQuery
 from services.gateway.reading.timeline import TimelineBin, TimelineQuery
@@ -272,3 +274,46 @@ def timeline(jobs: Sequence[Job], wanted: TimelineQuery, now: int) -> list[Timel
                 found.append(TimelineBin(begin, end, name, {total: _exact(total, sums[total]) for total in wanted.totals}))
         begin = end
     return found
+
+
+def distribution(jobs: Sequence[Job], axes: Sequence[Axis], now: int) -> Distribution:
+    def number(job: Job, name: str) -> float | None:
+        if name == "duration":
+            return _live(job, now)
+        column = {"numNodes": "num_nodes", "numHWThreads": "num_hwthreads", "numAcc": "num_acc", "energy": "energy"}.get(name)
+        return footprint(job, name) if column is None else job[column]
+
+    def value(job: Job, axis: Axis) -> float | None:
+        found = number(job, axis.value)
+        if axis.per is None or found is None:
+            return found
+        other = number(job, axis.per)
+        return found / other if other is not None and all(1e-100 <= one <= 1e100 for one in (found, other)) else None
+
+    values = [[value(job, axis) for job in jobs] for axis in axes]
+    edges = [axis.edges(max((one for one in found if one is not None), default=None)) for axis, found in zip(axes, values, strict=True)]
+    cells: dict[tuple[int, ...], list[Job]] = {}
+    outside = 0
+    for job, *found in zip(jobs, *values, strict=True):
+        if None in found:
+            continue
+        places = [_place(one, bounds) for one, bounds in zip(found, edges, strict=True)]
+        if -1 in places:
+            outside += 1
+        else:
+            cells.setdefault((*places, 0)[:2], []).append(job)
+
+    def hours(group: Sequence[Job], column: str) -> float:
+        return sum(_live(job, now) * (job[column] or 0) for job in group) / 3600
+
+    found_cells = [
+        Cell(x, y, len(group), *(hours(group, column) for column in ("num_nodes", "num_hwthreads", "num_acc")))
+        for (x, y), group in sorted(cells.items())
+    ]
+    return Distribution(edges, found_cells, outside)
+
+
+def _place(value: float, edges: Sequence[float]) -> int:
+    if not edges[0] <= value <= edges[-1]:
+        return -1
+    return min(bisect_right(edges, value), len(edges) - 1) - 1

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.gateway.people.identity import User
+from services.gateway.reading.distribution import Axis
 from services.gateway.reading.filters import ORDER_COLUMNS
 from services.gateway.reading.model import JobFilter, JobSelection, MetricRange, Order, Overlap, Range, Slice, TextMatch
 from services.gateway.reading.statistics import RESOURCES, DurationBins, MetricHistogram, StatisticsQuery
@@ -230,6 +231,27 @@ def test_every_engine_computes_the_same_timeline(
 ) -> None:
     expected = reference.timeline(reference.chosen(jobs, user, where), wanted, NOW)
     assert everywhere.ask("timeline", user, where, wanted, NOW) == dict.fromkeys(everywhere.queries, expected)
+
+
+VALUES = [*KEYS, "none_avg", "duration", "numNodes", "numHWThreads", "numAcc", "energy"]
+axes = st.builds(
+    Axis,
+    value=st.sampled_from(VALUES),
+    bins=st.sampled_from([1, 3, 50]),
+    low=st.sampled_from([0.1, 1 / 3, 1.0]),
+    high=st.sampled_from([None, 12.5, 144.0, 1e6]),
+    per=st.none() | st.sampled_from(VALUES),
+    is_logarithmic=st.booleans(),
+)
+
+
+@quickly
+@given(user=st.sampled_from(USERS), where=wheres, wanted=st.lists(axes, min_size=1, max_size=2))
+def test_every_engine_finds_the_same_distribution(
+    everywhere: Places, jobs: list[reference.Job], user: User, where: list[JobFilter], wanted: list[Axis]
+) -> None:
+    expected = reference.distribution(reference.chosen(jobs, user, where), wanted, NOW)
+    assert everywhere.ask("distribution", user, where, wanted, NOW) == dict.fromkeys(everywhere.queries, expected)
 
 
 def test_the_columns_answer_every_query_routed_to_them(everywhere: Places) -> None:

@@ -5,6 +5,7 @@ export const nav = {
   users: 'Users',
   projects: 'Projects',
   reports: 'Reports',
+  analysis: 'Analysis',
   tags: 'Tags',
   logs: 'Log',
   pipeline: 'Pipeline',
