@@ -312,6 +312,17 @@ def reconcile(
 
 
 @app.command()
+def optimize(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the sizes as JSON.")] = False,
+    data: Data = None,
+) -> None:
+    """Compact the database and renew its statistics; an archive in an SQLite file is compacted too."""
+    from cli.commands.optimize import run_optimize
+
+    run_optimize(data, as_json=as_json)
+
+
+@app.command()
 def rebuild(data: Data = None) -> None:
     """Rebuild the job tables from the log while the services run, then switch to them."""
     from cli.commands.rebuild import run_rebuild

@@ -15,6 +15,7 @@ from shared.file_modes import close_files_to_others
 from shared.http.limits import raise_descriptor_limit
 from shared.log import configure
 from shared.memory import return_freed_memory
+from shared.notify import notify_manager
 from shared.settings import LogSettings, doubtful_variables, load
 
 log = structlog.get_logger()
@@ -31,6 +32,7 @@ Run = Callable[[asyncio.Event, Report], Awaitable[None]]
 
 def report_to_log(service: str, **addresses: str) -> None:
     log.info("service_up", service=service, **addresses)
+    notify_manager("READY=1", f"STATUS=up, {', '.join(f'{name} {address}' for name, address in addresses.items())}")
 
 
 @contextmanager
@@ -75,8 +77,12 @@ def main(service: str, run: Run, *, new_objects: int = 50_000) -> None:
 
     async def process() -> None:
         install_signal_handlers(stop)
+        notify_manager("STATUS=waiting for broker and database")
         collect_garbage_rarely(new_objects)
-        await run(stop, report_to_log)
+        async with asyncio.TaskGroup() as tasks:
+            ending = tasks.create_task(_notify_of_end(stop))
+            await run(stop, report_to_log)
+            ending.cancel()
 
     close_files_to_others()
     return_freed_memory()
@@ -94,6 +100,11 @@ def main(service: str, run: Run, *, new_objects: int = 50_000) -> None:
             return  # stopped while waiting for a dependency
         print(f"{service}: {known}", file=sys.stderr)
         sys.exit(2 if isinstance(known, UserError | LogMismatch) else 1)
+
+
+async def _notify_of_end(stop: asyncio.Event) -> None:
+    await stop.wait()
+    notify_manager("STOPPING=1", "STATUS=stopping")
 
 
 def leaves(error: BaseException) -> list[BaseException]:

@@ -16,13 +16,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cli.commands.publish import split, together
 from cli.commands.rejections import EXCERPT_LENGTH, shortened
 from cli.commands.tokens import parse_ttl
-from shared.settings import NatsSettings
+from shared.settings import DatabaseSettings, NatsSettings
 from tests.cli.conftest import Up
 from tests.cli.sites import UpProcess, assert_user_mistake, jobtide
 from tests.support.builders import line, start_line, start_payload, stop_line
 from tests.support.clusters import cluster_text
 from tests.support.nats import publish
-from tests.support.processes import REPOSITORY
+from tests.support.processes import REPOSITORY, environment
 from tests.support.programs import run_blocking
 from tests.support.waiting import until_blocking
 
@@ -364,3 +364,26 @@ def test_a_token_has_the_permissions_of_its_role(shared_up: UpProcess) -> None:
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("30m", 1800), ("12h", 43_200), ("30d", 2_592_000), ("0", None)])
 def test_ttl_is_a_number_with_a_unit(text: str, seconds: int | None) -> None:
     assert parse_ttl(text) == seconds
+
+
+# optimize
+
+
+def test_optimizing_gives_the_space_of_removed_rows_back(new_up: Up) -> None:
+    site = new_up().start()
+    site.add_fritz()
+    site.publish(b"".join(start_line(number, "fritz", metaData={"jobScript": "x" * 20_000}) for number in range(1, 151)))
+    until_blocking(lambda: len(site.jobs("?items-per-page=200")) == 150, 30)
+    site.delete("/api/jobs/delete_job_before/4000000000")
+    until_blocking(lambda: site.jobs() == [], 30)
+    done = json.loads(site.run("optimize", "--json").stdout)
+    assert done["bytesAfter"] < done["bytesBefore"] / 2
+    site.publish(start_line(200, "fritz"))
+    until_blocking(lambda: len(site.jobs()) == 1, 30)
+    assert site.run("optimize").stdout.startswith("the database has ")
+
+
+def test_both_engines_can_be_optimized(database: DatabaseSettings, tmp_path: Path) -> None:
+    done = jobtide("optimize", "--json", text=b"", cwd=tmp_path, **environment([database]))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert 0 < json.loads(done.stdout)["bytesAfter"] <= json.loads(done.stdout)["bytesBefore"] + 100_000

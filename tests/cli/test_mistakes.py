@@ -22,6 +22,7 @@ COMMANDS = [
     ["keys"],
     ["publish"],
     ["import"],
+    ["optimize"],
     ["rebuild"],
     ["reconcile"],
     ["archive"],

@@ -41,7 +41,8 @@ class Package:
 SLAPD = Package("slapd", "usr/sbin/slapd")
 PROMETHEUS = Package("prometheus", "usr/bin/prometheus")
 INFLUXD = Package("influxdb", "usr/bin/influxd")
-ALL = (SLAPD, PROMETHEUS, INFLUXD)
+SYSTEMD = Package("systemd", "usr/bin/systemd-analyze")
+ALL = (SLAPD, PROMETHEUS, INFLUXD, SYSTEMD)
 
 
 @dataclass(frozen=True, slots=True)
