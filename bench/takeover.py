@@ -88,7 +88,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="jobtide-takeover-") as folder:
         there = FormerSite(Path(folder) / "cc-backend")
-        fill(there, options.jobs, options.entries)
+        fill(there, options.jobs, min(options.entries, options.jobs - 1))
         here = UpProcess(Path(folder) / "data").start()
         try:
             for name in ("run", "run", "verify"):

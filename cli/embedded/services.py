@@ -76,13 +76,18 @@ def _on_site(group: Any, service: str, site: SiteSettings) -> Any:
         "health": lambda: ANY_PORT,
         "http": lambda: site.metrics_http if service == "metricstore" else site.http,
         "path": lambda: site.samples,
-        "jwt_public_key": lambda: site.keys.public,
+        "jwt_public_key": lambda: _public_keys(site, group.jwt_public_key if service == "gateway" else ""),
         "jwt_private_key": lambda: SecretStr(site.keys.private),
         "session_key": lambda: SecretStr(site.session_key),
         "grace_s": lambda: min(group.grace_s, STOP_GRACE_S - 1),
     }
     defaults = {name: value for name, value in site.defaults.items() if name in known and name not in group.model_fields_set}
     return group.model_copy(update=defaults | {name: make() for name, make in values.items() if name in known})
+
+
+def _public_keys(site: SiteSettings, configured: str) -> str:
+    """The site's own key, and configured ones: tokens of the cc-backend that the site replaces stay valid."""
+    return ",".join(key for key in (site.keys.public, configured) if key)
 
 
 def own_store(group: MetricsSettings, url: str, private_key: str) -> MetricsSettings:

@@ -81,6 +81,8 @@ def event_of(stored: StoredJob, fields: Mapping[str, Any], digest: str, meta: Ma
 
 
 def _state(word: Any) -> JobState:
+    if word == "stopped":  # a final state of releases before 1.3
+        return JobState.CANCELLED
     state = state_of(word) if isinstance(word, str) else None
     if state is None:
         raise Unusable(f"job_state: {word!r} is not a state")

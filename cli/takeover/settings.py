@@ -44,12 +44,12 @@ def translated(source: Source, highest_id: int) -> Translation:
             continue  # below, as a whole
         if section == "metric-store-external":
             _external_stores(result, content)
-        elif section == "ui":
-            result.note("ui", _UI)
+        elif section in ("ui", "ui-defaults"):
+            result.note(section, _UI)
         elif isinstance(content, dict):
             _translate(result, section, content)
         else:
-            result.note(section, "unknown")
+            result.note(section, _REASONS.get(section, "not a section of cc-backend"))
     _archive(result, source)
     for name in source.env:
         result.note(name, _ENV.get(name, "not a variable of cc-backend or jobtide") + ", in .env")
@@ -222,11 +222,14 @@ _KEYS: dict[str, _Translate] = {
     "metric-store.nats-subscriptions": _subscriptions,
 }
 
+_CLUSTERS = "clusters come from the archive, metric stores are settings: [metrics] or [[metrics.stores]], see docs/metrics.md"
 _TLS = "jobtide speaks HTTP; a proxy in front of it has the certificate"
 _WORKER = "there is no such step: jobs are visible at once"
 _TUNING = "there is nothing to tune"
 _UI = "the defaults of the pages are those of jobtide; personal settings are taken over"
 _REASONS = {
+    "clusters": _CLUSTERS,
+    "main.db-driver": "the database has another layout; its content is taken over",
     "main.user": "the service manager starts jobtide as an unprivileged user",
     "main.group": "the service manager starts jobtide as an unprivileged user",
     "main.disable-authentication": "there is always a sign-in",
@@ -255,7 +258,7 @@ _REASONS = {
     "metric-store.cleanup": "[metricstore] retention_days: older files are removed",
     "metric-store.debug": "unused there as well",
     "archive.compression": "entries are always written compressed",
-    "archive.retention": "see docs/moving.md: `jobtide archive remove` and `jobtide archive copy` do it on request",
+    "archive.retention": "set [archive] retention after the move, since it would remove entries while they are compared",
 }
 _ENV = {
     "JWT_PUBLIC_KEY": "read under the same name, so tokens in use stay valid",

@@ -40,12 +40,36 @@ def read_source(path: Path) -> Source:
     """The cc-backend with this configuration file, or with ``config.json`` in this folder. Raises UserError."""
     file = path / CONFIG_FILE if path.is_dir() else path
     config = _read_config(file)
-    if not any(section in config for section in _SECTIONS):
-        raise UserError(f"{file} has none of the sections of cc-backend 1.5, such as `main`")
+    if "main" not in config:
+        config = _with_sections(config)
+    if not config:
+        raise UserError(f"{file} is not the configuration of a cc-backend")
+    if config.get("main", {}).get("db-driver", "sqlite3") != "sqlite3":
+        raise UserError(f"{file}: only SQLite databases can be taken over, not {config['main']['db-driver']}")
     for key in list(config):
         if (match := _FILE_KEY.fullmatch(key)) is not None:
             config[match[1]] = _read_config(file.parent / str(config.pop(key)))
     return Source(file.parent, config, _read_env(file.parent / ENV_FILE))
+
+
+def _with_sections(flat: dict[str, Any]) -> dict[str, Any]:
+    """A configuration of a release before 1.5, with the keys and sections of 1.5."""
+    config: dict[str, Any] = {}
+    for key, value in flat.items():
+        if key in _SECTIONS or key in ("clusters", "ui-defaults") or _FILE_KEY.fullmatch(key):
+            config[key] = value
+        elif key in ("jwts", "ldap"):
+            config.setdefault("auth", {})[key] = _kebab(value)
+        else:
+            config.setdefault("main", {}).update(_kebab({key: value}))
+    return config
+
+
+def _kebab(value: Any) -> Any:
+    """Objects with the spelling of keys of 1.5: ``cookieName`` and ``user_base`` are ``cookie-name`` and ``user-base``."""
+    if not isinstance(value, dict):
+        return value
+    return {re.sub(r"(?<=[a-z])(?=[A-Z])|_", "-", key).lower(): _kebab(item) for key, item in value.items()}
 
 
 def _read_config(file: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
+from cli.keys import generate, sign_token
 from tests.cli.conftest import Up
 from tests.cli.sites import UpProcess, jobtide
 from tests.support.builders import START_TIME
@@ -154,15 +155,19 @@ def test_older_schemas_are_read(here: UpProcess, tmp_path: Path, version: int) -
     first = 200 + 10 * version
     id_ = there.job(first, shared="single_user")
     there.job(first + 1, shared="multi_user", job_state="running")
+    if version < 9:
+        there.job(first + 2, shared="none", job_state="stopped")
     there.tag("version", f"v{version}", id_)
     there.user(f"user{version}", "user")
     there.stop()
-    assert "jobs      2 new" in run(here, there)
-    assert "jobs      0 new, 0 changed, 2 unchanged" in run(here, there)
+    jobs = 3 if version < 9 else 2
+    assert f"jobs      {jobs} new" in run(here, there)
+    assert f"jobs      0 new, 0 changed, {jobs} unchanged" in run(here, there)
     found = rows(
         here, "SELECT job_id, shared, former_id, job_state FROM job WHERE job_id BETWEEN :a AND :b ORDER BY 1", a=first, b=first + 9
     )
-    assert found == [(first, "single_user", 1, "completed"), (first + 1, "multi_user", 2, "running")]
+    older = [(first + 2, "none", 3, "cancelled")] if version < 9 else []
+    assert found == [(first, "single_user", 1, "completed"), (first + 1, "multi_user", 2, "running"), *older]
     assert sorted(path.name for path in there.database.parent.iterdir()) == ["job-archive", "job.db"]
 
 
@@ -188,7 +193,8 @@ def test_rows_that_cannot_be_used_are_named_and_cost_nothing_else(here: UpProces
 def test_links_of_the_former_site_lead_to_its_jobs(new_up: Up, there: FormerSite) -> None:
     first = there.job(501)
     second = there.job(502, start_time=LATER)
-    site = new_up().start(JOBTIDE_NATS_FIRST_JOB_ID="1000")
+    keys = generate()  # of the cc-backend
+    site = new_up().start(JOBTIDE_NATS_FIRST_JOB_ID="1000", JWT_PUBLIC_KEY=keys.public)
     done = jobtide("takeover", "run", there.folder, "--data", site.data, JOBTIDE_NATS_FIRST_JOB_ID="1000")
     assert f"ids up to {second} lead to the jobs that had them there" in done.stdout
     ids = {job["jobId"]: job["id"] for job in site.jobs()}
@@ -197,6 +203,7 @@ def test_links_of_the_former_site_lead_to_its_jobs(new_up: Up, there: FormerSite
         status, found = site.get(f"/api/jobs/{id_}")
         assert (status, found["Meta"]["jobId"], found["Meta"]["id"]) == (200, job_id, ids[job_id])
     assert site.get("/api/jobs/999")[0] == 404
+    assert site.get(f"/api/jobs/{first}", token=sign_token(keys.private, "feeder", ["api"], 3600))[0] == 200
     query = quote(f'{{ job(id: "{second}") {{ id jobId }} }}')
     assert site.get(f"/query?query={query}")[1]["data"]["job"] == {"id": ids[502], "jobId": 502}
     site.run("rebuild")
@@ -260,7 +267,7 @@ def test_verify_says_in_words_and_json_what_is_equal_and_names_every_difference(
 
 
 def test_what_is_not_a_cc_backend_is_a_user_error(here: UpProcess, tmp_path: Path) -> None:
-    for text, expected in (("{}", "sections"), ("[", "not JSON"), (json.dumps({"main": {}}), "there is no database")):
+    for text, expected in (("{}", "configuration"), ("[", "not JSON"), (json.dumps({"main": {}}), "there is no database")):
         (tmp_path / "config.json").write_text(text)
         done = jobtide("takeover", "run", tmp_path, "--data", here.data)
         assert (done.returncode, expected in done.stderr) == (2, True), done.stderr

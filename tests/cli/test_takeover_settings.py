@@ -136,9 +136,26 @@ def test_a_section_may_be_in_a_file_of_its_own(tmp_path: Path) -> None:
     assert translated(source, 0).tables["nats"]["url"] == "nats://other.example:4222"
 
 
-def test_a_flat_configuration_of_an_earlier_release_is_a_user_error(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="has none of the sections"):
-        read_source(write(tmp_path, {"addr": "x:1", "clusters": []}))
+def test_a_flat_configuration_of_an_earlier_release_is_translated(tmp_path: Path) -> None:
+    flat = {
+        "addr": "x:1",
+        "apiAllowedIPs": ["*"],
+        "db": "a.db",
+        "jwts": {"cookieName": "c", "max-age": "2h"},
+        "ldap": {"user_base": "ou=p"},
+    }
+    source = read_source(write(tmp_path, flat | {"archive": {"kind": "file", "path": "a"}, "clusters": [{"name": "x"}]}))
+    assert source.database == tmp_path / "a.db"
+    found = translated(source, 0)
+    assert found.tables["gateway"] == {"http": "x:1", "allowed_ips": ["*"]}
+    assert (found.tables["auth"], found.tables["ldap"]) == ({"jwt_cookie_name": "c", "jwt_max_age_hours": 2}, {"user_base": "ou=p"})
+    assert [note for note in found.notes if note.startswith("clusters: ")]
+
+
+@pytest.mark.parametrize(("config", "said"), [({}, "not the configuration"), ({"db-driver": "mysql", "db": "x"}, "mysql")])
+def test_what_cannot_be_read_is_a_user_error(tmp_path: Path, config: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        read_source(write(tmp_path, config))
 
 
 def test_durations_are_read_as_there() -> None:
