@@ -17,7 +17,9 @@ Data = Annotated[
         "--data", metavar="DIR", help="Data folder of an embedded site. By default the deployment of the settings, or the site in ./var."
     ),
 ]
-Archive = Annotated[str | None, typer.Argument(metavar="[ARCHIVE]", help="An archive; by default that of the site.")]
+Archive = Annotated[
+    str | None, typer.Argument(metavar="[ARCHIVE]", help="A folder, sqlite:///PATH or s3://BUCKET/PREFIX; by default that of the site.")
+]
 Target = Annotated[str, typer.Argument(metavar="TARGET", help="The other archive; an empty place becomes one.")]
 Source = Annotated[str | None, typer.Option("--from", metavar="ARCHIVE", help="The archive to read; by default that of the site.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -157,11 +159,11 @@ def archive_retry(
 
 @archive_app.command("thumbnails")
 def archive_thumbnails(
-    root: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="An archive; by default that of the site.")] = None,
+    archive: Archive = None,
     data: Data = None,
     workers: Annotated[int | None, typer.Option("--workers", min=1, max=256, help="Processes; as many as processors by default.")] = None,
 ) -> None:
     """Write the missing thumbnails, which small plots read, of entries that were archived without one."""
     from cli.commands.thumbnails import run_thumbnails
 
-    run_thumbnails(data, root, workers)
+    run_thumbnails(data, archive, workers)

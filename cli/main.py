@@ -281,7 +281,9 @@ def advice_apply(
 
 @app.command("import")
 def import_archive(
-    source: Annotated[Path, typer.Argument(metavar="ARCHIVE_DIR", help="A job archive of version 3.")],
+    source: Annotated[
+        str, typer.Argument(metavar="ARCHIVE", help="A job archive of version 3: a folder, sqlite:///PATH or s3://BUCKET/PREFIX.")
+    ],
     data: Data = None,
     no_copy: Annotated[bool, typer.Option("--no-copy", help="Do not copy the entries into the archive of the site.")] = False,
 ) -> None:

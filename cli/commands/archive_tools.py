@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from cli.progress import progress_bar
+from cli.progress import Bar, progress_bar
 from cli.site import find_site
 from shared.archive.contents import Amount, contents_of
 from shared.archive.files import FileStore
@@ -17,7 +17,7 @@ from shared.archive.places import present_store, store_at
 from shared.archive.selection import OmitTagged, Selection
 from shared.archive.store import ArchiveStore
 from shared.archive.transfer import Form, Tally, transfer
-from shared.archive.verify import verify, verify_store
+from shared.archive.verify import Finding, verify, verify_store
 from shared.errors import JobtideError, UserError
 
 MAX_LISTED = 1000  # leftovers and findings in a JSON result
@@ -125,20 +125,25 @@ def _add_row(table: Any, cluster: str, month: str, amount: Amount) -> None:
 def run_verify(data: Path | None, address: str | None, *, reads_data: bool, as_json: bool = False) -> None:
     store = archive_of(data, address)
     count, listed = 0, list[dict[str, str]]()
-    for finding in (
-        verify(store.root, reads_data=reads_data) if isinstance(store, FileStore) else verify_store(store, reads_data=reads_data)
-    ):
-        count += 1
-        if not as_json:
-            print(f"{finding.kind:<10} {finding.path}: {finding.text}", flush=True)
-        elif len(listed) < MAX_LISTED:
-            listed.append({"kind": finding.kind, "path": str(finding.path), "text": finding.text})
+    with progress_bar("entries") as show:
+        for finding in _findings(store, reads_data=reads_data, show=show):
+            count += 1
+            if not as_json:
+                print(f"{finding.kind:<10} {finding.path}: {finding.text}", flush=True)
+            elif len(listed) < MAX_LISTED:
+                listed.append({"kind": finding.kind, "path": str(finding.path), "text": finding.text})
     if as_json:
         print_json({"archive": store.address, "findings": count, "listed": listed})
     if count:
         raise ArchiveUnsound(f"{count} finding{'s' if count != 1 else ''} in {store.address}")
     if not as_json:
         print(f"{store.address} is complete and valid")
+
+
+def _findings(store: ArchiveStore, *, reads_data: bool, show: Bar) -> Iterator[Finding]:
+    if isinstance(store, FileStore):
+        return verify(store.root, reads_data=reads_data, show=show)
+    return verify_store(store, reads_data=reads_data, show=show)
 
 
 def run_transfer(

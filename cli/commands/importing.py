@@ -18,13 +18,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from cli.progress import Bar, progress_bar
 from cli.site import broker_of, database_of, find_site
 from shared.archive.files import FileStore
-from shared.archive.imports import ArchivedJob, UnreadableEntry, imported_job, iter_entries
-from shared.archive.layout import ArchiveError, check_version, cluster_names, job_directories
-from shared.archive.places import present_store
-from shared.archive.reader import read_cluster_text
+from shared.archive.imports import ArchivedJob, UnreadableEntry, entries_of, imported_job
+from shared.archive.layout import ArchiveError, require_version
+from shared.archive.places import present_store, store_at
 from shared.archive.store import ArchiveStore
 from shared.archive.transfer import copied, copy_clusters
-from shared.archive.writer import write_cluster
 from shared.broker.clusters import ClusterDirectory, add_cluster
 from shared.broker.cursor import log_state
 from shared.broker.envelope import Envelope
@@ -56,7 +54,9 @@ class Tally:
 class Importer:
     """Publishes the entries of ``source`` as events. Copies them to ``target``, the archive of the site, unless that is None."""
 
-    def __init__(self, source: Path, target: ArchiveStore | None, client: Client, clusters: ClusterDirectory, publisher: Publisher) -> None:
+    def __init__(
+        self, source: ArchiveStore, target: ArchiveStore | None, client: Client, clusters: ClusterDirectory, publisher: Publisher
+    ) -> None:
         self._source = source
         self._target = target
         self._max_bytes = client.max_payload - HEADROOM_BYTES
@@ -68,8 +68,8 @@ class Importer:
         self.tally = Tally()
 
     async def run(self, bar: Bar) -> None:
-        total = await asyncio.to_thread(lambda: sum(1 for _ in job_directories(self._source)))
-        entries = iter_entries(self._source)
+        total = await asyncio.to_thread(lambda: sum(1 for _ in self._source.paths())) if sys.stderr.isatty() else None
+        entries = entries_of(self._source)
         seen = 0
         while batch := await asyncio.to_thread(lambda: list(itertools.islice(entries, BATCH))):
             await self._import(batch)
@@ -78,11 +78,11 @@ class Importer:
 
     async def _import(self, batch: Sequence[ArchivedJob | UnreadableEntry]) -> None:
         jobs = [entry for entry in batch if isinstance(entry, ArchivedJob)]
-        self.tally.failed += [f"{entry.directory}: {entry.why}" for entry in batch if isinstance(entry, UnreadableEntry)]
+        self.tally.failed += [f"{entry.place}: {entry.why}" for entry in batch if isinstance(entry, UnreadableEntry)]
         ready = [(job, envelope) for job in jobs if (envelope := self._envelope(job)) is not None]
         if self._target is not None:  # copied before the events, so that every visible job has its data
             paths = [job.path for job, _ in ready]
-            errors = await asyncio.to_thread(copied, FileStore(self._source), paths, self._target)
+            errors = await asyncio.to_thread(copied, self._source, paths, self._target)
             self.tally.failed += [f"{path.relative}: {error}" for path, error in zip(paths, errors, strict=True) if error is not None]
             ready = [pair for pair, error in zip(ready, errors, strict=True) if error is None]
         if ready:
@@ -104,17 +104,14 @@ class Importer:
         return envelope
 
 
-async def bring_clusters(source: Path, target: Path | None, client: Client, nats: NatsSettings) -> ClusterDirectory:
+async def bring_clusters(source: ArchiveStore, client: Client, nats: NatsSettings) -> ClusterDirectory:
     """Add the clusters that the site does not know; known ones keep their definition."""
     directory = ClusterDirectory(client, nats)
     await directory.refresh()
-    for name in cluster_names(source):
-        text = read_cluster_text(source, name)
+    for name in await asyncio.to_thread(source.clusters):
         if name not in directory:
-            await add_cluster(client, nats, text)
+            await add_cluster(client, nats, await asyncio.to_thread(source.cluster_text, name))
             print(f"added the cluster {name}", file=sys.stderr)
-        if target is not None and not (target / name / "cluster.json").exists():
-            await asyncio.to_thread(write_cluster, target, name, text)
     await directory.refresh()
     return directory
 
@@ -152,14 +149,16 @@ def refuse_nested(source: Path, target: ArchiveStore) -> None:
                 raise UserError(f"one of {source} and the site's archive {part.root} is inside the other")
 
 
-def run_import(data: Path | None, source: Path, *, copies: bool) -> None:
+def run_import(data: Path | None, address: str, *, copies: bool) -> None:
     site = find_site(data)
-    check_version(source)
+    source = store_at(address, site.archive)
+    require_version(source.version(), source.address)
     target = present_store(site.archive) if copies else None
-    if target is not None and any(part.is_same_place(FileStore(source)) for part in target.parts()):
+    if target is not None and any(part.is_same_place(source) for part in target.parts()):
         target = None
     if target is not None:
-        refuse_nested(source, target)
+        if isinstance(source, FileStore):
+            refuse_nested(source.root, target)
         target.open()
 
     async def run() -> tuple[Tally, int]:
@@ -167,9 +166,9 @@ def run_import(data: Path | None, source: Path, *, copies: bool) -> None:
             bar = stack.enter_context(progress_bar("read"))
             client, nats = await stack.enter_async_context(broker_of(site, "import"))
             engine = await stack.enter_async_context(database_of(site))
-            clusters = await bring_clusters(source, None, client, nats)
+            clusters = await bring_clusters(source, client, nats)
             if target is not None:
-                await asyncio.to_thread(copy_clusters, FileStore(source), target)
+                await asyncio.to_thread(copy_clusters, source, target)
             before = (await log_state(client, nats.stream(EVENTS))).last_sequence
             importer = Importer(source, target, client, clusters, Publisher(client, nats.prefix))
             await importer.run(bar)

@@ -72,7 +72,7 @@ def _archived(store: ArchiveStore, clusters: ClusterDirectory) -> Iterator[Archi
     """
     for entry in entries_of(store):
         if isinstance(entry, UnreadableEntry):
-            print(f"{entry.directory}: {entry.why}", file=sys.stderr)
+            print(f"{entry.place}: {entry.why}", file=sys.stderr)
             continue
         id_ = entry.meta.get("id") if entry.meta.get("monitoringStatus") == ARCHIVED else None
         cluster = clusters.get(entry.path.cluster)

@@ -1,7 +1,7 @@
 """The job archive, format version 3 on a file system. Functions that touch files block; callers run them in threads."""
 
 from shared.archive.data import pack, render_data
-from shared.archive.imports import ArchivedJob, UnreadableEntry, copy_entries, imported_job, iter_entries
+from shared.archive.imports import ArchivedJob, UnreadableEntry, entries_of, imported_job
 from shared.archive.layout import (
     ArchiveError,
     ArchiveUnavailable,
@@ -32,9 +32,8 @@ from shared.archive.thumbnails import (
     THUMBNAIL_POINTS,
     StoredBand,
     Thumbnail,
+    add_thumbnail,
     bands_in,
-    make_thumbnail,
-    read_thumbnail,
     render_thumbnail,
 )
 from shared.archive.verify import Finding, verify
@@ -54,19 +53,18 @@ __all__ = [
     "StoredMetric",
     "Thumbnail",
     "UnreadableEntry",
+    "add_thumbnail",
     "annotations",
     "bands_in",
     "check_version",
     "cluster_names",
-    "copy_entries",
     "data_file",
     "data_of",
+    "entries_of",
     "imported_job",
     "is_complete",
-    "iter_entries",
     "job_directories",
     "job_path_of",
-    "make_thumbnail",
     "meta_of_row",
     "metric_data",
     "open_archive",
@@ -78,7 +76,6 @@ __all__ = [
     "read_meta",
     "read_meta_file",
     "read_preserved",
-    "read_thumbnail",
     "render_data",
     "render_meta",
     "render_thumbnail",

@@ -1,6 +1,6 @@
-"""Importing archive entries: walking an archive, reading entries, converting them to events, copying them."""
+"""Importing archive entries: walking an archive, reading entries, converting them to events."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,18 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from pydantic import ValidationError
 
-from shared.archive.layout import (
-    PACKED_DATA_FILE,
-    TEMPORARY_PREFIX,
-    ArchiveError,
-    JobPath,
-    check_version,
-    job_directories,
-    job_path_of,
-    without_place,
-)
-from shared.archive.reader import data_file, is_complete, read_meta_file, thumbnail_bytes
-from shared.archive.writer import Entry, write_entries
+from shared.archive.layout import ArchiveError, JobPath, require_version, without_place
 from shared.domain.clusters import Cluster, assign_subcluster
 from shared.domain.events import JobImported
 from shared.domain.states import state_of
@@ -45,44 +34,28 @@ class ArchivedJob:
 
 @dataclass(frozen=True, slots=True)
 class UnreadableEntry:
-    """An unusable entry. ``why`` does not repeat ``directory``."""
+    """An unusable entry. ``why`` does not repeat ``place``."""
 
-    directory: Path
+    place: str
     why: str
 
 
-def iter_entries(root: Path) -> Iterator[ArchivedJob | UnreadableEntry]:
-    """All jobs of an archive, by cluster and ascending job id. Data files must exist, but are not opened. Blocks.
-
-    Raises UserError when ``root`` is not an archive of this version. Temporary folders of writers are skipped.
-    """
-    check_version(root)
-    for directory in job_directories(root):
-        if directory.name.startswith(TEMPORARY_PREFIX):
-            continue
-        try:
-            path = job_path_of(root, directory)
-            meta = known_spelling(read_meta_file(directory / "meta.json"))
-            require_same_job(path, meta)
-            data_file(directory)
-        except ArchiveError as e:
-            yield UnreadableEntry(directory, without_place(e, directory))
-        else:
-            yield ArchivedJob(path, meta)
-
-
 def entries_of(store: "ArchiveStore") -> Iterator[ArchivedJob | UnreadableEntry]:
-    """Like ``iter_entries``, of any archive."""
+    """All jobs of an archive, cluster by cluster. Data must exist, but are not read. Blocks.
+
+    Raises UserError when it is not an archive of this version.
+    """
+    require_version(store.version(), store.address)
     for path in store.paths():
         if not isinstance(path, JobPath):
-            yield UnreadableEntry(Path(path.place), path.why)
+            yield UnreadableEntry(path.place, path.why)
             continue
         try:
             meta = known_spelling(store.document(path))
             require_same_job(path, meta)
             store.data_stamp(path)
         except ArchiveError as e:
-            yield UnreadableEntry(Path(path.relative), without_place(e, Path(path.relative)))
+            yield UnreadableEntry(path.relative, without_place(e, Path(path.relative)))
         else:
             yield ArchivedJob(path, meta)
 
@@ -130,28 +103,6 @@ def imported_job(meta: Mapping[str, Any], cluster: Cluster) -> JobImported:
     except Refused as e:
         raise ArchiveError(str(e)) from e
     return _enriched(job.model_copy(update={"sub_cluster": subcluster}), cluster)
-
-
-def copy_entries(source: Path, paths: Sequence[JobPath], root: Path) -> list[Exception | None]:
-    """Copy entries of one archive into another, byte for byte. Complete entries of the target are not replaced. Blocks.
-
-    Returns an error or None for each path.
-    """
-    errors: dict[JobPath, Exception] = {}
-    entries = []
-    for path in paths:
-        try:
-            if not is_complete(root, path):
-                directory = path.under(source)
-                data = data_file(directory)
-                meta, is_packed = (directory / "meta.json").read_bytes(), data.name == PACKED_DATA_FILE
-                entries.append(Entry(path, meta, data.read_bytes(), is_packed, thumbnail_bytes(directory)))
-        except (ArchiveError, OSError) as e:
-            errors[path] = e
-    for entry, error in zip(entries, write_entries(root, entries), strict=True):
-        if error is not None:
-            errors[entry.path] = error
-    return [errors.get(path) for path in paths]
 
 
 def _list(fields: Mapping[str, Any], key: str) -> list[dict[str, Any]]:

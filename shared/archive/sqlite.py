@@ -61,6 +61,9 @@ class SqliteStore(ArchiveStore):
         self._connections: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
 
+    def is_same_place(self, other: ArchiveStore) -> bool:
+        return isinstance(other, SqliteStore) and self.file.resolve() == other.file.resolve()
+
     def open(self) -> None:
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)

@@ -5,18 +5,16 @@ data file has another size, another program has replaced it, and the thumbnail i
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import msgspec
 import orjson
 from isal import isal_zlib
 
 from shared.archive.data import compressed
-from shared.archive.layout import THUMBNAIL_FILE, ArchiveError, JobPath
-from shared.archive.reader import GzipError, data_file, data_of, read_data_texts, thumbnail_bytes
+from shared.archive.layout import JobPath
+from shared.archive.reader import GzipError
 from shared.archive.series import StoredUnit, samples
 from shared.archive.store import ArchiveStore
-from shared.archive.writer import temporary_name
 from shared.metricdata.bands import Band, bands_of
 from shared.metricdata.model import JobData, Unit
 from shared.metricdata.short import short_text
@@ -90,43 +88,12 @@ def usable_thumbnail(thumbnail: bytes | None, data_bytes: int) -> Thumbnail | No
 
 
 def bands_in(store: ArchiveStore, path: JobPath) -> Thumbnail | None:
-    """Like ``read_thumbnail``, from any archive."""
+    """The bands of a job by metric, None if the thumbnail is missing, damaged or outdated. Raises ArchiveError when there are no data."""
     _, data_bytes = store.data_stamp(path)
     return usable_thumbnail(store.thumbnail(path), data_bytes)
 
 
 def add_thumbnail(store: ArchiveStore, path: JobPath) -> None:
-    """Like ``make_thumbnail``, in any archive."""
+    """Write the thumbnail of an existing entry. Raises ArchiveError when its data cannot be read, OSError when it cannot be written."""
     _, data_bytes = store.data_stamp(path)  # before the data: if they are replaced meanwhile, the thumbnail is outdated instead of wrong
     store.write_thumbnail(path, render_thumbnail(store.job_data(path), data_bytes))
-
-
-def read_thumbnail(root: Path, path: JobPath) -> Thumbnail | None:
-    """The bands by metric. None if the file is missing, damaged or outdated. Raises ArchiveError when there is no data file."""
-    directory = path.under(root)
-    data_bytes = _size(data_file(directory))
-    return usable_thumbnail(thumbnail_bytes(directory), data_bytes)
-
-
-def make_thumbnail(root: Path, path: JobPath) -> None:
-    """Write the thumbnail of an existing entry. Raises ArchiveError when its data cannot be read, OSError when it cannot be written.
-
-    It is not flushed to disk: a thumbnail damaged by a power loss can be computed again.
-    """
-    directory = path.under(root)
-    file = data_file(directory)
-    data_bytes = _size(file)  # before the data: if the file is replaced meanwhile, the thumbnail is outdated instead of wrong
-    content = render_thumbnail(data_of(read_data_texts(file), file), data_bytes)
-    temporary = directory / temporary_name(THUMBNAIL_FILE)
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(directory / THUMBNAIL_FILE)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _size(file: Path) -> int:
-    try:
-        return file.stat().st_size
-    except OSError as e:
-        raise ArchiveError(f"{file}: {e.strerror}") from e

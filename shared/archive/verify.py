@@ -1,6 +1,6 @@
 """Checking an archive for errors."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -39,8 +39,10 @@ class Finding:
     text: str
 
 
-def verify(root: Path, *, reads_data: bool = True) -> Iterator[Finding]:
+def verify(root: Path, *, reads_data: bool = True, show: Callable[[int], object] = lambda _: None) -> Iterator[Finding]:
     """Walk an archive. Without ``reads_data`` data files must exist, but are not decoded. Blocks.
+
+    ``show`` gets the number of entries so far.
 
     Raises UserError when ``root`` is not an archive of this version.
     """
@@ -55,7 +57,8 @@ def verify(root: Path, *, reads_data: bool = True) -> Iterator[Finding]:
         except (ArchiveError, ValidationError) as e:
             yield _finding("cluster", root / name / CLUSTER_FILE, e)
     without_definition: set[str] = set()
-    for directory in job_directories(root):
+    for number, directory in enumerate(job_directories(root)):
+        show(number)
         cluster = directory.relative_to(root).parts[0]
         if cluster not in names and cluster not in without_definition:
             without_definition.add(cluster)
@@ -66,7 +69,7 @@ def verify(root: Path, *, reads_data: bool = True) -> Iterator[Finding]:
             yield from _entry(root, directory, clusters.get(cluster), reads_data=reads_data)
 
 
-def verify_store(store: ArchiveStore, *, reads_data: bool = True) -> Iterator[Finding]:
+def verify_store(store: ArchiveStore, *, reads_data: bool = True, show: Callable[[int], object] = lambda _: None) -> Iterator[Finding]:
     """Like ``verify``, of an archive in any place. Raises UserError, ArchiveUnavailable."""
     require_version(store.version(), store.address)
     clusters: dict[str, Cluster] = {}
@@ -75,7 +78,8 @@ def verify_store(store: ArchiveStore, *, reads_data: bool = True) -> Iterator[Fi
             clusters[name] = read_cluster(store.cluster_text(name))
         except (ArchiveError, ValidationError) as e:
             yield _finding("cluster", Path(name) / CLUSTER_FILE, e)
-    for path in store.paths():
+    for number, path in enumerate(store.paths()):
+        show(number)
         if isinstance(path, Stray):
             yield Finding("mismatch", Path(path.place), path.why)
             continue

@@ -10,13 +10,12 @@ from typing import Any
 
 import pytest
 
-from shared.archive import read_data, read_thumbnail, verify
+from shared.archive import add_thumbnail, bands_in, read_data, verify
 from shared.archive.contents import contents_of
 from shared.archive.files import FileStore
 from shared.archive.layout import ArchiveError, JobPath
 from shared.archive.leftovers import leftovers
 from shared.archive.selection import OmitTagged, Selection
-from shared.archive.thumbnails import make_thumbnail
 from shared.archive.transfer import transfer
 from shared.archive.versions import upgraded_meta
 from shared.errors import UserError
@@ -103,7 +102,7 @@ def test_only_selected_jobs_are_copied(selection: Selection, jobs: set[JobPath],
 
 def test_a_copy_has_the_same_bytes_and_a_second_one_changes_nothing(archive: Path, tmp_path: Path) -> None:
     before, target = files_of(archive), tmp_path / "target"
-    make_thumbnail(archive, FIRST)
+    add_thumbnail(FileStore(archive), FIRST)
     assert copied(archive, target, dry_run=True) == (2, 0, 0)
     assert not target.exists()
     assert copied(archive, target) == (2, 0, 0)
@@ -164,7 +163,7 @@ def test_other_versions_cannot_be_converted(archive: Path, tmp_path: Path) -> No
 
 
 def test_data_are_decompressed_and_compressed_again_with_their_thumbnail(archive: Path, tmp_path: Path) -> None:
-    make_thumbnail(archive, FIRST)
+    add_thumbnail(FileStore(archive), FIRST)
     plain, packed = tmp_path / "plain", tmp_path / "packed"
     assert copied(archive, plain, form="plain", converts=True) == (2, 0, 0)
     text = gzip.decompress((FIRST.under(SAMPLE) / "data.json.gz").read_bytes())
@@ -173,13 +172,13 @@ def test_data_are_decompressed_and_compressed_again_with_their_thumbnail(archive
     assert copied(plain, packed, form="compressed", converts=True) == (2, 0, 0)
     assert gzip.decompress((FIRST.under(packed) / "data.json.gz").read_bytes()) == text
     assert not list(packed.rglob("data.json"))
-    first = read_thumbnail(archive, FIRST)
+    first = bands_in(FileStore(archive), FIRST)
     assert first is not None
     for root in (plain, packed):
-        thumbnail = read_thumbnail(root, FIRST)
+        thumbnail = bands_in(FileStore(root), FIRST)
         assert thumbnail is not None
         assert {name: bytes(band.max) for name, band in thumbnail.items()} == {name: bytes(band.max) for name, band in first.items()}
-        assert read_thumbnail(root, SECOND) is None
+        assert bands_in(FileStore(root), SECOND) is None
     assert read_data(packed, FIRST).keys() == read_data(SAMPLE, FIRST).keys()
 
 

@@ -13,14 +13,15 @@ from shared.archive import (
     ArchivedJob,
     ArchiveError,
     UnreadableEntry,
-    copy_entries,
+    entries_of,
     imported_job,
-    iter_entries,
     open_archive,
     read_cluster_text,
     verify,
     write_cluster,
 )
+from shared.archive.files import FileStore
+from shared.archive.transfer import copied
 from shared.domain.clusters import read_cluster
 from shared.domain.events import Tag
 from shared.errors import UserError
@@ -37,7 +38,7 @@ def archive(tmp_path: Path) -> Path:
 
 
 def jobs(root: Path) -> list[ArchivedJob]:
-    return [entry for entry in iter_entries(root) if isinstance(entry, ArchivedJob)]
+    return [entry for entry in entries_of(FileStore(root)) if isinstance(entry, ArchivedJob)]
 
 
 def meta(**changes: Any) -> dict[str, Any]:
@@ -200,7 +201,7 @@ def test_damage_is_found(damage: Callable[[Path], object], kind: str, text: str,
 
 def test_an_entry_that_cannot_be_read_does_not_end_the_walk(archive: Path) -> None:
     (_place(archive) / "meta.json").write_text("{")
-    broken, good = iter_entries(archive)
+    broken, good = entries_of(FileStore(archive))
     assert isinstance(broken, UnreadableEntry)
     assert broken.why.startswith("meta.json: not JSON")
     assert isinstance(good, ArchivedJob)
@@ -208,10 +209,10 @@ def test_an_entry_that_cannot_be_read_does_not_end_the_walk(archive: Path) -> No
 
 def test_other_folders_and_versions_are_refused(tmp_path: Path, archive: Path) -> None:
     with pytest.raises(UserError, match="is not an archive"):
-        next(iter_entries(tmp_path))
+        next(entries_of(FileStore(tmp_path)))
     (archive / "version.txt").write_text("2\n")
     with pytest.raises(UserError, match="version '2'"):
-        next(iter_entries(archive))
+        next(entries_of(FileStore(archive)))
 
 
 def test_copied_entries_are_the_same_byte_for_byte_and_copied_once(tmp_path: Path) -> None:
@@ -219,10 +220,10 @@ def test_copied_entries_are_the_same_byte_for_byte_and_copied_once(tmp_path: Pat
     open_archive(root)
     write_cluster(root, "emmy", read_cluster_text(SAMPLE, "emmy"))
     paths = [entry.path for entry in jobs(SAMPLE)]
-    assert copy_entries(SAMPLE, paths, root) == [None, None]
+    assert copied(FileStore(SAMPLE), paths, FileStore(root)) == [None, None]
     for path in paths:
         files = {file.name: file.read_bytes() for file in path.under(root).iterdir()}
         assert files == {file.name: file.read_bytes() for file in path.under(SAMPLE).iterdir()}
     (paths[0].under(root) / "meta.json").write_text("mine")
-    assert copy_entries(SAMPLE, paths, root) == [None, None]
+    assert copied(FileStore(SAMPLE), paths, FileStore(root)) == [None, None]
     assert (paths[0].under(root) / "meta.json").read_text() == "mine"

@@ -16,17 +16,17 @@ from shared.archive import (
     Entry,
     JobPath,
     Thumbnail,
-    copy_entries,
-    make_thumbnail,
+    add_thumbnail,
+    bands_in,
     open_archive,
     read_data,
-    read_thumbnail,
     verify,
     write_entries,
 )
 from shared.archive.files import FileStore
 from shared.archive.layout import THUMBNAIL_FILE
 from shared.archive.reader import read_data_texts
+from shared.archive.transfer import copied
 from shared.metricdata import JobData, MetricData, Series, Statistics, Unit
 from tests.archiver.site import job_row
 
@@ -60,12 +60,12 @@ def archived(root: Path, found: JobData | None) -> JobPath:
 
 def test_an_archived_job_has_a_thumbnail_of_its_data(tmp_path: Path) -> None:
     path = archived(tmp_path, data([1, 2, 3.00049], [3, 4, 1234.56]))
-    assert lines(read_thumbnail(tmp_path, path)) == {"mem_bw": ("node", 60, [1, 2, 3], [2, 3, 618.8], [3, 4, 1235])}
+    assert lines(bands_in(FileStore(tmp_path), path)) == {"mem_bw": ("node", 60, [1, 2, 3], [2, 3, 618.8], [3, 4, 1235])}
 
 
 def test_samples_of_the_archive_are_inside_the_bands(archive: Path) -> None:
-    make_thumbnail(archive, PATH)
-    bands = read_thumbnail(archive, PATH)
+    add_thumbnail(FileStore(archive), PATH)
+    bands = bands_in(FileStore(archive), PATH)
     assert bands is not None
     for name, scopes in read_data(archive, PATH).items():
         band, series = bands[name].decoded(), scopes["node"].series
@@ -83,9 +83,9 @@ def test_samples_of_the_archive_are_inside_the_bands(archive: Path) -> None:
 def test_archiving_again_replaces_the_thumbnail_and_keeps_it_without_new_data(tmp_path: Path) -> None:
     path = archived(tmp_path, data([1, 2]))
     archived(tmp_path, data([5, 6]))
-    assert lines(read_thumbnail(tmp_path, path))["mem_bw"][2] == [5, 6]
+    assert lines(bands_in(FileStore(tmp_path), path))["mem_bw"][2] == [5, 6]
     archived(tmp_path, None)
-    assert lines(read_thumbnail(tmp_path, path))["mem_bw"][2] == [5, 6]
+    assert lines(bands_in(FileStore(tmp_path), path))["mem_bw"][2] == [5, 6]
 
 
 @pytest.mark.parametrize("content", [b"", b"not gzip", None], ids=["empty", "damaged", "missing"])
@@ -93,22 +93,22 @@ def test_a_thumbnail_that_cannot_be_read_is_none(content: bytes | None, archive:
     file = PATH.under(archive) / THUMBNAIL_FILE
     if content is not None:
         file.write_bytes(content)
-    assert read_thumbnail(archive, PATH) is None
-    make_thumbnail(archive, PATH)
-    assert "cpu_load" in lines(read_thumbnail(archive, PATH))
+    assert bands_in(FileStore(archive), PATH) is None
+    add_thumbnail(FileStore(archive), PATH)
+    assert "cpu_load" in lines(bands_in(FileStore(archive), PATH))
 
 
 def test_a_thumbnail_of_other_data_is_not_used(tmp_path: Path) -> None:
     path = archived(tmp_path, data([1, 2]))
     directory = path.under(tmp_path)
     (directory / "data.json").write_text("{}")  # as another program does
-    assert read_thumbnail(tmp_path, path) is None
+    assert bands_in(FileStore(tmp_path), path) is None
     archived(tmp_path, data([1, 2]))
     assert write_entries(tmp_path, [Entry(path, b"{}", b"{}")]) == [None]
     assert not (directory / THUMBNAIL_FILE).exists()
     (directory / "data.json").unlink()
     with pytest.raises(ArchiveError):
-        read_thumbnail(tmp_path, path)
+        bands_in(FileStore(tmp_path), path)
 
 
 def test_a_crash_while_an_entry_is_replaced_leaves_no_thumbnail_of_the_old_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,25 +127,25 @@ def test_a_crash_while_an_entry_is_replaced_leaves_no_thumbnail_of_the_old_data(
         perform(FileStore(tmp_path), [work])
     assert isinstance(work.error, OSError)
     assert read_data(tmp_path, path)["mem_bw"]["node"].series[0].data.tolist() == [5, 6]
-    assert read_thumbnail(tmp_path, path) is None
+    assert bands_in(FileStore(tmp_path), path) is None
 
 
 def test_a_thumbnail_of_data_that_is_replaced_while_it_is_read_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = archived(tmp_path, data([1, 2]))
 
-    def replaced_after(file: Path) -> Any:
-        texts = read_data_texts(file)
+    def replaced_after(file: Path, metrics: Any) -> Any:
+        texts = read_data_texts(file, metrics)
         file.write_text("{}")
         return texts
 
-    monkeypatch.setattr("shared.archive.thumbnails.read_data_texts", replaced_after)
-    make_thumbnail(tmp_path, path)
-    assert read_thumbnail(tmp_path, path) is None
+    monkeypatch.setattr("shared.archive.files.read_data_texts", replaced_after)
+    add_thumbnail(FileStore(tmp_path), path)
+    assert bands_in(FileStore(tmp_path), path) is None
 
 
 def test_a_copied_entry_keeps_its_thumbnail(archive: Path, tmp_path: Path) -> None:
-    make_thumbnail(archive, PATH)
+    add_thumbnail(FileStore(archive), PATH)
     root = tmp_path / "copy"
     open_archive(root)
-    assert copy_entries(archive, [PATH], root) == [None]
-    assert lines(read_thumbnail(root, PATH)) == lines(read_thumbnail(archive, PATH))
+    assert copied(FileStore(archive), [PATH], FileStore(root)) == [None]
+    assert lines(bands_in(FileStore(root), PATH)) == lines(bands_in(FileStore(archive), PATH))

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from shared.archive import Entry, JobPath, make_thumbnail, render_data, render_meta, write_entries
+from shared.archive import Entry, JobPath, add_thumbnail, render_data, render_meta, write_entries
+from shared.archive.files import FileStore
 from shared.metricdata import MetricData, Series, Statistics, Unit
 from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings
 from tests.gateway.metrics.light import Light, light_site, running_job
@@ -93,7 +94,7 @@ async def test_bands_of_an_archived_job_are_read_from_its_thumbnail(light: Light
     archive(light, 2, mem_bw=[[1, 2, 3, 4, 5], [6, 7, 8, 9, 10.0]], cpu_load=[[7]])
     expected = await bands(light, 2, metrics=["cpu_load", "mem_bw"], points=points)
     path = JobPath("fritz", 1002, START_TIME)
-    make_thumbnail(light.archive.path, path)
+    add_thumbnail(FileStore(light.archive.path), path)
     file = path.under(light.archive.path) / "data.json"
     file.write_bytes(b" " * file.stat().st_size)
     assert await bands(light, 2, metrics=["cpu_load", "mem_bw"], points=points) == expected
