@@ -16,7 +16,21 @@ from bench import compare
 from bench.context import SCALES, Bench, opened_bench
 from bench.machine import load, machine
 from bench.results import Result, RowReport, number, table
-from bench.rows import archiving, clients, correctness, embedded, growth, job_metrics, latency, plots, queries, rate, rebuild, samples
+from bench.rows import (
+    archiving,
+    clients,
+    correctness,
+    embedded,
+    growth,
+    job_metrics,
+    latency,
+    pages,
+    plots,
+    queries,
+    rate,
+    rebuild,
+    samples,
+)
 from shared.printing import replace_unencodable
 
 OUTPUT = Path("var/bench")
@@ -43,6 +57,7 @@ ROWS: dict[str, tuple[str, Row]] = {
     "samples-files": ("samples in files: start and queries", samples.files),
     "samples-beside": ("job events beside a metric store", samples.beside),
     "beside-writes": ("events and a dashboard at once", clients.beside_writes),
+    "pages": ("pages in a browser", pages.pages),
 }
 
 

@@ -45,6 +45,10 @@ class Scale:
     file_hours: int
     beside: int
     beside_times: int
+    page_loads: int
+    page_nodes: int
+    page_changes: int
+    page_events: int
 
 
 SMALL = Scale(
@@ -75,6 +79,10 @@ SMALL = Scale(
     file_hours=30,
     beside=2_000,
     beside_times=1,
+    page_loads=3,
+    page_nodes=200,
+    page_changes=20,
+    page_events=20_000,
 )
 FULL = Scale(
     name="full",
@@ -104,6 +112,10 @@ FULL = Scale(
     file_hours=120,
     beside=20_000,
     beside_times=3,
+    page_loads=15,
+    page_nodes=2_000,
+    page_changes=100,
+    page_events=8 * 3600 * 200,
 )
 SCALES = {scale.name: scale for scale in (SMALL, FULL)}
 

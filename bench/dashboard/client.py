@@ -53,12 +53,12 @@ class Client:
             body = await response.read()
         return response.status, body, time.perf_counter() - began
 
-    async def metrics(self) -> dict[str, float]:
-        """The samples of ``/metrics`` without labels."""
+    async def metrics(self, *, with_labels: bool = False) -> dict[str, float]:
+        """The samples of ``/metrics``, by name or by name with labels."""
         async with self._session.get(f"{self._url}/metrics") as response:
             response.raise_for_status()
             text = await response.text()
-        samples = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#") and "{" not in line)
+        samples = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#") and (with_labels or "{" not in line))
         return {name: float(value) for name, value in samples}
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -40,23 +40,22 @@ class Gateway:
         return (await self.client.metrics())[MAX_LAG]
 
 
-Prepare = Callable[[PreparedSite, Store], Awaitable[None]]
+Prepare = Callable[[PreparedSite, Store], Awaitable[Mapping[str, str] | None]]
 
 
 @asynccontextmanager
 async def gateway_over(
     bench: Bench, engine: Engine, finished: int, *others: str, connections: int = 1, prepare: Prepare | None = None
 ) -> AsyncIterator[Gateway]:
-    """``others`` are services beside it; ``prepare`` comes before all of them."""
+    """``others`` are services beside it; ``prepare`` comes before all of them, and may return settings of the gateway."""
     bench.say(f"{engine}: storing {finished:,} finished jobs")
     store = await bench.stores.of(engine, finished, bench.scale.running)
     with bench.folder() as folder:
         async with bench.stores.site(store, folder) as prepared:
-            if prepare is not None:
-                await prepare(prepared, store)
+            variables = None if prepare is None else await prepare(prepared, store)
             await prepared.start(*others)
             began = time.monotonic()
-            site = await prepared.start("gateway")
+            site = await prepared.start("gateway", **(variables or {}))
             async with client_of_site(site, connections) as client:
                 await _loaded(client)
                 yield Gateway(site, store, client, time.monotonic() - began)

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 TIMESTEP_S = 60
+Metric = tuple[str, str, str, float]  # statistic, base and prefix of the unit, peak
 # With a statistic those of the footprint: six.
-METRICS: dict[str, tuple[str, str, str, float]] = {  # statistic, base and prefix of the unit, peak
+METRICS: dict[str, Metric] = {
     "cpu_load": ("avg", "", "", 128.0),
     "cpu_power": ("avg", "W", "", 800.0),
     "flops_any": ("avg", "F/s", "G", 4000.0),

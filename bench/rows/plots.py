@@ -5,7 +5,6 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
-import aiohttp
 import numpy as np
 
 from bench.context import Bench
@@ -19,7 +18,7 @@ from bench.history.stores import Store
 from bench.load.samples import CLUSTER, HOUR_S, METRICS, STEP_S, cluster_json, host, messages, values
 from bench.results import Result, Target
 from bench.support.database import reading
-from bench.support.samples import cpu_s
+from bench.support.samples import cpu_s, write_samples
 from bench.support.servers import ENGINES
 from bench.support.site import PreparedSite, prepared_site
 from shared.broker.clusters import add_cluster
@@ -32,7 +31,6 @@ SAMPLES = 300  # per node and metric; the size of a thumbnail does not depend on
 BANDS_MS = Target(60, is_upper=True)
 NODES_MS = Target(30, is_upper=True)
 NOW_METRICS = METRICS[1:5]
-HOSTS_PER_WRITE = 100
 CLUSTERS_READ_S = 60.0  # until a gateway that has just started knows the clusters
 
 
@@ -92,7 +90,7 @@ async def nodes_now(bench: Bench) -> AsyncGenerator[Result, None]:
             site = await prepared.start("metricstore", JOBTIDE_METRICSTORE_PATH=str(folder / "samples"))
             url = f"http://{site.services['metricstore'].addresses['http']}"
             at = int(time.time()) // STEP_S * STEP_S
-            await _write(url, list(messages(hosts, at, 1)))
+            await write_samples(url, list(messages(hosts, at, 1)))
             site = await prepared.start("gateway", JOBTIDE_METRICS_KIND="cc-metric-store", JOBTIDE_METRICS_URL=url)
             times, used = Times(), 0.0
             processes = [site.services[name].pid for name in ("metricstore", "gateway")]
@@ -112,13 +110,6 @@ async def nodes_now(bench: Bench) -> AsyncGenerator[Result, None]:
     yield Result(
         f"{what}: p99 (p50: {times.ms(50):.3g} ms)", times.ms(99), "ms", setting, NODES_MS, "", times.details() | {"cpu_ms": used * 1000}
     )
-
-
-async def _write(url: str, bodies: Sequence[bytes]) -> None:
-    async with aiohttp.ClientSession(raise_for_status=True) as session:
-        for first in range(0, len(bodies), HOSTS_PER_WRITE):
-            async with session.post(f"{url}/api/write/", data=b"\n".join(bodies[first : first + HOSTS_PER_WRITE])):
-                pass
 
 
 async def _clusters_read(client: Client) -> None:

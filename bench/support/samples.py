@@ -29,6 +29,7 @@ from tests.support.processes import ServiceProcess, ServiceRunner
 ARRIVES_S = 1800.0
 NODES, QUERY_METRICS, WINDOW_S = 32, 4, 24 * 3600
 POSITION = "jobtide_metricstore_position"
+_MESSAGES_PER_WRITE = 100
 
 
 class Wrong(Exception):
@@ -122,6 +123,14 @@ async def wait_visible(nats: NatsSettings, process: ServiceProcess, messages: in
 def cpu_s(pid: int) -> float:
     used = psutil.Process(pid).cpu_times()
     return float(used.user + used.system)
+
+
+async def write_samples(url: str, bodies: Sequence[bytes]) -> None:
+    """Send the messages to the metric store over HTTP."""
+    async with aiohttp.ClientSession(raise_for_status=True) as session:
+        for first in range(0, len(bodies), _MESSAGES_PER_WRITE):
+            async with session.post(f"{url}/api/write/", data=b"\n".join(bodies[first : first + _MESSAGES_PER_WRITE])):
+                pass
 
 
 def write_files(path: Path, hosts: int, end_hour: int, hours: int) -> tuple[int, int]:

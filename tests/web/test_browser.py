@@ -1,13 +1,12 @@
 """The pages in a real browser, over a demo site."""
 
-import json
 import re
 
 import pytest
 from playwright.sync_api import expect
 
-from services.gateway.web import DIST
 from tests.support.builders import start_line, stop_line
+from tests.support.built_pages import first_view_bytes
 from tests.support.waiting import until_blocking
 from tests.web.conftest import PASSWORD, WAIT_MS, OpenContext, OpenTab, Tab, WebSite, sign_in
 
@@ -171,18 +170,6 @@ def test_the_theme_is_remembered(open_tab: OpenTab) -> None:
 
 
 def test_the_first_view_of_the_list_is_small() -> None:
-    manifest = json.loads((DIST / ".vite" / "manifest.json").read_text())
-    wanted, scripts, styles = ["index.html", "src/pages/jobs/JobsPage.svelte"], set(), set()
-    while wanted:
-        chunk = manifest[wanted.pop()]
-        if chunk["file"] not in scripts:
-            scripts.add(chunk["file"])
-            styles.update(chunk.get("css", ()))
-            wanted += chunk.get("imports", ())
-    assert sum(map(sent_bytes, scripts)) <= SCRIPT_BYTES
-    assert sum(map(sent_bytes, styles)) <= STYLE_BYTES
-
-
-def sent_bytes(name: str) -> int:
-    compressed = DIST / f"{name}.br"
-    return (compressed if compressed.exists() else DIST / name).stat().st_size
+    scripts, styles = first_view_bytes("src/pages/jobs/JobsPage.svelte")
+    assert scripts <= SCRIPT_BYTES
+    assert styles <= STYLE_BYTES

@@ -1,0 +1,1 @@
+"""The web interface in a browser, over a site of real processes."""
