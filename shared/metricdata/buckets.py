@@ -18,13 +18,14 @@ def bucket_size(samples: int, points: int) -> int:
     return max(-(-samples // points), 1)
 
 
-def bucketed(metric: MetricData, points: int, *, with_samples: bool = True, with_band: bool = True) -> MetricData:
+def bucketed(metric: MetricData, points: int, size: int | None = None, *, with_samples: bool = True, with_band: bool = True) -> MetricData:
     """Replace samples by the means of their buckets. The band covers all samples of all series, also if there is only one.
 
-    Without ``with_samples`` the series are returned unchanged, for callers that use only the band.
+    ``size`` is the number of samples per bucket, by default that of ``bucket_size``. Without ``with_samples`` the series are
+    returned unchanged, for callers that use only the band.
     """
     rows = [series.data for series in metric.series]
-    size = bucket_size(max((row.size for row in rows), default=0), points)
+    size = size or bucket_size(max((row.size for row in rows), default=0), points)
     means = bucket_means(matrix(rows), size) if with_samples and size > 1 else rows
     return replace(
         metric,

@@ -210,3 +210,14 @@ def points_of(given: int | None, resolution: int | None = None) -> int | None:
     if resolution is not None:
         raise bad_request("points, resolution: only one of them may be given")
     return given
+
+
+def since_of(given: int | None, resolution: int | None) -> int:
+    """Seconds after the start of a job from which on values are wanted."""
+    if given is None:
+        return 0
+    if given < 0:
+        raise bad_request(f"from: {given} is negative")
+    if resolution is not None:
+        raise bad_request("from, resolution: only one of them may be given")
+    return given

@@ -1,7 +1,7 @@
 """The metric data of one job: from the metric store until it is archived, then from the archive."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 import structlog
@@ -12,12 +12,13 @@ from services.gateway.metrics.cache import Cache
 from services.gateway.metrics.model import NamedMetric
 from services.gateway.metrics.selection import MetricSelection, completed, rendered
 from services.gateway.metrics.stored import is_as_stored, stored_metric
+from services.gateway.metrics.tails import Tail, cut, tails
 from services.gateway.reading.jobs import shown_duration
 from services.gateway.reading.model import StoredJob
 from shared.archive import metric_data, stored_scopes
 from shared.domain.clusters import Cluster
 from shared.domain.values import ARCHIVED, MONITORING_DISABLED, MONITORING_OPEN, JobState
-from shared.metricdata import JobData, JobRequest, MetricSource, SourceRefused
+from shared.metricdata import JobData, JobRequest, MetricData, MetricSource, SourceRefused
 from shared.metricdata.request import resources_of
 
 log = structlog.get_logger()
@@ -83,20 +84,37 @@ class JobMetrics:
     async def _load(self, job: StoredJob, wanted: MetricSelection, from_store: bool) -> Sequence[NamedMetric]:
         if not from_store:
             return await self.archive.texts(job, wanted.metrics, lambda texts: _archived(texts, wanted))
+        if wanted.since_s:
+            return await self._load_tails(job, wanted)
         data = await self.stored(job, wanted)
         return await self.archive.in_thread(_prepared, data, wanted)
 
-    async def stored(self, job: StoredJob, wanted: MetricSelection) -> JobData:
-        """Load from the metric store, unprocessed. Partial errors are logged, and the rest is returned."""
-        assert self.source is not None
+    async def _load_tails(self, job: StoredJob, wanted: MetricSelection) -> Sequence[NamedMetric]:
+        """Only the new samples are read from the store."""
+        metrics = self._cluster(job).metrics_on(job.subcluster)
+        chosen = [metric for metric in metrics if wanted.metrics is None or metric.name in wanted.metrics]
+        found: dict[str, list[NamedMetric]] = {metric.name: [] for metric in chosen}
+        for tail, together in tails(chosen, wanted.since_s, self.duration(job), wanted.points).items():
+            data = await self.stored(job, replace(wanted, metrics=tuple(metric.name for metric in together)), tail.first_s)
+            for one in await self.archive.in_thread(_prepared_tail, data, wanted, tail):
+                found[one.name].append(one)
+        return [one for some in found.values() for one in some]
+
+    def _cluster(self, job: StoredJob) -> Cluster:
+        """Raises RequestError."""
         cluster = self._clusters().get(job.cluster)
         if cluster is None:
             raise RequestError(HTTPStatus.INTERNAL_SERVER_ERROR, f"the cluster {job.cluster} of job {job.id} is no longer configured")
+        return cluster
+
+    async def stored(self, job: StoredJob, wanted: MetricSelection, first_s: int = 0) -> JobData:
+        """Load from the metric store, unprocessed, from ``first_s`` after the start on. Partial errors are logged, the rest is returned."""
+        assert self.source is not None
         request = JobRequest(
-            cluster=cluster,
+            cluster=self._cluster(job),
             subcluster=job.subcluster,
-            start=job.start_time,
-            duration=self.duration(job),
+            start=job.start_time + first_s,
+            duration=max(self.duration(job) - first_s, 0),
             resources=resources_of(job.resources),
             num_acc=job.num_acc or 0,
             scopes=wanted.source_scopes,
@@ -130,7 +148,9 @@ def _archived(texts: Texts, wanted: MetricSelection) -> Sequence[NamedMetric]:
         chosen = {scope: metric for scope, metric in stored.items() if scope in (wanted.scopes or ())}
         if not chosen or wanted.with_stored_scopes:
             chosen = stored
-        if is_as_stored(name, chosen, wanted):
+        if wanted.since_s:
+            found += _tail(name, {scope: metric_data(metric) for scope, metric in chosen.items()}, wanted)
+        elif is_as_stored(name, chosen, wanted):
             found += [stored_metric(name, scope, metric, wanted) for scope, metric in chosen.items() if metric.series]
         else:
             found += _prepared({name: {scope: metric_data(metric) for scope, metric in chosen.items()}}, wanted)
@@ -139,3 +159,16 @@ def _archived(texts: Texts, wanted: MetricSelection) -> Sequence[NamedMetric]:
 
 def _prepared(data: JobData, wanted: MetricSelection) -> Sequence[NamedMetric]:
     return rendered(completed(data, wanted), wanted)
+
+
+def _prepared_tail(data: JobData, wanted: MetricSelection, tail: Tail) -> Sequence[NamedMetric]:
+    """``data`` begin with the tail."""
+    return rendered(completed(data, wanted, tail.size), wanted, tail.first_s)
+
+
+def _tail(name: str, scopes: Mapping[str, MetricData], wanted: MetricSelection) -> Sequence[NamedMetric]:
+    """Of whole series. All scopes of a metric have the same timestep."""
+    samples = max((series.data.size for metric in scopes.values() for series in metric.series), default=0)
+    timestep = next((metric.timestep for metric in scopes.values()), 1)
+    tail = Tail.of(wanted.since_s, samples, timestep, wanted.points)
+    return _prepared_tail({name: {scope: cut(metric, tail) for scope, metric in scopes.items()}}, wanted, tail)

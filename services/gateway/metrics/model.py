@@ -46,10 +46,13 @@ class BandText:
 
 @dataclass(frozen=True, slots=True)
 class MetricText:
+    """``first_s``: where the first value begins, seconds after the start of the job or of the requested time."""
+
     unit: Unit
     timestep: int
     series: Sequence[SeriesText]
     statistics_series: BandText | None
+    first_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)

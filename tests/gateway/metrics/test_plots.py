@@ -2,9 +2,11 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import pytest
+from aiohttp import web
 
 from shared.archive import Entry, JobPath, add_thumbnail, render_data, render_meta, write_entries
 from shared.archive.files import FileStore
@@ -16,6 +18,9 @@ from tests.support.builders import START_TIME
 
 BANDS = """query($ids: [ID!]!, $metrics: [String!], $points: Int) { jobsMetrics(ids: $ids, metrics: $metrics, points: $points) {
     id metrics { name scope unit { base prefix } timestep min median max } } }"""
+PART = """query($id: ID!, $points: Int, $from: Int) {
+    jobMetrics(id: $id, metrics: ["cpu_load"], scopes: [node], points: $points, from: $from) {
+        metric { timestep from series { hostname data } statisticsSeries { mean median min max } } } }"""
 HOSTS = ("f0101", "f0102")
 
 
@@ -118,11 +123,56 @@ async def test_bands_change_when_the_job_is_archived_again(light: Light) -> None
         ('jobsMetrics(ids: ["1"], points: 10001) { id }', "points: 10001 is not between 1 and 10000"),
         ('jobMetrics(id: "1", points: -1) { name }', "points: -1 is not between 1 and 10000"),
         ('jobMetrics(id: "1", points: 60, resolution: 60) { name }', "points, resolution: only one of them may be given"),
+        ('jobMetrics(id: "1", from: 60, resolution: 60) { name }', "from, resolution: only one of them may be given"),
+        ('jobMetrics(id: "1", from: -1) { name }', "from: -1 is negative"),
     ],
 )
 async def test_wrong_points_are_refused(light: Light, query: str, message: str) -> None:
     answer = await light.ask("{ " + query + " }")
     assert answer["errors"][0]["message"].startswith(message)
+
+
+@pytest.mark.parametrize("key", [1, 2], ids=["running", "archived"])
+@pytest.mark.parametrize(("points", "since", "begin", "kept"), [(5, 250, 240, 3), (5, 600, 600, 0), (None, 250, 240, 6), (5, 0, 0, 5)])
+async def test_a_part_of_the_series_continues_what_a_viewer_has(
+    light: Light, key: int, points: int | None, since: int, begin: int, kept: int
+) -> None:
+    rows = [[1.0, 2, 3, 4, 5, 6, 7, 8, 9, 10], [30.0, 29, 28, 27, 26, 25, 24, 23, 22, 21]]
+    for host, row in zip(HOSTS, rows, strict=True):
+        light.measured(host, "cpu_load", None, *row)
+    archive(light, 2, cpu_load=rows)
+
+    async def part(**arguments: Any) -> dict[str, Any]:
+        answer = await light.ask(PART, id=str(key), points=points, **arguments)
+        assert "errors" not in answer, answer
+        found = answer["data"]["jobMetrics"]
+        return found[0]["metric"] if found else {}
+
+    whole = await part()
+    assert whole["from"] == 0
+    found = await part(**{"from": since})
+    if not kept:
+        assert not found.get("series")
+        return
+    assert (found["from"], found["timestep"]) == (begin, whole["timestep"])
+    for one, of_whole in zip(found["series"], whole["series"], strict=True):
+        assert one["data"] == of_whole["data"][-kept:]
+    if points:
+        assert found["statisticsSeries"] == {name: values[-kept:] for name, values in whole["statisticsSeries"].items()}
+
+
+async def test_only_the_wanted_part_of_a_running_job_is_read_from_the_store(light: Light) -> None:
+    """The store refuses to answer about the time before."""
+    light.measured("f0101", "cpu_load", None, *range(10))
+
+    async def refuses(request: dict[str, Any]) -> web.Response | None:
+        return None if request["from"] >= START_TIME + 480 else web.Response(status=400)
+
+    light.store.mood = refuses
+    variables: dict[str, Any] = {"id": "1", "points": 10, "from": 500}
+    answer = await light.ask(PART, **variables)
+    (found,) = answer["data"]["jobMetrics"]
+    assert (found["metric"]["from"], found["metric"]["series"][0]["data"]) == (480, [8, 9])
 
 
 async def test_a_page_of_bands_is_bounded(light: Light) -> None:

@@ -384,6 +384,22 @@ export type JobSeriesQueryVariables = Exact<{
 
 export type JobSeriesQuery = { jobMetrics: Array<{ name: string, scope: string, metric: { timestep: number, unit: { base: string, prefix: string | null } | null, series: Array<{ hostname: string, id: string | null, data?: Array<number | null>, statistics: { avg: number, min: number, max: number } | null }> | null, statisticsSeries?: { mean: Array<number | null>, median: Array<number | null>, min: Array<number | null>, max: Array<number | null> } | null } }> };
 
+export type NewSeriesQueryVariables = Exact<{
+  id: string | number;
+  scopes?: Array<string> | string | null | undefined;
+  points?: number | null | undefined;
+  from: number;
+  withLines: boolean;
+  withBand: boolean;
+  details?: Array<string> | string | null | undefined;
+  withDetails: boolean;
+}>;
+
+
+export type NewSeriesQuery = { jobMetrics: Array<{ name: string, scope: string, metric: { from: number, timestep: number, unit: { base: string, prefix: string | null } | null, series: Array<{ hostname: string, id: string | null, data?: Array<number | null>, statistics: { avg: number, min: number, max: number } | null }> | null, statisticsSeries?: { mean: Array<number | null>, median: Array<number | null>, min: Array<number | null>, max: Array<number | null> } | null } }>, details?: Array<{ name: string, scope: string, metric: { timestep: number, from: number, series: Array<{ hostname: string, id: string | null, data: Array<number | null>, statistics: { avg: number, min: number, max: number } | null }> | null } }> };
+
+export type SeriesOfMetricFragment = { name: string, scope: string, metric: { timestep: number, unit: { base: string, prefix: string | null } | null, series: Array<{ hostname: string, id: string | null, data?: Array<number | null>, statistics: { avg: number, min: number, max: number } | null }> | null, statisticsSeries?: { mean: Array<number | null>, median: Array<number | null>, min: Array<number | null>, max: Array<number | null> } | null } };
+
 export type ClusterStatusQueryVariables = Exact<{
   cluster: string;
   running?: Array<JobFilter> | JobFilter | null | undefined;

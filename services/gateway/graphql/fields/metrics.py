@@ -8,13 +8,14 @@ from typing import Any
 import orjson
 
 from services.gateway.errors import bad_request
-from services.gateway.graphql.arguments import job_filters, numeric_id, points_of
+from services.gateway.graphql.arguments import job_filters, numeric_id, points_of, since_of
 from services.gateway.graphql.fields.jobs import no_job, visible_id
 from services.gateway.graphql.request import QUERY, Ask, answers
 from services.gateway.graphql.shape import Getter, Tables
 from services.gateway.metrics.analysis import Footprints, Grid
 from services.gateway.metrics.bands import JobBands
 from services.gateway.metrics.model import NamedMetric, Numbers, SeriesText
+from services.gateway.metrics.resampling import Resolution
 from services.gateway.metrics.selection import MetricSelection
 from services.gateway.metrics.statistics import NamedStatistics, named
 from services.gateway.reading.model import JobFilter, JobSelection, Order, Slice, StoredJob
@@ -39,11 +40,13 @@ _COLUMNS = [field.name for field in fields(StoredJob) if field.name != "meta_dat
 
 @answers(QUERY, "jobMetrics")
 async def job_metrics(ask: Ask) -> Sequence[NamedMetric]:
+    since = since_of(ask["from"], ask["resolution"])
     wanted = MetricSelection(
         names(ask["metrics"]),
         scopes(ask["scopes"]),
-        ask.gateway.metrics.settings.resolution(ask["resolution"]),
+        Resolution() if since else ask.gateway.metrics.settings.resolution(ask["resolution"]),
         points_of(ask["points"], ask["resolution"]),
+        since,
         with_samples=ask.selects("metric.series.data"),
         with_band=ask.selects("metric.statisticsSeries"),
     )
@@ -182,6 +185,7 @@ TABLES: Tables = {
     "JobMetric": {
         "unit": attrgetter("unit"),
         "timestep": attrgetter("timestep"),
+        "from": attrgetter("first_s"),
         "series": attrgetter("series"),
         "statisticsSeries": attrgetter("statistics_series"),
     },

@@ -1,25 +1,15 @@
-import type { Job } from '../../api/jobs.ts'
 import type { MetricConfig } from '../../api/metrics.ts'
-import type { MetricSeries, SeriesWish } from '../../api/series.ts'
-import { MAX_LINES, type Curve } from '../../charts/curve.ts'
+import type { MetricSeries } from '../../api/series.ts'
+import type { Curve } from '../../charts/curve.ts'
 import { curvesOf, missingOf, offeredScopes } from './curves.ts'
 import { JobDetails } from './details.svelte.ts'
+import { continued, sinceOf } from './growing.ts'
+import { ARCHIVED, POINTS, wishOf, type CurvesApi, type CurvesJob } from './wishes.ts'
 
-export interface CurvesApi {
-  jobSeries: (id: string, wish: SeriesWish, signal?: AbortSignal) => Promise<MetricSeries[]>
-  archivedScopes: (id: string) => Promise<string[]>
-  metricConfigs: (cluster: string, subCluster: string) => Promise<MetricConfig[]>
-}
-
-export type CurvesJob = Pick<Job, 'id' | 'cluster' | 'subCluster' | 'state' | 'monitoringStatus' | 'numNodes' | 'numAcc'>
-
-const ARCHIVED = 3 // of monitoringStatus
-export const POINTS = 300 // about one for two pixels of a plot
 const MIN_RELOAD_S = 10
 const DEFAULT_RELOAD_S = 60
-const FEW_PARTS = ['socket', 'memoryDomain', 'accelerator'] // a node has few of them
 
-/** The curves of a job. They stay until newer ones are there; those of a running job are asked again while the page is visible. */
+/** The curves of a job. They stay until newer ones are there; those of a running job take what is new while the page is visible. */
 export class JobCurves {
   curves = $state.raw<Curve[]>([])
   /** Metrics that the subcluster has and the job lacks. */
@@ -32,6 +22,9 @@ export class JobCurves {
   readonly #api: CurvesApi
   #job: CurvesJob | null = null
   #scope = 'node'
+  #configs: MetricConfig[] = []
+  /** As loaded at once, without what came later. */
+  #whole: MetricSeries[] = []
   #asked: AbortController | null = null
   #timer: ReturnType<typeof setTimeout> | undefined
   #isVisible = true
@@ -64,24 +57,54 @@ export class JobCurves {
     this.#asked?.abort()
     clearTimeout(this.#timer)
     const asked = (this.#asked = new AbortController())
-    let reloadS = DEFAULT_RELOAD_S
     try {
       const [found, configs] = await Promise.all([
-        this.#api.jobSeries(job.id, { points: POINTS, scope, withLines: hasFewSeries(job, scope), withBand: true }, asked.signal),
+        this.#api.jobSeries(job.id, { ...wishOf(job, scope), withBand: true }, asked.signal),
         this.#api.metricConfigs(job.cluster, job.subCluster).catch(() => []), // without thresholds, then
       ])
       if (asked.signal.aborted) return
-      this.curves = curvesOf(found, configs, scope)
-      this.missing = missingOf(this.curves, configs)
+      ;[this.#whole, this.#configs] = [found, configs]
+      this.#take(found)
       void this.#findScopes(job, configs)
-      this.failure = ''
-      this.isLoaded = true
-      if (configs.length) reloadS = Math.max(MIN_RELOAD_S, Math.min(...configs.map(({ timestep }) => timestep)))
     } catch (e) {
       if (asked.signal.aborted) return
-      this.failure = e instanceof Error ? e.message : String(e)
+      this.failure = said(e)
     }
-    if (job.state === 'running') this.#timer = setTimeout(() => this.#reload(), reloadS * 1000)
+    this.#later(job)
+  }
+
+  /** What is new of the curves and of the series behind them, in one request. */
+  async #grow(job: CurvesJob, from: number): Promise<void> {
+    const scope = this.#scope
+    const asked = (this.#asked = new AbortController())
+    try {
+      const wish = { ...wishOf(job, scope), withBand: true, from, details: this.details.names }
+      const { curves, details } = await this.#api.newSeries(job.id, wish, asked.signal)
+      if (asked.signal.aborted) return
+      const found = continued(this.#whole, curves)
+      if (!found) return await this.#loadAll()
+      this.#take(found)
+      await this.details.extend(details)
+    } catch (e) {
+      if (asked.signal.aborted) return
+      this.failure = said(e)
+    }
+    this.#later(job)
+  }
+
+  #take(found: MetricSeries[]): void {
+    this.curves = curvesOf(found, this.#configs, this.#scope)
+    this.missing = missingOf(this.curves, this.#configs)
+    this.failure = ''
+    this.isLoaded = true
+  }
+
+  /** On the shortest timestep, as long as the job runs. */
+  #later(job: CurvesJob): void {
+    const steps = this.#configs.map(({ timestep }) => timestep)
+    const reloadS = steps.length ? Math.max(MIN_RELOAD_S, Math.min(...steps)) : DEFAULT_RELOAD_S
+    clearTimeout(this.#timer)
+    if (job.state === 'running') this.#timer = setTimeout(() => void this.#reload(), reloadS * 1000)
   }
 
   async #findScopes(job: CurvesJob, configs: MetricConfig[]): Promise<void> {
@@ -91,7 +114,7 @@ export class JobCurves {
 
   setVisible(isVisible: boolean): void {
     this.#isVisible = isVisible
-    if (isVisible && this.#isDue) this.#reload()
+    if (isVisible && this.#isDue) void this.#reload()
   }
 
   close(): void {
@@ -100,11 +123,18 @@ export class JobCurves {
     this.details.close()
   }
 
-  #reload(): void {
+  async #reload(): Promise<void> {
     this.#isDue = !this.#isVisible
-    if (!this.#isDue) void Promise.all([this.load(), this.details.refresh()])
+    const job = this.#job
+    if (this.#isDue || !job) return
+    const since = sinceOf(this.#whole, (Date.now() - Date.parse(job.startTime)) / 1000)
+    if (since === null) await this.#loadAll()
+    else await this.#grow(job, since)
+  }
+
+  async #loadAll(): Promise<void> {
+    await Promise.all([this.load(), this.details.refresh()])
   }
 }
 
-const hasFewSeries = ({ numNodes }: CurvesJob, scope: string) =>
-  scope === 'node' ? numNodes <= MAX_LINES : numNodes === 1 && FEW_PARTS.includes(scope)
+const said = (e: unknown) => (e instanceof Error ? e.message : String(e))

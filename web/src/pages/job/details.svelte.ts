@@ -1,6 +1,7 @@
-import type { MetricSeries, SeriesWish } from '../../api/series.ts'
+import type { NewDetails, MetricSeries, SeriesWish } from '../../api/series.ts'
 import type { Line } from '../../charts/curve.ts'
 import { linesOf } from './curves.ts'
+import { continued } from './growing.ts'
 
 type Ask = (id: string, wish: SeriesWish, signal?: AbortSignal) => Promise<MetricSeries[]>
 
@@ -14,6 +15,7 @@ export class JobDetails {
   failure = $state('')
   readonly #ask: Ask
   readonly #wanted = new Set<string>()
+  readonly #loaded = new Map<string, MetricSeries[]>()
   #asked = new AbortController()
   #new: string[] = []
   #timer: ReturnType<typeof setTimeout> | undefined
@@ -29,6 +31,7 @@ export class JobDetails {
     this.close()
     this.#wish = { id, points, scope }
     this.#wanted.clear()
+    this.#loaded.clear()
     this.#new = []
     this.lines = new Map()
   }
@@ -40,9 +43,31 @@ export class JobDetails {
     this.#timer ??= setTimeout(() => void this.#load(this.#new.splice(0)), COLLECT_MS)
   }
 
+  /** The metrics whose series are there. */
+  get names(): string[] {
+    return [...this.#loaded.keys()]
+  }
+
   /** Asks again, as for a running job. */
   async refresh(): Promise<void> {
     await this.#load([...this.#wanted])
+  }
+
+  /** Continues what is there. Metrics that the part does not continue are asked again. */
+  async extend(parts: NewDetails[]): Promise<void> {
+    const scope = this.#wish?.scope ?? ''
+    const other: string[] = []
+    const lines = new Map(this.lines)
+    for (const [name, whole] of this.#loaded) {
+      const found = continued(
+        whole,
+        parts.filter((part) => part.name === name),
+      )
+      if (found) for (const [key, own] of linesOf(found, scope)) lines.set(key, own)
+      else other.push(name)
+    }
+    this.lines = lines
+    await this.#load(other)
   }
 
   close(): void {
@@ -62,6 +87,12 @@ export class JobDetails {
       try {
         const found = await this.#ask(id, { ...wish, metrics, withLines: true, withBand: false }, signal)
         if (signal.aborted) return
+        for (const name of metrics) {
+          this.#loaded.set(
+            name,
+            found.filter((one) => one.name === name),
+          )
+        }
         this.lines = new Map([...this.lines, ...linesOf(found, wish.scope)])
         this.failure = ''
       } catch (e) {
