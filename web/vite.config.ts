@@ -17,12 +17,17 @@ export default defineConfig({
     sourcemap: false,
     rolldownOptions: {
       output: {
-        // What every page needs is one file: it compresses better than forty.
+        // What every page needs is one file, and what the job list and the pages with short lists of jobs need is another: they
+        // compress better than forty, and a browser asks for six at once.
         codeSplitting: {
           groups: [
             {
               name: 'base',
-              test: /src\/(lib|live|router|texts\/en\/frame|api\/(graphql|documents|session|metrics))|src\/[\w-]+\.svelte\.ts|node_modules\/svelte/,
+              test: /src\/(lib|live|router|texts\/en\/frame|frame\/overlays|navigation|components\/(Icon|Menu|Message)|api\/(graphql|documents|session|metrics))|src\/[\w-]+\.svelte\.ts|node_modules\/svelte|preload-helper/,
+            },
+            {
+              name: 'jobs',
+              test: /src\/(charts\/curve|texts\/en\/jobs|api\/(jobs|tags)|components\/(StateBadge|Time|Meter|JobDuration|Pager|Chip|AdviceMarks|Newer)|pages\/jobs\/(metric-choice|selection\.|patch|reach|RowCheck|columns|plots\.ts|filters|FilterBar|tag-names|list|loader|cursor|JobsPage|JobRows|JobTable|JobCell|typed|chips))/,
             },
           ],
         },

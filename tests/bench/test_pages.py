@@ -16,7 +16,7 @@ from bench.support.servers import Databases
 from services.gateway.web import DIST
 
 TINY = dataclasses.replace(
-    SMALL, history=2_000, running=60, page_loads=1, page_nodes=20, page_changes=2, page_events=1_000
+    SMALL, history=2_000, running=60, page_loads=1, page_nodes=20, page_changes=2, page_events=2_000
 )  # 2,000 jobs have some of 32 nodes
 
 

@@ -213,11 +213,9 @@ def points_of(given: int | None, resolution: int | None = None) -> int | None:
 
 
 def since_of(given: int | None, resolution: int | None) -> int:
-    """Seconds after the start of a job from which on values are wanted."""
-    if given is None:
+    """Seconds after the start of a job from which on values are wanted; 0 for all, as for a time before the start."""
+    if given is None or given <= 0:
         return 0
-    if given < 0:
-        raise bad_request(f"from: {given} is negative")
     if resolution is not None:
         raise bad_request("from, resolution: only one of them may be given")
     return given

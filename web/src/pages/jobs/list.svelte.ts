@@ -11,6 +11,7 @@ export interface ListApi {
 
 const RECOUNT_MS = 10_000
 const FOLLOW_MS = 2000
+export const MAX_NEWER = 1000 // counted; a list that is open all day would count millions
 
 /** The rows of one page of the list. What is shown stays until something newer is there. */
 export class JobList {
@@ -18,7 +19,7 @@ export class JobList {
   rows = $state.raw<JobRow[]>([])
   deleted = $state.raw<ReadonlySet<string>>(new Set())
   count = $state<number | null>(null)
-  /** Jobs that would now stand before the first row. */
+  /** Jobs that would now stand before the first row, up to MAX_NEWER. */
   newer = $state(0)
   failure = $state('')
   isLoading = $state(false)
@@ -89,6 +90,7 @@ export class JobList {
       if (change.kind !== 'job') continue
       if (row) this.rows = this.rows.with(at, patched(row, change.job))
       else isOther = fits(this.state.filters, change.job) || isOther
+      if (this.newer >= MAX_NEWER) continue
       if (!row && this.#isNewer(change.job.startTime) && fits(this.state.filters, change.job) && !this.#seen.has(change.id)) {
         this.#seen.add(change.id)
         this.newer += 1

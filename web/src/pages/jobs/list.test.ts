@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test, vi } from 'vitest'
 import type { JobRow } from '../../api/jobs.ts'
 import type { JobEvent } from '../../live/protocol.ts'
-import { JobList } from './list.svelte.ts'
+import { JobList, MAX_NEWER } from './list.svelte.ts'
 import { readList } from './loader.ts'
 
 const START = Date.parse('2026-11-30T12:00:00Z')
@@ -74,6 +74,11 @@ describe('a list of two running jobs', () => {
     list.changes([job(3), job(4, { jobState: 'failed' }), job(0)])
     list.changes([job(3)])
     expect(list.newer).toBe(1)
+  })
+
+  test('counts new jobs up to a bound, since it may be open all day', () => {
+    for (let first = 0; first < 3; first++) list.changes(Array.from({ length: 500 }, (_, index) => job(100 + 500 * first + index)))
+    expect(list.newer).toBe(MAX_NEWER)
   })
 
   test('counts no job as new that only the gateway can compare with the filter', async () => {

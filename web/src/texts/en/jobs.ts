@@ -2,7 +2,7 @@
 export const jobs = {
   title: 'Jobs',
   count: (text: string) => `${text} in total`,
-  newer: (number: number) => `${String(number)} new`,
+  newer: (number: number, most: number) => `${String(number)}${number < most ? '' : '+'} new`,
   newerKey: 'Show the new jobs',
   follow: 'Follow',
   followHint: 'Show new jobs by themselves',
