@@ -17,7 +17,7 @@ from cli.takeover.known import Known, KnownJob, identity_of, known_of
 from shared.archive.layout import ArchiveError, ArchiveUnavailable, JobPath
 from shared.broker.envelope import Envelope
 from shared.broker.publisher import Publisher
-from shared.domain.events import JobTakenOver
+from shared.domain.events import JobTagged, JobTakenOver
 from shared.domain.fitting import HEADROOM
 from shared.domain.values import ARCHIVED
 
@@ -94,7 +94,7 @@ class JobBringer:
         events = await asyncio.to_thread(self._with_entries, candidates)
         if self._publisher is None or not events:
             return
-        envelopes = [self._envelope(event, candidate) for candidate, event in events]
+        envelopes = [envelope for candidate, event in events for envelope in self._envelopes(event, candidate)]
         self.tally.last_sequence = max([self.tally.last_sequence, *await self._publisher.publish(envelopes)])
 
     def _candidate(self, stored: StoredJob, known: Known) -> _Candidate | None:
@@ -125,7 +125,6 @@ class JobBringer:
             errors = self._entries.copy(lacking)
             self.tally.entries += len(lacking) - len(errors)
             self.tally.without_entry += [f"{_name(archived[path].stored)}: {error}" for path, error in errors.items()]
-            self._entries.renew([path for path, one in archived.items() if one.known is not None and path not in lacking and _differs(one)])
         events = []
         for one in candidates:
             if not _differs(one):
@@ -145,11 +144,17 @@ class JobBringer:
                 self.tally.changed += 1
         return events
 
-    def _envelope(self, event: JobTakenOver, candidate: _Candidate) -> Envelope:
+    def _envelopes(self, event: JobTakenOver, candidate: _Candidate) -> list[Envelope]:
+        known, now = candidate.known, datetime.now(UTC)
         # The state here is part of the id: a job that returns to an earlier state there is not a duplicate.
-        before = candidate.known.changed_seq if candidate.known is not None else 0
+        before = known.changed_seq if known is not None else 0
         message_id = f"takeover:{event.cluster}:{event.job_id}:{event.start_time}:{before}:{event.former_id or ''}:{event.digest}"
-        return Envelope(event, message_id, SOURCE, datetime.now(UTC), self._actor)
+        envelopes = [Envelope(event, message_id, SOURCE, now, self._actor)]
+        if known is not None and candidate.is_archived:
+            # Adds no tag, but lets the archiver bring tags and metadata of the entry up to date, as after any change of them.
+            tagged = JobTagged(id=known.id, cluster=event.cluster, tags=[])
+            envelopes.append(Envelope(tagged, f"{message_id}:entry", SOURCE, now, self._actor))
+        return envelopes
 
 
 def _differs(one: _Candidate) -> bool:

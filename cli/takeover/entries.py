@@ -11,7 +11,6 @@ from shared.archive.objects import ObjectStore, S3Access
 from shared.archive.sqlite import SqliteStore
 from shared.archive.store import ArchiveStore
 from shared.archive.transfer import copied
-from shared.archive.writer import Entry
 from shared.errors import UserError
 
 
@@ -38,13 +37,6 @@ class Entries:
             return {}
         errors = copied(self._source, paths, self._target)
         return {path: error for path, error in zip(paths, errors, strict=True) if error is not None}
-
-    def renew(self, paths: Sequence[JobPath]) -> None:
-        """Replace meta.json of copied entries, whose tags or metadata have changed in the source."""
-        if self._target is None:
-            return
-        there = [path for path in paths if is_in(self._target, path) and is_in(self._source, path)]
-        self._target.write([Entry(path, self._source.meta(path), None) for path in there])
 
 
 def is_in(store: ArchiveStore, path: JobPath) -> bool:

@@ -118,7 +118,8 @@ def _json(stored: Any, column: str) -> Any:
 
 
 def _storable(value: Any) -> Any:
-    return storable_text(value) if isinstance(value, str) else value
+    is_plain = not isinstance(value, str) or (value.isascii() and "\0" not in value)
+    return value if is_plain else storable_text(value)
 
 
 def _first_finding(error: Exception) -> str:

@@ -1,5 +1,6 @@
 """A takeover equals an import of the archive with the running jobs, also if it is killed and repeated, or runs beside a writer."""
 
+import asyncio
 import contextlib
 import subprocess
 import sys
@@ -10,12 +11,13 @@ from typing import Any
 
 import pytest
 
+from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings
 from tests.cli.conftest import Up
 from tests.cli.sites import UpProcess, clean_environment, jobtide
 from tests.support.builders import START_TIME
 from tests.support.cc_backend import FormerSite
 from tests.support.databases import query, settings_of
-from tests.support.processes import REPOSITORY
+from tests.support.processes import REPOSITORY, ServiceRunner, environment
 from tests.support.programs import end, run_blocking
 from tests.support.waiting import until_blocking
 
@@ -90,6 +92,29 @@ def test_a_takeover_equals_the_import_of_the_archive_with_the_running_jobs(new_u
         assert (one.data / "archive" / path.relative_to(other.data / "archive")).read_bytes() == path.read_bytes()
     one.run("rebuild")
     assert content(one) == taken
+
+
+async def test_a_deployment_over_postgresql_is_equal_to_its_source(
+    nats_settings: NatsSettings, postgres_database: DatabaseSettings, service: ServiceRunner, there: FormerSite, tmp_path: Path
+) -> None:
+    fill(there, 60, running=5)
+    there.user("eva", "user")
+    there.setting("eva", "jobList_jobsPerPage", 10)
+    there.node("f0101", "idle")
+    await service.start("jobstore", nats_settings, postgres_database)
+    variables = environment([nats_settings, postgres_database, ArchiveSettings(path=tmp_path / "archive")])
+
+    def command(*words: str) -> str:
+        done = jobtide("takeover", *words, there.folder, **variables)  # type: ignore[arg-type]  # variables
+        assert done.returncode == 0, done
+        return done.stdout
+
+    assert "jobs      65 new" in await asyncio.to_thread(command, "run")
+    there.untag(4, "good")
+    there.change(65, job_state="failed", duration=7)
+    there.db.execute("UPDATE hpc_user SET roles = '[\"manager\"]', projects = '[\"bio\"]'")
+    assert "jobs      0 new, 2 changed, 63 unchanged" in await asyncio.to_thread(command, "run")
+    assert "jobs: 65 equal, 0 missing, 0 different" in await asyncio.to_thread(command, "verify")
 
 
 def test_a_takeover_that_is_killed_and_repeated_gives_the_same_rows(new_up: Up, there: FormerSite) -> None:
