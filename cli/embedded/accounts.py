@@ -95,7 +95,7 @@ def _rights(name: str, nats: NatsSettings) -> tuple[list[str], list[str]]:
                 f"{prefix}.probe.archiver",
                 *_work_queue(events, "archiver"),
                 *read_clusters,
-                f"$KV.{progress}.archiver",
+                *(f"$KV.{progress}.{key}" for key in ("archiver", "archiver.rules")),
                 read_progress[0],
             ], []
         case "metricstore":
@@ -117,6 +117,7 @@ def _rights(name: str, nats: NatsSettings) -> tuple[list[str], list[str]]:
                 f"$JS.API.STREAM.MSG.GET.{intake}",
                 *("$JS.API.STREAM.INFO.*", "$JS.API.CONSUMER.INFO.*.*", "$JS.API.CONSUMER.LIST.*"),
                 *read_clusters[1:],
+                *read_progress[1:],
             ], []
         case _:
             return [

@@ -27,6 +27,7 @@ class _Read:
     rules: Rules
     running: Rules  # those for running jobs
     applications: Applications
+    both: tuple[Rules, Applications]
 
 
 class Adviser:
@@ -55,6 +56,14 @@ class Adviser:
         except Exception:
             log.exception("advice_failed", job=job.id)
             return None
+
+    def in_use(self) -> tuple[Rules, Applications]:
+        """The present rules and patterns; the same object until a file changes."""
+        return self._current().both
+
+    @property
+    def folder(self) -> Path | None:
+        return self._folder
 
     def running_rules(self) -> Rules:
         """The present rules for running jobs."""
@@ -100,7 +109,7 @@ class Adviser:
         for ignored in rules.ignored:
             log.warning("advice_file_ignored", why=ignored)
         applications = Applications.read() if self._applications is None else Applications.read(self._applications)
-        return _Read(seen, rules, rules.while_running(), applications)
+        return _Read(seen, rules, rules.while_running(), applications, (rules, applications))
 
     def _signature(self) -> object:
         files = list(self._folder.glob("*")) if self._folder is not None else []

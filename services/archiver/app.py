@@ -22,6 +22,8 @@ from services.archiver.progress import ProgressWatch
 from services.archiver.prometheus import ArchiverNumbers
 from services.archiver.queue import WorkQueue, durable
 from services.archiver.retention import Retention
+from services.archiver.rules_in_use import WITHIN_S as RULES_WITHIN_S
+from services.archiver.rules_in_use import RulesRecorder
 from services.archiver.running_advice import RunningAdvice
 from services.archiver.settings import ArchiverSettings, Settings
 from services.archiver.tag_removals import TagRemovals
@@ -33,6 +35,7 @@ from shared.broker.cursor import log_state
 from shared.broker.needed import NeededSamples
 from shared.broker.probe import StoreProbe
 from shared.broker.publisher import Publisher
+from shared.broker.rules import RecordedRules
 from shared.database.engine import opened, ping
 from shared.health import Health, serve_health
 from shared.loops import Loops, end
@@ -114,6 +117,9 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
                 recorder = NeededSamplesRecorder(reader, NeededSamples(client, settings.nats))
                 tick = health.loop("needed_samples", within_s=WITHIN_S)
                 background.append(loops.create_task(recorder.run(stop, tick), name="needed_samples"))
+            in_use = RulesRecorder(adviser, RecordedRules(client, settings.nats))
+            tick = health.loop("rules", within_s=RULES_WITHIN_S)
+            background.append(loops.create_task(in_use.run(stop, tick), name="rules"))
             if adviser is not None:
                 tick = health.loop("applications", within_s=SLACK_S + MAX_PAUSE_S)
                 applications = StartedApplications(reader, adviser, publisher)

@@ -29,6 +29,10 @@ class Applications:
         except (ValueError, TypeError, re.error) as e:
             raise RuleError(f"{file}: {e}") from e
 
+    @property
+    def names(self) -> list[str]:
+        return sorted(self._patterns)
+
     def in_script(self, script: str) -> list[str]:
         """The names of all applications in a job script."""
         code = "\n".join(_COMMENT.sub("", line[:MAX_LINE]) for line in script[:MAX_SCRIPT].splitlines())

@@ -4,6 +4,7 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -105,6 +106,11 @@ def load_rules(folder: Path | None = None, parameters: Mapping[str, Any] | None 
     return Rules([_with_parameters(rule, given, of_site.override) for rule in rules.values()], refused, ignored)
 
 
+@cache
+def shipped_tags() -> frozenset[str]:
+    return frozenset(rule.tag for rule in load_rules().rules)
+
+
 def _files(folder: Path) -> list[Path]:
     """Without hidden ones and modules of the package."""
     try:
@@ -167,6 +173,7 @@ def _rule(file: Path, text: str) -> Rule:
     sources = [rule.text.source, rule.action.source, *(one.source for one in rule.steps)]
     return replace(
         rule,
+        file=file,
         while_running=not any(map(_STATE.search, sources)) if running is None else running,
         courses=frozenset(name for name in rule.metrics if any(re.search(_COURSE.format(re.escape(name)), one) for one in sources)),
     )

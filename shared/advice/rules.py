@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from shared.advice.expression import Node, compile_expression
@@ -81,6 +82,7 @@ class Rule:
     """``tag`` is the rule's identity, and the name of its tag of type ``jobClass``.
 
     ``while_running``: it is evaluated for running jobs too. ``courses`` are the metrics of which it needs samples.
+    ``file`` is where it was read from.
     """
 
     tag: str
@@ -98,6 +100,7 @@ class Rule:
     while_running: bool = False
     courses: frozenset[str] = frozenset()
     link: str = ""
+    file: Path | None = None
 
     @property
     def steps(self) -> Sequence[Step]:

@@ -59,6 +59,21 @@ def test_a_token_is_shown_once_and_revoked_and_times_are_shown_in_the_chosen_zon
     assert tab.faults == []
 
 
+def test_the_rules_in_use_are_shown_with_their_parameters_and_jobs(open_tab: OpenTab) -> None:
+    tab = open_tab("/config")
+    card = tab.page.get_by_role("region", name="Advice and applications")
+    expect(card).to_contain_text(re.compile(r"\d+ rules are in use, 0 of them are rules of this site."))
+    line = card.get_by_role("listitem").filter(has_text="lowload")
+    line.get_by_text("Low CPU load").click()
+    expect(line).to_contain_text("low-load.toml (shipped)")
+    expect(line).to_contain_text(re.compile(r"min_duration_s = \d+"))
+    assert tab.axe() == []
+    card.get_by_role("link", name=re.compile(r"\d jobs?$")).first.click()
+    expect(tab.page).to_have_url(re.compile(r"/monitoring/jobs/\?tag=\d+$"))
+    expect(tab.page.locator("[data-job]").first).to_be_visible()
+    assert tab.faults == []
+
+
 def test_an_admin_creates_a_user_gives_a_role_and_deletes_it(open_tab: OpenTab) -> None:
     tab = open_tab("/config")
     page = tab.page

@@ -84,6 +84,7 @@ EXPECTED: dict[str, Any] = {
     "GET /frontend/session/": SIGNED_IN,
     **{f"GET /frontend/export/jobs.{form}": EITHER for form in ("csv", "ndjson", "parquet")},
     "GET /frontend/status/": STAFF_PAGE,
+    "GET /frontend/rules/": STAFF_PAGE,
     "GET /frontend/rejections/": STAFF_PAGE,
     "GET /frontend/rejections/summary/": STAFF_PAGE,
     "GET /frontend/rejections/{stream}/{sequence}": STAFF_PAGE,

@@ -3,9 +3,12 @@
 /** The answer was no data. `status` is that of HTTP; 0: the gateway was not reached. */
 export class ApiError extends Error {
   readonly status: number
-  constructor(status: number, message: string) {
+  /** Of errors of GraphQL, such as NOT_FOUND; else empty. */
+  readonly code: string
+  constructor(status: number, message: string, code = '') {
     super(message)
     this.status = status
+    this.code = code
   }
 }
 
@@ -27,9 +30,10 @@ export async function query<Result, Variables>(text: string, variables: Variable
     body: JSON.stringify({ query: text, variables }),
     ...(signal ? { signal } : {}),
   })
-  const answer = (await response.json()) as { data: Result | null; errors?: { message: string }[] }
+  const answer = (await response.json()) as { data: Result | null; errors?: { message: string; extensions?: { code?: string } }[] }
   const failure = answer.errors?.[0]
-  if (failure || answer.data === null) throw new ApiError(response.status, failure?.message ?? 'the answer has no data')
+  if (failure || answer.data === null)
+    throw new ApiError(response.status, failure?.message ?? 'the answer has no data', failure?.extensions?.code)
   return answer.data
 }
 

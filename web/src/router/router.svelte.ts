@@ -32,6 +32,7 @@ class Router {
   #navigate(event: NavigateEvent): void {
     const url = new URL(event.destination.url)
     if (!event.canIntercept || event.hashChange || event.downloadRequest !== null || event.formData) return
+    if (event.navigationType === 'reload') return // with the session that holds now
     if (!this.#match(url)) return
     const isSamePage = url.pathname === new URL(location.href).pathname
     event.intercept({

@@ -54,7 +54,7 @@ export class JobView {
       if (job) void this.#loadStatistics(job)
     } catch (e) {
       if (id !== this.#id) return
-      if (e instanceof ApiError && e.message.includes('not found')) this.isMissing = true
+      if (e instanceof ApiError && e.code === 'NOT_FOUND') this.isMissing = true
       else this.failure = said(e)
     }
   }
