@@ -31,6 +31,7 @@ PAGES = (
     "monitoring/rejections/",
     "monitoring/systems/",
     "monitoring/systems/alex?by=cpu_load",
+    "monitoring/systems/list/alex",
     "monitoring/node/alex/a0121",
     "monitoring/status/alex",
     "monitoring/dashboard/alex",

@@ -76,3 +76,32 @@ def test_the_grid_follows_nodes_and_jobs_and_has_its_filters_in_the_address(quie
     expect(page.get_by_role("banner").get_by_role("navigation")).to_have_count(0)
     assert not tab.was_reloaded()
     assert tab.faults == []
+
+
+def test_the_list_of_nodes_has_sparklines_follows_states_and_has_its_filters_in_the_address(
+    quiet_cluster: WebSite, open_tab: OpenTab
+) -> None:
+    tab = open_tab("/monitoring/systems/alex")
+    page = tab.page
+    page.get_by_role("link", name="List", exact=True).click()
+    expect(page).to_have_url(re.compile(r"/monitoring/systems/list/alex$"))
+    expect(page.get_by_role("figure", name=re.compile("^CPU load of a0.*: mean ")).first).to_be_visible()
+    page.get_by_role("searchbox", name="Host name").fill("A0121")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(r"/alex\?host=A0121$"))
+    expect(page.locator("[data-node]")).to_have_count(1)
+    expect(page.locator("[data-node=a0121]")).to_be_visible()
+    page.goto("/monitoring/systems/list/slurmlab?rows=10")
+    row = page.locator("[data-node=node04]")
+    expect(row).to_contain_text("no samples", timeout=REPORT_MS)
+    expect(page.locator(".stream.live")).to_be_visible()
+    tab.mark()
+    report(quiet_cluster, node04="down")
+    expect(row).to_contain_text("down", timeout=REPORT_MS)
+    page.get_by_label("State").select_option("down")
+    expect(page).to_have_url(re.compile(r"slurmlab\?state=down&rows=10$"))
+    expect(page.locator("[data-node]")).to_have_count(1)
+    report(quiet_cluster, node03="down")
+    expect(page.locator("[data-node]")).to_have_count(2, timeout=REPORT_MS)
+    assert not tab.was_reloaded()
+    assert tab.faults == []

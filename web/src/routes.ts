@@ -51,6 +51,12 @@ export const routes: Route[] = [
     roles: STAFF,
     load: () => import('./pages/nodes/NodesPage.svelte'),
   },
+  ...['/monitoring/systems/list/:cluster', '/monitoring/systems/list/:cluster/:subCluster'].map((path) => ({
+    path,
+    title: ({ cluster, subCluster }: Record<string, string>) => `Nodes of ${[cluster, subCluster].filter(Boolean).join(', ')}`,
+    roles: STAFF,
+    load: () => import('./pages/nodelist/NodeListPage.svelte'),
+  })),
   ...['/monitoring/status/:cluster', '/monitoring/status/detail/:cluster'].map((path) => ({
     path,
     title: ({ cluster }: Record<string, string>) => `Status of ${cluster ?? ''}`,

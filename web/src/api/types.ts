@@ -330,6 +330,21 @@ export type NodeSeriesQueryVariables = Exact<{
 
 export type NodeSeriesQuery = { nodeMetrics: Array<{ metrics: Array<{ name: string, scope: string, metric: { timestep: number, unit: { base: string, prefix: string | null } | null, series: Array<{ hostname: string, id: string | null, data: Array<number | null>, statistics: { avg: number, min: number, max: number } | null }> | null } }> }> };
 
+export type NodeListQueryVariables = Exact<{
+  cluster: string;
+  subCluster: string;
+  state: string;
+  host: string;
+  metrics?: Array<string> | string | null | undefined;
+  from: string;
+  to: string;
+  page?: PageRequest | null | undefined;
+  points: number;
+}>;
+
+
+export type NodeListQuery = { nodeMetricsList: { totalNodes: number | null, items: Array<{ host: string, subCluster: string, nodeState: string, metricHealth: string, metrics: Array<{ name: string, metric: { timestep: number, unit: { base: string, prefix: string | null } | null, statisticsSeries: { min: Array<number | null>, median: Array<number | null>, max: Array<number | null> } | null } }> }> } };
+
 export type NodeStatesOfSiteQueryVariables = Exact<{ [key: string]: never; }>;
 
 

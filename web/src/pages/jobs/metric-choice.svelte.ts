@@ -8,13 +8,18 @@ const USUAL = ['cpu_load', 'flops_any', 'mem_bw', 'mem_used', 'acc_utilization',
 const MAX_USUAL = 6
 export const MAX_METRICS = 12
 
-/** The metrics of the small plots that the viewer chose, stored as a setting. */
+/** The metrics of the small plots that the viewer chose, stored as the setting `key`. */
 export class MetricChoice {
   known = $state.raw<ReadonlyMap<string, Metric>>(new Map())
   #cluster = $state('')
   #settings = $state.raw<Record<string, unknown>>(session.settings)
   readonly all = $derived([...this.known.values()].filter((metric) => isIn(metric, this.#cluster)))
-  readonly shown = $derived(shownMetrics(this.all, this.#settings[`${SETTING}:${this.#cluster}`] ?? this.#settings[SETTING]))
+  readonly #key: string
+  readonly shown = $derived.by(() => shownMetrics(this.all, this.#settings[`${this.#key}:${this.#cluster}`] ?? this.#settings[this.#key]))
+
+  constructor(key = SETTING) {
+    this.#key = key
+  }
 
   /** The cluster of the list, empty if it shows several. */
   of(cluster: string): void {
@@ -28,7 +33,7 @@ export class MetricChoice {
 
   toggle(name: string): void {
     const names = this.shown.includes(name) ? this.shown.filter((other) => other !== name) : [...this.shown, name]
-    const key = this.#cluster ? `${SETTING}:${this.#cluster}` : SETTING
+    const key = this.#cluster ? `${this.#key}:${this.#cluster}` : this.#key
     session.settings[key] = names
     this.#settings = { ...session.settings }
     storeSetting(key, names).catch(() => undefined) // the page has them all the same

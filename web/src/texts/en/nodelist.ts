@@ -1,0 +1,21 @@
+/** What the list of nodes says. */
+export const nodelist = {
+  title: (cluster: string) => `Nodes of ${cluster}`,
+  list: 'List',
+  grid: 'Grid',
+  subCluster: 'Subcluster',
+  allParts: 'all',
+  state: 'State',
+  allStates: 'any state',
+  unreported: 'never reported',
+  last: 'Shown',
+  node: 'Node',
+  jobs: 'Jobs',
+  moreJobs: (number: number) => `${String(number)} more`,
+  none: 'no samples',
+  nobody: 'No node matches these filters.',
+  clear: 'Remove all filters',
+  loading: 'The nodes are loading',
+  of: (metric: string, host: string, mean: string, largest: string) => `${metric} of ${host}: mean ${mean}, largest ${largest}`,
+  nothingOf: (metric: string, host: string) => `${metric} of ${host}: no samples`,
+}
