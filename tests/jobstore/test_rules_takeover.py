@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from shared.database.engine import opened
-from shared.domain.events import Event, JobArchived, JobMetadataEdited, JobTagged, JobTakenOver, Tag
+from shared.domain.events import Event, JobArchived, JobMetadataEdited, JobTagged, JobTakenOver, JobUntagged, Tag
 from shared.domain.payloads import Resource
 from shared.domain.values import JobState
 from shared.settings import DatabaseSettings
@@ -75,6 +75,12 @@ async def test_tags_and_metadata_that_people_added_here_stay(sqlite_database: Da
     row = await rows_after(sqlite_database, ended("a", tags=[GOOD]), *edits, ended("b", tags=[BAD]))
     assert row["tags"] == ["bad", "ours"]
     assert orjson.loads(row["meta_data"]) == {"note": "mine"}
+
+
+async def test_a_tag_that_was_removed_here_stays_away_while_it_stays_there(sqlite_database: DatabaseSettings) -> None:
+    removed = JobUntagged(id=1, cluster="fritz", tags=[GOOD])
+    row = await rows_after(sqlite_database, ended("a", tags=[GOOD]), removed, ended("b", tags=[GOOD, BAD]))
+    assert row["tags"] == ["bad"]
 
 
 async def test_a_job_that_came_by_its_own_events_gets_its_former_id_and_keeps_its_end(sqlite_database: DatabaseSettings) -> None:

@@ -64,7 +64,7 @@ def _replace_facts(work: UnitOfWork, record: Recorded, event: JobImported, run: 
     run.set(**{name: value for name, value in facts.items() if name not in same and (value is not None or name in cleared)})
     forget_end(run)
     run.metadata_changes |= metadata(event) or {}
-    attach_tags(work, record, event, run)
+    _attach_tags(work, record, event, run)
 
 
 def new_job(work: UnitOfWork, record: Recorded, event: JobFacts, state: JobState, duration: int) -> JobHead:
@@ -79,11 +79,11 @@ def new_job(work: UnitOfWork, record: Recorded, event: JobFacts, state: JobState
         row=row_of(record.sequence, event, state, duration),
     )
     work.know(job)
-    attach_tags(work, record, event, job)
+    _attach_tags(work, record, event, job)
     return job
 
 
-def attach_tags(work: UnitOfWork, record: Recorded, event: JobFacts, job: JobHead) -> None:
+def _attach_tags(work: UnitOfWork, record: Recorded, event: JobFacts, job: JobHead) -> None:
     for tag in event.tags:
         work.jobtags.add((job.id, work.tag_id(tag, record.sequence)))
 

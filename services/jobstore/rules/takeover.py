@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 
 from services.jobstore.rules.ends import Ends, forget_end
-from services.jobstore.rules.jobs import attach_tags, metadata, new_job, row_of
+from services.jobstore.rules.jobs import metadata, new_job, row_of
 from services.jobstore.rules.unit_of_work import Decision, JobHead, Limits, UnitOfWork
 from shared.domain.events import JobTakenOver, Tag
 from shared.domain.recorded import Recorded
@@ -67,6 +67,6 @@ def _follow(work: UnitOfWork, record: Recorded, event: JobTakenOver, run: JobHea
     elif has_ended_there and event.monitoring_status == ARCHIVED:
         run.set(**{name: facts[name] for name in _ARCHIVED if name in facts})
     run.metadata_changes |= metadata(event) or {}
-    gone = {tag.key for tag in former_tags(run)} - {tag.key for tag in event.tags}
-    work.jobtags -= {(run.id, work.tags[key]) for key in gone if key in work.tags}
-    attach_tags(work, record, event, run)
+    had, has = {tag.key for tag in former_tags(run)}, {tag.key for tag in event.tags}
+    work.jobtags -= {(run.id, work.tags[key]) for key in had - has if key in work.tags}
+    work.jobtags |= {(run.id, work.tag_id(tag, record.sequence)) for tag in event.tags if tag.key not in had}
