@@ -125,7 +125,7 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
                 applications = StartedApplications(reader, adviser, publisher)
                 background.append(loops.create_task(applications.run(stop, tick), name="applications"))
             if settings.archive.retention != "none":
-                retention = Retention(settings.archive, present, target, reader, publisher, numbers)
+                retention = Retention(settings.archive, present, target, reader, annotator, publisher, numbers)
                 tick = health.loop("retention", within_s=retention.max_round_s)
                 background.append(loops.create_task(retention.run(stop, tick), name="retention"))
             pollers = _pollers(settings.archiver, source, reader, clusters, publisher, numbers, adviser)

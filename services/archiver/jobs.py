@@ -137,10 +137,11 @@ class JobReader:
         """The jobs with these identities that have ended."""
         job = tables.job.c
         query = select(*_JOB_COLUMNS).where(job.job_id.in_({path.job_id for path in paths}))
+        wanted = set(paths)
         async with transaction(self._engine) as connection:
             rows = (await connection.execute(query)).mappings().all()
-        wanted = set(paths)
-        return [record for row in rows if (record := JobRecord(dict(row), ())).path in wanted and not record.is_running]
+            records = await self._records(connection, [row for row in rows if JobRecord(dict(row), ()).path in wanted])
+        return [record for record in records.values() if not record.is_running]
 
     async def changed_since(self, after: tuple[int, int], *, limit: int) -> list[JobRecord]:
         """Up to ``limit`` jobs with (changed_seq, id) greater than ``after``, in that order."""

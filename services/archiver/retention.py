@@ -2,15 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import structlog
 
+from services.archiver.annotations import Annotator
 from services.archiver.failures import describe
-from services.archiver.jobs import JobReader
+from services.archiver.jobs import JobReader, JobRecord
 from services.archiver.prometheus import ArchiverNumbers
-from shared.archive import ArchiveError, ArchiveStore, JobPath
+from shared.archive import ArchiveError, ArchiveStore, JobPath, annotations
 from shared.archive.moving import replicate, selected_paths
 from shared.archive.selection import Selection
 from shared.archive.transfer import batches, copy_clusters
@@ -18,6 +20,7 @@ from shared.backoff import Backoff, sleep_unless
 from shared.broker.envelope import Envelope
 from shared.broker.publisher import Publisher
 from shared.domain.events import JobDeleted
+from shared.domain.values import GLOBAL_SCOPE
 from shared.errors import JobtideError, Unavailable
 from shared.settings import ArchiveSettings
 
@@ -39,6 +42,7 @@ class Retention:
         present: ArchiveStore,
         target: ArchiveStore | None,
         reader: JobReader,
+        annotator: Annotator,
         publisher: Publisher,
         numbers: ArchiverNumbers,
         clock: Callable[[], float] = time.time,
@@ -47,6 +51,7 @@ class Retention:
         self._present = present
         self._target = target
         self._reader = reader
+        self._annotator = annotator
         self._publisher = publisher
         self._numbers = numbers
         self._clock = clock
@@ -114,7 +119,18 @@ class Retention:
             return await asyncio.to_thread(self._present.remove, paths)
         if self._target is None:
             raise ArchiveError("retention_target is not set")
-        return await asyncio.to_thread(replicate, self._present, self._target, paths, moves=self._settings.retention == "move")
+        if self._settings.retention == "copy":
+            return await asyncio.to_thread(replicate, self._present, self._target, paths, moves=False)
+        errors = await asyncio.to_thread(replicate, self._present, self._target, paths, moves=True)
+        await self._settle([path for path, error in zip(paths, errors, strict=True) if error is None])
+        return errors
+
+    async def _settle(self, paths: Sequence[JobPath]) -> None:
+        """Tags and metadata may have been written to an entry in the instant before it was removed: the database has them."""
+        assert self._target is not None
+        jobs = [job for job in await self._reader.by_path(paths) if await asyncio.to_thread(_is_outdated, self._target, job)]
+        for work in await self._annotator.update(jobs):
+            log.warning("entry_not_updated", job=work.job.id, why=describe(work.error) if work.error is not None else "")
 
     async def _delete_jobs(self, paths: Sequence[JobPath]) -> None:
         now = datetime.now(UTC)
@@ -122,6 +138,21 @@ class Retention:
         await self._publisher.publish(
             [Envelope(JobDeleted(id=job.id, cluster=job.cluster), f"retention:{job.id}", "jobtide/archiver", now) for job in jobs]
         )
+
+
+def _is_outdated(store: ArchiveStore, job: JobRecord) -> bool:
+    try:
+        document = store.document(job.path)
+    except ArchiveError:
+        return False  # it is still where it was
+    expected = annotations(job.row, job.tags)
+    return _meaning(document) != _meaning(expected)
+
+
+def _meaning(document: Mapping[str, Any]) -> tuple[dict[str, str], set[tuple[str, str, str]]]:
+    """Metadata and tags, whatever their form: entries of other writers have null, other ids and another order."""
+    tags = [tag for tag in document.get("tags") or [] if isinstance(tag, dict)]
+    return document.get("metaData") or {}, {(tag.get("type", ""), tag.get("name", ""), tag.get("scope") or GLOBAL_SCOPE) for tag in tags}
 
 
 def _next(groups: Iterator[list[JobPath]]) -> list[JobPath]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Hashable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from shared.archive.flush import flush_directory
+from shared.archive.flush import can_flush_filesystem, flush_directory, flush_filesystem
 from shared.archive.layout import (
     META_FILE,
     PACKED_DATA_FILE,
@@ -25,7 +25,7 @@ from shared.archive.layout import (
 from shared.archive.preserved import Preserved, read_preserved
 from shared.archive.reader import data_file, is_complete, read_bytes, read_cluster_text, read_data_texts, thumbnail_bytes
 from shared.archive.store import ArchiveStore, StoredData, Stray
-from shared.archive.writer import Entry, temporary_name, write_cluster, write_entries
+from shared.archive.writer import SHARED_FLUSH_FROM, Entry, temporary_name, write_cluster, write_entries
 
 
 class FileStore(ArchiveStore):
@@ -118,25 +118,34 @@ class FileStore(ArchiveStore):
         return write_entries(self.root, entries)
 
     def remove(self, paths: Sequence[JobPath]) -> list[Exception | None]:
-        errors: list[Exception | None] = []
+        """Rename all of them first, so that no reader finds part of an entry, also after a power loss; then delete them."""
+        errors: dict[JobPath, Exception] = {}
+        renamed: dict[JobPath, Path] = {}
         for path in paths:
             try:
-                self._remove(path.under(self.root))
+                place = path.under(self.root)
+                renamed[path] = place.rename(place.with_name(temporary_name(place.name)))
+            except FileNotFoundError:
+                continue
             except (ArchiveError, OSError) as e:
-                errors.append(e)
-            else:
-                errors.append(None)
-        return errors
-
-    def _remove(self, place: Path) -> None:
-        """Rename first, so that no reader finds part of the entry, then delete it and the folders that it leaves empty."""
-        temporary = place.with_name(temporary_name(place.name))
+                errors[path] = e
         try:
-            place.rename(temporary)
-        except FileNotFoundError:
+            self._flush([temporary.parent for temporary in renamed.values()])
+        except OSError as e:
+            return [e if path in renamed else errors.get(path) for path in paths]
+        for path, temporary in renamed.items():
+            try:
+                shutil.rmtree(temporary)
+            except OSError as e:
+                errors[path] = e
+            for parent in (temporary.parent, temporary.parent.parent):
+                with suppress(OSError):  # not empty, or another process uses it
+                    parent.rmdir()
+        return [errors.get(path) for path in paths]
+
+    def _flush(self, directories: Sequence[Path]) -> None:
+        if can_flush_filesystem and len(directories) >= SHARED_FLUSH_FROM:
+            flush_filesystem(self.root)
             return
-        flush_directory(place.parent)
-        shutil.rmtree(temporary)
-        for parent in (place.parent, place.parent.parent):
-            with suppress(OSError):  # not empty, or another process uses it
-                parent.rmdir()
+        for directory in dict.fromkeys(directories):
+            flush_directory(directory)

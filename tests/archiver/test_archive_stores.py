@@ -3,6 +3,7 @@
 import gzip
 import json
 import sqlite3
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from shared.archive.transfer import transfer
 from shared.archive.verify import verify_store
 from shared.errors import UserError
 from shared.settings import ArchiveSettings, load
+from tests.cli.sites import assert_user_mistake, jobtide
 from tests.support.seaweedfs import ACCESS_KEY, SECRET_KEY, SeaweedFs
 
 SAMPLE = Path(__file__).parents[1] / "data" / "archive-v1.5"
@@ -128,10 +130,12 @@ def test_a_failing_entry_does_not_affect_its_group(store: ArchiveStore) -> None:
 
 
 def test_removed_entries_are_gone_and_the_others_stay(store: ArchiveStore) -> None:
-    store.write([entry(number) for number in range(1, 6)])
-    assert store.remove([entry(2).path, entry(4).path, entry(7).path]) == [None] * 3
-    assert set(store.paths()) == {entry(number).path for number in (1, 3, 5)}
+    store.write([entry(number) for number in range(1, 31)])
+    assert store.remove([entry(2).path, entry(4).path, entry(77).path]) == [None] * 3
+    assert set(store.paths()) == {entry(number).path for number in range(1, 31) if number not in (2, 4)}
     assert not store.is_complete(entry(2).path)
+    assert store.remove([entry(number).path for number in range(5, 31)]) == [None] * 26
+    assert set(store.paths()) == {entry(1).path, entry(3).path}
 
 
 def test_an_archive_is_copied_into_every_place_and_back_byte_for_byte(store: ArchiveStore, tmp_path: Path) -> None:
@@ -258,6 +262,24 @@ def test_objects_beside_the_archive_do_not_disturb_it(seaweedfs: SeaweedFs, tmp_
     assert len([path for path in found if isinstance(path, Stray)]) == 2
     with pytest.raises(UserError, match="neither empty nor an archive"):
         bucket(seaweedfs, f"{tmp_path.name}/backups").open()
+
+
+def test_commands_take_an_address_and_the_access_from_the_settings(seaweedfs: SeaweedFs, tmp_path: Path) -> None:
+    variables = {"S3_ENDPOINT": seaweedfs.endpoint, "S3_ACCESS_KEY": ACCESS_KEY, "S3_SECRET_KEY": SECRET_KEY}
+    address = f"s3://archive/{tmp_path.name}"
+
+    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        return jobtide(
+            "archive", *arguments, text=b"", cwd=tmp_path, **{f"JOBTIDE_ARCHIVE_{name}": value for name, value in variables.items()}
+        )
+
+    assert run("copy", address, "--from", SAMPLE).stdout.startswith("2 jobs copied")
+    assert json.loads(run("info", address, "--json").stdout)["jobs"] == 2
+    assert run("verify", address, "--quick").returncode == 0
+    assert run("thumbnails", address, "--workers", "1").stdout == "2 thumbnails made, 0 there already\n"
+    assert run("remove", address, "--cluster", "emmy").stdout.startswith("2 jobs removed")
+    assert list(bucket(seaweedfs, tmp_path.name).paths()) == []
+    assert_user_mistake(run("clean", address), "is not a folder")
 
 
 # composed

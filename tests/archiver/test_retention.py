@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from services.archiver.annotations import Annotator
 from services.archiver.jobs import JobReader
 from services.archiver.prometheus import ArchiverNumbers
 from services.archiver.retention import Retention
@@ -48,6 +49,7 @@ async def one_round(site: Site, settings: ArchiveSettings, *, now: float = BETWE
             present_store(settings),
             retention_store(settings),
             JobReader(engine),
+            Annotator(JobReader(engine), store_of(settings)),
             Publisher(client, site.nats.prefix),
             ArchiverNumbers(Health("archiver").registry),
             lambda: now,
@@ -66,6 +68,19 @@ async def test_old_entries_are_moved_and_stay_readable(archive_site: Site, archi
     whole = store_of(settings)
     assert whole.entry(FIRST) == FileStore(SAMPLE).entry(FIRST)
     assert whole.entry(SECOND) == FileStore(SAMPLE).entry(SECOND)
+
+
+async def test_tags_and_metadata_written_at_the_last_moment_are_in_the_moved_entry(archive_site: Site, archive: Path) -> None:
+    """The database has them, and the entry in the archive did not when it was copied."""
+    for number, path, metadata in ((77, FIRST, '{"note":"late"}'), (78, SECOND, None)):
+        row = job_row(number, job_id=path.job_id, cluster="emmy", start_time=path.start_time, meta_data=metadata)
+        await archive_site.store(row, position=0)
+    settings = settings_of(archive, "move")
+    assert await one_round(archive_site, settings, now=2e9) == 2
+    target = retention_store(settings)
+    assert target is not None
+    assert target.document(FIRST)["metaData"] == {"note": "late"}
+    assert target.entry(SECOND) == FileStore(SAMPLE).entry(SECOND), "nothing has changed, so it has the same bytes"
 
 
 async def test_copied_entries_follow_later_changes(archive_site: Site, archive: Path) -> None:
