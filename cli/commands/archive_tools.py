@@ -12,7 +12,7 @@ from cli.progress import Bar, progress_bar
 from cli.site import find_site
 from shared.archive.contents import Amount, contents_of
 from shared.archive.files import FileStore
-from shared.archive.leftovers import leftovers
+from shared.archive.layout import ArchiveUnavailable
 from shared.archive.places import present_store, store_at
 from shared.archive.selection import OmitTagged, Selection
 from shared.archive.store import ArchiveStore
@@ -185,28 +185,21 @@ def run_clean(data: Path | None, address: str | None, *, dry_run: bool, as_json:
     store = archive_of(data, address)
     store.version()
     tally, listed = Tally(), list[dict[str, Any]]()
-    for leftover in leftovers(_folder(store)):
+    for leftover in store.leftovers():
         try:
             if not dry_run:
                 leftover.remove()
-        except OSError as e:
-            tally.fail(str(leftover.path), e.strerror or e)
+        except (OSError, ArchiveUnavailable) as e:
+            tally.fail(leftover.place, e.strerror or e if isinstance(e, OSError) else e)
             continue
         tally.done += 1
         tally.size += leftover.size
         if not as_json:
-            print(f"{leftover.kind:<10} {leftover.path}", flush=True)
+            print(f"{leftover.kind:<10} {leftover.place}", flush=True)
         elif len(listed) < MAX_LISTED:
-            listed.append({"kind": leftover.kind, "path": str(leftover.path), "bytes": leftover.size})
+            listed.append({"kind": leftover.kind, "place": leftover.place, "bytes": leftover.size})
     if as_json:
         print_json({"archive": store.address, "dryRun": dry_run, "removed": tally.done, "listed": listed, **tally_json(tally)})
     else:
         print(f"{count_text(tally.done, 'leftover')} {'would be ' if dry_run else ''}removed ({size_text(tally.size)})")
     print_failures(tally, as_json=as_json)
-
-
-def _folder(store: ArchiveStore) -> Path:
-    """Raises UserError."""
-    if not isinstance(store, FileStore):
-        raise UserError(f"{store.address} is not a folder")
-    return store.root

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 
 from shared.archive.layout import JobPath
-from shared.archive.store import ArchiveStore, StoredData, Stray
+from shared.archive.store import ArchiveStore, Leftover, StoredData, Stray
 from shared.archive.writer import Entry
 
 
@@ -100,6 +100,10 @@ class ComposedStore(ArchiveStore):
         for part, some in by_part.items():
             errors |= zip(some, part.remove(some), strict=True)
         return [errors[path] for path in paths]
+
+    def leftovers(self) -> Iterator[Leftover]:
+        for part in self._parts:
+            yield from part.leftovers()
 
 
 class RoutedStore(ComposedStore):

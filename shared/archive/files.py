@@ -22,9 +22,10 @@ from shared.archive.layout import (
     require_archive,
     without_place,
 )
+from shared.archive.leftovers import leftovers
 from shared.archive.preserved import Preserved, read_preserved
 from shared.archive.reader import data_file, is_complete, read_bytes, read_cluster_text, read_data_texts, thumbnail_bytes
-from shared.archive.store import ArchiveStore, StoredData, Stray
+from shared.archive.store import ArchiveStore, Leftover, StoredData, Stray
 from shared.archive.writer import SHARED_FLUSH_FROM, Entry, temporary_name, write_cluster, write_entries
 
 
@@ -142,6 +143,9 @@ class FileStore(ArchiveStore):
                 with suppress(OSError):  # not empty, or another process uses it
                     parent.rmdir()
         return [errors.get(path) for path in paths]
+
+    def leftovers(self) -> Iterator[Leftover]:
+        return leftovers(self.root)
 
     def _flush(self, directories: Sequence[Path]) -> None:
         if can_flush_filesystem and len(directories) >= SHARED_FLUSH_FROM:

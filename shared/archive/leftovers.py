@@ -3,36 +3,27 @@
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from shared.archive.layout import DATA_FILE, PACKED_DATA_FILE, TEMPORARY_PREFIX, ArchiveError
 from shared.archive.reader import read_data_texts
+from shared.archive.store import Leftover
 from shared.archive.writer import is_abandoned
 
 _DEPTH = 4  # folders of an entry below the root
 
 
-@dataclass(frozen=True, slots=True)
-class Leftover:
-    """``temporary``: of a writer that died, or older than an hour. ``empty``: a folder.
+def _leftover(kind: Literal["temporary", "unused", "empty"], path: Path, size: int) -> Leftover:
+    return Leftover(kind, str(path), size, path.rmdir if kind == "empty" else partial(_remove, path))
 
-    ``unused``: a data.json beside a readable data.json.gz.
-    """
 
-    kind: Literal["temporary", "empty", "unused"]
-    path: Path
-    size: int
-
-    def remove(self) -> None:
-        """Raises OSError, for example when an empty folder is used meanwhile."""
-        if self.kind == "empty":
-            self.path.rmdir()
-        elif self.path.is_dir() and not self.path.is_symlink():
-            shutil.rmtree(self.path)
-        else:
-            self.path.unlink(missing_ok=True)
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def leftovers(root: Path) -> Iterator[Leftover]:
@@ -48,13 +39,13 @@ def _inside(folder: Path, depth: int) -> Iterator[Leftover]:
         is_folder = entry.is_dir(follow_symlinks=False)
         if entry.name.startswith(TEMPORARY_PREFIX):
             if is_abandoned(entry):
-                yield Leftover("temporary", path, _size(path))
+                yield _leftover("temporary", path, _size(path))
         elif is_folder and depth < _DEPTH and not entry.name.startswith("."):
             yield from _inside(path, depth + 1)
     if depth == _DEPTH:
         yield from _unused(folder)
     if depth > 1 and _is_empty(folder):
-        yield Leftover("empty", folder, 0)
+        yield _leftover("empty", folder, 0)
 
 
 def _unused(directory: Path) -> Iterator[Leftover]:
@@ -65,7 +56,7 @@ def _unused(directory: Path) -> Iterator[Leftover]:
         read_data_texts(packed)
     except ArchiveError:
         return  # the plain file may be the only good copy
-    yield Leftover("unused", plain, plain.stat().st_size)
+    yield _leftover("unused", plain, plain.stat().st_size)
 
 
 def _is_empty(folder: Path) -> bool:

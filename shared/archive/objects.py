@@ -3,11 +3,14 @@
 An object is written whole or not at all. Entries are written with the data first and meta.json last, and removed in the other direction.
 """
 
+import time
 from collections.abc import Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from shared.archive.layout import (
@@ -27,11 +30,12 @@ from shared.archive.layout import (
     require_version,
     version_of,
 )
-from shared.archive.store import ArchiveStore, StoredData, Stray
-from shared.archive.writer import Entry
+from shared.archive.store import ArchiveStore, Leftover, StoredData, Stray
+from shared.archive.writer import LEFTOVER_AGE_S, Entry
 from shared.errors import UserError
 
 if TYPE_CHECKING:
+    from obstore import ObjectMeta
     from obstore.store import S3Store
 
 REQUEST_TIMEOUT_S = 60.0
@@ -39,6 +43,8 @@ RETRY_TIMEOUT_S = 20.0
 MAX_RETRIES = 4
 WRITES_AT_ONCE = 8
 LISTED_AT_ONCE = 1000
+_FILES = frozenset({META_FILE, DATA_FILE, PACKED_DATA_FILE, THUMBNAIL_FILE})
+_DEPTH = 3  # slashes in the place of an entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +204,18 @@ class ObjectStore(ArchiveStore):
             return e
         return None
 
+    def leftovers(self) -> Iterator[Leftover]:
+        for cluster in self._folders():
+            for place, entries in groupby(self._objects(f"{cluster}/"), key=lambda found: found["path"].rpartition("/")[0]):
+                objects = list(entries)
+                names = {found["path"].rpartition("/")[2] for found in objects}
+                newest = max(found["last_modified"] for found in objects).timestamp()
+                is_entry = place.count("/") == _DEPTH and names <= _FILES
+                if is_entry and META_FILE not in names and time.time() - newest > LEFTOVER_AGE_S:
+                    keys = [found["path"] for found in objects]
+                    size = sum(found["size"] for found in objects)
+                    yield Leftover("incomplete", f"{self.address}/{place}", size, partial(self._delete, keys))
+
     def _required(self, key: str) -> bytes:
         content = self._get(key)
         if content is None:
@@ -245,12 +263,14 @@ class ObjectStore(ArchiveStore):
 
     def _list(self, prefix: str) -> Iterator[tuple[str, int]]:
         """Keys and sizes below a prefix, in the order of the keys."""
+        return ((found["path"], found["size"]) for found in self._objects(prefix))
+
+    def _objects(self, prefix: str) -> "Iterator[ObjectMeta]":
         import obstore
 
         with self._errors():
             for chunk in obstore.list(self._store, prefix or None, chunk_size=LISTED_AT_ONCE):
-                for found in chunk:
-                    yield found["path"], found["size"]
+                yield from chunk
 
     def _folders(self) -> list[str]:
         import obstore

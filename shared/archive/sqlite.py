@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from shared.archive.layout import VERSION, ArchiveError, ArchiveUnavailable, JobPath, require_version, version_of
-from shared.archive.store import ArchiveStore, StoredData, Stray
+from shared.archive.store import ArchiveStore, Leftover, StoredData, Stray
 from shared.archive.writer import Entry
 from shared.errors import UserError
 
@@ -48,6 +48,10 @@ ON CONFLICT (job_id, cluster, start_time) DO UPDATE SET meta_json = excluded.met
     data_compressed = excluded.data_compressed, updated_at = max(jobs.updated_at + 1, excluded.updated_at)
 """
 _UPDATE_META = f"UPDATE jobs SET meta_json = ?, updated_at = max(updated_at + 1, ?) WHERE {_JOB}"  # noqa: S608 - a constant
+_LOST_THUMBNAILS = """
+FROM jobtide_thumbnails WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.cluster = jobtide_thumbnails.cluster
+    AND jobs.job_id = jobtide_thumbnails.job_id AND jobs.start_time = jobtide_thumbnails.start_time)
+"""
 _PROBE = "jobtide_probe"
 
 
@@ -174,6 +178,7 @@ class SqliteStore(ArchiveStore):
 
     def write_thumbnail(self, path: JobPath, content: bytes) -> None:
         with self._transaction() as connection:
+            connection.execute(_THUMBNAILS)
             connection.execute("INSERT OR REPLACE INTO jobtide_thumbnails VALUES (?, ?, ?, ?)", (*_key(path), content))
 
     def write(self, entries: Sequence[Entry]) -> list[Exception | None]:
@@ -189,12 +194,25 @@ class SqliteStore(ArchiveStore):
     def remove(self, paths: Sequence[JobPath]) -> list[Exception | None]:
         try:
             with self._transaction() as connection:
+                connection.execute(_THUMBNAILS)  # absent in a file that cc-backend made
                 for path in paths:
                     connection.execute(f"DELETE FROM jobs WHERE {_JOB}", _key(path))  # noqa: S608
                     connection.execute(f"DELETE FROM jobtide_thumbnails WHERE {_JOB}", _key(path))  # noqa: S608
         except ArchiveUnavailable as e:
             return [e] * len(paths)
         return [None] * len(paths)
+
+    def leftovers(self) -> Iterator[Leftover]:
+        with self._connected() as connection:
+            if not _has_thumbnails(connection):
+                return
+            count, size = connection.execute(f"SELECT count(*), coalesce(sum(length(content)), 0) {_LOST_THUMBNAILS}").fetchone()
+        if count:
+            yield Leftover("unused", f"{self.address}: thumbnails of {count} removed entries", size, self._remove_lost_thumbnails)
+
+    def _remove_lost_thumbnails(self) -> None:
+        with self._transaction() as connection:
+            connection.execute(f"DELETE {_LOST_THUMBNAILS}")
 
     def vacuum(self) -> None:
         """Give the space of removed entries back to the file system."""
@@ -261,6 +279,11 @@ class SqliteStore(ArchiveStore):
 def _is_archive(connection: sqlite3.Connection) -> bool:
     names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     return {"jobs", "metadata"} <= names
+
+
+def _has_thumbnails(connection: sqlite3.Connection) -> bool:
+    found = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'jobtide_thumbnails'").fetchone()
+    return found is not None
 
 
 def _write(connection: sqlite3.Connection, entry: Entry) -> None:

@@ -5,9 +5,9 @@ OSError when the place cannot be used.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Hashable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from shared.archive.imports import known_spelling, require_same_job
 from shared.archive.layout import ArchiveError, JobPath
@@ -39,6 +39,20 @@ class Stray:
 
     place: str
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """Something that belongs to no entry. ``remove`` raises OSError or ArchiveUnavailable.
+
+    ``temporary``: of a writer that died, or older than an hour. ``incomplete``: data whose meta.json was never written, equally old.
+    ``unused``: a data.json beside a readable data.json.gz, or thumbnails without an entry. ``empty``: a folder.
+    """
+
+    kind: Literal["temporary", "incomplete", "unused", "empty"]
+    place: str
+    size: int
+    remove: Callable[[], object]
 
 
 class ArchiveStore(ABC):
@@ -113,6 +127,10 @@ class ArchiveStore(ABC):
     @abstractmethod
     def remove(self, paths: Sequence[JobPath]) -> list[Exception | None]:
         """Remove entries. Returns an error or None for each; a missing entry is no error."""
+
+    @abstractmethod
+    def leftovers(self) -> Iterator[Leftover]:
+        """What ``jobtide archive clean`` removes. Entries are left alone, also damaged ones."""
 
     def parts(self) -> "list[ArchiveStore]":
         """The places that entries are written to. Each may be unavailable on its own."""

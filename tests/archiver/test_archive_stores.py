@@ -25,7 +25,7 @@ from shared.archive.transfer import transfer
 from shared.archive.verify import verify_store
 from shared.errors import UserError
 from shared.settings import ArchiveSettings, load
-from tests.cli.sites import assert_user_mistake, jobtide
+from tests.cli.sites import jobtide
 from tests.support.seaweedfs import ACCESS_KEY, SECRET_KEY, SeaweedFs
 
 SAMPLE = Path(__file__).parents[1] / "data" / "archive-v1.5"
@@ -207,6 +207,8 @@ def test_a_file_of_cc_backend_is_read_and_written(tmp_path: Path) -> None:
     path = JobPath("fritz", 7, 5)
     assert store.texts(path) == {"a": b"{}"}
     assert (store.thumbnail(path), store.clusters(), store.cluster_text("fritz")) == (None, ["fritz"], b'{"name":"fritz"}')
+    assert list(store.leftovers()) == []
+    assert store.remove([JobPath("fritz", 8, 5)]) == [None]
     assert store.write([Entry(path, store.meta(path), b'{"b":{}}', thumbnail=b"t")]) == [None]
     assert (store.texts(path), store.thumbnail(path)) == ({"b": b"{}"}, b"t")
     store.open()
@@ -279,7 +281,37 @@ def test_commands_take_an_address_and_the_access_from_the_settings(seaweedfs: Se
     assert run("thumbnails", address, "--workers", "1").stdout == "2 thumbnails made, 0 there already\n"
     assert run("remove", address, "--cluster", "emmy").stdout.startswith("2 jobs removed")
     assert list(bucket(seaweedfs, tmp_path.name).paths()) == []
-    assert_user_mistake(run("clean", address), "is not a folder")
+
+
+def test_interrupted_writes_in_a_bucket_are_leftovers_once_they_are_old(
+    seaweedfs: SeaweedFs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = bucket(seaweedfs, tmp_path.name)
+    store.open()
+    store.write([entry(1)])
+    store._put("fritz/0/002/5/data.json", b"{}")
+    store._put("fritz/0/003/5/notes.txt", b"not ours")
+    assert list(store.leftovers()) == [], "a writer may be at work"
+    monkeypatch.setattr("shared.archive.objects.LEFTOVER_AGE_S", -3600.0)
+    (found,) = store.leftovers()
+    assert (found.kind, found.place, found.size) == ("incomplete", f"{store.address}/fritz/0/002/5", 2)
+    found.remove()
+    assert list(store.leftovers()) == []
+    assert store.entry(entry(1).path) == entry(1)
+
+
+def test_thumbnails_of_entries_that_another_program_removed_are_leftovers(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "archive.db")
+    store.open()
+    store.write([Entry(entry(number).path, b"{}", b"{}", thumbnail=b"1234") for number in (1, 2)])
+    assert list(store.leftovers()) == []
+    with sqlite3.connect(store.file) as connection:
+        connection.execute("DELETE FROM jobs WHERE job_id = 1")
+    (found,) = store.leftovers()
+    assert (found.kind, found.size) == ("unused", 4)
+    found.remove()
+    assert list(store.leftovers()) == []
+    assert store.thumbnail(entry(2).path) == b"1234"
 
 
 # composed

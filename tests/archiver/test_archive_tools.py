@@ -14,7 +14,6 @@ from shared.archive import add_thumbnail, bands_in, read_data, verify
 from shared.archive.contents import contents_of
 from shared.archive.files import FileStore
 from shared.archive.layout import ArchiveError, JobPath
-from shared.archive.leftovers import leftovers
 from shared.archive.selection import OmitTagged, Selection
 from shared.archive.transfer import transfer
 from shared.archive.versions import upgraded_meta
@@ -234,7 +233,7 @@ def test_leftovers_are_removed_and_entries_stay(archive: Path) -> None:
     (SECOND.under(archive) / "data.json").write_text("{}")
     (SECOND.under(archive) / "data.json.gz").write_bytes(b"damaged")
     before = files_of(archive)
-    found = {(one.kind, str(one.path.relative_to(archive))) for one in leftovers(archive)}
+    found = {(one.kind, str(Path(one.place).relative_to(archive))) for one in FileStore(archive).leftovers()}
     assert found == {
         ("temporary", "emmy/1403/244/.tmp-5-abc"),
         ("unused", "emmy/1403/244/1608923076/data.json"),
