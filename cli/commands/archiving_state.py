@@ -5,7 +5,7 @@ import shutil
 
 from shared.archive import ArchiveStore, ArchiveUnavailable
 from shared.archive.files import FileStore
-from shared.archive.places import store_of
+from shared.archive.places import retention_store, store_of
 from shared.errors import Unavailable
 from shared.metricdata import MetricsSettings, open_source
 from shared.settings import ArchiveSettings
@@ -20,6 +20,9 @@ async def archiving_state(archive: ArchiveSettings, metrics: MetricsSettings) ->
     names = ["archive"] if len(parts) == 1 else [f"archive {part.address}" for part in parts]
     states = [(name, await asyncio.to_thread(_archive_state, part)) for name, part in zip(names, parts, strict=True)]
     place.close()
+    if (moved := retention_store(archive)) is not None:
+        states.append(("moved entries", (await asyncio.to_thread(_archive_state, moved)).replace(", jobs wait", "")))
+        moved.close()
     async with open_source(metrics) as source:
         for store in source.stores() if source is not None else ():
             assert source is not None

@@ -59,3 +59,14 @@ async def test_each_metric_store_is_named_with_its_state(tmp_path: Path) -> None
     assert failing[0] == f"metric store {bad_url}"
     assert failing[1].startswith("unavailable, jobs wait: ")
     assert "503: starting" in failing[1]
+
+
+async def test_the_places_of_clusters_and_of_moved_entries_are_named(tmp_path: Path) -> None:
+    open_archive(tmp_path / "common")
+    settings = ArchiveSettings(
+        path=tmp_path / "common", clusters={"alex": f"sqlite:///{tmp_path}/alex.db"}, retention_target=str(tmp_path / "old")
+    )
+    states = dict(await archiving_state(settings, NO_STORE))
+    assert states[f"archive {tmp_path}/common"].endswith("GB free")
+    assert states[f"archive sqlite:///{tmp_path}/alex.db"].startswith("unavailable, jobs wait: ")
+    assert states["moved entries"].startswith("unavailable: ")
