@@ -13,7 +13,7 @@ from services.archiver.failures import describe
 from services.archiver.jobs import JobReader, JobRecord
 from services.archiver.prometheus import ArchiverNumbers
 from shared.archive import ArchiveError, ArchiveStore, JobPath, annotations
-from shared.archive.moving import replicate, selected_paths
+from shared.archive.moving import outdated, replicate, selected_paths
 from shared.archive.selection import Selection
 from shared.archive.transfer import batches, copy_clusters
 from shared.backoff import Backoff, sleep_unless
@@ -76,7 +76,10 @@ class Retention:
             await sleep_unless(stop, self._settings.retention_every_h * 3600)
 
     async def round(self, stop: asyncio.Event, tick: Callable[[], None] = lambda: None) -> int:
-        """Handle all entries that are old enough; returns their number. Raises JobtideError and OSError when a place is unavailable."""
+        """Handle all entries that are old enough, of copies those that have changed; returns their number.
+
+        Raises JobtideError and OSError when a place is unavailable.
+        """
         settings = self._settings
         assert settings.retention_days is not None
         selection = Selection(before=int(self._clock() - settings.retention_days * DAY_S), omit_tagged=settings.retention_omit_tagged)
@@ -85,6 +88,8 @@ class Retention:
         done = failed = 0
         while not stop.is_set() and (paths := await asyncio.to_thread(_next, groups)):
             tick()
+            if settings.retention == "copy" and self._target is not None:
+                paths = await asyncio.to_thread(outdated, self._present, self._target, paths)
             errors = await self._handle(paths)
             for path, error in zip(paths, errors, strict=True):
                 if isinstance(error, Unavailable):

@@ -37,6 +37,23 @@ def selected_paths(
         yield path
 
 
+def outdated(source: ArchiveStore, target: ArchiveStore, paths: Sequence[JobPath]) -> list[JobPath]:
+    """Those whose copy in the target is missing, or has another description or another size of the data. Data are not read.
+
+    An entry that cannot be read counts as outdated. Raises ArchiveUnavailable.
+    """
+    return [path for path in paths if not _is_current(source, target, path)]
+
+
+def _is_current(source: ArchiveStore, target: ArchiveStore, path: JobPath) -> bool:
+    try:
+        if not target.is_complete(path):
+            return False
+        return source.meta(path) == target.meta(path) and source.data_stamp(path)[1] == target.data_stamp(path)[1]
+    except (ArchiveError, OSError):
+        return False
+
+
 def replicate(source: ArchiveStore, target: ArchiveStore, paths: Sequence[JobPath], *, moves: bool) -> list[Exception | None]:
     """Copy entries, or move them: an entry is removed once it was read back from the target, and has not changed in the source meanwhile.
 

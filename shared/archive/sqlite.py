@@ -229,9 +229,11 @@ class SqliteStore(ArchiveStore):
 
     @contextmanager
     def _connected(self, *, creates: bool = False) -> Iterator[sqlite3.Connection]:
-        """The connection of this thread. Raises ArchiveUnavailable. A file that was moved away or replaced is noticed."""
+        """The connection of this thread. A file that was moved away or replaced is noticed. Raises ArchiveUnavailable, ArchiveError."""
         try:
             yield self._connection(creates=creates)
+        except (sqlite3.DataError, sqlite3.IntegrityError) as e:  # the fault of an entry, such as one above the limit of SQLite
+            raise ArchiveError(f"{self.address}: {e}") from e
         except sqlite3.Error as e:
             self._forget()
             raise ArchiveUnavailable(f"{self.address}: {e}") from e

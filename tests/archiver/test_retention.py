@@ -89,9 +89,13 @@ async def test_copied_entries_follow_later_changes(archive_site: Site, archive: 
     store, target = FileStore(archive), retention_store(settings)
     assert target is not None
     assert list(store.paths()) == [FIRST, SECOND]
+    assert await one_round(archive_site, settings) == 0
     store.write([Entry(FIRST, b'{"changed":1}', None)])
     assert await one_round(archive_site, settings) == 1
     assert target.document(FIRST) == {"changed": 1}
+    store.write([Entry(FIRST, b'{"changed":1}', b"{}")])
+    assert await one_round(archive_site, settings) == 1
+    assert target.entry(FIRST) == store.entry(FIRST)
 
 
 @pytest.mark.parametrize("policy", ["delete", "move"])
