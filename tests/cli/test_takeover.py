@@ -17,6 +17,8 @@ from tests.support.databases import query, settings_of
 from tests.support.programs import run_blocking
 from tests.support.waiting import until_blocking
 
+pytestmark = pytest.mark.timeout(240)  # several commands each
+
 LATER = START_TIME + 86_400
 
 

@@ -21,6 +21,8 @@ from tests.support.processes import REPOSITORY, ServiceRunner, environment
 from tests.support.programs import end, run_blocking
 from tests.support.waiting import until_blocking
 
+pytestmark = pytest.mark.timeout(300)  # several sites and runs each
+
 # Of these the first depend on the sequences of the log, the others have no place in an archive.
 NOT_COMPARED = {"id", "changed_seq", "stop_seq", "former_id", "former_state"}
 
