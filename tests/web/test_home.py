@@ -39,12 +39,17 @@ def test_a_user_sees_own_jobs_and_what_went_wrong_without_a_reload(web_site: Web
     assert tab.faults == []
 
 
-def test_an_admin_sees_the_clusters_and_their_nodes(open_tab: OpenTab) -> None:
+def test_an_admin_sees_the_clusters_their_nodes_and_what_was_refused(web_site: WebSite, open_tab: OpenTab) -> None:
     tab = open_tab("/")
     for cluster in ("alex", "fritz"):
         section = tab.page.get_by_role("region", name=cluster)
         expect(section.get_by_text(re.compile(r"\d+ (allocated|mixed|idle)"))).not_to_have_count(0)
     expect(tab.page.get_by_role("region", name="Nodes that need attention")).to_be_visible()
+    refused = tab.page.get_by_role("region", name=re.compile("^Refused today"))
+    expect(refused).to_be_visible()
+    expect(tab.page.locator(".stream.live")).to_be_visible()
+    web_site.up.publish(start_line(771002, cluster="nowhere"))
+    expect(refused.get_by_role("link", name="unknown_cluster")).to_be_visible()
     tab.page.get_by_role("region", name="fritz").get_by_role("link", name=re.compile("jobs$")).click()
     expect(tab.page).to_have_url(re.compile(r"/monitoring/jobs/\?cluster=fritz&state=running$"))
     assert tab.faults == []

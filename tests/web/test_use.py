@@ -36,8 +36,11 @@ def test_users_are_sorted_by_the_server_and_saved_and_lead_to_their_jobs(open_ta
 
 
 def test_a_report_leads_to_the_jobs_of_a_group(open_tab: OpenTab) -> None:
-    tab = open_tab("/monitoring/reports/?by=state&bin=day&startTime=last7d")
+    tab = open_tab("/monitoring/reports/?by=state")
     page = tab.page
+    page.get_by_role("combobox", name="per").select_option("day")
+    expect(page).to_have_url(re.compile(r"\?by=state&bin=day$"))
+    expect(page.get_by_role("button", name="Remove started last 30 days")).to_be_visible()
     expect(page.get_by_role("img", name="Core hours per day by state")).to_be_visible()
     page.get_by_role("combobox", name="By", exact=True).select_option("user")
     expect(page).to_have_url(re.compile(r"\?.*by=user"))

@@ -38,9 +38,9 @@ describe('address', () => {
 })
 
 test('without a start time a range holds, until any time is chosen', () => {
-  expect(filled({}, 'last30d')).toEqual({ startTime: { range: 'last30d' } })
-  expect(spelled(filled({}, 'last30d'), 'last30d')).toEqual({})
-  expect(filled(spelled({ user: ['a'] }, 'last30d'), 'last30d')).toEqual({ user: ['a'] })
+  expect(filled({}, { range: 'last30d' })).toEqual({ startTime: { range: 'last30d' } })
+  expect(spelled(filled({}, { range: 'last30d' }), { range: 'last30d' })).toEqual({})
+  expect(filled(spelled({ user: ['a'] }, { range: 'last30d' }), { range: 'last30d' })).toEqual({ user: ['a'] })
 })
 
 test('quantities are footprints with their peak, then numbers of every job', () => {

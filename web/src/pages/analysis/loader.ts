@@ -24,7 +24,7 @@ export interface AnalysisState {
   isOfSamples: boolean
 }
 
-export const SPAN = 'last30d'
+const SPAN = { range: 'last30d' }
 const DEFAULT_VALUE = 'coreHours'
 export const MAX_HISTOGRAMS = 12
 

@@ -1,8 +1,9 @@
 /** The address of a report, with the filters of job lists, and what it asks for. */
 
 import type { Aggregate, ReportVariables, Totals } from '../../api/use.ts'
+import { filled, spelled } from '../jobs/default-time.ts'
 import { asQuery } from '../jobs/filters-as-query.ts'
-import { readFilters, writeFilters, type Filters } from '../jobs/filters.ts'
+import { readFilters, writeFilters, type Filters, type TimeSpan } from '../jobs/filters.ts'
 import { columnOf, COLUMNS } from '../use/columns.ts'
 import { withoutName } from '../use/loader.ts'
 
@@ -26,19 +27,33 @@ export interface ReportState {
 
 const oneOf = <T extends string>(known: readonly T[], text: string | null): T => known.find((one) => one === text) ?? (known[0] as T)
 
-export function readReport(url: URL): ReportState {
+const MONTHS = 12
+
+/** The start times of a report without a filter for them: as many periods as stand side by side. Months are those of the browser. */
+function spanOf(bin: BinName, now: Date): TimeSpan {
+  if (bin !== 'month') return { range: bin === 'day' ? 'last30d' : 'last7d' }
+  return { from: new Date(now.getFullYear(), now.getMonth() - MONTHS + 1, 1).getTime() / 1000, to: 0 }
+}
+
+export function readReport(url: URL, now = new Date()): ReportState {
   const given = url.searchParams
   const value = given.get('value') ?? ''
+  const bin = oneOf(BINS, given.get('bin'))
   return {
-    filters: readFilters(given),
+    filters: filled(readFilters(given), spanOf(bin, now)),
     by: oneOf(BYS, given.get('by')),
-    bin: oneOf(BINS, given.get('bin')),
+    bin,
     value: VALUES.includes(value) ? value : DEFAULT_VALUE,
   }
 }
 
-export function reportAddress({ filters, by, bin, value }: ReportState): string {
-  const parameters = writeFilters(filters)
+/** The same with another period, and its start times where they are not chosen. */
+export function withBin(state: ReportState, bin: BinName, now = new Date()): ReportState {
+  return { ...state, bin, filters: filled(spelled(state.filters, spanOf(state.bin, now)), spanOf(bin, now)) }
+}
+
+export function reportAddress({ filters, by, bin, value }: ReportState, now = new Date()): string {
+  const parameters = writeFilters(spelled(filters, spanOf(bin, now)))
   if (by !== BYS[0]) parameters.set('by', by)
   if (bin !== BINS[0]) parameters.set('bin', bin)
   if (value !== DEFAULT_VALUE) parameters.set('value', value)

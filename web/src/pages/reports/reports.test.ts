@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Report } from '../../api/use.ts'
-import { groupAddress, inPeriod, readReport, reportAddress, variables } from './loader.ts'
+import { groupAddress, inPeriod, readReport, reportAddress, variables, withBin } from './loader.ts'
 import { barsOf, OTHERS } from './report.svelte.ts'
 
 const at = (query: string) => new URL(`http://site/monitoring/reports/${query}`)
@@ -14,6 +14,18 @@ describe('address', () => {
   it('what is unknown is the default', () => {
     expect(reportAddress(readReport(at('?by=x&bin=year&value=wait')))).toBe('monitoring/reports/')
   })
+})
+
+it('without start times a report has a year of months, or fewer days and hours; any time can be chosen', () => {
+  const now = new Date(2026, 10, 30)
+  const month = readReport(at(''), now)
+  expect(month.filters).toEqual({ startTime: { from: new Date(2025, 11, 1).getTime() / 1000, to: 0 } })
+  expect(withBin(month, 'day', now).filters).toEqual({ startTime: { range: 'last30d' } })
+  expect(reportAddress(withBin(month, 'hour', now), now)).toBe('monitoring/reports/?bin=hour')
+  expect(reportAddress({ ...month, filters: {} }, now)).toBe('monitoring/reports/?startTime=0-0')
+  const chosen = readReport(at('?startTime=last7d&cluster=fritz'), now)
+  expect(withBin(chosen, 'day', now).filters).toEqual(chosen.filters)
+  expect(readReport(at('?startTime=0-0&bin=day'), now).filters).toEqual({})
 })
 
 it('the server sorts the groups by what is shown', () => {

@@ -12,6 +12,7 @@ export const reports = {
   others: 'others',
   hint: 'A job counts as a whole in the period in which it started.',
   csv: 'CSV',
+  export: 'Export the jobs of this report',
   print: 'Print',
   top: (number: number) => `The ${String(number)} largest; CSV has all.`,
 }
