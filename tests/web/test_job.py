@@ -5,14 +5,16 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.web.conftest import WAIT_MS, OpenTab
+from tests.support.waiting import until_blocking
+from tests.web.conftest import WAIT_MS, OpenTab, WebSite
 
 pytestmark = [pytest.mark.timeout(420), pytest.mark.slow]
 
 expect.set_options(timeout=WAIT_MS)
 
 
-def test_plots_and_maps_of_a_job_share_zoom_cursor_and_chosen_nodes(open_tab: OpenTab) -> None:
+def test_plots_and_maps_of_a_job_share_zoom_cursor_and_chosen_nodes(web_site: WebSite, open_tab: OpenTab) -> None:
+    until_blocking(lambda: web_site.up.jobs("?cluster=alex&state=completed"), 120, "a job of the demo ends")
     tab = open_tab("/monitoring/jobs/?cluster=alex&sort=-duration&state=completed")
     page = tab.page
     page.locator("[data-job] a[href^='monitoring/job/']").first.click()

@@ -1,18 +1,16 @@
 import type uPlot from 'uplot'
-import { TIME_STEPS } from '../lib/formats/duration.ts'
 import { scaled, tick } from '../lib/formats/number.ts'
 import { colourOfLine, valueRange, type Curve, type Span } from './curve.ts'
 import type { Palette } from './palette.ts'
 import { RIGHT_PX, VALUES_PX } from './sizes.ts'
 import { drawThresholds } from './thresholds.ts'
-import { timeMark, timeMarks } from './time-axis.ts'
+import { stepsOf, timeMark, timeMarks, type AxisStart } from './time-axis.ts'
 
 /** What a drawn plot looks at each time it draws. */
 export interface Scene {
   curve: Curve
   zoom: Span | null
-  /** The start in milliseconds of Unix time for an axis with times of day, null for one with the time since the start. */
-  start: number | null
+  start: AxisStart
   palette: Palette
   font: string
 }
@@ -42,7 +40,7 @@ export function options(scene: Scene, size: { width: number; height: number }, r
         grid: { show: false },
         size: 26,
         space: 70,
-        incrs: TIME_STEPS,
+        incrs: () => stepsOf(scene.start),
         splits: (_, _axis, from, to, step) => timeMarks(from, to, step, scene.start),
         values: (_, at, _axis, _space, step) => at.map((s) => timeMark(s, step, scene.start)),
       },

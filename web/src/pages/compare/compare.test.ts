@@ -36,8 +36,8 @@ const job = (id: string, given: Partial<ComparedJob> = {}) =>
 
 test('the address keeps the order of the jobs, without repetitions or what is no id', () => {
   const read = readComparison(new URL('http://a/monitoring/compare/?job=3&job=1&job=3&job=x&axis=share&rows=different'))
-  expect(read).toEqual({ ids: ['3', '1'], axis: 'elapsed', onlyDifferent: true })
-  expect(comparisonAddress(read)).toBe('monitoring/compare/?job=3&job=1&rows=different')
+  expect(read).toEqual({ ids: ['3', '1'], axis: 'share', onlyDifferent: true })
+  expect(comparisonAddress(read)).toBe('monitoring/compare/?job=3&job=1&axis=share&rows=different')
   expect([0, 25, 26, 49].map(letter)).toEqual(['A', 'Z', 'AA', 'AX'])
 })
 

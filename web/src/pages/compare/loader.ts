@@ -1,8 +1,7 @@
 /** The address of a comparison. */
 
 export type Axis = 'elapsed' | 'share' | 'clock'
-/** Those whose marks the plots can write so far. */
-const AXES: Axis[] = ['elapsed']
+export const AXES: Axis[] = ['elapsed', 'share', 'clock']
 
 export interface Comparison {
   /** The first one is the baseline. */

@@ -3,6 +3,7 @@
 import type { ComparedJob, MedianSeries } from '../../api/compare.ts'
 import type { MetricConfig } from '../../api/metrics.ts'
 import type { Curve, Values } from '../../charts/curve.ts'
+import type { AxisStart } from '../../charts/time-axis.ts'
 import { withUnit } from '../../lib/formats/number.ts'
 import { letter, type Axis } from './loader.ts'
 
@@ -26,7 +27,12 @@ interface Grid {
 }
 
 export const started = (job: Pick<ComparedJob, 'startTime'>): number => Date.parse(job.startTime) / 1000
-export const firstStart = (jobs: ComparedJob[]): number => Math.min(...jobs.map(started))
+const firstStart = (jobs: ComparedJob[]): number => Math.min(...jobs.map(started))
+
+export function axisStart(jobs: ComparedJob[], axis: Axis): AxisStart {
+  if (axis === 'share') return axis
+  return axis === 'clock' ? firstStart(jobs) * 1000 : null
+}
 
 function gridOf(jobs: ComparedJob[], axis: Axis): Grid {
   if (axis === 'share') return { step: 100 / POINTS, place: (job, at) => (at / 100) * job.duration }

@@ -48,6 +48,8 @@ export const compare = {
     waited: 'Waited',
     energy: 'Energy',
   },
+  axis: 'Time axis',
+  axes: { elapsed: 'Since the start', share: 'Share of the duration', clock: 'Time of day' },
   script: 'Job scripts',
   scriptWith: 'Compared with',
   sameScript: 'The job scripts are equal.',
