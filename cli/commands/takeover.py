@@ -116,9 +116,7 @@ def _links(highest: int, nats: NatsSettings, log: LogState) -> str:
     if nats.first_job_id <= highest:
         return f"ids up to {highest} are not found here, because {setting} is {nats.first_job_id}"
     if log.began_at < nats.first_job_id:
-        return (
-            f"ids up to {highest} lead to the jobs that had them there; jobs of this site with such ids are hidden: its log began earlier"
-        )
+        return f"ids up to {highest} lead to the jobs that had them there unless a job here has the same id: the log here began earlier"
     return f"ids up to {highest} lead to the jobs that had them there"
 
 

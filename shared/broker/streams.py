@@ -204,6 +204,11 @@ async def _ensure_stream(js: JetStreamContext, config: StreamConfig) -> list[str
     except NotFoundError:
         await js.add_stream(config)
         return [f"created stream {config.name}"]
+    if (began_at := info.config.first_seq or 1) < (config.first_seq or 1):
+        raise UserError(
+            f"{setting_name('nats', 'first_job_id')}: {config.name} exists and begins at {began_at}, and not at {config.first_seq}:"
+            f" ids of jobs cannot be changed; set it to {began_at}"
+        )
     compared = [*_COMPARED, "max_bytes"] if config.max_bytes is not None else _COMPARED
     differing = [name for name in compared if getattr(info.config, name) != getattr(config, name)]
     if not differing:

@@ -63,7 +63,7 @@ async def test_a_later_state_ends_the_job_and_brings_its_figures_and_tags(databa
     row = await rows_after(database, first, later)
     assert (row["job_state"], row["duration"], row["monitoring_status"], row["footprint"]) == ("completed", 60, 3, '{"cpu_load_avg":1.5}')
     assert row["tags"] == ["bad"]
-    assert orjson.loads(row["meta_data"]) == {"jobName": "y", "old": "1"}
+    assert orjson.loads(row["meta_data"]) == {"jobName": "y"}, "removed there as well"
     assert row["job_name"] == "y"
 
 
@@ -81,6 +81,19 @@ async def test_a_tag_that_was_removed_here_stays_away_while_it_stays_there(sqlit
     removed = JobUntagged(id=1, cluster="fritz", tags=[GOOD])
     row = await rows_after(sqlite_database, ended("a", tags=[GOOD]), removed, ended("b", tags=[GOOD, BAD]))
     assert row["tags"] == ["bad"]
+
+
+async def test_metadata_follow_what_changed_there_and_keep_what_changed_here(database: DatabaseSettings) -> None:
+    there = {"jobName": "x", "edited": "1", "both": "1", "follows": "1", "gone": "1"}
+    edits: list[Event] = [
+        JobMetadataEdited(id=1, cluster="fritz", key="jobName", value="our name"),
+        JobMetadataEdited(id=1, cluster="fritz", key="edited", value="ours"),
+        JobMetadataEdited(id=1, cluster="fritz", key="both", value="ours"),
+    ]
+    later = {"jobName": "x", "edited": "1", "both": "2", "follows": "2", "new": "1"}
+    row = await rows_after(database, ended("a", meta_data=there), *edits, ended("b", meta_data=later))
+    assert orjson.loads(row["meta_data"]) == {"jobName": "our name", "edited": "ours", "both": "2", "follows": "2", "new": "1"}
+    assert row["job_name"] == "our name"
 
 
 async def test_a_job_that_came_by_its_own_events_gets_its_former_id_and_keeps_its_end(sqlite_database: DatabaseSettings) -> None:

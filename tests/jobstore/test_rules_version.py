@@ -19,7 +19,7 @@ from tests.jobstore.logs import apply, records
 from tests.jobstore.test_rebuild import random_events
 from tests.support.databases import query
 
-VERSION = (4, "e908ee34ba8ce7ae")  # and the digest of the rows that a sample log gives
+VERSION = (5, "ab8f1befb1281a45")  # and the digest of the rows that a sample log gives
 SHOWN = {
     "job": "id, job_id, cluster, start_time, job_state, duration, monitoring_status, stop_seq, is_overdue, meta_data,"
     " job_name, advice, changed_seq",

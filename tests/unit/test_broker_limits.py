@@ -10,8 +10,8 @@ from services.archiver.budget import MemoryBudget
 from shared.broker.envelope import Envelope
 from shared.broker.publisher import Publisher
 from shared.broker.puller import pulling
-from shared.broker.streams import INTAKE, Durable, ensure_consumer
-from shared.errors import Refused
+from shared.broker.streams import INTAKE, Durable, ensure_consumer, provision
+from shared.errors import Refused, UserError
 from shared.settings import NatsSettings
 from tests.support.builders import job_started
 
@@ -39,6 +39,13 @@ async def test_an_empty_message_with_a_status_header_is_a_message(nats_client: C
     async with pulling(nats_client, queue.stream, queue.name) as puller:
         (message,) = await puller.batch(10)
     assert message.subject == nats_settings.job_subjects[0]
+
+
+async def test_the_first_id_of_jobs_cannot_be_raised_when_events_exist(nats_client: Client, nats_settings: NatsSettings) -> None:
+    later = nats_settings.model_copy(update={"first_job_id": 1000})
+    with pytest.raises(UserError, match=r"FIRST_JOB_ID: .* begins at 1,"):
+        await provision(nats_client, later)
+    assert await provision(nats_client, nats_settings) == []
 
 
 async def test_a_large_request_is_not_overtaken_forever() -> None:

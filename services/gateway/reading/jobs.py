@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Select, func, literal, null, select, tuple_
+from sqlalchemy import ColumnElement, CompoundSelect, Connection, Select, func, literal, null, select, tuple_, union_all
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.gateway.people.identity import User
@@ -213,11 +213,12 @@ class JobQueries:
             after = tuple_(literal(last.start_time), literal(last.id))
 
     async def current_id(self, key: int) -> int:
-        """The id of the job that had the id ``key`` in the former database; ``key`` itself if it is not such an id."""
+        """The id of the job that had the id ``key`` in the former database; ``key`` itself if a job here has it, or none had it there."""
         if not 0 <= key < self._first_id:
             return key
-        found = await self._all(select(job.id).where(job.former_id == key).order_by(job.id.desc()).limit(1))
-        return int(found[0].id) if found else key
+        found = await self._all(union_all(select(job.id).where(job.id == key), select(job.id).where(job.former_id == key)))
+        ids = {id_ for (id_,) in found}
+        return key if key in ids else max(ids, default=key)
 
     async def by_id(self, user: User, key: int) -> FoundJobs[StoredJob] | None:
         return await self._one(user, job.id == key)
@@ -237,7 +238,7 @@ class JobQueries:
 
         return await read(self._engine, found)
 
-    async def _all(self, statement: Select[Any]) -> Sequence[Any]:
+    async def _all(self, statement: Select[Any] | CompoundSelect[*tuple[Any, ...]]) -> Sequence[Any]:
         return await read(self._engine, lambda connection: connection.execute(statement).all())
 
     async def keys(self, user: User, wanted: JobFilter) -> AsyncIterator[list[tuple[int, str]]]:

@@ -1,18 +1,21 @@
 """The rule for jobs that are taken over from another database, where they may still change."""
 
+import hashlib
 from typing import Any
 
 import orjson
 
 from services.jobstore.rules.ends import Ends, forget_end
-from services.jobstore.rules.jobs import metadata, new_job, row_of
+from services.jobstore.rules.jobs import JOB_NAME_KEY, metadata, new_job, row_of, storable
 from services.jobstore.rules.unit_of_work import Decision, JobHead, Limits, UnitOfWork
 from shared.domain.events import JobTakenOver, Tag
 from shared.domain.recorded import Recorded
 from shared.domain.values import ARCHIVED, JobState
 
 _IDENTITY = frozenset(("id", "job_id", "cluster", "start_time"))
-_OWN = frozenset(("meta_data", "stop_seq", "is_overdue", "unsettled_until", "archive_due", "advice", "changed_seq"))  # handled apart
+_OWN = frozenset(
+    ("meta_data", "job_name", "stop_seq", "is_overdue", "unsettled_until", "archive_due", "advice", "changed_seq")
+)  # handled apart
 _END = frozenset(("job_state", "duration"))
 _ARCHIVED = ("monitoring_status", "footprint", "energy", "energy_footprint")
 
@@ -20,7 +23,8 @@ _ARCHIVED = ("monitoring_status", "footprint", "energy", "energy_footprint")
 def take_over(work: UnitOfWork, record: Recorded, event: JobTakenOver, limits: Limits) -> Decision:
     """Add the run, or apply what has changed there since it was taken over.
 
-    Nothing that happened here is undone: an end by a stop, an archive entry, and tags and metadata that people added.
+    Nothing that happened here is undone: an end by a stop, an archive entry, and tags and metadata that people added, changed or
+    removed, unless the same one has changed there as well.
     """
     known = next((run for run in work.runs_of(event.job_id, event.cluster) if run.start_time == event.start_time), None)
     if known is None:
@@ -48,7 +52,13 @@ def _state(job: JobHead) -> dict[str, Any]:
 
 
 def _new_state(event: JobTakenOver, job: JobHead) -> str:
-    return orjson.dumps({"digest": event.digest, "tags": sorted(tag.key for tag in event.tags), "stop": job.stop_seq}).decode()
+    tags, texts = sorted(tag.key for tag in event.tags), brought_metadata(metadata(event))
+    return orjson.dumps({"digest": event.digest, "tags": tags, "metadata": texts, "stop": job.stop_seq}).decode()
+
+
+def brought_metadata(texts: dict[str, str] | None) -> dict[str, str]:
+    """A digest for each key, because texts such as job scripts are long."""
+    return {key: hashlib.blake2b(text.encode(), digest_size=8).hexdigest() for key, text in sorted((texts or {}).items())}
 
 
 def _follow(work: UnitOfWork, record: Recorded, event: JobTakenOver, run: JobHead, before: dict[str, Any]) -> None:
@@ -66,7 +76,16 @@ def _follow(work: UnitOfWork, record: Recorded, event: JobTakenOver, run: JobHea
         run.set(**facts)
     elif has_ended_there and event.monitoring_status == ARCHIVED:
         run.set(**{name: facts[name] for name in _ARCHIVED if name in facts})
-    run.metadata_changes |= metadata(event) or {}
+    _follow_metadata(event, run, before.get("metadata", {}))
     had, has = {tag.key for tag in former_tags(run)}, {tag.key for tag in event.tags}
     work.jobtags -= {(run.id, work.tags[key]) for key in had - has if key in work.tags}
     work.jobtags |= {(run.id, work.tag_id(tag, record.sequence)) for tag in event.tags if tag.key not in had}
+
+
+def _follow_metadata(event: JobTakenOver, run: JobHead, had: dict[str, str]) -> None:
+    texts = metadata(event) or {}
+    has = brought_metadata(texts)
+    changes = {key: texts.get(key) for key in sorted(had.keys() | has.keys()) if had.get(key) != has.get(key)}
+    run.metadata_changes |= changes
+    if JOB_NAME_KEY in changes:
+        run.set(job_name=storable(changes[JOB_NAME_KEY]))

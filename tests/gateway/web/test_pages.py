@@ -62,7 +62,7 @@ async def site(sqlite_template: SqliteTemplate, built: Path, tmp_path_factory: p
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gateway_app, "DIST", built)
         database = sqlite_template.fresh(folder)
-        await write(database, "job", [job_row(1002, former_id=17)])
+        await write(database, "job", [job_row(1002, former_id=17), job_row(16, former_id=None), job_row(1003, former_id=16)])
         nats = NatsSettings(url="nats://127.0.0.1:9", first_job_id=1000)
         async with people(database, folder, nats=nats, pages=True, base_path="/tools/", site_name="Erlangen <3") as given:
             await given.store.add(TRYING)
@@ -112,6 +112,11 @@ async def test_the_page_of_a_job_of_the_former_site_leads_to_the_job_here(site: 
     for path in ("/monitoring/job/17", "/monitoring/job/17/"):
         status, _, headers = await page(site, f"{path}?metric=cpu_load", cookie)
         assert (status, headers["Location"]) == (302, "/tools/monitoring/job/1002?metric=cpu_load")
+
+
+async def test_the_page_of_a_job_here_is_shown_although_another_job_had_its_id_there(site: People) -> None:
+    status, _, _ = await page(site, "/monitoring/job/16", await site.sign_in("tara"))
+    assert status == 200
 
 
 async def test_a_refused_sign_in_keeps_the_name_and_where_it_should_lead(site: People) -> None:
