@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -43,27 +44,57 @@ class NotReconciled(JobtideError):
     """The site differs from the accounting."""
 
 
+@dataclass(slots=True)
+class Outcome:
+    """``found`` before anything was applied, and ``remaining`` afterwards; jobs that were deleted here are only counted.
+
+    ``published`` are those for which events were published, ``refused`` has a line for each that cannot be.
+    """
+
+    found: list[Difference]
+    remaining: list[Difference]
+    deleted: int
+    published: list[Difference] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+    @property
+    def without_effect(self) -> list[Difference]:
+        left = {difference.run for difference in self.remaining}
+        return [difference for difference in self.published if difference.run in left]
+
+    @property
+    def applied(self) -> int:
+        return len(self.published) - len(self.without_effect)
+
+
 def run_reconcile(data: Path | None, file: Path, cluster: str | None, zone: str | None, *, applies: bool, as_json: bool) -> None:
     """Raises UserError, NotReconciled when differences remain."""
     content = sys.stdin.buffer.read() if str(file) == "-" else _read(file)
     unusable: list[Unusable] = []
     runs = list(_usable(read_accounting(content, cluster, _zone(zone)), unusable))
-    found, refused, applied = asyncio.run(_reconcile(data, runs, applies=applies))
-    counts = Counter(difference.kind for difference in found)
-    remaining = len(found) - applied
+    outcome = asyncio.run(_reconcile(data, runs, applies=applies))
     if as_json:
-        print(orjson.dumps(_document(runs, found, unusable, refused, applied), option=orjson.OPT_INDENT_2).decode())
+        print(orjson.dumps(_document(runs, outcome, unusable), option=orjson.OPT_INDENT_2).decode())
     else:
-        for difference in found[:MAX_SHOWN]:
-            print(difference.text)
-        if len(found) > MAX_SHOWN:
-            print(f"and {len(found) - MAX_SHOWN:,} more")
-        for line in [f"line {one.line}: {one.why}" for one in unusable] + refused:
-            print(line, file=sys.stderr)
-        kinds = ", ".join(f"{counts[kind]:,} {kind}" for kind in ("missing", "ended", "state", "running"))
-        print(f"{len(runs):,} runs in the accounting: {kinds}" + (f"; {applied:,} applied" if applies else ""))
-    if remaining or unusable or refused:
-        raise NotReconciled(f"{remaining:,} differences remain, {len(unusable) + len(refused):,} lines could not be used")
+        _print(runs, outcome, unusable, applies=applies)
+    if outcome.remaining or unusable or outcome.refused:
+        lines = len(unusable) + len(outcome.refused)
+        raise NotReconciled(f"{len(outcome.remaining):,} differences remain, {lines:,} lines could not be used")
+
+
+def _print(runs: Sequence[Run], outcome: Outcome, unusable: Sequence[Unusable], *, applies: bool) -> None:
+    for difference in outcome.found[:MAX_SHOWN]:
+        print(difference.text)
+    if len(outcome.found) > MAX_SHOWN:
+        print(f"and {len(outcome.found) - MAX_SHOWN:,} more")
+    for line in [f"line {one.line}: {one.why}" for one in unusable] + outcome.refused:
+        print(line, file=sys.stderr)
+    for difference in outcome.without_effect[:MAX_SHOWN]:
+        print(f"published without effect, see `jobtide rejections`: {difference.text}", file=sys.stderr)
+    counts = Counter(difference.kind for difference in outcome.found)
+    kinds = ", ".join(f"{counts[kind]:,} {kind}" for kind in ("missing", "ended", "state", "running"))
+    deleted = f"; {outcome.deleted:,} were deleted here" if outcome.deleted else ""
+    print(f"{len(runs):,} runs in the accounting: {kinds}{deleted}" + (f"; {outcome.applied:,} applied" if applies else ""))
 
 
 def _usable(found: Iterable[Run | Unusable], unusable: list[Unusable]) -> Iterator[Run]:
@@ -74,12 +105,12 @@ def _usable(found: Iterable[Run | Unusable], unusable: list[Unusable]) -> Iterat
             yield one
 
 
-def _document(
-    runs: Sequence[Run], found: Sequence[Difference], unusable: Sequence[Unusable], refused: Sequence[str], applied: int
-) -> dict[str, Any]:
+def _document(runs: Sequence[Run], outcome: Outcome, unusable: Sequence[Unusable]) -> dict[str, Any]:
     return {
         "runs": len(runs),
-        "applied": applied,
+        "applied": outcome.applied,
+        "remaining": len(outcome.remaining),
+        "deleted": outcome.deleted,
         "differences": [
             {
                 "kind": one.kind,
@@ -89,26 +120,27 @@ def _document(
                 "accounting": {"state": "running" if one.run.end is None else one.run.state, "stopTime": one.run.end, "word": one.run.word},
                 "here": None if one.job is None else {"id": one.job.id, "state": one.job.state, "stopTime": one.job.end},
             }
-            for one in found
+            for one in outcome.found
         ],
         "unusable": [{"line": one.line, "why": one.why} for one in unusable],
-        "refused": list(refused),
+        "refused": outcome.refused,
     }
 
 
-async def _reconcile(data: Path | None, runs: Sequence[Run], *, applies: bool) -> tuple[list[Difference], list[str], int]:
+async def _reconcile(data: Path | None, runs: Sequence[Run], *, applies: bool) -> Outcome:
     site = find_site(data)
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(database_of(site))
-        found = differences(runs, await _known(engine, {run.job_id for run in runs}))
+        found, deleted = await _compare(engine, runs)
+        outcome = Outcome(found, found, deleted)
         to_apply = [difference for difference in found if difference.can_be_applied]
         if not applies or not to_apply:
-            return found, [], 0
+            return outcome
         client, nats = await stack.enter_async_context(broker_of(site, "reconcile"))
         bar = stack.enter_context(progress_bar("differences"))
         clusters = ClusterDirectory(client, nats)
         await clusters.refresh()
-        publisher, refused, applied, last = Publisher(client, nats.prefix), list[str](), 0, 0
+        publisher, last = Publisher(client, nats.prefix), 0
         actor = getpass.getuser()
         remaining = iter(to_apply)
         while batch := list(islice(remaining, BATCH)):
@@ -116,25 +148,37 @@ async def _reconcile(data: Path | None, runs: Sequence[Run], *, applies: bool) -
             for difference in batch:
                 try:
                     envelopes += _envelopes(difference, clusters, actor)
-                    applied += 1
+                    outcome.published.append(difference)
                 except Refused as e:
-                    refused.append(f"line {difference.run.line}: {e}")
+                    outcome.refused.append(f"line {difference.run.line}: {e}")
             last = max([last, *(await publisher.publish(envelopes))])
-            bar(applied + len(refused), len(to_apply))
+            bar(len(outcome.published) + len(outcome.refused), len(to_apply))
         await wait_until_applied(engine, last, bar)
-        return found, refused, applied
+        outcome.remaining, _ = await _compare(engine, runs)
+        return outcome
+
+
+async def _compare(engine: AsyncEngine, runs: Sequence[Run]) -> tuple[list[Difference], int]:
+    """The differences, and the number of jobs that were deleted here."""
+    found = differences(runs, await _known(engine, {run.job_id for run in runs}))
+    left = [difference for difference in found if difference.kind != "deleted"]
+    return left, len(found) - len(left)
 
 
 async def _known(engine: AsyncEngine, ids: set[int]) -> list[KnownJob]:
-    job = tables.job.c
+    """Jobs with these ids, and those that were deleted."""
+    job, gone = tables.job.c, tables.job_deletion.c
     found: list[KnownJob] = []
     ordered = iter(sorted(ids))
     while some := list(islice(ordered, BATCH)):
         query = select(job.id, job.cluster, job.job_id, job.start_time, job.duration, job.job_state).where(job.job_id.in_(some))
+        deleted = select(gone.job, gone.cluster, gone.job_id, gone.start_time, gone.stop_time, gone.job_state)
         async with transaction(engine) as connection:
             for id_, cluster, job_id, start, duration, state in await connection.execute(query):
                 end = None if state == JobState.RUNNING else start + duration
                 found.append(KnownJob(id_, cluster, job_id, start, end, JobState(state)))
+            for id_, cluster, job_id, start, end, state in await connection.execute(deleted.where(gone.job_id.in_(some))):
+                found.append(KnownJob(id_, cluster, job_id, start, end, JobState(state), is_deleted=True))
     return found
 
 

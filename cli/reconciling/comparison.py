@@ -7,7 +7,7 @@ from typing import Literal
 from cli.reconciling.accounting import Run
 from shared.domain.values import JobState
 
-Kind = Literal["missing", "ended", "state", "running"]
+Kind = Literal["missing", "ended", "state", "running", "deleted"]
 SAME_START_S = 60  # two runs of one id never start within a minute: a scheduler waits longer before it starts a requeued job
 
 
@@ -21,13 +21,14 @@ class KnownJob:
     start: int
     end: int | None
     state: JobState
+    is_deleted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
     """``missing``: not known here. ``ended``: ended there, running here.
 
-    ``state``: ended in another state. ``running``: runs there, ended here.
+    ``state``: ended in another state. ``running``: runs there, ended here. ``deleted``: was deleted here, which is intended.
     """
 
     kind: Kind
@@ -54,8 +55,9 @@ def differences(runs: Iterable[Run], jobs: Sequence[KnownJob]) -> list[Differenc
     found: list[Difference] = []
     for run in sorted(runs, key=lambda run: (run.start, run.cluster, run.job_id)):
         candidates = by_id.get((run.cluster, run.job_id), [])
-        job = min(candidates, key=lambda job: abs(job.start - run.start), default=None)
-        if job is None or abs(job.start - run.start) > SAME_START_S:
+        same = [job for job in candidates if abs(job.start - run.start) <= SAME_START_S]
+        job = min(same, key=lambda job: (job.is_deleted, abs(job.start - run.start)), default=None)
+        if job is None:
             found.append(Difference("missing", run))
             continue
         candidates.remove(job)
@@ -65,6 +67,8 @@ def differences(runs: Iterable[Run], jobs: Sequence[KnownJob]) -> list[Differenc
 
 
 def _kind(run: Run, job: KnownJob) -> Kind | None:
+    if job.is_deleted:
+        return "deleted"
     if run.end is None:
         return None if job.end is None else "running"
     if job.end is None:

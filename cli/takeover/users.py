@@ -27,6 +27,7 @@ from shared.database.engine import transaction
 from shared.database.tables import configuration, hpc_user, taken_over
 
 USER, SETTING = "user", "setting"
+_KEY = "username"
 _SEPARATOR = "\n"  # between the user and the key of a setting; neither contains one
 
 Setting = tuple[str, str, str]  # user, key, JSON text
@@ -70,7 +71,7 @@ async def bring_users(engine: AsyncEngine, users: Sequence[Row], settings: Seque
 
 
 class _Bringer:
-    """``taken`` are the digests of what was taken over, by kind and name."""
+    """``taken`` are the digests of what was taken over, by kind and name: of users ``brought_fields``."""
 
     def __init__(self, connection: AsyncConnection, taken: dict[tuple[str, str], str], tally: UserTally, *, dry_run: bool) -> None:
         self._connection = connection
@@ -80,7 +81,7 @@ class _Bringer:
 
     async def user(self, account: Account, names: dict[str, str]) -> None:
         """``names`` are the names in use here, by their folded form."""
-        tally, digest = self._tally, digest_of_account(account)
+        tally, digest = self._tally, brought_fields(account)
         before, similar = self._taken.get((USER, account.name)), names.get(folded_name(account.name))
         if before == digest:
             tally.unchanged += 1
@@ -88,7 +89,7 @@ class _Bringer:
             tally.failed.append(f"user {account.name}: too similar to {similar}, which exists already")
         elif (before is None) == (similar is None):
             names[folded_name(account.name)] = account.name
-            await (self._add(account) if similar is None else self._change(account))
+            await (self._add(account) if similar is None else self._change(account, before or ""))
             await self._remember(USER, account.name, digest)
         else:
             tally.kept.append(account.name)
@@ -98,14 +99,19 @@ class _Bringer:
         if not self._dry_run:
             await self._connection.execute(insert(hpc_user).values(row_of(account)))
 
-    async def _change(self, account: Account) -> None:
+    async def _change(self, account: Account, before: str) -> None:
+        """Change the fields that have changed there since ``before``."""
         self._tally.changed += 1
         if self._dry_run:
             return
+        same = unchanged_fields(account, before)
+        changes = {name: value for name, value in row_of(account).items() if name not in same}
         old = await find_account(self._connection, account.name)
+        await self._connection.execute(update(hpc_user).where(hpc_user.c.username == account.name).values(changes))
+        new = await find_account(self._connection, account.name)
         assert old is not None
-        await self._connection.execute(update(hpc_user).where(hpc_user.c.username == account.name).values(row_of(account)))
-        if ends_tokens(old, account):
+        assert new is not None
+        if ends_tokens(old, new):
             await end_personal_tokens(self._connection, account.name)
 
     async def setting(self, user: str, key: str, value: str, *, is_known: bool) -> None:
@@ -151,8 +157,16 @@ def account_of_row(row: Row) -> Account:
     )
 
 
-def digest_of_account(account: Account) -> str:
-    return _digest(orjson.dumps(row_of(account), option=orjson.OPT_SORT_KEYS).decode())
+def brought_fields(account: Account) -> str:
+    """JSON text with a digest for each column of ``hpc_user``."""
+    digests = {name: _digest(orjson.dumps(value).decode()) for name, value in row_of(account).items() if name != _KEY}
+    return orjson.dumps(digests, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def unchanged_fields(account: Account, before: str | None) -> set[str]:
+    """The columns of ``hpc_user`` that are as in ``before``, an earlier result of ``brought_fields``; the name always is."""
+    earlier, now = orjson.loads(before or "{}"), orjson.loads(brought_fields(account))
+    return {_KEY} | {name for name, digest in now.items() if earlier.get(name) == digest}
 
 
 def _accounts(rows: Sequence[Row], tally: UserTally) -> Iterator[Account]:

@@ -1,6 +1,7 @@
 """`jobtide reconcile`: the site beside the scheduler's accounting, made here in the forms of sacct."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -192,6 +193,12 @@ def test_the_same_id_on_another_cluster_is_another_job() -> None:
     assert kinds([line(1, "COMPLETED", 1000, 2000, cluster="alex")], [known(1, 1000, 2000)]) == [("missing", 1, 1000)]
 
 
+def test_a_run_that_was_deleted_here_is_not_missing_and_a_job_that_is_here_goes_first() -> None:
+    lines = [line(1, "COMPLETED", 1000, 2000), line(2, "COMPLETED", 1000, 2000), line(3, "COMPLETED", 9000, 9900)]
+    gone = [replace(known(job_id, 1000, 2000), is_deleted=True) for job_id in (1, 2, 3)]
+    assert kinds(lines, [*gone, known(2, 1030, 2000)]) == [("deleted", 1, 1000), ("missing", 3, 9000)]
+
+
 # as a command
 
 
@@ -200,8 +207,11 @@ def test_what_is_missing_is_published_once_and_marked(new_up: Up, tmp_path: Path
     site = new_up().start()
     site.add_fritz()
     later = START_TIME + 10_000
-    site.publish(start_line(1, "fritz") + start_line(2, "fritz") + stop_line(2, "fritz") + start_line(3, "fritz"))
-    until_blocking(lambda: len(site.jobs()) == 3, 30)
+    ended = [start_line(job_id, "fritz") + stop_line(job_id, "fritz", startTime=START_TIME) for job_id in (2, 4, 5)]
+    site.publish(b"".join([start_line(1, "fritz"), *ended, start_line(3, "fritz")]))
+    until_blocking(lambda: sorted(job["jobState"] for job in site.jobs()) == ["completed"] * 3 + ["running"] * 2, 30)
+    site.delete(f"/api/jobs/delete_job/{next(job['id'] for job in site.jobs() if job['jobId'] == 5)}")
+    until_blocking(lambda: len(site.jobs()) == 4, 30)
     file = tmp_path / "sacct.txt"
     file.write_text(
         "\n".join(
@@ -211,6 +221,9 @@ def test_what_is_missing_is_published_once_and_marked(new_up: Up, tmp_path: Path
                 line(2, "FAILED", START_TIME, START_TIME + 3600),
                 line(3, "REQUEUED", START_TIME, START_TIME + 100),
                 line(3, "COMPLETED", later, later + 100),
+                line(4, "COMPLETED", START_TIME, START_TIME + 3600),
+                line(4, "COMPLETED", START_TIME + 1000, START_TIME + 2000),  # lies within the other run
+                line(5, "COMPLETED", START_TIME, START_TIME + 3600),
                 line(11, "COMPLETED", START_TIME, START_TIME + 50, shown="10_1", nodes="f[0101-0102]"),
                 line(21, "RUNNING", START_TIME, shown="20+1"),
                 line(31, "COMPLETED", START_TIME, START_TIME + 50, nodes="unknown1"),
@@ -229,6 +242,7 @@ def test_what_is_missing_is_published_once_and_marked(new_up: Up, tmp_path: Path
         ("ended", 1),
         ("ended", 3),
         ("missing", 3),
+        ("missing", 4),
         ("missing", 11),
         ("missing", 21),
         ("missing", 31),
@@ -237,15 +251,18 @@ def test_what_is_missing_is_published_once_and_marked(new_up: Up, tmp_path: Path
     assert states() == before, "nothing is changed without --apply"
     done = jobtide("reconcile", file, "--apply", "--data", site.data)
     assert done.returncode == 1
-    assert "1 missing, 0 ended" not in done.stdout
-    assert done.stdout.endswith("7 runs in the accounting: 4 missing, 2 ended, 1 state, 0 running; 5 applied\n")
-    assert "line 8: " in done.stderr
+    counted = "10 runs in the accounting: 5 missing, 2 ended, 1 state, 0 running; 1 were deleted here; 5 applied\n"
+    assert done.stdout.endswith(counted)
+    assert "line 11: " in done.stderr
+    assert f"published without effect, see `jobtide rejections`: missing  fritz 4 started {START_TIME + 1000}" in done.stderr
+    assert "3 differences remain" in done.stderr
     jobs = {(job["jobId"], job["startTime"]): job for job in site.jobs("?items-per-page=50")}
     assert {key: job["jobState"] for key, job in jobs.items()} == {
         (1, START_TIME): "timeout",
         (2, START_TIME): "completed",
         (3, START_TIME): "preempted",
         (3, later): "completed",
+        (4, START_TIME): "completed",
         (11, START_TIME): "completed",
         (21, START_TIME): "running",
     }
@@ -254,5 +271,7 @@ def test_what_is_missing_is_published_once_and_marked(new_up: Up, tmp_path: Path
     marks = [site.get(f"/api/jobs/{jobs[key]['id']}")[1]["Meta"]["metaData"]["reconciled"] for key in ((1, START_TIME), (3, later))]
     assert [mark.split(" ", 2)[0] for mark in marks] == ["stop", "start"]
     again = jobtide("reconcile", file, "--apply", "--data", site.data, "--json")
-    assert sorted((one["kind"], one["jobId"]) for one in json.loads(again.stdout)["differences"]) == [("missing", 31), ("state", 2)]
+    left = json.loads(again.stdout)
+    assert sorted((one["kind"], one["jobId"]) for one in left["differences"]) == [("missing", 4), ("missing", 31), ("state", 2)]
+    assert (left["applied"], left["remaining"], left["deleted"]) == (0, 3, 1)
     assert_user_mistake(jobtide("reconcile", file, "--timezone", "Nowhere/City", "--data", site.data), "--timezone")

@@ -131,13 +131,16 @@ def test_a_second_run_brings_only_what_has_changed(here: UpProcess, there: Forme
     there.job(114)
     there.db.execute("UPDATE hpc_user SET roles = ? WHERE username = 'nina'", [b'["user","api"]'])
     there.setting("nina", "jobList_jobsPerPage", 10)
+    there.db.execute("UPDATE hpc_user SET name = 'Otto O.' WHERE username = 'otto'")
     here.run("user", "role", "otto", "--add", "support")
+    here.run("user", "password", "otto", "--password-stdin", text=b"another word\n")
+    ours = rows(here, "SELECT password FROM hpc_user WHERE username = 'otto'")
     text = run(here, there)
 
     assert "jobs      1 new, 2 changed, 1 unchanged" in text
     assert "archive   1 entries copied" in text
     assert "tags      1 new" in text
-    assert "users     0 new, 1 changed, 1 unchanged; 1 personal settings" in text
+    assert "users     0 new, 2 changed, 0 unchanged; 1 personal settings" in text
     assert "nodes     0 states" in text
     jobs = {job["jobId"]: job for job in here.jobs("?items-per-page=100")}
     assert (jobs[111]["jobState"], jobs[111]["duration"], jobs[111]["footprint"]) == ("failed", 77, {"cpu_load_avg": 3})
@@ -147,6 +150,7 @@ def test_a_second_run_brings_only_what_has_changed(here: UpProcess, there: Forme
         ('["user","api"]',),
         ('["user","support"]',),
     ]
+    assert rows(here, "SELECT name, password FROM hpc_user WHERE username = 'otto'") == [("Otto O.", *ours[0])]
     assert rows(here, "SELECT value FROM configuration WHERE username = 'nina'") == [("10",)]
     copied = here.data / "archive" / "fritz" / "0" / "112" / str(START_TIME) / "meta.json"
     until_blocking(lambda: [tag["name"] for tag in json.loads(copied.read_text()).get("tags", ())] == ["second", "ours"])
