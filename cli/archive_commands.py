@@ -45,6 +45,17 @@ OmitTagged = Annotated[
 ]
 
 
+@archive_app.command("create")
+def archive_create(
+    archive: Annotated[str, typer.Argument(metavar="ADDRESS", help="A folder, sqlite:///PATH or s3://BUCKET/PREFIX.")],
+    data: Data = None,
+) -> None:
+    """Make an empty place an archive, such as the retention_target. An archive stays as it is."""
+    from cli.commands.archive_tools import run_create
+
+    run_create(data, archive)
+
+
 @archive_app.command("info")
 def archive_info(archive: Archive = None, data: Data = None, as_json: AsJson = False) -> None:
     """Show the number of jobs, their size and their starts, by cluster and month."""

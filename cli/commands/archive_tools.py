@@ -76,6 +76,12 @@ def print_failures(tally: Tally, *, as_json: bool) -> None:
         raise ArchiveUnsound(f"{tally.failed:,} entr{'y' if tally.failed == 1 else 'ies'} failed")
 
 
+def run_create(data: Path | None, address: str) -> None:
+    store = archive_of(data, address)
+    store.open()
+    print(f"{store.address} is an archive of version {store.version()}")
+
+
 def run_info(data: Path | None, address: str | None, *, as_json: bool) -> None:
     store = archive_of(data, address)
     version = store.version()

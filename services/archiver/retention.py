@@ -12,7 +12,7 @@ from services.archiver.annotations import Annotator
 from services.archiver.failures import describe
 from services.archiver.jobs import JobReader, JobRecord
 from services.archiver.prometheus import ArchiverNumbers
-from shared.archive import ArchiveError, ArchiveStore, JobPath, annotations
+from shared.archive import ArchiveError, ArchiveStore, ArchiveUnavailable, JobPath, annotations
 from shared.archive.moving import outdated, replicate, selected_paths
 from shared.archive.selection import Selection
 from shared.archive.transfer import batches, copy_clusters
@@ -110,8 +110,16 @@ class Retention:
     def _prepare(self) -> None:
         self._present.require()
         if self._target is not None:
-            self._target.open()
+            self._require_target()
             copy_clusters(self._present, self._target)
+
+    def _require_target(self) -> None:
+        """It is never created here: a folder that is not mounted would become an archive on another disk."""
+        assert self._target is not None
+        try:
+            self._target.require()
+        except ArchiveUnavailable as e:
+            raise ArchiveUnavailable(f"{e}; `jobtide archive create {self._target.address}` makes an empty place an archive") from e
 
     def _unreadable(self, path: JobPath, error: Exception) -> None:
         self._numbers.retention("failed", 1)

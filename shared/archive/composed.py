@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 
-from shared.archive.layout import JobPath
+from shared.archive.layout import ArchiveError, ArchiveUnavailable, JobPath
 from shared.archive.store import ArchiveStore, Leftover, StoredData, Stray
 from shared.archive.writer import Entry
 
@@ -85,18 +85,24 @@ class ComposedStore(ArchiveStore):
 
     def write(self, entries: Sequence[Entry]) -> list[Exception | None]:
         by_part: dict[ArchiveStore, list[Entry]] = {}
-        for entry in entries:
-            by_part.setdefault(self.writer(entry), []).append(entry)
         errors: dict[JobPath, Exception | None] = {}
+        for entry in entries:
+            try:
+                by_part.setdefault(self.writer(entry), []).append(entry)
+            except (ArchiveError, ArchiveUnavailable, OSError) as e:
+                errors[entry.path] = e
         for part, some in by_part.items():
             errors |= zip((entry.path for entry in some), part.write(some), strict=True)
         return [errors[entry.path] for entry in entries]
 
     def remove(self, paths: Sequence[JobPath]) -> list[Exception | None]:
         by_part: dict[ArchiveStore, list[JobPath]] = {}
-        for path in paths:
-            by_part.setdefault(self.holder(path), []).append(path)
         errors: dict[JobPath, Exception | None] = {}
+        for path in paths:
+            try:
+                by_part.setdefault(self.holder(path), []).append(path)
+            except (ArchiveError, ArchiveUnavailable, OSError) as e:
+                errors[path] = e
         for part, some in by_part.items():
             errors |= zip(some, part.remove(some), strict=True)
         return [errors[path] for path in paths]
@@ -152,8 +158,14 @@ class MovedStore(ComposedStore):
         return self._present.clusters()
 
     def holder(self, path: JobPath) -> ArchiveStore:
+        """Raises ArchiveUnavailable when the entry may be in the place of moved ones, and that cannot be used."""
         part = self._present.part_of(path.cluster)
-        return self._moved if not part.is_complete(path) and self._moved.is_complete(path) else part
+        if part.is_complete(path):
+            return part
+        if self._moved.is_complete(path):
+            return self._moved
+        self._moved.require()  # a folder that is not mounted has no entries
+        return part
 
     def writer(self, entry: Entry) -> ArchiveStore:
         """A changed description goes to where the entry is."""
@@ -161,6 +173,7 @@ class MovedStore(ComposedStore):
 
     def paths(self) -> Iterator[JobPath | Stray]:
         yield from self._present.paths()
+        self._moved.require()
         for path in self._moved.paths():
             if isinstance(path, Stray) or not self._present.part_of(path.cluster).is_complete(path):
                 yield path

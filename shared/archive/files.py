@@ -15,6 +15,7 @@ from shared.archive.layout import (
     ArchiveError,
     JobPath,
     cluster_names,
+    is_same_file,
     job_directories,
     job_path_of,
     open_archive,
@@ -38,7 +39,7 @@ class FileStore(ArchiveStore):
         return read_preserved(self.root, path)
 
     def is_same_place(self, other: ArchiveStore) -> bool:
-        return isinstance(other, FileStore) and self.root.resolve() == other.root.resolve()
+        return isinstance(other, FileStore) and is_same_file(self.root, other.root)
 
     def open(self) -> None:
         open_archive(self.root)

@@ -22,7 +22,7 @@ class ArchiveError(JobtideError):
 
 
 class ArchiveUnavailable(Unavailable):
-    """The archive folder is missing, not mounted, or replaced by something else."""
+    """The place of an archive cannot be used: it is missing, not mounted, does not answer, or holds something else."""
 
 
 def without_place(error: Exception, place: Path) -> str:
@@ -52,6 +52,16 @@ class JobPath:
 
 def is_directory_name(cluster: str) -> bool:
     return bool(cluster) and not cluster.startswith(".") and "/" not in cluster and "\0" not in cluster
+
+
+def is_same_file(one: Path, other: Path) -> bool:
+    """Whether both are the same file or folder, by whatever path: relative, through links, or at two mount points."""
+    if one.resolve() == other.resolve():
+        return True
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
 
 
 def job_path_of(root: Path, directory: Path) -> JobPath:
@@ -136,8 +146,13 @@ def job_directories(root: Path) -> Iterator[Path]:
     """All folders at the depth of a job, by cluster and ascending job id, including temporary ones. Lists one folder at a time."""
 
     def inside(directory: Path) -> list[Path]:
-        with os.scandir(directory) as found:
-            names = [entry.name for entry in found if entry.is_dir(follow_symlinks=False)]
+        try:
+            with os.scandir(directory) as found:
+                names = [entry.name for entry in found if entry.is_dir(follow_symlinks=False)]
+        except FileNotFoundError:
+            if directory == root:
+                raise
+            return []  # its last entry was removed meanwhile
         return [directory / name for name in sorted(names, key=lambda name: (not name.isdigit(), int(name) if name.isdigit() else 0, name))]
 
     for cluster in inside(root):

@@ -5,9 +5,10 @@ from typing import Any
 
 from shared.archive.layout import ArchiveError, ArchiveUnavailable, JobPath
 from shared.archive.selection import Selection
-from shared.archive.store import ArchiveStore, Stray
+from shared.archive.store import ArchiveStore, StoredData, Stray
 from shared.archive.transfer import GROUP_BYTES
 from shared.archive.writer import Entry
+from shared.errors import UserError
 
 _FAILURES = (ArchiveError, ArchiveUnavailable, OSError)
 
@@ -54,11 +55,19 @@ def _is_current(source: ArchiveStore, target: ArchiveStore, path: JobPath) -> bo
         return False
 
 
+def refuse_same_place(source: ArchiveStore, target: ArchiveStore) -> None:
+    """Raises UserError: moving entries of an archive to itself would remove them."""
+    if any(part.is_same_place(other) for part in source.parts() for other in target.parts()):
+        raise UserError(f"the retention_target {target.address} is the archive itself")
+
+
 def replicate(source: ArchiveStore, target: ArchiveStore, paths: Sequence[JobPath], *, moves: bool) -> list[Exception | None]:
     """Copy entries, or move them: an entry is removed once it was read back from the target, and has not changed in the source meanwhile.
 
     The source counts: an entry of the target that differs is replaced. Returns an error or None for each.
+    Raises UserError when both are the same place.
     """
+    refuse_same_place(source, target)
     errors: dict[JobPath, Exception] = {}
     group: list[Entry] = []
     size = 0
@@ -80,6 +89,9 @@ def replicate(source: ArchiveStore, target: ArchiveStore, paths: Sequence[JobPat
 def _replicate(source: ArchiveStore, target: ArchiveStore, entries: Sequence[Entry], *, moves: bool) -> dict[JobPath, Exception]:
     errors: dict[JobPath, Exception] = {}
     new = [entry for entry in entries if not _has(target, entry, errors)]
+    for entry in new:
+        if entry.path not in errors and _would_lose_data(target, entry, errors):
+            errors[entry.path] = ArchiveError(f"{entry.path.relative}: has no time series, and its copy in {target.address} has")
     new = [entry for entry in new if entry.path not in errors]
     errors |= {entry.path: error for entry, error in zip(new, target.write(new), strict=True) if error is not None}
     if not moves:
@@ -91,6 +103,16 @@ def _replicate(source: ArchiveStore, target: ArchiveStore, entries: Sequence[Ent
 def _has(store: ArchiveStore, entry: Entry, errors: dict[JobPath, Exception]) -> bool:
     try:
         return store.is_complete(entry.path) and store.entry(entry.path) == entry
+    except _FAILURES as e:
+        errors[entry.path] = e
+        return False
+
+
+def _would_lose_data(target: ArchiveStore, entry: Entry, errors: dict[JobPath, Exception]) -> bool:
+    if StoredData(entry.data or b"", entry.is_packed).has_metrics:
+        return False
+    try:
+        return target.is_complete(entry.path) and target.data(entry.path).has_metrics
     except _FAILURES as e:
         errors[entry.path] = e
         return False

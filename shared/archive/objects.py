@@ -60,6 +60,7 @@ class S3Access:
 
 class ObjectStore(ArchiveStore):
     def __init__(self, bucket: str, prefix: str, access: S3Access) -> None:
+        prefix = prefix.strip("/")
         self.address = f"s3://{bucket}/{prefix}" if prefix else f"s3://{bucket}"
         self._bucket = bucket
         self._prefix = prefix
@@ -84,6 +85,13 @@ class ObjectStore(ArchiveStore):
                 **options,
             )
         return self._made
+
+    def is_same_place(self, other: ArchiveStore) -> bool:
+        return isinstance(other, ObjectStore) and self._place_of_all == other._place_of_all
+
+    @property
+    def _place_of_all(self) -> tuple[str, str, str]:
+        return (self._access.endpoint or "").rstrip("/").lower(), self._bucket, self._prefix
 
     def open(self) -> None:
         if self._get(VERSION_FILE) is None:

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from shared.archive.composed import MovedStore, RoutedStore
 from shared.archive.files import FileStore
+from shared.archive.moving import refuse_same_place
 from shared.archive.objects import ObjectStore, S3Access
 from shared.archive.sqlite import SqliteStore
 from shared.archive.store import ArchiveStore
@@ -49,6 +50,9 @@ def retention_store(settings: ArchiveSettings) -> ArchiveStore | None:
 
 
 def store_with(present: ArchiveStore, moved: ArchiveStore | None) -> ArchiveStore:
+    """Raises UserError when both are the same place."""
+    if moved is not None:
+        refuse_same_place(present, moved)
     return present if moved is None else MovedStore(present, moved)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from shared.archive.layout import VERSION, ArchiveError, ArchiveUnavailable, JobPath, require_version, version_of
+from shared.archive.layout import VERSION, ArchiveError, ArchiveUnavailable, JobPath, is_same_file, require_version, version_of
 from shared.archive.store import ArchiveStore, Leftover, StoredData, Stray
 from shared.archive.writer import Entry
 from shared.errors import UserError
@@ -66,7 +66,7 @@ class SqliteStore(ArchiveStore):
         self._lock = threading.Lock()
 
     def is_same_place(self, other: ArchiveStore) -> bool:
-        return isinstance(other, SqliteStore) and self.file.resolve() == other.file.resolve()
+        return isinstance(other, SqliteStore) and is_same_file(self.file, other.file)
 
     def open(self) -> None:
         try:

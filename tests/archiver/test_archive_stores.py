@@ -352,6 +352,26 @@ def test_moved_entries_are_read_changed_and_removed_where_they_are(tmp_path: Pat
         store.meta(entry(3).path)
 
 
+def test_entries_may_be_in_a_folder_of_moved_ones_that_is_not_mounted(tmp_path: Path) -> None:
+    present, moved = FileStore(tmp_path / "present"), FileStore(tmp_path / "moved")
+    present.open()
+    moved.open()
+    store = MovedStore(present, moved)
+    store.write([entry(1)])
+    moved.write([entry(2)])
+    (tmp_path / "moved").rename(tmp_path / "away")
+    (tmp_path / "moved").mkdir()
+    assert store.document(entry(1).path)["jobId"] == 1
+    for use in (store.document, store.preserved, store.is_complete):
+        with pytest.raises(ArchiveUnavailable):
+            use(entry(2).path)
+    for errors in (store.write([Entry(entry(2).path, b"{}", None), entry(3)]), store.remove([entry(2).path, entry(3).path])):
+        assert isinstance(errors[0], ArchiveUnavailable), "the others of its group are not affected"
+        assert errors[1] is None
+    with pytest.raises(ArchiveUnavailable):
+        list(store.paths())
+
+
 @pytest.mark.parametrize("address", ["", "ftp://x/y", "s3://", "sqlite://relative.db", "sqlite:///"])
 def test_an_address_that_is_none_is_refused(address: str) -> None:
     with pytest.raises(UserError, match="JOBTIDE_ARCHIVE_URL"):

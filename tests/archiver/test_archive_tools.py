@@ -272,3 +272,17 @@ def test_info_copy_and_verify_answer_as_text_and_json(archive: Path, tmp_path: P
     assert_user_mistake(jobtide("archive", "copy", archive, "--from", f"{archive}/../archive"), "itself")
     assert_user_mistake(jobtide("archive", "convert", target, "--compress", "--decompress"), "--compress")
     assert_user_mistake(jobtide("archive", "info", tmp_path), "is not an archive")
+
+
+def test_an_archive_is_created_in_an_empty_place_only(archive: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "file").touch()
+    for address, status in (
+        (str(tmp_path / "new"), 0),
+        (f"sqlite:///{tmp_path}/new.db", 0),
+        (str(archive), 0),
+        (str(tmp_path / "other"), 2),
+    ):
+        assert jobtide("archive", "create", address).returncode == status
+    FileStore(tmp_path / "new").require()
+    assert set(FileStore(archive).paths()) == {FIRST, SECOND}

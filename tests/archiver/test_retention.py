@@ -39,7 +39,10 @@ def archive(tmp_path: Path) -> Path:
 
 def settings_of(archive: Path, policy: str, **more: Any) -> ArchiveSettings:
     target = {} if policy == "delete" else {"retention_target": f"sqlite:///{archive.parent}/old.db"}
-    return load(ArchiveSettings, path=archive, retention=policy, retention_days=100, **target, **more)
+    settings = load(ArchiveSettings, path=archive, retention=policy, retention_days=100, **target, **more)
+    if (store := retention_store(settings)) is not None:
+        store.open()
+    return settings
 
 
 async def one_round(site: Site, settings: ArchiveSettings, *, now: float = BETWEEN) -> int:
@@ -93,7 +96,7 @@ async def test_copied_entries_follow_later_changes(archive_site: Site, archive: 
     store.write([Entry(FIRST, b'{"changed":1}', None)])
     assert await one_round(archive_site, settings) == 1
     assert target.document(FIRST) == {"changed": 1}
-    store.write([Entry(FIRST, b'{"changed":1}', b"{}")])
+    store.write([Entry(FIRST, b'{"changed":1}', b'{"cpu_load":{}}')])
     assert await one_round(archive_site, settings) == 1
     assert target.entry(FIRST) == store.entry(FIRST)
 
@@ -123,6 +126,44 @@ async def test_nothing_is_removed_while_the_target_is_away(archive_site: Site, a
     with pytest.raises(ArchiveUnavailable):
         await one_round(archive_site, settings)
     assert list(FileStore(archive).paths()) == [FIRST, SECOND]
+
+
+async def test_a_target_that_is_not_mounted_stays_empty_and_nothing_is_moved(archive_site: Site, archive: Path, tmp_path: Path) -> None:
+    place = tmp_path / "mount"
+    place.mkdir()
+    settings = settings_of(archive, "move").model_copy(update={"retention_target": str(place)})
+    with pytest.raises(ArchiveUnavailable, match="jobtide archive create"):
+        await one_round(archive_site, settings)
+    assert list(place.iterdir()) == []
+    assert list(FileStore(archive).paths()) == [FIRST, SECOND]
+
+
+def test_an_archive_is_never_moved_to_itself(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the spelling of its place: a trailing slash, a relative path, a link; as a part too."""
+    monkeypatch.chdir(archive.parent)
+    (archive.parent / "link").symlink_to(archive)
+    for address in (f"{archive}/", "archive", str(archive.parent / "link"), f"{archive.parent}/link/../archive"):
+        settings = load(ArchiveSettings, path="other", clusters={"emmy": str(archive)}, retention_target=address)
+        with pytest.raises(UserError, match="is the archive itself"):
+            store_of(settings)
+        with pytest.raises(UserError, match="is the archive itself"):
+            replicate(present_store(settings), FileStore(Path(address)), [FIRST, SECOND], moves=True)
+    for one, other in (("sqlite:////x/a.db", "sqlite:////x/../x/a.db"), ("s3://b/p", "s3://b/p/"), ("s3://b", "s3://b/")):
+        with pytest.raises(UserError, match="is the archive itself"):
+            store_of(load(ArchiveSettings, url=one, retention_target=other))
+    store_of(load(ArchiveSettings, url="s3://b/p", retention_target="s3://b/q"))
+    assert list(FileStore(archive).paths()) == [FIRST, SECOND]
+
+
+def test_an_entry_without_series_does_not_replace_a_moved_one_with_series(archive: Path) -> None:
+    source, target = FileStore(archive), FileStore(archive.with_name("old"))
+    target.open()
+    assert replicate(source, target, [FIRST], moves=True) == [None]
+    source.write([Entry(FIRST, target.meta(FIRST), b"{}")])
+    (error,) = replicate(source, target, [FIRST], moves=True)
+    assert "no time series" in str(error)
+    assert target.data(FIRST).has_metrics
+    assert source.is_complete(FIRST)
 
 
 class Lossy(FileStore):
@@ -164,6 +205,7 @@ async def test_a_running_archiver_moves_old_entries_and_still_updates_them(archi
     )
     site = archive_site.with_settings(archive=settings)
     path, old = JobPath("fritz", 1, START_TIME), FileStore(tmp_path / "old")
+    old.open()
     async with running(site):
         row = await site.stopped_job(1)
         await until(lambda: asyncio.to_thread(lambda: old.is_complete(path) and not FileStore(settings.path).is_complete(path)), 30)
