@@ -101,16 +101,6 @@ async def _with_database(
 
 async def ids_of(engine: "AsyncEngine", paths: Sequence[JobPath]) -> list[tuple[int, str]]:
     """Database id and cluster of the jobs that have ended. Raises Unavailable."""
-    from sqlalchemy import select
+    from services.archiver.jobs import JobReader
 
-    from shared.database.engine import transaction
-    from shared.database.tables import tables
-    from shared.domain.values import JobState
-
-    job, wanted = tables.job.c, set(paths)
-    query = select(job.id, job.cluster, job.job_id, job.start_time).where(
-        job.job_id.in_({path.job_id for path in paths}), job.job_state != JobState.RUNNING
-    )
-    async with transaction(engine) as connection:
-        rows = (await connection.execute(query)).all()
-    return [(row.id, row.cluster) for row in rows if JobPath(row.cluster, row.job_id, row.start_time) in wanted]
+    return [(job.id, job.cluster) for job in await JobReader(engine).by_path(paths)]

@@ -2,9 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import structlog
 
@@ -13,6 +12,7 @@ from services.archiver.failures import describe
 from services.archiver.jobs import JobReader, JobRecord
 from services.archiver.prometheus import ArchiverNumbers
 from shared.archive import ArchiveError, ArchiveStore, ArchiveUnavailable, JobPath, annotations
+from shared.archive.meta import tag_keys
 from shared.archive.moving import outdated, replicate, selected_paths
 from shared.archive.selection import Selection
 from shared.archive.transfer import batches, copy_clusters
@@ -20,7 +20,6 @@ from shared.backoff import Backoff, sleep_unless
 from shared.broker.envelope import Envelope
 from shared.broker.publisher import Publisher
 from shared.domain.events import JobDeleted
-from shared.domain.values import GLOBAL_SCOPE
 from shared.errors import JobtideError, Unavailable
 from shared.settings import ArchiveSettings
 
@@ -67,9 +66,10 @@ class Retention:
             tick()
             try:
                 await self.round(stop, tick)
-            except (JobtideError, OSError) as e:
+            except Exception as e:  # also what nobody expected of an entry: archiving must go on
                 pause_s = pause.next_s()
-                log.warning("retention_waits", why=describe(e), pause_s=round(pause_s))
+                is_outage = isinstance(e, JobtideError | OSError)
+                log.warning("retention_waits", why=describe(e), pause_s=round(pause_s), exc_info=not is_outage)
                 await sleep_unless(stop, pause_s)
                 continue
             pause.reset()
@@ -159,13 +159,10 @@ def _is_outdated(store: ArchiveStore, job: JobRecord) -> bool:
     except ArchiveError:
         return False  # it is still where it was
     expected = annotations(job.row, job.tags)
-    return _meaning(document) != _meaning(expected)
-
-
-def _meaning(document: Mapping[str, Any]) -> tuple[dict[str, str], set[tuple[str, str, str]]]:
-    """Metadata and tags, whatever their form: entries of other writers have null, other ids and another order."""
-    tags = [tag for tag in document.get("tags") or [] if isinstance(tag, dict)]
-    return document.get("metaData") or {}, {(tag.get("type", ""), tag.get("name", ""), tag.get("scope") or GLOBAL_SCOPE) for tag in tags}
+    try:
+        return tag_keys(document) != tag_keys(expected) or (document.get("metaData") or {}) != expected["metaData"]
+    except ArchiveError:
+        return True
 
 
 def _next(groups: Iterator[list[JobPath]]) -> list[JobPath]:

@@ -107,6 +107,18 @@ class ComposedStore(ArchiveStore):
             errors |= zip(some, part.remove(some), strict=True)
         return [errors[path] for path in paths]
 
+    def remove_unchanged(self, entries: Sequence[Entry]) -> list[Exception | None]:
+        by_part: dict[ArchiveStore, list[Entry]] = {}
+        errors: dict[JobPath, Exception | None] = {}
+        for entry in entries:
+            try:
+                by_part.setdefault(self.holder(entry.path), []).append(entry)
+            except (ArchiveError, ArchiveUnavailable, OSError) as e:
+                errors[entry.path] = e
+        for part, some in by_part.items():
+            errors |= zip((entry.path for entry in some), part.remove_unchanged(some), strict=True)
+        return [errors[entry.path] for entry in entries]
+
     def leftovers(self) -> Iterator[Leftover]:
         for part in self._parts:
             yield from part.leftovers()

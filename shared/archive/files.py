@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Collection, Hashable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -120,13 +120,21 @@ class FileStore(ArchiveStore):
         return write_entries(self.root, entries)
 
     def remove(self, paths: Sequence[JobPath]) -> list[Exception | None]:
+        return self._remove(paths, {})
+
+    def remove_unchanged(self, entries: Sequence[Entry]) -> list[Exception | None]:
+        return self._remove([entry.path for entry in entries], {entry.path: entry for entry in entries})
+
+    def _remove(self, paths: Sequence[JobPath], expected: Mapping[JobPath, Entry]) -> list[Exception | None]:
         """Rename all of them first, so that no reader finds part of an entry, also after a power loss; then delete them."""
         errors: dict[JobPath, Exception] = {}
         renamed: dict[JobPath, Path] = {}
         for path in paths:
             try:
                 place = path.under(self.root)
-                renamed[path] = place.rename(place.with_name(temporary_name(place.name)))
+                temporary = _set_aside(place) if path not in expected else _set_aside_unchanged(place, expected[path])
+                if temporary is not None:
+                    renamed[path] = temporary
             except FileNotFoundError:
                 continue
             except (ArchiveError, OSError) as e:
@@ -154,3 +162,35 @@ class FileStore(ArchiveStore):
             return
         for directory in dict.fromkeys(directories):
             flush_directory(directory)
+
+
+def _set_aside(place: Path) -> Path:
+    return place.rename(place.with_name(temporary_name(place.name)))
+
+
+def _set_aside_unchanged(place: Path, entry: Entry) -> Path | None:
+    """None if the entry has changed. Compared again under its other name, where no writer finds it any more."""
+    if not _is_at(place, entry):
+        return None
+    os.utime(place)  # by its age another writer would take the other name for a leftover
+    aside = _set_aside(place)
+    if _is_at(aside, entry):
+        return aside
+    try:
+        aside.rename(place)
+    except OSError:
+        if not place.is_dir():
+            raise
+        # Another process has written the job again: what was set aside is removed as a leftover.
+    return None
+
+
+def _is_at(directory: Path, entry: Entry) -> bool:
+    try:
+        data = data_file(directory)
+        found = Entry(
+            entry.path, read_bytes(directory / META_FILE), read_bytes(data), data.name == PACKED_DATA_FILE, thumbnail_bytes(directory)
+        )
+    except ArchiveError:
+        return False
+    return found == entry

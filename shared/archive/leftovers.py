@@ -2,7 +2,9 @@
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -10,7 +12,7 @@ from typing import Literal
 from shared.archive.layout import DATA_FILE, PACKED_DATA_FILE, TEMPORARY_PREFIX, ArchiveError
 from shared.archive.reader import read_data_texts
 from shared.archive.store import Leftover
-from shared.archive.writer import is_abandoned
+from shared.archive.writer import LEFTOVER_AGE_S, is_abandoned
 
 _DEPTH = 4  # folders of an entry below the root
 
@@ -32,14 +34,20 @@ def leftovers(root: Path) -> Iterator[Leftover]:
 
 
 def _inside(folder: Path, depth: int) -> Iterator[Leftover]:
-    with os.scandir(folder) as found:
-        entries = sorted(found, key=lambda entry: entry.name)
+    try:
+        with os.scandir(folder) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
+    except FileNotFoundError:
+        if depth == 0:
+            raise
+        return  # removed meanwhile
     for entry in entries:
         path = Path(entry.path)
         is_folder = entry.is_dir(follow_symlinks=False)
         if entry.name.startswith(TEMPORARY_PREFIX):
-            if is_abandoned(entry):
-                yield _leftover("temporary", path, _size(path))
+            with suppress(FileNotFoundError):  # its writer is done
+                if is_abandoned(entry):
+                    yield _leftover("temporary", path, _size(path))
         elif is_folder and depth < _DEPTH and not entry.name.startswith("."):
             yield from _inside(path, depth + 1)
     if depth == _DEPTH:
@@ -56,7 +64,10 @@ def _unused(directory: Path) -> Iterator[Leftover]:
         read_data_texts(packed)
     except ArchiveError:
         return  # the plain file may be the only good copy
-    yield _leftover("unused", plain, plain.stat().st_size)
+    with suppress(FileNotFoundError):
+        found = plain.stat()
+        if time.time() - found.st_mtime > LEFTOVER_AGE_S:  # a younger one may be about to replace the packed file
+            yield _leftover("unused", plain, found.st_size)
 
 
 def _is_empty(folder: Path) -> bool:

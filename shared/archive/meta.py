@@ -5,9 +5,10 @@ from typing import Any
 
 import orjson
 
+from shared.archive.layout import ArchiveError
 from shared.archive.text import dump
 from shared.domain.events import Tag
-from shared.domain.values import ARCHIVED
+from shared.domain.values import ARCHIVED, GLOBAL_SCOPE
 
 # The order of cc-backend. Unknown keys follow.
 KEY_ORDER = (
@@ -41,6 +42,17 @@ _ALWAYS = {
     "id": "id",
     "start_time": "startTime",
 }
+
+
+def tag_keys(document: Mapping[str, Any]) -> set[tuple[str, str, str]]:
+    """Type, name and scope of the tags in a meta.json of any writer: some have null for none. Raises ArchiveError."""
+    tags = document.get("tags")
+    tags = [] if tags is None else tags
+    if not isinstance(tags, list) or not all(isinstance(tag, dict) for tag in tags):
+        raise ArchiveError("tags: not a list of objects")
+    if not all(isinstance(tag.get(key) or "", str) for tag in tags for key in ("type", "name", "scope")):
+        raise ArchiveError("tags: type, name and scope must be texts")
+    return {(tag.get("type") or "", tag.get("name") or "", tag.get("scope") or GLOBAL_SCOPE) for tag in tags}
 
 
 def render_meta(document: Mapping[str, Any]) -> bytes:

@@ -32,7 +32,7 @@ def selected_paths(
                 if selection.omits(store.document(path)):
                     omitted(path)
                     continue
-            except (ArchiveError, OSError) as e:
+            except (ArchiveError, OSError, TypeError, ValueError) as e:
                 failed(path, e)
                 continue
         yield path
@@ -96,8 +96,8 @@ def _replicate(source: ArchiveStore, target: ArchiveStore, entries: Sequence[Ent
     errors |= {entry.path: error for entry, error in zip(new, target.write(new), strict=True) if error is not None}
     if not moves:
         return errors
-    moved = [entry.path for entry in entries if entry.path not in errors and _is_copied(source, target, entry, errors)]
-    return errors | {path: error for path, error in zip(moved, source.remove(moved), strict=True) if error is not None}
+    moved = [entry for entry in entries if entry.path not in errors and _is_copied(target, entry, errors)]
+    return errors | {entry.path: error for entry, error in zip(moved, source.remove_unchanged(moved), strict=True) if error is not None}
 
 
 def _has(store: ArchiveStore, entry: Entry, errors: dict[JobPath, Exception]) -> bool:
@@ -118,8 +118,8 @@ def _would_lose_data(target: ArchiveStore, entry: Entry, errors: dict[JobPath, E
         return False
 
 
-def _is_copied(source: ArchiveStore, target: ArchiveStore, entry: Entry, errors: dict[JobPath, Exception]) -> bool:
-    if not _has(target, entry, errors):
-        errors.setdefault(entry.path, ArchiveError(f"{entry.path.relative}: the copy differs from the entry"))
-        return False
-    return _has(source, entry, errors)  # otherwise it was changed or removed meanwhile, which the next round sees
+def _is_copied(target: ArchiveStore, entry: Entry, errors: dict[JobPath, Exception]) -> bool:
+    if _has(target, entry, errors):
+        return True
+    errors.setdefault(entry.path, ArchiveError(f"{entry.path.relative}: the copy differs from the entry"))
+    return False

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from shared.archive.layout import JobPath
+from shared.archive.meta import tag_keys
 from shared.domain.events import ADVICE_TAG_TYPE, APPLICATION_TAG_TYPE
 
 OmitTagged = Literal["none", "all", "user"]
@@ -36,8 +37,7 @@ class Selection:
         return self.omit_tagged != "none"
 
     def omits(self, document: Mapping[str, Any]) -> bool:
-        """Whether the tags in a job's meta.json exclude it."""
+        """Whether the tags in a job's meta.json exclude it. Raises ArchiveError when they are not tags."""
         if self.omit_tagged == "none":
             return False
-        tags = [tag for tag in document.get("tags") or [] if isinstance(tag, dict)]
-        return any(self.omit_tagged == "all" or tag.get("type") not in _AUTOMATIC for tag in tags)
+        return any(self.omit_tagged == "all" or type_ not in _AUTOMATIC for type_, _, _ in tag_keys(document))

@@ -196,11 +196,21 @@ class SqliteStore(ArchiveStore):
             with self._transaction() as connection:
                 connection.execute(_THUMBNAILS)  # absent in a file that cc-backend made
                 for path in paths:
-                    connection.execute(f"DELETE FROM jobs WHERE {_JOB}", _key(path))  # noqa: S608
-                    connection.execute(f"DELETE FROM jobtide_thumbnails WHERE {_JOB}", _key(path))  # noqa: S608
+                    _delete(connection, path)
         except ArchiveUnavailable as e:
             return [e] * len(paths)
         return [None] * len(paths)
+
+    def remove_unchanged(self, entries: Sequence[Entry]) -> list[Exception | None]:
+        try:
+            with self._transaction() as connection:
+                connection.execute(_THUMBNAILS)
+                for entry in entries:
+                    if _stored(connection, entry.path) == entry:
+                        _delete(connection, entry.path)
+        except (ArchiveError, ArchiveUnavailable) as e:
+            return [e] * len(entries)
+        return [None] * len(entries)
 
     def leftovers(self) -> Iterator[Leftover]:
         with self._connected() as connection:
@@ -300,6 +310,21 @@ def _write(connection: sqlite3.Connection, entry: Entry) -> None:
         connection.execute(f"DELETE FROM jobtide_thumbnails WHERE {_JOB}", key)  # noqa: S608
     else:
         connection.execute("INSERT OR REPLACE INTO jobtide_thumbnails VALUES (?, ?, ?, ?)", (*key, entry.thumbnail))
+
+
+def _delete(connection: sqlite3.Connection, path: JobPath) -> None:
+    connection.execute(f"DELETE FROM jobs WHERE {_JOB}", _key(path))  # noqa: S608
+    connection.execute(f"DELETE FROM jobtide_thumbnails WHERE {_JOB}", _key(path))  # noqa: S608
+
+
+def _stored(connection: sqlite3.Connection, path: JobPath) -> Entry | None:
+    """The complete entry."""
+    query = f"SELECT meta_json, data_json, data_compressed FROM jobs WHERE {_JOB} AND data_json IS NOT NULL"  # noqa: S608
+    row = connection.execute(query, _key(path)).fetchone()
+    if row is None:
+        return None
+    thumbnail = connection.execute(f"SELECT content FROM jobtide_thumbnails WHERE {_JOB}", _key(path)).fetchone()  # noqa: S608
+    return Entry(path, _bytes(row[0]), _bytes(row[1]), bool(row[2]), None if thumbnail is None else _bytes(thumbnail[0]))
 
 
 def _key(path: JobPath) -> tuple[str, int, int]:

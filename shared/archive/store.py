@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from shared.archive.imports import known_spelling, require_same_job
-from shared.archive.layout import ArchiveError, JobPath
+from shared.archive.layout import ArchiveError, ArchiveUnavailable, JobPath
 from shared.archive.preserved import Preserved
 from shared.archive.reader import data_of, object_of, texts_of
 from shared.archive.writer import Entry
@@ -127,6 +127,20 @@ class ArchiveStore(ABC):
     @abstractmethod
     def remove(self, paths: Sequence[JobPath]) -> list[Exception | None]:
         """Remove entries. Returns an error or None for each; a missing entry is no error."""
+
+    def remove_unchanged(self, entries: Sequence[Entry]) -> list[Exception | None]:
+        """Remove entries that are still as given. One that changed or disappeared meanwhile is left alone, which is no error."""
+        errors: list[Exception | None] = []
+        for entry in entries:
+            try:
+                is_same = self.entry(entry.path) == entry
+            except ArchiveError:
+                is_same = False
+            except (ArchiveUnavailable, OSError) as e:
+                errors.append(e)
+                continue
+            errors += self.remove([entry.path]) if is_same else [None]
+        return errors
 
     @abstractmethod
     def leftovers(self) -> Iterator[Leftover]:

@@ -22,10 +22,11 @@ from shared.archive.layout import (
     PACKED_DATA_FILE,
     TEMPORARY_PREFIX,
     THUMBNAIL_FILE,
+    ArchiveError,
     JobPath,
     is_directory_name,
 )
-from shared.archive.reader import thumbnail_bytes
+from shared.archive.reader import is_complete, thumbnail_bytes
 
 SHARED_FLUSH_FROM = 8  # entries; from here, flushing the file system twice is cheaper than five flushes per entry
 LEFTOVER_AGE_S = 3600.0  # older temporary files belong to a dead writer, on any machine
@@ -35,7 +36,7 @@ _TOKEN = uuid4().hex[:12]  # distinguishes this process from an earlier one with
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """The files of one job as bytes. If ``data`` is None, the existing data file and thumbnail stay."""
+    """The files of one job as bytes. If ``data`` is None, the existing data file and thumbnail stay; without them it is an error."""
 
     path: JobPath
     meta: bytes
@@ -141,6 +142,7 @@ class _Write:
 
     def build(self) -> None:
         self._place = self.entry.path.under(self.root)
+        self._require_entry()
         self._replaces = self._place.is_dir()
         if self._replaces:
             self.parents.append(self._place)
@@ -175,6 +177,7 @@ class _Write:
     def settle(self) -> None:
         if not self._replaces:
             return
+        self._require_entry()  # it may have been removed meanwhile
         _remove_leftovers(self._place)
         if self.entry.data is not None and thumbnail_bytes(self._place) != self.entry.thumbnail:
             (self._place / THUMBNAIL_FILE).unlink(missing_ok=True)  # first, so that no crash leaves one of other data
@@ -182,6 +185,10 @@ class _Write:
             if name == META_FILE and self.entry.data is not None:
                 self._drop_other_data()
             _replace_file(self._place / name, content)
+
+    def _require_entry(self) -> None:
+        if self.entry.data is None and not is_complete(self.root, self.entry.path):
+            raise ArchiveError(f"{self.entry.path.relative}: not in the archive")
 
     def _drop_other_data(self) -> None:
         """Remove the other variant of the data file: readers prefer the packed one."""

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
@@ -122,11 +123,38 @@ def test_missing_entries_are_errors_of_their_own(store: ArchiveStore) -> None:
 
 def test_a_failing_entry_does_not_affect_its_group(store: ArchiveStore) -> None:
     missing = Entry(JobPath("fritz", 9, 5), b"{}", None)
-    if isinstance(store, FileStore):
-        missing = Entry(JobPath("..", 9, 5), b"{}", b"{}")
     errors = store.write([entry(1), missing, entry(3)])
     assert [error is None for error in errors] == [True, False, True]
+    assert isinstance(errors[1], ArchiveError)
     assert set(store.paths()) == {entry(1).path, entry(3).path}
+
+
+def test_only_unchanged_entries_are_removed_when_asked_so(store: ArchiveStore) -> None:
+    written = [entry(number) for number in range(1, 6)]
+    store.write(written)
+    store.write([Entry(written[1].path, b'{"tags":1}', None), entry(3, '{"new":{}}')])
+    store.write_thumbnail(written[3].path, b"thumbnail")
+    assert store.remove_unchanged([*written, entry(77)]) == [None] * 6
+    assert set(store.paths()) == {entry(number).path for number in (2, 3, 4)}
+    assert store.entry(entry(3).path) == entry(3, '{"new":{}}')
+    assert list(store.leftovers()) == []
+
+
+def test_an_entry_that_changes_just_before_its_removal_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The change comes between the comparison and the renaming."""
+    store = FileStore(tmp_path / "archive")
+    store.open()
+    store.write([entry(1)])
+    utime = os.utime
+
+    def change(place: Path) -> None:
+        utime(place)
+        store.write([entry(1, '{"new":{}}')])
+
+    monkeypatch.setattr(os, "utime", change)
+    assert store.remove_unchanged([entry(1)]) == [None]
+    assert store.entry(entry(1).path) == entry(1, '{"new":{}}')
+    assert [place.name for place in entry(1).path.under(store.root).parent.iterdir()] == ["5"]
 
 
 def test_removed_entries_are_gone_and_the_others_stay(store: ArchiveStore) -> None:

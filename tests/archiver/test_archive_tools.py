@@ -230,7 +230,10 @@ def test_leftovers_are_removed_and_entries_stay(archive: Path) -> None:
     (archive / "emmy" / "1403" / "244" / ".tmp-young").mkdir()
     (archive / "fritz" / "7" / "007" / "5").mkdir(parents=True)
     (FIRST.under(archive) / "data.json").write_text("{}")
+    young = shutil.copytree(FIRST.under(archive), FIRST.under(archive).with_name("5"))
+    os.utime(FIRST.under(archive) / "data.json", (old, old))
     (SECOND.under(archive) / "data.json").write_text("{}")
+    os.utime(SECOND.under(archive) / "data.json", (old, old))
     (SECOND.under(archive) / "data.json.gz").write_bytes(b"damaged")
     before = files_of(archive)
     found = {(one.kind, str(Path(one.place).relative_to(archive))) for one in FileStore(archive).leftovers()}
@@ -247,6 +250,20 @@ def test_leftovers_are_removed_and_entries_stay(archive: Path) -> None:
     assert (archive / "fritz" / "cluster.json").exists()
     assert (archive / "emmy" / "1403" / "244" / ".tmp-young").exists()
     assert (SECOND.under(archive) / "data.json").exists(), "the packed file is damaged"
+    assert (young / "data.json").exists(), "a writer may be about to remove the packed file"
+
+
+def test_folders_that_disappear_during_a_walk_do_not_end_it(archive: Path) -> None:
+    paths = FileStore(archive).paths()
+    assert next(paths) == FIRST
+    shutil.rmtree(archive / "emmy" / "1404")
+    assert list(paths) == []
+    (archive / "alex" / "1" / "001").mkdir(parents=True)
+    found = FileStore(archive).leftovers()
+    assert Path(next(found).place) == archive / "alex" / "1" / "001"
+    shutil.rmtree(archive / "alex")
+    shutil.rmtree(archive / "fritz")
+    assert {Path(one.place) for one in found} <= {archive / "alex" / "1"}
 
 
 # as commands

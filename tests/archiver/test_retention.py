@@ -14,8 +14,9 @@ from services.archiver.prometheus import ArchiverNumbers
 from services.archiver.retention import Retention
 from shared.archive import ArchiveError, ArchiveUnavailable, Entry, JobPath
 from shared.archive.files import FileStore
-from shared.archive.moving import replicate
+from shared.archive.moving import replicate, selected_paths
 from shared.archive.places import present_store, retention_store, store_of
+from shared.archive.selection import Selection
 from shared.broker.publisher import Publisher
 from shared.database.engine import opened
 from shared.domain.events import JobMetadataEdited
@@ -107,6 +108,35 @@ async def test_tagged_jobs_stay_as_asked_and_unreadable_ones_too(policy: str, ar
     (FIRST.under(archive) / "meta.json").write_text(json.dumps(meta))
     (SECOND.under(archive) / "meta.json").write_text("{")
     assert await one_round(archive_site, settings_of(archive, policy, retention_omit_tagged="user"), now=2e9) == 0
+    assert list(FileStore(archive).paths()) == [FIRST, SECOND]
+
+
+@pytest.mark.parametrize("tags", ["5", '["x"]', '[{"type":["a"],"name":"x"}]', '[{"type":"a","name":"x","scope":1}]'])
+def test_an_entry_with_odd_tags_fails_alone(tags: str, archive: Path) -> None:
+    (FIRST.under(archive) / "meta.json").write_text(f'{{"tags":{tags}}}')
+    (SECOND.under(archive) / "meta.json").write_text('{"tags":null}')
+    failed: list[JobPath] = []
+    found = selected_paths(FileStore(archive), Selection(omit_tagged="user"), failed=lambda path, _: failed.append(path))
+    assert (list(found), failed) == ([SECOND], [FIRST])
+
+
+async def test_retention_goes_on_after_an_error_that_nobody_expected(archive_site: Site, archive: Path) -> None:
+    settings, stop, rounds = settings_of(archive, "delete"), asyncio.Event(), 0
+
+    class Odd(FileStore):
+        def require(self) -> None:
+            nonlocal rounds
+            rounds += 1
+            raise TypeError("odd")
+
+    async with opened(archive_site.database, read_only=True) as engine, client_of(archive_site.nats) as client:
+        reader, numbers = JobReader(engine), ArchiverNumbers(Health("archiver").registry)
+        annotator, publisher = Annotator(reader, store_of(settings)), Publisher(client, archive_site.nats.prefix)
+        retention = Retention(settings, Odd(archive), None, reader, annotator, publisher, numbers)
+        running = asyncio.create_task(retention.run(stop, lambda: None))
+        await until(lambda: rounds > 0, 10)
+        stop.set()
+        await running
     assert list(FileStore(archive).paths()) == [FIRST, SECOND]
 
 
