@@ -20,7 +20,7 @@ from cli.site import broker_of, database_of, find_site
 from shared.archive.files import FileStore
 from shared.archive.imports import ArchivedJob, UnreadableEntry, entries_of, imported_job
 from shared.archive.layout import ArchiveError, require_version
-from shared.archive.places import present_store, store_at
+from shared.archive.places import store_at, store_of
 from shared.archive.store import ArchiveStore
 from shared.archive.transfer import copied, copy_clusters
 from shared.broker.clusters import ClusterDirectory, add_cluster
@@ -153,7 +153,7 @@ def run_import(data: Path | None, address: str, *, copies: bool) -> None:
     site = find_site(data)
     source = store_at(address, site.archive)
     require_version(source.version(), source.address)
-    target = present_store(site.archive) if copies else None
+    target = store_of(site.archive) if copies else None
     if target is not None and any(part.is_same_place(source) for part in target.parts()):
         target = None
     if target is not None:

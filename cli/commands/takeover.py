@@ -24,7 +24,7 @@ from cli.takeover.settings import as_toml, translated
 from cli.takeover.source import Source, read_source
 from cli.takeover.users import UserTally, bring_users
 from shared.archive.files import FileStore
-from shared.archive.places import present_store
+from shared.archive.places import store_of
 from shared.archive.transfer import copy_clusters
 from shared.broker.clusters import ClusterDirectory, add_cluster
 from shared.broker.cursor import LogState, log_state
@@ -122,7 +122,7 @@ def _links(highest: int, nats: NatsSettings, log: LogState) -> str:
 
 def _entries(source: Source, site: Site, *, dry_run: bool, copies: bool) -> tuple[Entries | None, str | None]:
     """The archives, and why no entries are copied. Raises UserError."""
-    archive, target = archive_of(source), present_store(site.archive)
+    archive, target = archive_of(source), store_of(site.archive)
     if (why := why_not_usable(archive)) is not None:
         return None, why
     if not copies or is_same_place(archive, target):
@@ -136,7 +136,7 @@ def _entries(source: Source, site: Site, *, dry_run: bool, copies: bool) -> tupl
 
 async def _clusters(source: Source, site: Site, client: Client, *, copies: bool) -> ClusterDirectory:
     """Add the clusters of the archive that the site does not know; known ones keep their definition."""
-    nats, archive, target = site.nats(), archive_of(source), present_store(site.archive)
+    nats, archive, target = site.nats(), archive_of(source), store_of(site.archive)
     directory = ClusterDirectory(client, nats)
     await directory.refresh()
     if why_not_usable(archive) is not None:

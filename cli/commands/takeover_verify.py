@@ -18,18 +18,19 @@ from cli.takeover.database import Database, StoredJob
 from cli.takeover.entries import archive_of, is_in, why_not_usable
 from cli.takeover.report import ArchiveFindings, Report, as_json_object, print_report
 from cli.takeover.source import read_source
-from cli.takeover.users import account_of_row
+from cli.takeover.users import USER, account_of_row, unchanged_fields
 from services.gateway.people.users.rows import account_of
 from services.gateway.people.users.rules import BadField
 from shared.archive.layout import ArchiveError, JobPath
 from shared.archive.places import store_of
 from shared.archive.store import ArchiveStore
 from shared.database.engine import transaction
-from shared.database.tables import configuration, hpc_user, tables
+from shared.database.tables import configuration, hpc_user, tables, taken_over
 from shared.errors import JobtideError
 from shared.service import collect_garbage_rarely
 
-_ACCOUNT = ("source", "roles", "projects", "real_name", "email", "password")
+# Fields of an account, and their columns.
+_ACCOUNT = {"source": "ldap", "roles": "roles", "projects": "projects", "real_name": "name", "email": "email", "password": "password"}
 
 
 class Differs(JobtideError):
@@ -69,7 +70,7 @@ async def _verify(source: ArchiveStore, database: Database, engine: AsyncEngine,
         bar(seen, total)
     async with transaction(engine) as connection:
         here = int(await connection.scalar(select(func.count()).select_from(tables.job)) or 0)
-    users, number_of_users = await _users(database, engine)
+    users, users_edited, number_of_users = await _users(database, engine)
     tags = await asyncio.to_thread(database.tags)
     return Report(
         comparison=comparison,
@@ -79,6 +80,7 @@ async def _verify(source: ArchiveStore, database: Database, engine: AsyncEngine,
         settings=await _missing_settings(database, engine),
         nodes=await _missing_nodes(database, engine),
         archive=await asyncio.to_thread(_check_archive, comparison.archived, source, archive, sample, bar),
+        users_edited=users_edited,
         number_of_users=number_of_users,
         number_of_tags=len(tags),
     )
@@ -90,11 +92,13 @@ def _pages(database: Database) -> Iterator[Sequence[StoredJob]]:
     yield from database.jobs(PAGE)
 
 
-async def _users(database: Database, engine: AsyncEngine) -> tuple[list[str], int]:
-    """A line for each user that is missing or differs, and the number of users."""
+async def _users(database: Database, engine: AsyncEngine) -> tuple[list[str], int, int]:
+    """A line for each user that is missing or differs; the number of those changed or removed here only, and of all users."""
     async with transaction(engine) as connection:
         here = {row.username: account_of(row) for row in await connection.execute(select(hpc_user))}
-    found = []
+        query = select(taken_over.c.name, taken_over.c.digest).where(taken_over.c.kind == USER)
+        brought = {row[0]: row[1] for row in await connection.execute(query)}
+    found, edited = [], 0
     rows = await asyncio.to_thread(database.users)
     for row in rows:
         try:
@@ -102,15 +106,16 @@ async def _users(database: Database, engine: AsyncEngine) -> tuple[list[str], in
         except BadField as e:
             found.append(f"{row['username']!r} cannot be taken over: {e}")
             continue
-        if (account := here.get(there.name)) is None:
+        account, same = here.get(there.name), unchanged_fields(there, brought.get(there.name))
+        if account is None and there.name not in brought:
             found.append(f"{there.name} is missing here")
             continue
-        names = [
-            name for name in ("source", "roles", "projects", "real_name", "email", "password") if _of(there, name) != _of(account, name)
-        ]
-        if names:
+        differing = [name for name in _ACCOUNT if account is None or _of(there, name) != _of(account, name)]
+        if account is not None and (names := [name for name in differing if _ACCOUNT[name] not in same]):
             found.append(f"{there.name} has different {', '.join(names)}")
-    return found, len(rows)
+        elif differing:
+            edited += 1
+    return found, edited, len(rows)
 
 
 def _of(account: Any, name: str) -> Any:

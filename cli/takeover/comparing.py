@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 from sqlalchemy import select
@@ -13,12 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from cli.takeover.database import StoredJob
 from cli.takeover.jobs import Unusable, digest_of, fields_of
 from cli.takeover.known import Identity, identity_of
+from services.jobstore.rules.takeover import brought_metadata
 from shared.archive.layout import ArchiveError, JobPath
 from shared.database.engine import transaction
 from shared.database.sql import one_of
 from shared.database.tables import tables
 from shared.domain.values import ARCHIVED, JobState
 
+T = TypeVar("T")
 MAX_QUOTED = 80  # characters of a value
 MAX_LISTED = 100_000  # differences; all of them are counted
 
@@ -86,7 +88,7 @@ class Sums:
 class Comparison:
     """``archived`` are the jobs whose entries the archive of the site should have.
 
-    ``additions`` are jobs with tags or metadata that are only here, which is no difference.
+    ``edited`` are jobs whose tags or metadata were added, changed or removed here, which is no difference.
     """
 
     there: Sums = field(default_factory=Sums)
@@ -97,7 +99,7 @@ class Comparison:
     different: int = 0
     unusable: int = 0
     deleted: int = 0
-    additions: int = 0
+    edited: int = 0
     differences: list[Difference] = field(default_factory=list)
     archived: list[JobPath] = field(default_factory=list)
 
@@ -148,9 +150,14 @@ def _compare(
     state = orjson.loads(row["former_state"]) if row["former_state"] else None
     is_stale = state is None or state["digest"] != digest_of(there) or stored.id not in (None, row["former_id"])
     found = [Difference(name, field, one, other, is_stale) for field, one, other in _differing(there, here)]
+    texts, texts_here = there["metaData"] or {}, here["metaData"] or {}
+    changed, edited = _parted({key for key in texts if texts_here.get(key) != texts[key]}, _brought_keys(texts, state))
+    found += [Difference(name, f"metaData.{key}", texts[key], texts_here.get(key), is_stale) for key in sorted(changed)]
     wanted = {(tag["type"], tag["name"], tag["scope"]) for tag in there["tags"]}
-    found += [Difference(name, "tag", "/".join(tag), None, is_stale) for tag in sorted(wanted - tags)]
-    comparison.additions += bool(tags - wanted) or bool((here["metaData"] or {}).keys() - (there["metaData"] or {}).keys())
+    brought = {(type_, tag, scope) for type_, tag, scope in state["tags"]} if state else set()
+    missing, removed = _parted(wanted - tags, brought)
+    found += [Difference(name, "tag", "/".join(tag), None, is_stale) for tag in sorted(missing)]
+    comparison.edited += bool(edited or removed or tags - wanted or texts_here.keys() - texts.keys())
     if not found:
         comparison.equal += 1
     elif is_stale:
@@ -158,6 +165,17 @@ def _compare(
     else:
         comparison.different += 1
     comparison.note(*found)
+
+
+def _brought_keys(texts: Mapping[str, str], state: Mapping[str, Any] | None) -> set[str]:
+    """The keys of metadata whose present texts were brought."""
+    brought = state.get("metadata", {}) if state else {}
+    return {key for key, digest in brought_metadata(dict(texts)).items() if brought.get(key) == digest}
+
+
+def _parted(differing: set[T], brought: set[T]) -> tuple[set[T], set[T]]:
+    """What differs because it has not been brought, and because it was changed here afterwards."""
+    return differing - brought, differing & brought
 
 
 def _differing(there: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
@@ -169,10 +187,6 @@ def _differing(there: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[tu
     for name in () if is_archived_here or is_running else ("monitoringStatus", *_FIGURES):
         if (there[name] or 0) != (here[name] or 0):
             yield name, there[name], here[name]
-    others = here["metaData"] or {}
-    for key, text in (there["metaData"] or {}).items():
-        if others.get(key) != text:
-            yield f"metaData.{key}", text, others.get(key)
 
 
 def _fields_here(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -31,6 +31,7 @@ class Report:
     settings: list[str]
     nodes: list[str]
     archive: ArchiveFindings
+    users_edited: int
     number_of_users: int
     number_of_tags: int
 
@@ -51,11 +52,13 @@ def print_report(report: Report) -> None:
     print(f"jobs: {comparison.stale} have changed there since they were taken over")
     if comparison.unusable:
         print(f"jobs: {comparison.unusable} rows cannot be taken over")
-    if report.only_here or comparison.deleted or comparison.additions:
+    if report.only_here or comparison.deleted or comparison.edited:
         print(
             f"no differences: {report.only_here} jobs are only here, {comparison.deleted} were deleted here,"
-            f" {comparison.additions} have tags or metadata that were added here"
+            f" {comparison.edited} have tags or metadata that were edited here"
         )
+    if report.users_edited:
+        print(f"no differences: {report.users_edited} users were changed or removed here")
     for what, number, lines in (
         ("users", report.number_of_users, report.users),
         ("tags", report.number_of_tags, [f"{tag} is missing here" for tag in report.tags]),
@@ -101,7 +104,7 @@ def as_json_object(report: Report) -> dict[str, Any]:
     sides = {"there": comparison.there, "here": comparison.here}
     return {
         "isEqual": report.is_equal,
-        "jobs": {name: getattr(comparison, name) for name in ("equal", "missing", "stale", "different", "unusable", "deleted", "additions")}
+        "jobs": {name: getattr(comparison, name) for name in ("equal", "missing", "stale", "different", "unusable", "deleted", "edited")}
         | {"onlyHere": report.only_here},
         "sums": [
             cell._asdict()
@@ -113,6 +116,7 @@ def as_json_object(report: Report) -> dict[str, Any]:
         ],
         "differences": [one._asdict() for one in comparison.differences],
         "users": report.users,
+        "usersEdited": report.users_edited,
         "tags": report.tags,
         "settings": report.settings,
         "nodes": report.nodes,

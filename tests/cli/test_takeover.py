@@ -1,6 +1,7 @@
 """`jobtide takeover`: a cc-backend's clusters, users, jobs, tags, node states and archive, taken over once and again."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,10 @@ from urllib.parse import quote
 import pytest
 
 from cli.keys import generate, sign_token
+from shared.archive.files import FileStore
 from tests.cli.conftest import Up
 from tests.cli.sites import UpProcess, jobtide
-from tests.support.builders import START_TIME
+from tests.support.builders import START_TIME, stop_line
 from tests.support.cc_backend import FormerSite
 from tests.support.databases import query, settings_of
 from tests.support.programs import run_blocking
@@ -107,7 +109,16 @@ def test_everything_of_a_site_is_taken_over(here: UpProcess, there: FormerSite) 
     assert (users["lara"][0], users["lara"][4]) == (1, None)
     assert rows(here, "SELECT username, confkey, value FROM configuration") == [("eva", "plotConfiguration_plotsPerRow", "4")]
     assert rows(here, "SELECT hostname, node_state, time_stamp FROM node") == [("f0101", "allocated", LATER)]
-    assert (here.data / "archive" / "fritz" / "0" / "101" / str(START_TIME) / "meta.json").is_file()
+    copied = here.data / "archive" / "fritz" / "0" / "101" / str(START_TIME)
+    assert (copied / "meta.json").is_file()
+
+    moved = there.folder.parent / "moved"
+    FileStore(moved).open()
+    shutil.copytree(copied, moved / "fritz" / "0" / "101" / str(START_TIME))
+    shutil.rmtree(copied)
+    for command in (("takeover", "run", there.folder), ("import", there.archive)):
+        repeated = jobtide(*command, "--data", here.data, JOBTIDE_ARCHIVE_RETENTION_TARGET=str(moved))
+        assert (repeated.returncode, copied.exists()) == (0, False), repeated
 
 
 def test_a_second_run_brings_only_what_has_changed(here: UpProcess, there: FormerSite) -> None:
@@ -226,6 +237,7 @@ def test_verify_says_in_words_and_json_what_is_equal_and_names_every_difference(
     there.job(604, job_state="running", duration=5)
     there.tag("quality", "good", first)
     there.user("eva", "user", real_name="Eva E.")
+    there.user("max", "user")
     there.setting("eva", "jobList_jobsPerPage", 10)
     there.node("f0101", "idle")
     site = new_up().start()
@@ -245,6 +257,12 @@ def test_verify_says_in_words_and_json_what_is_equal_and_names_every_difference(
     site.delete(f"/api/jobs/delete_job/{ids[602]}")
     tags = json.dumps([{"type": "quality", "name": "good"}]).encode()
     site.send("DELETE", f"/api/jobs/tag_job/{ids[601]}", tags)
+    site.send("PATCH", f"/api/jobs/edit_meta/{ids[601]}", json.dumps({"key": "jobName", "value": "ours"}).encode())
+    site.run("user", "role", "eva", "--add", "support")
+    site.run("user", "remove", "max")
+    site.publish(stop_line(604, "fritz"))
+    until_blocking(lambda: rows(site, "SELECT job_state FROM job WHERE job_id = 604") == [("completed",)])
+    assert rows(site, "SELECT job_name FROM job WHERE job_id = 601") == [("ours",)]
     entry = site.data / "archive" / "fritz" / "0" / "601" / str(START_TIME)
     (entry / "data.json").write_text("{")
     done = jobtide("takeover", "verify", there.folder, "--data", site.data)
@@ -254,8 +272,10 @@ def test_verify_says_in_words_and_json_what_is_equal_and_names_every_difference(
     assert f"fritz job 605 started at {START_TIME}, id 5 there: is missing here" in done.stdout
     assert "fritz job 603" in done.stdout
     assert "duration is 3700 there and 3600 here (changed there since the last run)" in done.stdout
-    assert "tag 'quality/good/global' is missing here" in done.stdout
-    assert "  new is missing here" in done.stdout
+    assert "jobState is 'running' there and 'completed' here" in done.stdout
+    assert "1 have tags or metadata that were edited here" in done.stdout
+    assert "no differences: 2 users were changed or removed here" in done.stdout
+    assert "users: 3, 1 differences\n  new is missing here" in done.stdout
     assert "unreadable: fritz/0/601" in done.stdout
     assert "NOT everything is here" in done.stdout
     report = json.loads(jobtide("takeover", "verify", there.folder, "--data", site.data, "--json").stdout)
@@ -267,10 +287,16 @@ def test_verify_says_in_words_and_json_what_is_equal_and_names_every_difference(
         "different": 1,
         "unusable": 0,
         "deleted": 1,
-        "additions": 0,
+        "edited": 1,
         "onlyHere": 0,
     }
-    assert {(one["job"].split()[2], one["field"]) for one in report["differences"]} == {("601", "tag"), ("603", "duration"), ("605", "")}
+    assert {(one["job"].split()[2], one["field"]) for one in report["differences"]} == {
+        ("603", "duration"),
+        ("604", "duration"),
+        ("604", "jobState"),
+        ("605", ""),
+    }
+    assert report["usersEdited"] == 2
     assert next(cell for cell in report["sums"] if cell["state"] == "running")["there"]["jobs"] == 1
 
 

@@ -57,7 +57,7 @@ class Axis:
         """The bounds of the bins, rising. Raises RequestError (400)."""
         high = largest if self.high is None else self.high
         if high is None or high <= self.low:
-            high = self.low * 2 or 1.0  # no job has a larger value
+            high = self.low + max(1.0, abs(self.low))  # no job has a larger value
         if self.is_logarithmic:
             found = [self.low * math.pow(high / self.low, place / self.bins) for place in range(self.bins)]
         else:

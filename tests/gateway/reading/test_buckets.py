@@ -1,4 +1,4 @@
-"""Hours, days and months of a time zone."""
+"""Hours, days and months of a time zone, and bins of values."""
 
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -8,6 +8,7 @@ import pytest
 from services.gateway.errors import RequestError
 from services.gateway.graphql.fields.timeline import zone_of
 from services.gateway.reading.buckets import MAX_BUCKETS, Bin, bounds
+from services.gateway.reading.distribution import Axis
 from shared.domain.values import TIME_MAX
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -54,3 +55,10 @@ def test_times_outside_of_the_calendar_are_an_error() -> None:
 def test_an_unknown_zone_is_an_error_that_names_it(name: str) -> None:
     with pytest.raises(RequestError, match="zone: "):
         zone_of(name)
+
+
+@pytest.mark.parametrize("low", [-5.0, -0.5, 0.0, 0.5, 1e9])
+@pytest.mark.parametrize("largest", [None, -1e12])
+def test_bins_rise_from_any_lower_end_although_no_job_has_a_larger_value(low: float, largest: float | None) -> None:
+    edges = Axis("duration", 4, low).edges(largest)
+    assert (len(edges), edges[0], edges == sorted(set(edges))) == (5, low, True)
