@@ -48,7 +48,7 @@ class Gateway:
 
     @property
     def look(self) -> Look:
-        """Of the pages that the gateway writes itself."""
+        """How pages look that the gateway writes itself."""
         return Look(self.settings.base_path, self.pages.stylesheet if self.pages is not None else "", self.settings.site_name)
 
     async def call(self, guard: Guard, request: web.Request) -> "Call":

@@ -40,6 +40,8 @@ def test_charts_over_many_jobs_lead_to_the_jobs_behind_them(open_tab: OpenTab) -
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile(r"/monitoring/jobs/\?cluster=alex&duration=[\d.]+-[\d.]+&startTime=last30d$"))
     expect(page.locator("[data-job]").first).to_be_visible()
+    about = range(max(0, int(found[1]) - 10), int(found[1]) + 11)  # jobs of the demo start and end meanwhile
+    expect(page.locator(".count")).to_have_text(re.compile(rf"^({'|'.join(f'{number:,}' for number in about)}) jobs?"))
     page.go_back()
     page.get_by_role("button", name="Remove started last 30 days").click()
     expect(page).to_have_url(re.compile(r"alex\?startTime=0-0&weight=jobs$"))

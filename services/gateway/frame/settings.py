@@ -150,7 +150,7 @@ class GatewaySettings(SettingsGroup):
     @classmethod
     def _zone_exists(cls, name: str) -> str:
         if name and name not in zoneinfo.available_timezones():
-            raise ValueError(f"{name!r} is no time zone such as Europe/Berlin")
+            raise ValueError(f"{name!r} is not a time zone such as Europe/Berlin")
         return name
 
     @field_validator("jwt_public_key")

@@ -134,7 +134,7 @@ async def test_a_refused_sign_in_keeps_the_name_and_where_it_should_lead(site: P
     [
         ("GET", "/nothing?x=<b>", 404, "There is no such page"),
         ("GET", "/config/roles/", 403, "You may not open this"),
-        ("DELETE", "/login", 405, "This address is no page"),
+        ("DELETE", "/login", 405, "This address is not a page"),
     ],
 )
 async def test_people_see_errors_as_pages_and_programs_get_json(site: People, method: str, path: str, status: int, says: str) -> None:

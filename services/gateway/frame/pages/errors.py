@@ -22,7 +22,7 @@ _TEXTS: Mapping[int, tuple[str, str]] = {
         "Your roles do not include it, or the request came from another site. Ask the operators of the site, or sign in as somebody else.",
     ),
     HTTPStatus.NOT_FOUND: ("There is no such page", "Check the address, or begin with the overview."),
-    HTTPStatus.METHOD_NOT_ALLOWED: ("This address is no page", "It only takes data. Begin with the overview."),
+    HTTPStatus.METHOD_NOT_ALLOWED: ("This address is not a page", "It only takes data. Begin with the overview."),
     HTTPStatus.TOO_MANY_REQUESTS: ("Too many requests", "Wait a little, then try again."),
     HTTPStatus.INTERNAL_SERVER_ERROR: (
         "Something went wrong here",

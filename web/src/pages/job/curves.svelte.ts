@@ -85,6 +85,7 @@ export class JobCurves {
       if (!found) return await this.#loadAll()
       this.#take(found)
       await this.details.extend(details)
+      if (asked.signal.aborted) return
     } catch (e) {
       if (asked.signal.aborted) return
       this.failure = said(e)

@@ -17,6 +17,7 @@ const SOON_MS = 2000 // nodes that change together are one request
 /** One page of nodes. States and jobs follow the stream; samples are asked for again every minute while the page can be seen. */
 export class NodeList {
   cluster = ''
+  /** Of the nodes that are shown. */
   state = $state.raw<NodeListState>(readNodeList(new URL('http://none/'), ''))
   nodes = $state.raw<ListedNode[]>([])
   jobs = $state.raw<RunningJob[]>([])
@@ -27,6 +28,7 @@ export class NodeList {
   readonly #api: NodeListApi
   readonly #now: () => number
   #metrics: string[] = []
+  #wanted = this.state
   #asked: AbortController | null = null
   #timer: ReturnType<typeof setTimeout> | undefined
   #isSoon = false
@@ -48,7 +50,8 @@ export class NodeList {
     await this.load(state)
   }
 
-  async load(state = this.state): Promise<void> {
+  async load(state = this.#wanted): Promise<void> {
+    this.#wanted = state
     this.#asked?.abort()
     clearTimeout(this.#timer)
     this.#isSoon = false
@@ -104,7 +107,7 @@ export class NodeList {
       const event = nodes.get(node.host)
       return event ? { ...node, nodeState: event.schedulerState, metricHealth: event.healthState } : node
     })
-    if (this.state.state !== ALL && !this.#isSoon) {
+    if (this.#wanted.state !== ALL && !this.#isSoon) {
       this.#isSoon = true
       this.#again(SOON_MS)
     }
