@@ -26,7 +26,7 @@ def test_charts_over_many_jobs_lead_to_the_jobs_behind_them(open_tab: OpenTab) -
     durations = page.get_by_role("figure", name="jobs by Duration")
     expect(durations).to_be_visible()
     durations.focus()
-    page.keyboard.press("Home")
+    page.keyboard.press("End")  # short jobs come and go meanwhile
     spoken = page.locator("p[aria-live]").filter(has_text=re.compile(r"^Duration .*: \d+ jobs?$"))
     expect(spoken).to_be_attached()
     found = re.search(r"(\d+) jobs?$", spoken.inner_text())
@@ -40,8 +40,8 @@ def test_charts_over_many_jobs_lead_to_the_jobs_behind_them(open_tab: OpenTab) -
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile(r"/monitoring/jobs/\?cluster=alex&duration=[\d.]+-[\d.]+&startTime=last30d$"))
     expect(page.locator("[data-job]").first).to_be_visible()
-    about = range(max(0, int(found[1]) - 10), int(found[1]) + 11)  # jobs of the demo start and end meanwhile
-    expect(page.locator(".count")).to_have_text(re.compile(rf"^({'|'.join(f'{number:,}' for number in about)}) jobs?"))
+    about = range(max(0, int(found[1]) - 10), int(found[1]) + 11)
+    expect(page.locator(".count")).to_have_text(re.compile(rf"^({'|'.join(f'{number:,}' for number in about)}) in total"))
     page.go_back()
     page.get_by_role("button", name="Remove started last 30 days").click()
     expect(page).to_have_url(re.compile(r"alex\?startTime=0-0&weight=jobs$"))

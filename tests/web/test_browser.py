@@ -160,6 +160,13 @@ def test_after_the_end_of_a_session_the_page_stays_and_asks_to_sign_in(new_conte
     assert not tab.was_reloaded()
 
 
+def test_graphiql_answers_a_query(open_tab: OpenTab) -> None:
+    tab = open_tab("/playground/")
+    tab.page.get_by_role("button", name=re.compile("Execute query")).click()
+    expect(tab.page.locator(".result-window")).to_contain_text('"startTime"')
+    assert tab.faults == []
+
+
 def test_the_theme_is_remembered(open_tab: OpenTab) -> None:
     page = open_tab("/monitoring/nothing", color_scheme="light").page
     for choice, scheme in (("Dark", "dark"), ("Same as system", "light dark")):

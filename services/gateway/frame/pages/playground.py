@@ -11,6 +11,7 @@ _PAGE = """<!DOCTYPE html>
 <head>
   <meta charset="utf-8">
   <title>jobtide GraphiQL</title>
+  <link rel="icon" href="data:,">
   <link rel="stylesheet" href="graphiql.min.css">
   <link rel="stylesheet" href="page.css">
 </head>
@@ -39,8 +40,9 @@ const query = `# Sign in, or enter a token under "Headers": {"X-Auth-Token": "..
   }
 }
 `;
-ReactDOM.createRoot(document.getElementById("graphiql")).render(
+ReactDOM.render(
   React.createElement(GraphiQL, {fetcher: fetcher, defaultQuery: query, shouldPersistHeaders: false}),
+  document.getElementById("graphiql"),
 );
 """
 
