@@ -21,6 +21,11 @@ SERVER = "jobtide"  # without a version
 RESERVE_HEAD_TIMEOUT_S = 2.0
 
 
+def is_gone(request: web.BaseRequest) -> bool:
+    """Whether the client has disconnected."""
+    return request.transport is None or request.transport.is_closing()
+
+
 class Registry(Protocol):
     """Keeps track of open connections."""
 
@@ -130,6 +135,8 @@ class Connection(web.RequestHandler):
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
+        if isinstance(exc, ConnectionError) and is_gone(request):
+            raise exc  # aiohttp closes the connection, and nothing is logged: a browser has left the page
         if isinstance(exc, HttpProcessingError):
             self._registry.numbers.malformed.inc()
             log.debug("malformed_request", address=self.address, why=type(exc).__name__)  # the message holds bytes of the request

@@ -18,6 +18,7 @@ from services.gateway.frame.credentials import TOKEN_HEADER
 from services.gateway.prometheus import REQUEST_SECONDS, REQUESTS
 from shared.broker.outcome import NoOutcome
 from shared.errors import Refused, Unavailable
+from shared.http.connection import is_gone
 
 log = structlog.get_logger()
 
@@ -122,8 +123,8 @@ class Layers:
                 raise
             return failure(HTTPStatus(e.status), e.reason)
         except Exception as e:
-            if isinstance(e, ConnectionError) and request.transport is None:
-                raise  # the client disconnected
+            if isinstance(e, ConnectionError) and is_gone(request):
+                raise
             log.exception("request_crashed", method=request.method, path=request.path[:200])
             number = structlog.contextvars.get_contextvars().get("request", "")
             return failure(HTTPStatus.INTERNAL_SERVER_ERROR, f"unexpected error, see the log for request {number}")

@@ -5,7 +5,7 @@ import type { ClusterPower, ClusterStatus } from '../../api/cluster-status.ts'
 import type { SubCluster } from '../../session.ts'
 import { powerCurves, powerOf } from './power.ts'
 import { StatusState } from './status.svelte.ts'
-import { layers, partsNow, total } from './summary.ts'
+import { layers, partsNow, total, untilNow } from './summary.ts'
 
 const node = (hostname: string, subCluster: string, schedulerState: string, cpus = 0, gpus = 0): NodeRow => ({
   id: hostname,
@@ -56,6 +56,18 @@ test('states are stacked, with straight lines between their points', () => {
   expect(top).toBe(4)
   expect(drawn[0]?.points).toBe('0.00,0.00 50.00,25.00 100.00,50.00 100.00,100.00 50.00,100.00 0.00,100.00')
   expect(drawn[1]?.points.startsWith('0.00,0.00 50.00,25.00 100.00,0.00')).toBe(true)
+})
+
+test('the end of the states over time are the states of now', () => {
+  const found = [
+    { state: 'idle', times: [0, 10], counts: [4, 1] },
+    { state: 'down', times: [5], counts: [1] },
+  ]
+  expect(untilNow(found, ['idle', 'idle', 'mixed'], 12)).toEqual([
+    { state: 'idle', times: [0, 12], counts: [4, 2] },
+    { state: 'down', times: [5, 12], counts: [1, 0] },
+    { state: 'mixed', times: [12], counts: [1] },
+  ])
 })
 
 test('power is summed by subcluster in kW, and over the cluster as a curve', () => {
