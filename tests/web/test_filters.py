@@ -42,6 +42,6 @@ def test_filters_are_chosen_in_a_panel_by_keyboard(open_tab: OpenTab) -> None:
     expect(page.get_by_role("button", name="Filters")).to_be_focused()
     page.get_by_role("searchbox").fill("foo:bar")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("alert")).to_contain_text("“foo:” is no filter")
+    expect(page.get_by_role("alert")).to_contain_text("“foo:” is not a filter")
     assert tab.axe() == []
     assert tab.faults == []

@@ -31,7 +31,7 @@ def test_a_tag_is_created_found_and_deleted(open_tab: OpenTab) -> None:
     row.get_by_role("button", name="Delete").click()
     expect(page.get_by_text("Remove this tag from all jobs?")).to_be_visible()
     row.get_by_role("button", name="Delete").click()
-    expect(page.get_by_text("No tag fits to this text.")).to_be_visible()
+    expect(page.get_by_text("No tag matches.")).to_be_visible()
     assert page.evaluate("window.hacked") is None
     assert tab.faults == []
 

@@ -80,7 +80,7 @@ describe('the search field', () => {
   })
 
   test.each<[string, string]>([
-    ['user:ana foo:bar', '“foo:” is no filter'],
+    ['user:ana foo:bar', '“foo:” is not a filter'],
     ['state:walking', '“walking” is none of running, pending'],
     ['shared:some', '“some” is none of none, single_user, multi_user'],
     ['nodes:many', '“many” is neither a number nor a range'],

@@ -1,6 +1,6 @@
 /** What the filters of job lists say. */
 export const filters = {
-  unknownKey: (key: string, known: string) => `“${key}:” is no filter. Known are ${known}. Put a name with a colon in quotes.`,
+  unknownKey: (key: string, known: string) => `“${key}:” is not a filter. Known are ${known}. Put a name with a colon in quotes.`,
   unknownValue: (key: string, value: string, known: string) => `${key}: “${value}” is none of ${known}.`,
   noRange: (key: string, value: string) => `${key}: “${value}” is neither a number nor a range such as 2-8, >2 or <8.`,
   noDuration: (value: string) => `duration: “${value}” is no duration such as 90s, 15m, 2h or 1:30.`,

@@ -4,7 +4,7 @@ const messages = (number: number) => `${String(number)} ${number === 1 ? 'messag
 
 export const rejections = {
   title: 'Rejections',
-  lead: 'Input that could not take effect. Nothing is lost while its message is in the intake: remove the cause, then replay.',
+  lead: 'Input that could not take effect. Where the cause can be removed here, remove it, then replay: messages stay in the intake for a while.',
   count: (text: string) => `${text} refused`,
   newer: (number: number) => `${String(number)} new`,
   newerKey: 'Show the new rejections',

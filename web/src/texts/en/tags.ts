@@ -13,6 +13,6 @@ export const tags = {
   remove: 'Delete',
   reallyRemove: 'Remove this tag from all jobs?',
   none: 'There are no tags yet.',
-  noneFits: 'No tag fits to this text.',
+  noneFits: 'No tag matches.',
   loading: 'The tags are loading',
 }
