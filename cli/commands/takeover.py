@@ -106,7 +106,7 @@ async def _take_over(source: Source, database: Database, site: Site, *, dry_run:
         nodes = await bring_nodes(await asyncio.to_thread(database.node_states), engine, publisher, SOURCE)
         await wait_until_applied(engine, max(bringer.tally.last_sequence, last_tag), bar)
         links = _links(await asyncio.to_thread(database.highest_id), nats, await log_state(client, nats.stream(EVENTS)))
-    missing = sorted(bringer.tally.clusters - set(directory))
+    missing = sorted(bringer.tally.clusters - set(directory) - _clusters_to_add(source))
     return Taken(bringer.tally, users, nodes, tags, missing, why_no_entries, links)
 
 
@@ -149,6 +149,11 @@ async def _clusters(source: Source, site: Site, client: Client, *, copies: bool)
         await asyncio.to_thread(copy_clusters, archive, target)
     await directory.refresh()
     return directory
+
+
+def _clusters_to_add(source: Source) -> set[str]:
+    archive = archive_of(source)
+    return set() if why_not_usable(archive) is not None else set(archive.clusters())
 
 
 async def _users(database: Database, site: Site, *, dry_run: bool) -> UserTally:

@@ -120,9 +120,9 @@ class JobBringer:
         """Copy missing entries before the events, so that every visible job has its data; returns the events to publish."""
         archived = {one.path: one for one in candidates if one.is_archived}
         errors: dict[JobPath, Exception] = {}
-        if self._entries is not None and self._publisher is not None:
+        if self._entries is not None:
             lacking = self._entries.lacking(list(archived))
-            errors = self._entries.copy(lacking)
+            errors = self._entries.unusable(lacking) if self._publisher is None else self._entries.copy(lacking)
             self.tally.entries += len(lacking) - len(errors)
             self.tally.without_entry += [f"{_name(archived[path].stored)}: {error}" for path, error in errors.items()]
         events = []

@@ -38,6 +38,10 @@ class Entries:
         errors = copied(self._source, paths, self._target)
         return {path: error for path, error in zip(paths, errors, strict=True) if error is not None}
 
+    def unusable(self, paths: Sequence[JobPath]) -> dict[JobPath, Exception]:
+        """Those that the source does not have completely; what ``copy`` would find besides, only reading them shows."""
+        return {path: ArchiveError(f"{path.relative}: no complete entry") for path in paths if not is_in(self._source, path)}
+
 
 def is_in(store: ArchiveStore, path: JobPath) -> bool:
     """Whether the archive has the complete entry. Raises ArchiveUnavailable."""

@@ -67,7 +67,10 @@ def test_everything_of_a_site_is_taken_over(here: UpProcess, there: FormerSite) 
     there.node("f0101", "allocated", LATER)
     before = (there.database.read_bytes(), Path(f"{there.database}-wal").read_bytes())
 
-    assert "jobs      4 new, 0 changed" in run(here, there, "--dry-run")
+    announced = run(here, there, "--dry-run")
+    assert "jobs      4 new, 0 changed" in announced
+    assert "archive   1 entries copied, 0 are missing" in announced
+    assert "no cluster.json, so no metrics are shown for their jobs: gone" in announced
     assert rows(here, "SELECT count(*) FROM job WHERE job_id BETWEEN 101 AND 109") == [(0,)]
     text = run(here, there)
 

@@ -21,6 +21,6 @@ export const logs = {
   count: (number: number) => `${String(number)} ${number === 1 ? 'entry' : 'entries'}`,
   message: 'Message',
   table: 'Entries of the log',
-  none: 'No entry matches.',
+  none: 'No entry matches. A site started with “jobtide up” logs to its terminal, or to jobtide.log in its data folder.',
   loading: 'The log is loading',
 }

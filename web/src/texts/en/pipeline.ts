@@ -4,7 +4,7 @@ const messages = (number: string) => `${number} ${number === '1' ? 'message' : '
 export const pipeline = {
   title: 'Pipeline',
   lead: 'From the adapters through the streams into database and archive, as this gateway sees it.',
-  quiet: 'Everything is processed: no reader lags, no queue grows.',
+  quiet: 'No reader falls behind, and no queue grows.',
   trouble: 'Needs attention',
   loading: 'The state of the site is loading',
   old: (age: string) => `This state is ${age} old. The gateway or the database does not answer; the page asks again by itself.`,
