@@ -249,14 +249,14 @@ async def test_mutations_without_a_broker_are_unavailable(open_site: People) -> 
 async def test_graphiql_loads_nothing_from_other_hosts(open_site: People) -> None:
     status, page = await open_site.client.get("/playground/", auth="")
     assert status == 200
-    loaded = re.findall(r'(?:src|href)="([^"]+)"', page)
+    loaded = [name for name in re.findall(r'(?:src|href)="([^"]+)"', page) if name != "data:,"]
     assert len(loaded) == 7
     for name in loaded:
         response = await open_site.client.raw("GET", f"/playground/{name}", auth="")
         assert response.status == 200, name
         assert response.content_type in ("text/css", "text/javascript", "application/javascript")
     assert (await open_site.client.get("/playground/../settings.py", auth=""))[0] == 404
-    assert (await open_site.client.raw("GET", "/playground", auth="")).headers["Location"] == "/playground/"
+    assert (await open_site.client.raw("GET", "/playground", auth="")).headers["Location"] == "playground/"
 
 
 @pytest.mark.parametrize(
