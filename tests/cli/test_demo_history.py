@@ -27,6 +27,7 @@ from services.metricstore.format import read_index
 from services.metricstore.grids import PERIOD_S
 from services.metricstore.reader import SampleReader
 from shared.archive import verify
+from shared.archive.layout import TEMPORARY_PREFIX
 from shared.broker.cursor import Cursor, read_from
 from shared.broker.envelope import Envelope
 from shared.broker.publisher import Publisher
@@ -140,7 +141,8 @@ def test_files_of_samples_have_every_node_up_to_the_end(past: ClusterPast, tmp_p
 
 
 def jobs_of(data: Path) -> dict[tuple[str, int, int], dict[str, Any]]:
-    entries = [json.loads(path.read_bytes()) for path in (data / "archive").glob("*/*/*/*/meta.json")]
+    paths = [path for path in (data / "archive").glob("*/*/*/*/meta.json") if not path.parent.name.startswith(TEMPORARY_PREFIX)]
+    entries = [json.loads(path.read_bytes()) for path in paths]
     return {(entry["cluster"], entry["jobId"], entry["startTime"]): entry for entry in entries}
 
 
