@@ -5,8 +5,8 @@ from typing import Any
 
 from cli.takeover.source import DEFAULT_ARCHIVE, Source
 from shared.archive.files import FileStore
-from shared.archive.imports import known_spelling, require_same_job
 from shared.archive.layout import ArchiveError, ArchiveUnavailable, JobPath
+from shared.archive.meta import known_spelling, require_same_job
 from shared.archive.objects import ObjectStore, S3Access
 from shared.archive.sqlite import SqliteStore
 from shared.archive.store import ArchiveStore

@@ -3,12 +3,14 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 from pydantic import ValidationError
 
 from shared.archive.layout import ArchiveError, JobPath, require_version, without_place
+from shared.archive.meta import IMPORTED_KEYS, known_spelling, require_same_job
+from shared.archive.store import ArchiveStore
 from shared.domain.clusters import Cluster, assign_subcluster
 from shared.domain.events import JobImported
 from shared.domain.states import state_of
@@ -17,9 +19,6 @@ from shared.errors import Refused
 from shared.metricdata.arithmetic import round2
 from shared.metricdata.model import Statistics
 from shared.metricdata.results import energy_kwh, footprint
-
-if TYPE_CHECKING:
-    from shared.archive.store import ArchiveStore
 
 _FINAL_STATES = frozenset(JobState) - {JobState.RUNNING, JobState.PENDING, JobState.SUSPENDED}
 
@@ -40,7 +39,7 @@ class UnreadableEntry:
     why: str
 
 
-def entries_of(store: "ArchiveStore") -> Iterator[ArchivedJob | UnreadableEntry]:
+def entries_of(store: ArchiveStore) -> Iterator[ArchivedJob | UnreadableEntry]:
     """All jobs of an archive, cluster by cluster. Data must exist, but are not read. Blocks.
 
     Raises UserError when it is not an archive of this version.
@@ -60,29 +59,13 @@ def entries_of(store: "ArchiveStore") -> Iterator[ArchivedJob | UnreadableEntry]
             yield ArchivedJob(path, meta)
 
 
-def require_same_job(path: JobPath, meta: Mapping[str, Any]) -> None:
-    """Raises ArchiveError when meta.json belongs to another job than its path."""
-    named = (meta.get("cluster"), meta.get("jobId"), meta.get("startTime"))
-    if named != (path.cluster, path.job_id, path.start_time):
-        raise ArchiveError(f"meta.json belongs to job {named[1]!r} of cluster {named[0]!r} started at {named[2]!r}")
-
-
-_KEYS = {field.alias or name: field.alias or name for name, field in JobImported.model_fields.items()}
-_FOLDED_KEYS = {key.casefold(): key for key in (*_KEYS, "id", "concurrentJobs")}
-
-
-def known_spelling(meta: Mapping[str, Any]) -> dict[str, Any]:
-    """Match keys case-insensitively and drop null values. Unknown keys stay unchanged."""
-    return {_FOLDED_KEYS.get(key.casefold(), key): value for key, value in meta.items() if value is not None}
-
-
 def imported_job(meta: Mapping[str, Any], cluster: Cluster) -> JobImported:
     """The import event of an archived job. A missing subcluster is derived from the first host; missing footprint and energy
     are computed from the statistics with the subcluster's configuration.
 
     Raises ArchiveError, which names the field.
     """
-    fields = {key: value for key, value in meta.items() if key in _KEYS}
+    fields = {key: value for key, value in meta.items() if key in IMPORTED_KEYS}
     fields["monitoringStatus"] = ARCHIVED
     fields["shared"] = fields.get("shared") or "none"
     fields.setdefault("subCluster", "")

@@ -5,9 +5,9 @@ from typing import Any
 
 import orjson
 
-from shared.archive.layout import ArchiveError
+from shared.archive.layout import ArchiveError, JobPath
 from shared.archive.text import dump
-from shared.domain.events import Tag
+from shared.domain.events import JobImported, Tag
 from shared.domain.values import ARCHIVED, GLOBAL_SCOPE
 
 # The order of cc-backend. Unknown keys follow.
@@ -17,6 +17,9 @@ KEY_ORDER = (
     "id submitTime startTime"
 ).split()
 _PLACE = {key: place for place, key in enumerate(KEY_ORDER)}
+
+IMPORTED_KEYS = frozenset(field.alias or name for name, field in JobImported.model_fields.items())
+_FOLDED_KEYS = {key.casefold(): key for key in (*IMPORTED_KEYS, "id", "concurrentJobs")}
 
 # column of the table ``job`` -> key; these keys are absent when the value is 0 or empty
 _OPTIONAL = {
@@ -108,3 +111,15 @@ def with_annotations(document: Mapping[str, Any], row: Mapping[str, Any], tags: 
 
 def _sorted(items: Mapping[str, Any]) -> dict[str, Any]:
     return {key: items[key] for key in sorted(items)}
+
+
+def known_spelling(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """Match keys case-insensitively and drop null values. Unknown keys stay unchanged."""
+    return {_FOLDED_KEYS.get(key.casefold(), key): value for key, value in meta.items() if value is not None}
+
+
+def require_same_job(path: JobPath, meta: Mapping[str, Any]) -> None:
+    """Raises ArchiveError when meta.json belongs to another job than its path."""
+    named = (meta.get("cluster"), meta.get("jobId"), meta.get("startTime"))
+    if named != (path.cluster, path.job_id, path.start_time):
+        raise ArchiveError(f"meta.json belongs to job {named[1]!r} of cluster {named[0]!r} started at {named[2]!r}")

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shared.archive.imports import known_spelling, require_same_job
 from shared.archive.layout import DATA_FILE, META_FILE, PACKED_DATA_FILE, ArchiveError, JobPath
-from shared.archive.meta import KEY_ORDER
+from shared.archive.meta import KEY_ORDER, known_spelling, require_same_job
 from shared.archive.reader import read_data_texts, read_meta_file, thumbnail_bytes
 
 # Known to the format, but derived neither from the database row nor from metric data.

@@ -9,8 +9,8 @@ from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from shared.archive.imports import known_spelling, require_same_job
 from shared.archive.layout import ArchiveError, ArchiveUnavailable, JobPath
+from shared.archive.meta import known_spelling, require_same_job
 from shared.archive.preserved import Preserved
 from shared.archive.reader import data_of, object_of, texts_of
 from shared.archive.writer import Entry

@@ -5,9 +5,8 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from shared.archive.data import pack
-from shared.archive.imports import known_spelling, require_same_job
 from shared.archive.layout import VERSION, ArchiveError, ArchiveUnavailable, JobPath
-from shared.archive.meta import render_meta
+from shared.archive.meta import known_spelling, render_meta, require_same_job
 from shared.archive.reader import object_of, unpacked
 from shared.archive.selection import Selection
 from shared.archive.store import ArchiveStore, Stray

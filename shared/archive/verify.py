@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from shared.archive.imports import imported_job, known_spelling, require_same_job
+from shared.archive.imports import imported_job
 from shared.archive.layout import (
     CLUSTER_FILE,
     META_FILE,
@@ -20,6 +20,7 @@ from shared.archive.layout import (
     require_version,
     without_place,
 )
+from shared.archive.meta import known_spelling, require_same_job
 from shared.archive.reader import data_file, read_cluster_text, read_data_file, read_meta_file
 from shared.archive.store import ArchiveStore, Stray
 from shared.domain.clusters import Cluster, read_cluster
