@@ -98,12 +98,12 @@ class Chromium:
         return [one["id"] for one in found if one["type"] == "renderer"]
 
     async def cpu_seconds(self) -> float:
-        """Of the processes that run pages and workers now; it falls when a window is closed."""
+        """Sum over the processes that run pages and workers now; it falls when a window is closed."""
         return sum(map(cpu_s, await self.processes()))
 
 
 def main_thread_tasks(events: Sequence[dict[str, Any]]) -> list[Task]:
-    """Of the process whose main thread worked most: others have no page of ours."""
+    """Choose the process whose main thread worked most; the others do not run the measured page."""
     main = {(one["pid"], one["tid"]) for one in events if one["name"] == "thread_name" and one["args"]["name"] == "CrRendererMain"}
     by_thread: dict[tuple[int, int], list[Task]] = {}
     for one in events:

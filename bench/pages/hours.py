@@ -10,7 +10,7 @@ from bench.support.rest import rest_of
 
 PARTS = 10
 FLAT = Target(1.2, is_upper=True)
-RATE = 200  # of the events that are replayed
+RATE = 200  # replayed events per second
 TICK_US = 10_000
 _MB = 1e6
 

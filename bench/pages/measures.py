@@ -1,4 +1,4 @@
-"""What a viewer waits for, each as figures of the row ``pages``. Times are taken in the page, up to the frame that shows the change."""
+"""The measurements of the row ``pages``. Times are taken in the page, up to the frame that shows the change."""
 
 import asyncio
 import time

@@ -52,7 +52,7 @@ class Replay:
             await asyncio.sleep(max(0.0, begun + count / MAX_PER_S - time.monotonic()))
 
     def _events(self) -> Iterator[bytes]:
-        """Of each 50: 24 starts, 24 stops of jobs that started 2,000 jobs ago, and two changes of rows on the screen."""
+        """Each 50 events are 24 starts, 24 stops of jobs that started 2,000 jobs ago, and two changes of rows on the screen."""
         template = self.shown[0] | {"metaData": None, "statistics": None, "advice": []}
         newest = max(job["id"] for job in self.shown)
         for number in itertools.count(1):

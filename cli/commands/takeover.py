@@ -48,7 +48,7 @@ class TakeoverIncomplete(JobtideError):
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What a run has brought. ``clusters_without_definition`` have jobs, but no cluster.json."""
+    """The result of a run. ``clusters_without_definition`` have jobs, but no cluster.json."""
 
     jobs: JobTally
     users: UserTally
@@ -111,7 +111,7 @@ async def _take_over(source: Source, database: Database, site: Site, *, dry_run:
 
 
 def _links(highest: int, nats: NatsSettings, log: LogState) -> str:
-    """Whether links with the ids of the former database lead to its jobs."""
+    """A sentence that says whether links with ids of the former database lead to its jobs."""
     setting = setting_name("nats", "first_job_id")
     if nats.first_job_id <= highest:
         return f"ids up to {highest} are not found here, because {setting} is {nats.first_job_id}"

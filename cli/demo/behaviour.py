@@ -1,4 +1,4 @@
-"""How the simulated jobs use their nodes: steady solvers, phases of I/O, leaks, hangs, idle accelerators, slow nodes. Pure.
+"""The load that simulated jobs put on their nodes: steady solvers, phases of I/O, leaks, hangs, idle accelerators, slow nodes. Pure.
 
 Everything is derived from the job and the time, so that a restarted demo continues the same curves, and the history has curves of the
 same kind.

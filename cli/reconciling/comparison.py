@@ -1,4 +1,4 @@
-"""What is different between the scheduler's accounting and the site. Pure."""
+"""Compares the scheduler's accounting with the site. Pure."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

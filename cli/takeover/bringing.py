@@ -23,7 +23,7 @@ from shared.domain.values import ARCHIVED
 
 SOURCE = "/takeover"
 PAGE = 1000
-DEFAULT_MAX_BYTES = 1024 * 1024  # of a dry run, which asks no broker
+DEFAULT_MAX_BYTES = 1024 * 1024  # assumed by a dry run, which does not ask the broker
 
 
 @dataclass(slots=True)

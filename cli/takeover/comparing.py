@@ -174,7 +174,7 @@ def _brought_keys(texts: Mapping[str, str], state: Mapping[str, Any] | None) -> 
 
 
 def _parted(differing: set[T], brought: set[T]) -> tuple[set[T], set[T]]:
-    """What differs because it has not been brought, and because it was changed here afterwards."""
+    """Differences that a run has yet to bring, and those that were changed here afterwards."""
     return differing - brought, differing & brought
 
 

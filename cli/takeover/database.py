@@ -12,7 +12,7 @@ from shared.errors import Unavailable, UserError
 
 VERSIONS = range(6, 12)
 BUSY_TIMEOUT_S = 60.0
-_MAX_READS = 5  # of one page, when cc-backend starts or stops while it is read
+_MAX_READS = 5  # attempts for one page while cc-backend starts or stops
 T = TypeVar("T")
 
 Row = sqlite3.Row
