@@ -103,7 +103,7 @@ class Chromium:
 
 
 def main_thread_tasks(events: Sequence[dict[str, Any]]) -> list[Task]:
-    """Choose the process whose main thread worked most; the others do not run the measured page."""
+    """The tasks of the process whose main thread worked most; the others do not run the measured page."""
     main = {(one["pid"], one["tid"]) for one in events if one["name"] == "thread_name" and one["args"]["name"] == "CrRendererMain"}
     by_thread: dict[tuple[int, int], list[Task]] = {}
     for one in events:
