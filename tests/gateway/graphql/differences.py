@@ -41,7 +41,7 @@ _DURATIONS = "filter-duration-running"
 _NUMBERS = """
 page-page-zero order-foot-all
 stats-ungrouped stats-everything stats-by-cluster-running stats-group-only-running stats-group-id-only stats-group-running
-stats-only-running stats-short stats-tags nodes-timed-health
+stats-only-running stats-short stats-tags
 """
 # Edges of bins are rounded to the nearest integer; running jobs count by their footprint; bins of 24h are days.
 _HISTOGRAMS = "hist-24h hist-metrics hist-metrics-many-bins hist-metrics-no-cluster hist-metrics-bad-name hist-metrics-running"
