@@ -1,4 +1,4 @@
-"""The demo of a site: adds the clusters and the history before the services start, then feeds events and shows the display."""
+"""The demo of a site: adds the clusters, people and the history before the services start, then feeds events and shows the display."""
 
 import asyncio
 import time
@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 
 from nats.aio.client import Client
 
+from cli.demo.accounts import add_people, sign_in_line
 from cli.demo.feed import Feed
 from cli.demo.figures import watch
 from cli.demo.history.making import Folders, is_due, make_history
@@ -29,7 +30,8 @@ STATE_FILE = "demo.json"
 
 
 async def prepare_demo(folder: DataFolder, site: SiteSettings, stop: asyncio.Event) -> None:
-    """Add the clusters, and create the history of a new site. Raises Unavailable, OSError."""
+    """Add the clusters, people, and the history of a new site. Raises Unavailable, OSError."""
+    await add_people(folder, site.database)
     nats = site.nats_as(OPERATOR)
     client = await dial(nats, "jobtide-demo-history")
     try:
@@ -61,7 +63,7 @@ async def run_demo(folder: DataFolder, site: SiteSettings, running: Running, pro
         if feed.was_continued:
             print(f"the simulated site continues with {feed.running} running jobs")
         print(f"\nthree of its running jobs:\n\n{curl_line(site, running)}\n")
-        print(f"to sign in at {running.http}, add a user: jobtide user add NAME --role admin --data {folder.root}\n", flush=True)
+        print(f"{sign_in_line(folder, running.http)}\n", flush=True)
         view = stack.enter_context(display(problems))
         collectors = feed.collectors()
         for one in collectors:

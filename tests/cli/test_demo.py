@@ -5,6 +5,8 @@ import random
 import re
 import subprocess
 import sys
+import urllib.parse
+import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
@@ -145,6 +147,17 @@ def assert_the_questions_of_the_readme_are_answered(site: UpProcess) -> None:
     assert json.loads(event.removeprefix("data: "))["cluster"] == "fritz"
 
 
+def assert_the_shown_people_sign_in(site: UpProcess) -> None:
+    shown = re.search(r"^sign in at (\S+) with the password (\S+) as (.+)$", site.log_text, re.MULTILINE)
+    assert shown
+    address, password, people = shown.groups()
+    assert (site.data / "demo-password").stat().st_mode & 0o777 == 0o600
+    for name in re.findall(r"(\S+) \(", people):
+        form = urllib.parse.urlencode({"username": name, "password": password}).encode()
+        with urllib.request.build_opener(urllib.request.HTTPCookieProcessor()).open(f"{address}/login", form, timeout=30) as page:
+            assert f'"username":"{name}"' in page.read().decode()
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(150)
 def test_the_demo_runs_hundreds_of_jobs_and_continues_after_a_kill(new_up: Up) -> None:
@@ -156,6 +169,7 @@ def test_the_demo_runs_hundreds_of_jobs_and_continues_after_a_kill(new_up: Up) -
 
     until_blocking(lambda: shown().get("running", 0) > 100 and shown()["archived"] > 5, 60, "a busy site")
     assert re.search(r"^curl -H 'X-Auth-Token: \S+' 'http://127.0.0.1:\d+/api/jobs/", site.log_text, re.MULTILINE)
+    assert_the_shown_people_sign_in(site)
     assert_the_questions_of_the_readme_are_answered(site)
     site.kill9()
     state = json.loads((site.data / "demo.json").read_bytes())
