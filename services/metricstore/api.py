@@ -15,7 +15,7 @@ from services.metricstore.format import Damaged, Index
 from services.metricstore.inspect import dump, health
 from services.metricstore.intake import FreeRequest, Intake
 from services.metricstore.lines import Decoder, Samples, Source
-from services.metricstore.newest import newest_answer, select_newest
+from services.metricstore.newest import NewestSelection, newest_answer
 from services.metricstore.prometheus import MetricStoreNumbers
 from services.metricstore.query import answer, select
 from services.metricstore.request import BadRequest, read_health_request, read_query, read_selectors
@@ -57,6 +57,7 @@ class Api:
     ) -> None:
         self._store = store
         self._catalogue = store.catalogue
+        self._newest = NewestSelection(store.catalogue)
         self._decoder = decoder
         self._intake = intake
         self._publisher = publisher
@@ -108,7 +109,7 @@ class Api:
             question = read_query(body)
             await self._know_files(question.cluster, question.start, question.end)
             if question.newest:
-                text = await asyncio.to_thread(newest_answer, select_newest(self._catalogue, question), question, self._max_samples)
+                text = await asyncio.to_thread(newest_answer, self._newest.of(question), question, self._max_samples)
             else:
                 text = await asyncio.to_thread(answer, select(self._catalogue, question), self._max_samples)
         self._numbers.query(time.perf_counter() - started)

@@ -107,6 +107,7 @@ class Catalogue:
         self._free: list[int] = []
         self.clusters: dict[str, ClusterSeries] = {}
         self.series: list[Series] = []  # by number; those removed too, until another one has their number
+        self.version = 0  # grows whenever a query may find other series than before
 
     @property
     def count(self) -> int:
@@ -114,6 +115,7 @@ class Catalogue:
 
     def configure(self, clusters: Mapping[str, Cluster]) -> None:
         """Use the metrics of the definitions. Removed clusters keep their samples but get no new ones."""
+        self.version += 1
         for name in self.clusters.keys() - clusters.keys():
             self.clusters[name].metrics = {}
         for name, definition in clusters.items():
@@ -139,6 +141,7 @@ class Catalogue:
         places = cluster.hosts.setdefault(host, {}).setdefault(metric, {})
         place = Part(*parts).place
         if place not in places or places[place].grid.step != step:
+            self.version += 1
             former = cluster.former.get(names, {})
             places[place] = former.pop(step) if step in former else self._create(cluster, names, step)
             if not former:
@@ -218,6 +221,7 @@ class Catalogue:
             removed.append(series)
             if not former:
                 del cluster.former[series.names]
+        self.version += 1
         metrics = cluster.hosts.get(series.host, {})
         places = metrics.get(series.metric, {})
         today = places.get(series.part.place)

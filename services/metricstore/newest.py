@@ -3,6 +3,7 @@
 Selecting happens on the event loop, reading may run in another thread.
 """
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +11,12 @@ from typing import Any
 import numpy as np
 import orjson
 
-from services.metricstore.catalogue import NODE, Catalogue, StoredMetric
+from services.metricstore.catalogue import NODE, Catalogue, ClusterSeries, StoredMetric
 from services.metricstore.grids import Grid, Integers, slot_of
 from services.metricstore.request import BadRequest, QueryRequest
 
 MAX_LOOK_BACK_S = 3600  # from the newest value of the metric
+MAX_KEPT = 32  # metrics whose series are kept: of 10,000 hosts, 0.25 MB each
 BEHIND = 1.5  # timesteps; parts of a host that are further behind its newest part are left out
 
 
@@ -33,34 +35,52 @@ class Selected:
         return self.rows.size > len(self.hosts)
 
 
-def select_newest(catalogue: Catalogue, request: QueryRequest) -> dict[str, Selected]:
-    """By metric. Metrics that are not configured, or have no series, are absent."""
-    cluster = catalogue.clusters.get(request.cluster)
-    found: dict[str, Selected] = {}
-    for name in request.all_nodes or ():
-        metric = cluster.metrics.get(name) if cluster is not None else None
-        grid = cluster.grids.get(metric.timestep) if cluster is not None and metric is not None else None
-        if cluster is None or metric is None or grid is None:
+class NewestSelection:
+    """Selects the series of requests, and keeps what it selected last: most requests come again every few seconds."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self._version = catalogue.version
+        self._kept: OrderedDict[tuple[str, str], Selected] = OrderedDict()
+
+    def of(self, request: QueryRequest) -> dict[str, Selected]:
+        """By metric. Metrics that are not configured, or have no series, are absent."""
+        if self._version != self._catalogue.version:
+            self._kept.clear()
+            self._version = self._catalogue.version
+        found: dict[str, Selected] = {}
+        for name in request.all_nodes or ():
+            selected = self._kept.get((request.cluster, name)) or _selected(self._catalogue.clusters.get(request.cluster), name)
+            if selected is not None:
+                found[name] = self._kept[request.cluster, name] = selected
+                self._kept.move_to_end((request.cluster, name))
+        while len(self._kept) > MAX_KEPT:
+            self._kept.popitem(last=False)
+        return found
+
+
+def _selected(cluster: ClusterSeries | None, name: str) -> Selected | None:
+    metric = cluster.metrics.get(name) if cluster is not None else None
+    grid = cluster.grids.get(metric.timestep) if cluster is not None and metric is not None else None
+    if cluster is None or metric is None or grid is None:
+        return None
+    hosts: list[str] = []
+    rows: list[int] = []
+    firsts: list[int] = []
+    for host, series_of in cluster.hosts.items():
+        places = series_of.get(name)
+        if places is None:
             continue
-        hosts: list[str] = []
-        rows: list[int] = []
-        firsts: list[int] = []
-        for host, series_of in cluster.hosts.items():
-            places = series_of.get(name)
-            if places is None:
-                continue
-            own = places.get(NODE)  # most metrics; a list per host would take most of the time
-            if own is not None and own.grid is grid:
-                hosts.append(host)
-                firsts.append(len(rows))
-                rows.append(own.row)
-            elif mine := [series.row for series in cluster.holders(host, name) if series.grid is grid]:
-                hosts.append(host)
-                firsts.append(len(rows))
-                rows += mine
-        if hosts:
-            found[name] = Selected(metric, grid, hosts, np.array(rows, dtype=np.int64), np.array(firsts, dtype=np.int64))
-    return found
+        own = places.get(NODE)  # most metrics; a list per host would take most of the time
+        if own is not None and own.grid is grid:
+            hosts.append(host)
+            firsts.append(len(rows))
+            rows.append(own.row)
+        elif mine := [series.row for series in cluster.holders(host, name) if series.grid is grid]:
+            hosts.append(host)
+            firsts.append(len(rows))
+            rows += mine
+    return Selected(metric, grid, hosts, np.array(rows, dtype=np.int64), np.array(firsts, dtype=np.int64)) if hosts else None
 
 
 def newest_answer(selected: Mapping[str, Selected], request: QueryRequest, max_samples: int) -> bytes:

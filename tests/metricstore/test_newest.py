@@ -5,6 +5,9 @@ import time
 
 import pytest
 
+from services.metricstore.catalogue import Catalogue, Part
+from services.metricstore.newest import NewestSelection
+from services.metricstore.request import QueryRequest
 from shared.domain.clusters import read_cluster
 from shared.metricdata.cc_metric_store import CcMetricStore
 from shared.metricdata.newest import NewestRequest, Value
@@ -83,3 +86,30 @@ async def test_the_samples_read_for_newest_values_are_bounded(nats_settings: Nat
         assert (answer.status, "more than 10000 samples of 100 series" in answer.text) == (400, True)
         found = await store.query(request | {"from": at - 600})
         assert len(found["newest"]["power"]["hosts"]) == 100
+
+
+def test_kept_series_are_those_that_a_query_would_find() -> None:
+    catalogue = Catalogue(max_series=100)
+    catalogue.configure({"nova": read_cluster(CLUSTER)})
+    selection, request = NewestSelection(catalogue), QueryRequest("nova", 0, 60, all_nodes=["cpu_load", "mem_bw", "nope"])
+    cluster = catalogue.clusters["nova"]
+
+    def hosts() -> dict[str, list[str]]:
+        return {metric: list(found.hosts) for metric, found in selection.of(request).items()}
+
+    assert hosts() == {}
+    load = catalogue.find(cluster, "cpu_load", "n1", Part())
+    assert load is not None
+    assert hosts() == {"cpu_load": ["n1"]}
+    kept = selection.of(request)["cpu_load"]
+    assert selection.of(request)["cpu_load"] is kept
+    for socket in ("0", "1"):
+        catalogue.find(cluster, "mem_bw", "n2", Part("socket", socket))
+    assert hosts() == {"cpu_load": ["n1"], "mem_bw": ["n2"]}
+    assert selection.of(request)["mem_bw"].has_parts
+    catalogue.remove(load)
+    assert hosts() == {"mem_bw": ["n2"]}
+    catalogue.configure({"nova": read_cluster(cluster_text("nova", METRICS | {"mem_bw": (60, "avg")}))})
+    assert selection.of(request)["mem_bw"].metric.aggregation == "avg"
+    catalogue.configure({})
+    assert hosts() == {}

@@ -12,7 +12,7 @@ from graphql import GraphQLResolveInfo
 from services.gateway.call import Gateway
 from services.gateway.graphql.documents import Document
 from services.gateway.graphql.settings import GraphqlSettings
-from services.gateway.graphql.shape import MANY, Compiler, Shape, Shaped, shaped
+from services.gateway.graphql.shape import MANY, Batch, Compiler, Shape, Shaped, shaped
 from services.gateway.people.identity import User
 
 T = TypeVar("T")
@@ -90,7 +90,7 @@ Resolver = Callable[[Ask], Awaitable[Any]]
 
 
 def answers(root: ObjectType, name: str) -> Callable[[Resolver], Resolver]:
-    """Bind a resolver to a root field. It returns an object with a table in ``shapes``, a list of such objects, or a plain value."""
+    """Bind a resolver to a root field. It returns a plain value, or an object of a type in ``TABLES``, or a list or batch of them."""
 
     def bind(resolver: Resolver) -> Resolver:
         async def resolve(_: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Shaped | None:
@@ -112,5 +112,7 @@ def answers(root: ObjectType, name: str) -> Callable[[Resolver], Resolver]:
 
 def _items(found: Any) -> int:
     """The length of a list, or of the list in a page."""
+    if isinstance(found, Batch):
+        return found.size
     items = getattr(found, "items", found)
     return len(items) if isinstance(items, list | tuple) else 1

@@ -30,6 +30,25 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Batch:
+    """A list whose items are not objects: a getter takes ``of``, and returns one JSON text per item, or a string that all items have.
+
+    For lists of thousands of small items, where an object and a dictionary each would cost more than everything else.
+    """
+
+    of: Any
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batches:
+    """The lists below ``size`` items of a batch. Each part has the number of the item above that each of its items belongs to."""
+
+    size: int
+    parts: Sequence[tuple[Batch, Sequence[int]]]
+
+
+@dataclass(frozen=True, slots=True)
 class _Entry:
     node: FieldNode
     below: "Shape | None"
@@ -42,18 +61,47 @@ class Shape:
     names: frozenset[str]
     write: Callable[[Any], Json]
     entries: Mapping[str, _Entry] = field(repr=False)
+    getters: Sequence[tuple[str, Getter]] = field(repr=False)
     failing: Sequence[str] = ()  # keys whose value may be or contain a Failure
 
     @property
     def may_fail(self) -> bool:
         return bool(self.failing)
 
-    def write_all(self, items: Sequence[Any]) -> list[Any]:
-        """One dictionary per item. Lists of more than MANY items become JSON fragments of MANY items each, with the same text."""
+    def write_all(self, items: "Sequence[Any] | Batch | Batches") -> list[Any]:
+        """One dictionary per item. Lists of more than MANY items become JSON fragments of MANY items each, with the same text.
+
+        A batch becomes one fragment. Lists below a batch become the text of each.
+        """
+        if isinstance(items, Batch):
+            return [orjson.Fragment(b",".join(self._texts(items)))] if items.size else []
+        if isinstance(items, Batches):
+            return self._texts_below(items)
         if len(items) <= MANY or self.failing:
             return [self.write(item) for item in items]
         parts = (items[first : first + MANY] for first in range(0, len(items), MANY))
         return [orjson.Fragment(orjson.dumps([self.write(item) for item in part])[1:-1]) for part in parts]
+
+    def _texts(self, batch: Batch) -> list[bytes]:
+        """The JSON object of each item."""
+        parts: list[bytes] = []
+        texts: list[Sequence[bytes]] = []
+        for key, get in self.getters:
+            found = get(batch.of)
+            if isinstance(found, str):
+                parts.append(b'"%b":%b' % (key.encode(), orjson.dumps(found).replace(b"%", b"%%")))
+            else:
+                parts.append(b'"%b":%%b' % key.encode())
+                texts.append(found)
+        template = b"{" + b",".join(parts) + b"}"
+        return [template % values for values in zip(*texts, strict=True)] if texts else [template % ()] * batch.size
+
+    def _texts_below(self, lists: Batches) -> list[bytes]:
+        found: list[list[bytes]] = [[] for _ in range(lists.size)]
+        for batch, places in lists.parts:
+            for place, text in zip(places, self._texts(batch), strict=True):
+                found[place].append(text)
+        return [b"[" + b",".join(texts) + b"]" for texts in found]
 
     def selects(self, path: str) -> bool:
         """Whether a field is selected; ``items.tags`` is the field ``tags`` below any selection of ``items``."""
@@ -102,7 +150,7 @@ def shaped(shape: Shape | None, found: Any, path: list[str | int]) -> Shaped | N
         return None
     if shape is None:
         return Shaped(found)
-    value = shape.write_all(found) if isinstance(found, list | tuple) else shape.write(found)
+    value = shape.write_all(found) if isinstance(found, list | tuple | Batch) else shape.write(found)
     return Shaped(value, tuple(shape.take_failures(value, path)) if shape.may_fail else ())
 
 
@@ -161,7 +209,7 @@ class _Selections:
             for key, entry in entries.items()
             if f"{kind.name}.{entry.node.name.value}" in self.failing or (entry.below is not None and entry.below.may_fail)
         )
-        return Shape(names, _writer(tuple(getters)), entries, failing)
+        return Shape(names, _writer(tuple(getters)), entries, getters, failing)
 
 
 def _writer(fields: Sequence[tuple[str, Getter]]) -> Callable[[Any], Json]:
@@ -218,4 +266,4 @@ def unshaped_fields(schema: GraphQLSchema, tables: Tables) -> list[str]:
     )
 
 
-__all__ = ["Compiler", "Failure", "Getter", "Shape", "Shaped", "Tables", "absent_as_none", "unshaped_fields"]
+__all__ = ["Batch", "Batches", "Compiler", "Failure", "Getter", "Shape", "Shaped", "Tables", "absent_as_none", "unshaped_fields"]

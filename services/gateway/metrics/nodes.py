@@ -5,7 +5,6 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import structlog
@@ -61,19 +60,23 @@ class HostMetricsPage:
     has_next: bool
 
 
-class MetricNow(NamedTuple):
-    """``time`` in Unix seconds. ``value`` has four significant digits. A tuple, because answers contain thousands."""
+@dataclass(frozen=True, slots=True)
+class MetricNow:
+    """The newest values of one metric, and the place of each one's host. ``values`` have four significant digits; times in Unix seconds."""
 
     name: str
-    value: float
-    time: int
+    places: Sequence[int]
+    values: FloatArray
+    times: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
-class HostNow:
-    host: str
-    subcluster: str
-    metrics: Sequence[MetricNow]
+class HostsNow:
+    """``hosts`` by name, with the subcluster of each. By metric instead of by host, because objects for each value take too long."""
+
+    hosts: Sequence[str] = ()
+    subclusters: Sequence[str] = ()
+    metrics: Sequence[MetricNow] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +132,12 @@ class NodeMetrics:
         states = await self._hosts.states(name, order)
         return await asyncio.to_thread(_host_metrics, cluster, chosen, loaded, order, states, how)
 
-    async def now(self, name: str, metrics: Sequence[str] | None) -> list[HostNow]:
-        """The newest values per host, by host name. Hosts without a recent value are absent. Raises RequestError, Unavailable."""
+    async def now(self, name: str, metrics: Sequence[str] | None) -> HostsNow:
+        """The newest values. Hosts without a recent value are absent. Raises RequestError, Unavailable."""
         cluster = self.cluster(name)
         chosen = _chosen(cluster, metrics)
         if not chosen:
-            return []
+            return HostsNow()
         loaded = await self._store().load_newest(NewestRequest(name, int(self._clock()), chosen))
         _log_problems(cluster, loaded.problems)
         if loaded.problems and not loaded.columns:
@@ -277,14 +280,18 @@ def _data(metric: Metric, loaded: HostsLoaded, hosts: Sequence[str], how: Metric
     return {host: data for group in alike.values() for host, data in group.items()}
 
 
-def _hosts_now(cluster: Cluster, metrics: list[Metric], loaded: NewestLoaded) -> list[HostNow]:
-    by_host: defaultdict[str, list[MetricNow]] = defaultdict(list)
-    for metric in metrics:
-        if (column := loaded.columns.get(metric.name)) is not None:
-            values = significant(np.array(column.values)).tolist()
-            for host, time, value in zip(column.hosts, column.times, values, strict=True):
-                by_host[host].append(MetricNow(metric.name, value, time))
-    return [HostNow(host, cluster.subcluster_of(host) or "", by_host[host]) for host in sorted(by_host)]
+def _hosts_now(cluster: Cluster, metrics: list[Metric], loaded: NewestLoaded) -> HostsNow:
+    columns = [(metric.name, column) for metric in metrics if (column := loaded.columns.get(metric.name)) and column.hosts]
+    hosts = sorted({host for _, column in columns for host in column.hosts})
+    place_of = {host: place for place, host in enumerate(hosts)}
+    return HostsNow(
+        hosts,
+        [cluster.subcluster_of(host) or "" for host in hosts],
+        [
+            MetricNow(name, [place_of[host] for host in column.hosts], significant(np.array(column.values, dtype=float)), column.times)
+            for name, column in columns
+        ],
+    )
 
 
 def _split(

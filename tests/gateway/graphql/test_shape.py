@@ -7,7 +7,7 @@ import orjson
 import pytest
 from graphql import GraphQLResolveInfo, build_schema, execute_sync, parse
 
-from services.gateway.graphql.shape import MANY, Compiler, Failure, Tables, absent_as_none, shaped
+from services.gateway.graphql.shape import MANY, Batch, Batches, Compiler, Failure, Tables, absent_as_none, shaped
 
 SCHEMA = build_schema("""
 type Query { books(n: Int): [Book!]! one: Book plain: Int }
@@ -71,6 +71,41 @@ def test_long_lists_serialise_to_the_same_items() -> None:
     assert len(found["books"]) == 3
     assert len(found["one"]["tags"]) == 2
     assert orjson.loads(orjson.dumps(found)) == execute_sync(SCHEMA, parse(query), {"books": books, "one": books[0]}).data
+
+
+TEXTS: Tables = {
+    "Book": {
+        "title": lambda books: [orjson.dumps(book["title"]) for book in books],
+        "pages": lambda books: [orjson.dumps(book["pages"]) for book in books],
+        "tags": lambda books: Batches(
+            len(books), [(Batch(tag, len(places)), places) for tag, places in (("t%", [0, 2]), ("u", [0]), ("v", [2]))]
+        ),
+    },
+    "Tag": {"name": lambda tag: tag},
+}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{ books { title pages tags { name } } }",
+        "{ books { __typename b: pages ...F t: tags { __typename n: name } } } fragment F on Book { a: title title tags { x: name } }",
+        "{ books { __typename } }",
+        "{ books { tags { __typename } } }",
+    ],
+)
+def test_a_batch_is_written_as_a_list_of_its_items_is(query: str) -> None:
+    books = [
+        {"title": "A%b", "pages": 1, "tags": [{"name": "t%"}, {"name": "u"}]},
+        {"title": 'B"', "pages": None, "tags": []},
+        {"title": "C", "pages": 3, "tags": [{"name": "t%"}, {"name": "v"}]},
+    ]
+    found = shaped(Compiler(TEXTS).shape_of(_info_of(query)), Batch(books, len(books)), ["books"])
+    assert found is not None
+    assert orjson.dumps(found.value) == orjson.dumps((execute_sync(SCHEMA, parse(query), {"books": books}).data or {})["books"])
+    nothing = shaped(Compiler(TEXTS).shape_of(_info_of(query)), Batch([], 0), ["books"])
+    assert nothing is not None
+    assert nothing.value == []
 
 
 def test_skip_and_include_follow_the_variables_of_each_request() -> None:

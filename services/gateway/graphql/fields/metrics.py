@@ -227,8 +227,6 @@ TABLES: Tables = {
         "subCluster": attrgetter("subcluster"),
         "metrics": attrgetter("metrics"),
     },
-    "NodeNow": {"host": attrgetter("host"), "subCluster": attrgetter("subcluster"), "metrics": attrgetter("metrics")},
-    "MetricNow": {"name": attrgetter("name"), "value": attrgetter("value"), "time": attrgetter("time")},
     "NodesResultList": {
         "items": attrgetter("items"),
         "offset": _null,

@@ -1,11 +1,17 @@
 """Metric data of nodes and clusters, for staff."""
 
+from collections.abc import Sequence
+from operator import attrgetter
+
+import orjson
+
 from services.gateway.graphql.arguments import points_of, slice_of, unix_seconds
 from services.gateway.graphql.fields.metrics import names, scopes
 from services.gateway.graphql.fields.nodes import require_staff
 from services.gateway.graphql.request import QUERY, Ask, answers
+from services.gateway.graphql.shape import Batch, Batches, Tables
 from services.gateway.metrics.hosts import HostFilter
-from services.gateway.metrics.nodes import ClusterMetrics, HostMetrics, HostMetricsPage, HostNow, Window
+from services.gateway.metrics.nodes import ClusterMetrics, HostMetrics, HostMetricsPage, HostsNow, MetricNow, Window
 from services.gateway.metrics.selection import MetricSelection
 
 
@@ -38,9 +44,10 @@ async def node_metrics_list(ask: Ask) -> HostMetricsPage:
 
 
 @answers(QUERY, "nodesNow")
-async def nodes_now(ask: Ask) -> list[HostNow]:
+async def nodes_now(ask: Ask) -> Batch:
     require_staff(ask)
-    return await ask.gateway.metrics.nodes.now(ask["cluster"], ask["metrics"])
+    found = await ask.gateway.metrics.nodes.now(ask["cluster"], ask["metrics"])
+    return Batch(found, len(found.hosts))
 
 
 @answers(QUERY, "clusterMetrics")
@@ -51,3 +58,26 @@ async def cluster_metrics(ask: Ask) -> ClusterMetrics:
 
 def _window(ask: Ask) -> Window:
     return Window(unix_seconds(ask["from"], "from"), unix_seconds(ask["to"], "to"))
+
+
+def _each(values: Sequence[str]) -> list[bytes]:
+    texts = {value: orjson.dumps(value) for value in values}
+    return [texts[value] for value in values]
+
+
+def _values(metric: MetricNow) -> list[bytes]:
+    return orjson.dumps(metric.values, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
+
+
+def _times(metric: MetricNow) -> list[bytes]:
+    return orjson.dumps(metric.times)[1:-1].split(b",")
+
+
+def _metrics(now: HostsNow) -> Batches:
+    return Batches(len(now.hosts), [(Batch(metric, len(metric.places)), metric.places) for metric in now.metrics])
+
+
+TABLES: Tables = {
+    "NodeNow": {"host": lambda now: _each(now.hosts), "subCluster": lambda now: _each(now.subclusters), "metrics": _metrics},
+    "MetricNow": {"name": attrgetter("name"), "value": _values, "time": _times},
+}
