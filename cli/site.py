@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from shared.metricdata import MetricsSettings
 
 DEFAULT_DATA = Path("var")
+_NO_SITE = (
+    f"there is no site: give the data folder of `jobtide up` with --data, or the settings of a deployment ({CONFIG_VARIABLE} or variables)"
+)
 _CONNECTION_VARIABLES = (CONFIG_VARIABLE, f"{PREFIX}NATS_URL", f"{PREFIX}DATABASE_URL", f"{PREFIX}ARCHIVE_PATH", f"{PREFIX}ARCHIVE_URL")
 
 
@@ -56,9 +59,12 @@ class Site:
 
     @property
     def database(self) -> DatabaseSettings:
-        """Raises UserError when the folder has none."""
+        """Raises UserError when the folder has none, or when neither a folder nor a deployment was given."""
         if self.folder is None:
-            return load(DatabaseSettings)
+            settings = load(DatabaseSettings)
+            if "url" not in settings.model_fields_set and not DataFolder(DEFAULT_DATA).database_file.exists():
+                raise UserError(_NO_SITE)
+            return settings
         if not self.folder.database_file.exists():  # opening it would create an empty one
             raise UserError(f"{self.folder.root} is not the data folder of a site; start one with `jobtide up --data {self.folder.root}`")
         return load(DatabaseSettings, url=SecretStr(self.folder.database_url))

@@ -1,16 +1,14 @@
 """`jobtide takeover`: a site that runs cc-backend becomes a site that runs jobtide."""
 
 import asyncio
-import getpass
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from nats.aio.client import Client
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from cli.commands.importing import refuse_nested, wait_until_applied
@@ -22,22 +20,22 @@ from cli.takeover.entries import Entries, archive_of, is_same_place, why_not_usa
 from cli.takeover.nodes import NodeTally, bring_nodes
 from cli.takeover.settings import as_toml, translated
 from cli.takeover.source import Source, read_source
-from cli.takeover.users import UserTally, bring_users
+from cli.takeover.tags import create_tags, new_tags, remember_tags
+from cli.takeover.users import UserTally, bring_users, counted_users
+from services.jobstore.settings import JobstoreSettings
 from shared.archive.files import FileStore
+from shared.archive.layout import ArchiveUnavailable
 from shared.archive.places import store_of
 from shared.archive.transfer import copy_clusters
 from shared.broker.clusters import ClusterDirectory, add_cluster
 from shared.broker.cursor import LogState, log_state
-from shared.broker.envelope import Envelope
 from shared.broker.publisher import Publisher
 from shared.broker.streams import EVENTS
-from shared.database.engine import opened, transaction
+from shared.database.engine import opened
 from shared.database.schema import require_schema
-from shared.database.tables import tables
-from shared.domain.events import Tag, TagCreated
-from shared.errors import JobtideError
+from shared.errors import JobtideError, Unavailable, UserError
 from shared.service import collect_garbage_rarely
-from shared.settings import NatsSettings, setting_name
+from shared.settings import NatsSettings, load, setting_name
 
 SHOWN = 20  # lines of one kind of findings; all of them are in the report of `jobtide takeover verify`
 
@@ -48,7 +46,10 @@ class TakeoverIncomplete(JobtideError):
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """The result of a run. ``clusters_without_definition`` have jobs, but no cluster.json."""
+    """The result of a run. ``clusters_without_definition`` have jobs, but no cluster.json.
+
+    ``unreachable`` are the reasons why parts of the site could not be used by a dry run, ``is_compared``: whether its database could.
+    """
 
     jobs: JobTally
     users: UserTally
@@ -57,6 +58,8 @@ class Taken:
     clusters_without_definition: list[str]
     why_no_entries: str | None
     links: str
+    unreachable: Sequence[str] = ()
+    is_compared: bool = True
 
 
 def run_settings(path: Path) -> None:
@@ -73,8 +76,9 @@ def run_takeover(data: Path | None, path: Path, *, dry_run: bool, copies: bool) 
     site = find_site(data)
     database = Database(source.database)
     collect_garbage_rarely()
+    work = _preview if dry_run else _take_over
     try:
-        taken = asyncio.run(_take_over(source, database, site, dry_run=dry_run, copies=copies))
+        taken = asyncio.run(work(source, database, site, copies=copies))
     finally:
         database.close()
     _report(source, database, taken, dry_run=dry_run)
@@ -85,42 +89,76 @@ def run_takeover(data: Path | None, path: Path, *, dry_run: bool, copies: bool) 
         raise TakeoverIncomplete(f"{len(failed)} rows could not be taken over")
 
 
-async def _take_over(source: Source, database: Database, site: Site, *, dry_run: bool, copies: bool) -> Taken:
-    entries, why_no_entries = _entries(source, site, dry_run=dry_run, copies=copies)
+async def _take_over(source: Source, database: Database, site: Site, *, copies: bool) -> Taken:
     async with AsyncExitStack() as stack:
         bar = stack.enter_context(progress_bar("jobs"))
         engine = await stack.enter_async_context(database_of(site))
-        publisher: Publisher | None = None
-        directory: ClusterDirectory | None = None
         client, nats = await stack.enter_async_context(broker_of(site, "takeover"))
-        if dry_run:
-            directory = ClusterDirectory(client, nats)
-            await directory.refresh()
-        else:
-            publisher = Publisher(client, nats.prefix)
-            directory = await _clusters(source, site, client, copies=copies)
-        users = await _users(database, site, dry_run=dry_run)
-        tags, last_tag = await _tags(await asyncio.to_thread(database.tags), engine, publisher)
+        entries, why_no_entries = await asyncio.to_thread(partial(_entries, source, site, copies=copies))
+        publisher = Publisher(client, nats.prefix)
+        directory = await _clusters(source, site, client, copies=copies)
+        users, settings = await asyncio.to_thread(database.users), await asyncio.to_thread(database.settings)
+        tags = await asyncio.to_thread(database.tags)
+        new = await new_tags(engine, tags)
+        last_tag = await create_tags(new, publisher, SOURCE)
+        async with opened(site.database, durable=True, connections=1) as writable:
+            await require_schema(writable)
+            brought = await bring_users(writable, users, settings, dry_run=False)
+            await remember_tags(writable, tags)
         bringer = JobBringer(database, engine, publisher, entries)
         await bringer.run(bar)
-        nodes = await bring_nodes(await asyncio.to_thread(database.node_states), engine, publisher, SOURCE)
+        nodes = await bring_nodes(database, engine, publisher, SOURCE, load(JobstoreSettings), lambda done: bar(done, None, "node states"))
         await wait_until_applied(engine, max(bringer.tally.last_sequence, last_tag), bar)
         links = _links(await asyncio.to_thread(database.highest_id), nats, await log_state(client, nats.stream(EVENTS)))
     missing = sorted(bringer.tally.clusters - set(directory) - _clusters_to_add(source))
-    return Taken(bringer.tally, users, nodes, tags, missing, why_no_entries, links)
+    return Taken(bringer.tally, brought, nodes, len(new), missing, why_no_entries, links)
 
 
-def _links(highest: int, nats: NatsSettings, log: LogState) -> str:
+async def _preview(source: Source, database: Database, site: Site, *, copies: bool) -> Taken:
+    """What a run would take over. As far as the site cannot be reached, the source is compared with nothing."""
+    entries, why_no_entries = _entries(source, site, copies=copies, creates=False)
+    unreachable: list[str] = []
+    async with AsyncExitStack() as stack:
+        bar = stack.enter_context(progress_bar("jobs"))
+        engine: AsyncEngine | None = None
+        try:
+            engine = await stack.enter_async_context(database_of(site))
+        except (UserError, Unavailable) as e:
+            unreachable.append(str(e))
+        known, log = set[str](), None
+        try:
+            client, nats = await stack.enter_async_context(broker_of(site, "takeover"))
+            directory = ClusterDirectory(client, nats)
+            await directory.refresh()
+            known, log = set(directory), await log_state(client, nats.stream(EVENTS))
+        except (UserError, Unavailable) as e:
+            unreachable.append(str(e))
+        users, settings = await asyncio.to_thread(database.users), await asyncio.to_thread(database.settings)
+        if engine is None:
+            brought = counted_users(users, settings)
+        else:
+            async with opened(site.database, durable=True, connections=1) as own:
+                brought = await bring_users(own, users, settings, dry_run=True)
+        new = await new_tags(engine, await asyncio.to_thread(database.tags))
+        bringer = JobBringer(database, engine, None, entries)
+        await bringer.run(bar)
+        nodes = await bring_nodes(database, engine, None, SOURCE, load(JobstoreSettings), lambda done: bar(done, None, "node states"))
+    links = _links(await asyncio.to_thread(database.highest_id), load(NatsSettings), log)
+    missing = sorted(bringer.tally.clusters - known - _clusters_to_add(source))
+    return Taken(bringer.tally, brought, nodes, len(new), missing, why_no_entries, links, unreachable, is_compared=engine is not None)
+
+
+def _links(highest: int, nats: NatsSettings, log: LogState | None) -> str:
     """A sentence that says whether links with ids of the former database lead to its jobs."""
     setting = setting_name("nats", "first_job_id")
     if nats.first_job_id <= highest:
         return f"ids up to {highest} are not found here, because {setting} is {nats.first_job_id}"
-    if log.began_at < nats.first_job_id:
+    if log is not None and log.began_at < nats.first_job_id:
         return f"ids up to {highest} lead to the jobs that had them there unless a job here has the same id: the log here began earlier"
     return f"ids up to {highest} lead to the jobs that had them there"
 
 
-def _entries(source: Source, site: Site, *, dry_run: bool, copies: bool) -> tuple[Entries | None, str | None]:
+def _entries(source: Source, site: Site, *, copies: bool, creates: bool = True) -> tuple[Entries | None, str | None]:
     """The archives, and why no entries are copied. Raises UserError."""
     archive, target = archive_of(source), store_of(site.archive)
     if (why := why_not_usable(archive)) is not None:
@@ -129,8 +167,13 @@ def _entries(source: Source, site: Site, *, dry_run: bool, copies: bool) -> tupl
         return Entries(archive, None), "they stay where they are"
     if isinstance(archive, FileStore):
         refuse_nested(archive.root, target)
-    if not dry_run:
+    if creates:
         target.open()
+        return Entries(archive, target), None
+    try:
+        target.require()
+    except ArchiveUnavailable:  # it is created by the first run
+        return Entries(archive, target, is_target_known=False), None
     return Entries(archive, target), None
 
 
@@ -156,31 +199,14 @@ def _clusters_to_add(source: Source) -> set[str]:
     return set() if why_not_usable(archive) is not None else set(archive.clusters())
 
 
-async def _users(database: Database, site: Site, *, dry_run: bool) -> UserTally:
-    users, settings = await asyncio.to_thread(database.users), await asyncio.to_thread(database.settings)
-    async with opened(site.database, durable=True, connections=1) as engine:
-        await require_schema(engine)
-        return await bring_users(engine, users, settings, dry_run=dry_run)
-
-
-async def _tags(tags: Sequence[tuple[str, str, str]], engine: AsyncEngine, publisher: Publisher | None) -> tuple[int, int]:
-    """Create the tags that the site does not have, also those without jobs: their number, and the last sequence."""
-    tag = tables.tag.c
-    async with transaction(engine) as connection:
-        known = {(row[0], row[1], row[2]) for row in await connection.execute(select(tag.tag_type, tag.tag_name, tag.tag_scope))}
-    new = [one for one in tags if one not in known]
-    if publisher is None or not new:
-        return len(new), 0
-    now, actor = datetime.now(UTC), getpass.getuser()
-    created = [(TagCreated(tag=Tag(type=type_, name=name, scope=scope))) for type_, name, scope in new]
-    envelopes = [Envelope(event, f"takeover:tag:{'/'.join(event.tag.key)}", SOURCE, now, actor) for event in created]
-    return len(new), max(await publisher.publish(envelopes))
-
-
 def _report(source: Source, database: Database, taken: Taken, *, dry_run: bool) -> None:
     jobs, users, nodes = taken.jobs, taken.users, taken.nodes
     verb = "would be taken over" if dry_run else "taken over"
     print(f"{verb} from {source.folder} (schema {database.version}):")
+    if not taken.is_compared:
+        print("  compared with nothing, because there is no site to compare with:")
+    for why in taken.unreachable:
+        print(f"    {why}")
     deleted = f", {jobs.deleted} deleted here" if jobs.deleted else ""
     print(f"  jobs      {jobs.new} new, {jobs.changed} changed, {jobs.unchanged} unchanged{deleted}")
     if taken.why_no_entries is not None:
@@ -190,7 +216,7 @@ def _report(source: Source, database: Database, taken: Taken, *, dry_run: bool) 
     print(f"  tags      {taken.tags} new")
     print(f"  users     {users.new} new, {users.changed} changed, {users.unchanged} unchanged; {users.settings} personal settings")
     print(f"  links     {taken.links}")
-    print(f"  nodes     {nodes.new} states, {nodes.unchanged} older than the ones here")
+    print(f"  nodes     {nodes.states} states of {nodes.nodes} nodes, {nodes.unchanged} nodes have no newer ones")
     if users.kept:
         print(f"  kept      users as they are here: {_some(users.kept)}")
     if taken.clusters_without_definition:

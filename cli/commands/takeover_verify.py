@@ -18,6 +18,7 @@ from cli.takeover.database import Database, StoredJob
 from cli.takeover.entries import archive_of, is_in, why_not_usable
 from cli.takeover.report import ArchiveFindings, Report, as_json_object, print_report
 from cli.takeover.source import read_source
+from cli.takeover.tags import TagKey, tags_brought, tags_here
 from cli.takeover.users import USER, account_of_row, unchanged_fields
 from services.gateway.people.users.rows import account_of
 from services.gateway.people.users.rules import BadField
@@ -72,11 +73,13 @@ async def _verify(source: ArchiveStore, database: Database, engine: AsyncEngine,
         here = int(await connection.scalar(select(func.count()).select_from(tables.job)) or 0)
     users, users_edited, number_of_users = await _users(database, engine)
     tags = await asyncio.to_thread(database.tags)
+    missing_tags, tags_removed = await _missing_tags(tags, engine)
     return Report(
         comparison=comparison,
         only_here=here - sum(comparison.here.jobs.values()),
         users=users,
-        tags=await _missing_tags(tags, engine),
+        tags=missing_tags,
+        tags_removed=tags_removed,
         settings=await _missing_settings(database, engine),
         nodes=await _missing_nodes(database, engine),
         archive=await asyncio.to_thread(_check_archive, comparison.archived, source, archive, sample, bar),
@@ -123,11 +126,11 @@ def _of(account: Any, name: str) -> Any:
     return set(value) if isinstance(value, tuple) else value
 
 
-async def _missing_tags(tags: Sequence[tuple[str, str, str]], engine: AsyncEngine) -> list[str]:
-    tag = tables.tag.c
-    async with transaction(engine) as connection:
-        here = {(row[0], row[1], row[2]) for row in await connection.execute(select(tag.tag_type, tag.tag_name, tag.tag_scope))}
-    return ["/".join(one) for one in tags if one not in here]
+async def _missing_tags(tags: Sequence[TagKey], engine: AsyncEngine) -> tuple[list[str], int]:
+    """The tags that are missing, and the number of those that were removed here."""
+    missing = set(tags) - await tags_here(engine)
+    removed = missing & await tags_brought(engine)
+    return ["/".join(one) for one in tags if one in missing - removed], len(removed)
 
 
 async def _missing_settings(database: Database, engine: AsyncEngine) -> list[str]:

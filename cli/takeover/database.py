@@ -44,6 +44,10 @@ _JOB_COLUMNS = {
     "energy_footprint": "NULL",
     "footprint": "NULL",
 }
+_NODE_COLUMNS = """
+    n.hostname, n.cluster, n.subcluster, s.time_stamp, s.node_state, s.cpus_allocated, s.memory_allocated, s.gpus_allocated, s.jobs_running
+"""
+_NODE_PAGE = 5000
 # The fixed columns before schema 8, and the footprints that its migration made of them.
 _OLD_FOOTPRINTS = {
     "mem_used_max": "mem_used_max",
@@ -135,13 +139,27 @@ class Database:
         """The newest state of each node, by time."""
         if not self._columns("node_state"):
             return []
-        statement = """
-            SELECT n.hostname, n.cluster, n.subcluster, s.time_stamp, s.node_state, s.health_state, s.cpus_allocated,
-                   s.memory_allocated, s.gpus_allocated, s.jobs_running
+        statement = f"""
+            SELECT {_NODE_COLUMNS}
               FROM node n JOIN node_state s ON s.id = (
                    SELECT id FROM node_state WHERE node_id = n.id ORDER BY time_stamp DESC, id DESC LIMIT 1)
-             ORDER BY s.time_stamp, n.cluster, n.hostname"""
+             ORDER BY s.time_stamp, n.cluster, n.hostname"""  # noqa: S608
         return self._read(lambda db: db.execute(statement).fetchall())
+
+    def node_history(self, since: int) -> Iterator[Row]:
+        """All states of nodes later than ``since``, by time, each page as it is when it is read."""
+        statement = f"""
+            SELECT {_NODE_COLUMNS}, s.id
+              FROM node_state s JOIN node n ON n.id = s.node_id
+             WHERE s.time_stamp >= ? AND (s.time_stamp, s.id) > (?, ?) ORDER BY s.time_stamp, s.id LIMIT {_NODE_PAGE}"""  # noqa: S608
+
+        def after(time: int, id_: int) -> list[Row]:
+            return self._read(lambda db: db.execute(statement, (time, time, id_)).fetchall())
+
+        page = after(since + 1, -1)
+        while page:
+            yield from page
+            page = after(page[-1]["time_stamp"], page[-1]["id"])
 
     def query(self, statement: str) -> list[Row]:
         """The rows of one SELECT over the current names of tables and columns; ``{job}`` stands for the table of jobs."""

@@ -15,11 +15,15 @@ from shared.errors import UserError
 
 
 class Entries:
-    """``target`` is the archive of the site, or None to leave the entries where they are. Blocks."""
+    """``target`` is the archive of the site, or None to leave the entries where they are. Blocks.
 
-    def __init__(self, source: ArchiveStore, target: ArchiveStore | None) -> None:
+    ``is_target_known``: otherwise it cannot be read, and all entries count as lacking in it.
+    """
+
+    def __init__(self, source: ArchiveStore, target: ArchiveStore | None, *, is_target_known: bool = True) -> None:
         self._source = source
         self._target = target
+        self._is_target_known = is_target_known
 
     def meta(self, path: JobPath) -> dict[str, Any]:
         """The meta.json of a job, with keys as in the format. Raises ArchiveError, ArchiveUnavailable."""
@@ -29,7 +33,9 @@ class Entries:
 
     def lacking(self, paths: Sequence[JobPath]) -> list[JobPath]:
         """Those that the site's archive does not have."""
-        return [] if self._target is None else [path for path in paths if not is_in(self._target, path)]
+        if self._target is None:
+            return []
+        return [path for path in paths if not (self._is_target_known and is_in(self._target, path))]
 
     def copy(self, paths: Sequence[JobPath]) -> dict[JobPath, Exception]:
         """Copy entries with their data; those that exist are not replaced. Returns the errors."""

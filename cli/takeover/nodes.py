@@ -1,48 +1,107 @@
-"""The newest state of each node as reports."""
+"""States of nodes and their history as reports, in the order of their times."""
 
+import asyncio
+import hashlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from cli.takeover.database import Row
+from cli.takeover.database import Database, Row
+from services.jobstore.settings import JobstoreSettings
 from shared.broker.envelope import Envelope
 from shared.broker.publisher import Publisher
 from shared.database.engine import transaction
 from shared.database.tables import tables
-from shared.domain.events import NodeReport, NodesReported
+from shared.domain.events import NodeReport, NodesReported, encode
 
 NODES_PER_REPORT = 2000
+REPORTS_AT_ONCE = 200
+DAY_S = 86_400
+_REPORTED = ("node_state", "cpus_allocated", "memory_allocated", "gpus_allocated", "jobs_running")
+
+Node = tuple[str, str]  # cluster, host name
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NodeTally:
-    new: int = 0
+    """``nodes`` with newer states than here, the ``states`` brought of them, and nodes without newer states."""
+
+    nodes: int = 0
+    states: int = 0
     unchanged: int = 0
-    last_sequence: int = 0
 
 
-async def bring_nodes(rows: Sequence[Row], site: AsyncEngine | None, publisher: Publisher | None, source: str) -> NodeTally:
-    """Publish the states that are newer than the ones here. Raises Unavailable."""
-    newest: dict[tuple[str, str], int] = {}
-    if site is not None:
-        node = tables.node.c
-        async with transaction(site) as connection:
-            for cluster, hostname, time in await connection.execute(select(node.cluster, node.hostname, node.time_stamp)):
-                newest[cluster, hostname] = time
-    news = [row for row in rows if row["time_stamp"] > newest.get((row["cluster"], row["hostname"]), -1)]
-    envelopes = []
-    for (cluster, time), group in itertools.groupby(news, key=lambda row: (row["cluster"], row["time_stamp"])):
-        reports = list(group)
-        for first in range(0, len(reports), NODES_PER_REPORT):
-            event = NodesReported(cluster=cluster, nodes=[_report(row) for row in reports[first : first + NODES_PER_REPORT]])
-            message_id = f"takeover:nodes:{cluster}:{time}:{first}:{len(reports)}"
-            envelopes.append(Envelope(event, message_id, source, datetime.fromtimestamp(time, UTC)))
-    sequences = await publisher.publish(envelopes) if publisher is not None else []
-    return NodeTally(len(news), len(rows) - len(news), max(sequences, default=0))
+async def bring_nodes(
+    database: Database,
+    site: AsyncEngine | None,
+    publisher: Publisher | None,
+    source: str,
+    settings: JobstoreSettings,
+    show: Callable[[int], None] = lambda _: None,
+) -> NodeTally:
+    """Publish the states that are newer than the ones here, as far back as the site keeps them. Raises Unavailable.
+
+    Jobstore applies reports of a node only in the order of their times, so a repeated run continues where the last one ended.
+    """
+    here = {} if site is None else await _times_here(site)
+    newest = await asyncio.to_thread(database.node_states)
+    news = {_node(row): row["time_stamp"] for row in newest if row["time_stamp"] > here.get(_node(row), -1)}
+    tally = NodeTally(nodes=len(news), unchanged=len(newest) - len(news))
+    if not news:
+        return tally
+    latest = max([row["time_stamp"] for row in newest] + list(here.values()))
+    since = max(latest - int(settings.node_history_days * DAY_S), min(here.get(node, -1) for node in news))
+    long_silent = [row for row in newest if _node(row) in news and row["time_stamp"] <= since]
+    history = (row for row in database.node_history(since) if row["time_stamp"] > here.get(_node(row), -1))
+    rows = _changes(itertools.chain(long_silent, history), news, settings.node_unchanged_s)
+    reports = _reports(rows, source)
+    while envelopes := await asyncio.to_thread(lambda: list(itertools.islice(reports, REPORTS_AT_ONCE))):
+        tally.states += sum(len(one.event.nodes) for one in envelopes if isinstance(one.event, NodesReported))
+        if publisher is not None:
+            await publisher.publish(envelopes)
+        show(tally.states)
+    return tally
+
+
+async def _times_here(site: AsyncEngine) -> dict[Node, int]:
+    node = tables.node.c
+    async with transaction(site) as connection:
+        rows = await connection.execute(select(node.cluster, node.hostname, node.time_stamp))
+        return {(row[0], row[1]): row[2] for row in rows}
+
+
+def _changes(rows: Iterator[Row], newest: dict[Node, int], unchanged_s: int) -> Iterator[Row]:
+    """Without the rows of which jobstore would keep nothing: cc-backend stores every report, also of unchanged nodes."""
+    kept: dict[Node, tuple[tuple[object, ...], int]] = {}
+    for row in rows:
+        node, values, time = _node(row), tuple(row[name] for name in _REPORTED), row["time_stamp"]
+        before = kept.get(node)
+        if before is None or before[0] != values or time - before[1] >= unchanged_s or time >= newest.get(node, time):
+            kept[node] = values, time
+            yield row
+
+
+def _reports(rows: Iterator[Row], source: str) -> Iterator[Envelope]:
+    for time, group in itertools.groupby(rows, key=lambda row: row["time_stamp"]):
+        of_time = sorted(group, key=lambda row: (row["cluster"], row["hostname"]))
+        for cluster, same_cluster in itertools.groupby(of_time, key=lambda row: row["cluster"]):
+            reports = [_report(row) for row in same_cluster]
+            for first in range(0, len(reports), NODES_PER_REPORT):
+                yield _envelope(cluster, time, reports[first : first + NODES_PER_REPORT], source)
+
+
+def _envelope(cluster: str, time: int, reports: Sequence[NodeReport], source: str) -> Envelope:
+    event = NodesReported(cluster=cluster, nodes=list(reports))
+    digest = hashlib.blake2b(encode(event), digest_size=12).hexdigest()
+    return Envelope(event, f"takeover:nodes:{time}:{digest}", source, datetime.fromtimestamp(time, UTC))
+
+
+def _node(row: Row) -> Node:
+    return row["cluster"], row["hostname"]
 
 
 def _report(row: Row) -> NodeReport:

@@ -32,6 +32,7 @@ class Report:
     nodes: list[str]
     archive: ArchiveFindings
     users_edited: int
+    tags_removed: int
     number_of_users: int
     number_of_tags: int
 
@@ -57,6 +58,8 @@ def print_report(report: Report) -> None:
             f"no differences: {report.only_here} jobs are only here, {comparison.deleted} were deleted here,"
             f" {comparison.edited} have tags or metadata that were edited here"
         )
+    if report.tags_removed:
+        print(f"no differences: {report.tags_removed} tags were removed here")
     if report.users_edited:
         print(f"no differences: {report.users_edited} users were changed or removed here")
     for what, number, lines in (
@@ -118,6 +121,7 @@ def as_json_object(report: Report) -> dict[str, Any]:
         "users": report.users,
         "usersEdited": report.users_edited,
         "tags": report.tags,
+        "tagsRemoved": report.tags_removed,
         "settings": report.settings,
         "nodes": report.nodes,
         "archive": asdict(report.archive),

@@ -48,6 +48,13 @@ class UserTally:
     failed: list[str] = field(default_factory=list)
 
 
+def counted_users(users: Sequence[Row], settings: Sequence[Setting]) -> UserTally:
+    """What a site without users would get."""
+    tally = UserTally()
+    tally.new, tally.settings = len(list(_accounts(users, tally))), len(list(_usable(settings, tally)))
+    return tally
+
+
 async def bring_users(engine: AsyncEngine, users: Sequence[Row], settings: Sequence[Setting], *, dry_run: bool) -> UserTally:
     """Add users and settings, and change those that have changed in the source since they were taken over.
 

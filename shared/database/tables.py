@@ -345,7 +345,7 @@ site_text = Table(
     Column("name", Text, primary_key=True),
     Column("value", Text, nullable=False),
 )
-# What `jobtide takeover` has brought besides jobs, to bring later only what changed in the former system since.
+# What `jobtide takeover` has brought besides jobs, to bring later only what changed in the former system since. Of tags there is no digest.
 taken_over = Table(
     "taken_over",
     metadata,

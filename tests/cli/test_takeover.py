@@ -12,7 +12,7 @@ import pytest
 from cli.keys import generate, sign_token
 from shared.archive.files import FileStore
 from tests.cli.conftest import Up
-from tests.cli.sites import UpProcess, jobtide
+from tests.cli.sites import UpProcess, assert_user_mistake, jobtide
 from tests.support.builders import START_TIME, stop_line
 from tests.support.cc_backend import FormerSite
 from tests.support.databases import query, settings_of
@@ -301,6 +301,79 @@ def test_verify_says_in_words_and_json_what_is_equal_and_names_every_difference(
     }
     assert report["usersEdited"] == 2
     assert next(cell for cell in report["sums"] if cell["state"] == "running")["there"]["jobs"] == 1
+
+
+def test_a_tag_that_was_removed_here_altogether_stays_away(here: UpProcess, there: FormerSite) -> None:
+    first, second = there.job(701), there.job(702)
+    there.tag("gone", "gone", first, second)
+    there.tag("gone", "stays", first)
+    run(here, there)
+    here.send("DELETE", "/api/tags/", json.dumps([{"type": "gone", "name": "gone", "scope": "global"}]).encode())
+    left = "SELECT job.job_id, tag_name FROM jobtag JOIN tag ON tag.id = tag_id JOIN job ON job.id = jobtag.job_id WHERE tag_type = 'gone'"
+    until_blocking(lambda: rows(here, left) == [(701, "stays")])
+    there.change(second, duration=3700)
+    text = run(here, there)
+    assert "jobs      0 new, 1 changed, 1 unchanged" in text
+    assert "tags      0 new" in text
+    assert rows(here, left) == [(701, "stays")]
+    assert rows(here, "SELECT tag_name FROM tag WHERE tag_type = 'gone'") == [("stays",)]
+    done = here.run("takeover", "verify", there.folder)
+    assert "no differences: 1 tags were removed here" in done.stdout
+
+
+def test_states_of_nodes_are_taken_over_with_their_history(here: UpProcess, there: FormerSite) -> None:
+    week, day = 7 * 86_400, 86_400
+    there.node("n1", "down", LATER - week - day)  # older than the site keeps, but the newest of this node
+    there.node("n2", "idle", LATER - week - day)
+    for minute in range(0, 180, 30):  # an unchanged node gets a row an hour
+        there.node("n2", "allocated", LATER - day + 60 * minute)
+    there.node("n2", "idle", LATER)
+    there.node("n3", "mixed", LATER, cluster="other")
+
+    def history() -> list[tuple[object, ...]]:
+        return rows(
+            here,
+            """SELECT n.cluster, n.hostname, s.node_state, s.time_stamp FROM node_state s JOIN node n ON n.id = s.node_id
+                WHERE n.hostname IN ('n1', 'n2', 'n3') ORDER BY 1, 2, 4""",
+        )
+
+    assert "nodes     6 states of 3 nodes" in run(here, there, "--dry-run")
+    assert history() == []
+    assert "nodes     6 states of 3 nodes, 0 nodes have no newer ones" in run(here, there)
+    expected = [
+        ("fritz", "n1", "down", LATER - week - day),
+        *(("fritz", "n2", "allocated", LATER - day + 3600 * hour) for hour in (0, 1, 2)),
+        ("fritz", "n2", "idle", LATER),
+        ("other", "n3", "mixed", LATER),
+    ]
+    until_blocking(lambda: len(history()) >= len(expected))
+    assert history() == expected
+    there.node("n2", "down", LATER + 60)
+    assert "nodes     1 states of 1 nodes, 2 nodes have no newer ones" in run(here, there)
+    until_blocking(lambda: len(history()) > len(expected))
+    assert set(history()) == {*expected, ("fritz", "n2", "down", LATER + 60)}
+
+
+def test_a_dry_run_needs_no_site_and_says_that_it_compares_with_nothing(there: FormerSite, tmp_path: Path) -> None:
+    id_ = there.job(711, monitoring_status=3)
+    there.entry(id_)
+    there.tag("quality", "good", id_)
+    there.user("eva", "user")
+    there.node("f0101", "idle")
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    for option in (("--data", str(folder / "new")), ()):
+        done = jobtide("takeover", "run", there.folder, "--dry-run", *option, cwd=folder)
+        assert done.returncode == 0, done
+        assert "compared with nothing, because there is no site to compare with" in done.stdout
+        assert "jobs      1 new" in done.stdout
+        assert "archive   1 entries copied, 0 are missing" in done.stdout
+        assert "tags      1 new" in done.stdout
+        assert "users     1 new" in done.stdout
+        assert "nodes     1 states of 1 nodes" in done.stdout
+    for command in ("run", "verify"):
+        assert_user_mistake(jobtide("takeover", command, there.folder, cwd=folder), "there is no site", "--data")
+    assert list(folder.iterdir()) == []
 
 
 def test_what_is_not_a_cc_backend_is_a_user_error(here: UpProcess, tmp_path: Path) -> None:
