@@ -10,10 +10,15 @@ class Bar(Protocol):
     def __call__(self, done: int, total: int | None = None, what: str | None = None) -> None: ...
 
 
+def is_shown() -> bool:
+    """Whether there is a terminal to show progress on."""
+    return sys.stderr.isatty()
+
+
 @contextmanager
 def progress_bar(what: str) -> Iterator[Bar]:
     """Yields a function to call with the progress so far; total and text are remembered between calls."""
-    if not sys.stderr.isatty():
+    if not is_shown():
         yield _no_bar
         return
     from rich.console import Console

@@ -3,7 +3,7 @@
 import asyncio
 import getpass
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,8 +16,8 @@ from cli.commands.archive_tools import (
     print_json,
     size_text,
     tally_json,
-    tally_shown,
 )
+from cli.commands.counting import counted
 from cli.site import broker_of, database_of, find_site
 from shared.archive.layout import JobPath
 from shared.archive.moving import selected_paths
@@ -42,7 +42,11 @@ def run_remove(data: Path | None, address: str | None, selection: Selection, *, 
     store = archive_of(data, address)
     store.version()
     tally = Tally()
-    with tally_shown() as show:
+    with counted(store, lambda path: isinstance(path, JobPath) and selection.includes(path)) as bar:
+
+        def show() -> None:
+            bar(tally.done + tally.skipped + tally.failed)
+
         selected = batches(selected_paths(store, selection, omitted=tally.skip, failed=lambda path, e: tally.fail(path.relative, e)), BATCH)
         if database:
             in_database = asyncio.run(_with_database(data, store, selected, tally, show, dry_run=dry_run))
@@ -50,7 +54,7 @@ def run_remove(data: Path | None, address: str | None, selection: Selection, *, 
             in_database = 0
             for paths in selected:
                 remove(store, paths, tally, dry_run=dry_run)
-                show(tally)
+                show()
     if as_json:
         print_json({"archive": store.address, "dryRun": dry_run, "removed": tally.done, "inDatabase": in_database, **tally_json(tally)})
     else:
@@ -73,7 +77,7 @@ def remove(store: ArchiveStore, paths: Sequence[JobPath], tally: Tally, *, dry_r
 
 
 async def _with_database(
-    data: Path | None, store: ArchiveStore, selected: Iterator[list[JobPath]], tally: Tally, show: object, *, dry_run: bool
+    data: Path | None, store: ArchiveStore, selected: Iterator[list[JobPath]], tally: Tally, show: Callable[[], None], *, dry_run: bool
 ) -> int:
     """Deletions are published before the entries are removed: after an interruption the entries are still found."""
     from shared.broker.envelope import Envelope
@@ -94,8 +98,7 @@ async def _with_database(
                 )
             count += len(jobs)
             await asyncio.to_thread(remove, store, paths, tally, dry_run=dry_run)
-            if callable(show):
-                show(tally)
+            show()
     return count
 
 

@@ -1,13 +1,13 @@
 """`jobtide archive info`, `verify`, `copy`, `convert` and `clean`."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from cli.commands.counting import counted
 from cli.progress import Bar, progress_bar
 from cli.site import find_site
 from shared.archive.contents import Amount, contents_of
@@ -166,8 +166,8 @@ def run_transfer(
     source, target = archive_of(data, source_address), archive_of(data, target_address)
     if target.is_same_place(source):
         raise UserError(f"TARGET: {target.address} is the source itself")
-    with tally_shown() as show:
-        tally = transfer(source, target, selection, form=form, converts=converts, dry_run=dry_run, show=show)
+    with counted(source) as show:
+        tally = transfer(source, target, selection, form=form, converts=converts, dry_run=dry_run, show=lambda tally: show(tally.seen))
     verb = "converted" if converts else "copied"
     if as_json:
         print_json({"source": source.address, "target": target.address, "dryRun": dry_run, verb: tally.done, **tally_json(tally)})
@@ -179,12 +179,6 @@ def run_transfer(
 
 def tally_json(tally: Tally) -> dict[str, Any]:
     return {"bytes": tally.size, "skipped": tally.skipped, "failed": tally.failed, "failures": tally.failures}
-
-
-@contextmanager
-def tally_shown() -> Iterator[Any]:
-    with progress_bar("entries") as bar:
-        yield lambda tally: bar(tally.seen)
 
 
 def run_clean(data: Path | None, address: str | None, *, dry_run: bool, as_json: bool) -> None:

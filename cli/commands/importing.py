@@ -20,12 +20,13 @@ from cli.site import broker_of, database_of, find_site
 from shared.archive.files import FileStore
 from shared.archive.imports import ArchivedJob, UnreadableEntry, entries_of, imported_job
 from shared.archive.layout import ArchiveError, require_version
-from shared.archive.places import store_at, store_of
+from shared.archive.places import open_place, store_at, store_of
 from shared.archive.store import ArchiveStore
 from shared.archive.transfer import copied, copy_clusters
 from shared.broker.clusters import ClusterDirectory, add_cluster
 from shared.broker.cursor import log_state
 from shared.broker.envelope import Envelope
+from shared.broker.known_archives import KnownArchives
 from shared.broker.publisher import Publisher
 from shared.broker.streams import EVENTS
 from shared.database.engine import transaction
@@ -156,16 +157,17 @@ def run_import(data: Path | None, address: str, *, copies: bool) -> None:
     target = store_of(site.archive) if copies else None
     if target is not None and any(part.is_same_place(source) for part in target.parts()):
         target = None
-    if target is not None:
-        if isinstance(source, FileStore):
-            refuse_nested(source.root, target)
-        target.open()
+    if target is not None and isinstance(source, FileStore):
+        refuse_nested(source.root, target)
 
     async def run() -> tuple[Tally, int]:
         async with AsyncExitStack() as stack:
             bar = stack.enter_context(progress_bar("read"))
             client, nats = await stack.enter_async_context(broker_of(site, "import"))
             engine = await stack.enter_async_context(database_of(site))
+            known = await KnownArchives(client, nats).read()
+            for part in target.parts() if target is not None else ():
+                await asyncio.to_thread(open_place, part, known)
             clusters = await bring_clusters(source, client, nats)
             if target is not None:
                 await asyncio.to_thread(copy_clusters, source, target)

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -25,10 +25,11 @@ from cli.takeover.users import UserTally, bring_users, counted_users
 from services.jobstore.settings import JobstoreSettings
 from shared.archive.files import FileStore
 from shared.archive.layout import ArchiveUnavailable
-from shared.archive.places import store_of
+from shared.archive.places import open_place, store_of
 from shared.archive.transfer import copy_clusters
 from shared.broker.clusters import ClusterDirectory, add_cluster
 from shared.broker.cursor import LogState, log_state
+from shared.broker.known_archives import KnownArchives
 from shared.broker.publisher import Publisher
 from shared.broker.streams import EVENTS
 from shared.database.engine import opened
@@ -94,7 +95,8 @@ async def _take_over(source: Source, database: Database, site: Site, *, copies: 
         bar = stack.enter_context(progress_bar("jobs"))
         engine = await stack.enter_async_context(database_of(site))
         client, nats = await stack.enter_async_context(broker_of(site, "takeover"))
-        entries, why_no_entries = await asyncio.to_thread(partial(_entries, source, site, copies=copies))
+        known = await KnownArchives(client, nats).read()
+        entries, why_no_entries = await asyncio.to_thread(partial(_entries, source, site, copies=copies, known=known))
         publisher = Publisher(client, nats.prefix)
         directory = await _clusters(source, site, client, copies=copies)
         users, settings = await asyncio.to_thread(database.users), await asyncio.to_thread(database.settings)
@@ -116,7 +118,7 @@ async def _take_over(source: Source, database: Database, site: Site, *, copies: 
 
 async def _preview(source: Source, database: Database, site: Site, *, copies: bool) -> Taken:
     """What a run would take over. As far as the site cannot be reached, the source is compared with nothing."""
-    entries, why_no_entries = _entries(source, site, copies=copies, creates=False)
+    entries, why_no_entries = _entries(source, site, copies=copies)
     unreachable: list[str] = []
     async with AsyncExitStack() as stack:
         bar = stack.enter_context(progress_bar("jobs"))
@@ -158,8 +160,11 @@ def _links(highest: int, nats: NatsSettings, log: LogState | None) -> str:
     return f"ids up to {highest} lead to the jobs that had them there"
 
 
-def _entries(source: Source, site: Site, *, copies: bool, creates: bool = True) -> tuple[Entries | None, str | None]:
-    """The archives, and why no entries are copied. Raises UserError."""
+def _entries(source: Source, site: Site, *, copies: bool, known: Collection[str] | None = None) -> tuple[Entries | None, str | None]:
+    """The archives, and why no entries are copied. ``known`` are the places that held an archive, None for a dry run.
+
+    Raises UserError, ArchiveUnavailable.
+    """
     archive, target = archive_of(source), store_of(site.archive)
     if (why := why_not_usable(archive)) is not None:
         return None, why
@@ -167,8 +172,9 @@ def _entries(source: Source, site: Site, *, copies: bool, creates: bool = True) 
         return Entries(archive, None), "they stay where they are"
     if isinstance(archive, FileStore):
         refuse_nested(archive.root, target)
-    if creates:
-        target.open()
+    if known is not None:
+        for part in target.parts():
+            open_place(part, known)
         return Entries(archive, target), None
     try:
         target.require()

@@ -95,8 +95,8 @@ def _rights(name: str, nats: NatsSettings) -> tuple[list[str], list[str]]:
                 f"{prefix}.probe.archiver",
                 *_work_queue(events, "archiver"),
                 *read_clusters,
-                *(f"$KV.{progress}.{key}" for key in ("archiver", "archiver.rules")),
-                read_progress[0],
+                *(f"$KV.{progress}.{key}" for key in ("archiver", "archiver.archives", "archiver.rules")),
+                *read_progress,
             ], []
         case "metricstore":
             verbs = (*("CONSUMER.CREATE.{}", "CONSUMER.MSG.NEXT.{}.*", "CONSUMER.DELETE.{}.*"), "STREAM.INFO.{}")

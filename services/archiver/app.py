@@ -32,6 +32,7 @@ from shared.archive.places import present_store, retention_store, store_with
 from shared.broker.clusters import ClusterDirectory
 from shared.broker.connection import connected
 from shared.broker.cursor import log_state
+from shared.broker.known_archives import KnownArchives
 from shared.broker.needed import NeededSamples
 from shared.broker.probe import StoreProbe
 from shared.broker.publisher import Publisher
@@ -61,7 +62,8 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
         present, target = present_store(settings.archive), retention_store(settings.archive)
         archive = store_with(present, target)
         stack.callback(archive.close)
-        folder = ArchiveFolder(archive, clusters)
+        folder = ArchiveFolder(archive, clusters, KnownArchives(client, settings.nats))
+        stack.callback(folder.close)
         await folder.open()
         consumer = durable(settings)
         queue = WorkQueue(client, consumer)
@@ -72,7 +74,7 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
         dependencies = Dependencies(folder, source, clusters, numbers, archive_gates=not settings.archiver.gives_up_when_full)
         annotator = Annotator(reader, archive)
         adviser = Adviser.of(settings.archiver)
-        pipeline = Pipeline(settings, archive, clusters, source, publisher, folder.prepare, annotator, dependencies, numbers, adviser)
+        pipeline = Pipeline(settings, folder, clusters, source, publisher, annotator, dependencies, numbers, adviser)
         tag_removals = TagRemovals(
             reader,
             annotator,

@@ -89,6 +89,8 @@ class Dependencies:
         archive_gates: bool,
     ) -> None:
         self.archives = {part: Dependency("archive", part.address, partial(folder.check, part), numbers) for part in folder.store.parts()}
+        for part, why in folder.unopened.items():
+            self.archives[part].fail(ArchiveUnavailable(why))
         self._folder = folder
         self._archive_gates = archive_gates
         self._source = source

@@ -6,7 +6,7 @@ Three stages with bounded queues between them. The events of each work are eithe
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
@@ -17,6 +17,7 @@ from services.archiver.annotations import Annotator
 from services.archiver.budget import MemoryBudget
 from services.archiver.dependencies import Dependencies
 from services.archiver.failures import Failures, describe
+from services.archiver.folder import ArchiveFolder
 from services.archiver.prometheus import ArchiverNumbers, Outcome
 from services.archiver.settings import Settings
 from services.archiver.work import Work, perform
@@ -33,20 +34,20 @@ log = structlog.get_logger()
 
 SOURCE = "jobtide/archiver"
 MIB = 1024 * 1024
+FULL_QUEUE_S = 1.0  # between two looks at a place whose queue is full
 OUTAGE_PAUSE_S = 30.0  # redelivery delay of jobs whose archive, metric store or broker is unavailable
 
 
 class Pipeline:
-    """``source`` None: the site has no metric data. ``prepare`` writes the cluster.json of a cluster into the archive."""
+    """``source`` None: the site has no metric data."""
 
     def __init__(
         self,
         settings: Settings,
-        archive: ArchiveStore,
+        folder: ArchiveFolder,
         clusters: Mapping[str, Cluster],
         source: MetricSource | None,
         publisher: Publisher,
-        prepare: Callable[[str], Awaitable[None]],
         annotator: Annotator,
         dependencies: Dependencies,
         numbers: ArchiverNumbers,
@@ -57,16 +58,18 @@ class Pipeline:
         self._clusters = clusters
         self._source = source
         self._publisher = publisher
-        self._prepare = prepare
         self._annotator = annotator
         self._dependencies = dependencies
         self._numbers = numbers
         self._adviser = adviser
-        self._archive = archive
+        self._folder = folder
+        self._archive = folder.store
         self._failures = Failures(first_s=own.retry_first_s, max_s=own.retry_max_s)
         self._budget = MemoryBudget(own.memory_mb * MIB)
         self._to_load: asyncio.Queue[Work] = asyncio.Queue()  # bounded by ``limit``
-        self._to_write: asyncio.Queue[Work] = asyncio.Queue(own.group if source is None else own.jobs)
+        self._to_write: dict[ArchiveStore, asyncio.Queue[Work]] = {
+            place: asyncio.Queue(own.group if source is None else own.jobs) for place in folder.store.parts()
+        }
         self._to_publish: asyncio.Queue[Work] = asyncio.Queue(own.group * 4)
         self._works: dict[int, Work] = {}
         self._changed = asyncio.Event()
@@ -107,17 +110,19 @@ class Pipeline:
     async def run(self) -> None:
         """Work until cancelled."""
         own = self._settings.archiver
-        pool = ThreadPoolExecutor(own.threads, thread_name_prefix="archive")
+        pools = {place: ThreadPoolExecutor(own.threads, thread_name_prefix="archive") for place in self._to_write}
         try:
             async with asyncio.TaskGroup() as stages:
                 for number in range(own.jobs):
                     stages.create_task(self._load(), name=f"load-{number}")
-                for number in range(own.threads):
-                    stages.create_task(self._write(pool), name=f"write-{number}")
+                for place, pool in pools.items():
+                    for number in range(own.threads):
+                        stages.create_task(self._write(self._to_write[place], pool), name=f"write-{place.address}-{number}")
                 stages.create_task(self._publish(), name="publish")
                 stages.create_task(self._signal_progress(), name="progress")
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            for pool in pools.values():
+                pool.shutdown(wait=False, cancel_futures=True)
 
     async def drain(self, grace_s: float) -> None:
         """Wait at most ``grace_s`` until the pipeline is empty."""
@@ -143,15 +148,28 @@ class Pipeline:
             except Exception as e:  # noqa: BLE001 - one job's failure must not stop the stage
                 await self._failed(work, e)
                 continue
-            await self._to_write.put(work)
+            await self._pass_on(work)
+
+    async def _pass_on(self, work: Work) -> None:
+        """Queue the work for the writers of its place, unless that fails while the queue is full: the other places must not wait for it."""
+        queue = self._to_write[self._archive.part_of(work.job.cluster)]
+        while True:
+            try:
+                async with asyncio.timeout(FULL_QUEUE_S):
+                    await queue.put(work)
+                return
+            except TimeoutError:
+                if (dependency := self._dependencies.blocking(work.job.cluster, needs_data=False)) is not None:
+                    await self._wait(work, dependency.error)
+                    return
 
     async def _load_one(self, work: Work) -> None:
         job = work.job
-        if work.is_archived and await asyncio.to_thread(self._archive.is_complete, job.path):
+        if work.is_archived and await self._folder.is_complete(job.path):
             work.skip_archiving()
         if not work.archives:
             return
-        await self._prepare(job.cluster)
+        await self._folder.prepare(job.cluster)
         cluster = work.cluster = self._clusters.get(job.cluster)
         if self._source is None:
             return
@@ -173,10 +191,10 @@ class Pipeline:
             known = self._metrics[cluster.name, subcluster] = (cluster, cluster.metrics_on(subcluster))
         return known[1]
 
-    async def _write(self, pool: ThreadPoolExecutor) -> None:
+    async def _write(self, queue: asyncio.Queue[Work], pool: ThreadPoolExecutor) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            works = await _available(self._to_write, self._settings.archiver.group)
+            works = await _available(queue, self._settings.archiver.group)
             started = time.perf_counter()
             try:
                 await loop.run_in_executor(pool, perform, self._archive, works, self._adviser)

@@ -35,6 +35,10 @@ class FileStore(ArchiveStore):
         self.root = root
         self.address = str(root)
 
+    @property
+    def place(self) -> str:
+        return str(self.root.absolute())
+
     def preserved(self, path: JobPath) -> Preserved:
         return read_preserved(self.root, path)
 

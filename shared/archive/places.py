@@ -1,14 +1,17 @@
 """Archives by their address: a path, ``sqlite:///PATH`` or ``s3://BUCKET/PREFIX``."""
 
+from collections.abc import Collection
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from shared.archive.composed import MovedStore, RoutedStore
 from shared.archive.files import FileStore
+from shared.archive.layout import ArchiveUnavailable
 from shared.archive.moving import refuse_same_place
 from shared.archive.objects import ObjectStore, S3Access
 from shared.archive.sqlite import SqliteStore
 from shared.archive.store import ArchiveStore
+from shared.errors import UserError
 from shared.settings import ArchiveSettings
 
 
@@ -59,3 +62,17 @@ def store_with(present: ArchiveStore, moved: ArchiveStore | None) -> ArchiveStor
 def store_of(settings: ArchiveSettings) -> ArchiveStore:
     """The whole archive of a site, with what its retention has moved."""
     return store_with(present_store(settings), retention_store(settings))
+
+
+def open_place(place: ArchiveStore, known: Collection[str]) -> None:
+    """Create the archive in an empty place, unless it held one before: then it is probably not mounted.
+
+    ``known`` are the places that held an archive. Raises UserError, ArchiveUnavailable.
+    """
+    if place.place in known:
+        try:
+            place.version()
+        except UserError as e:
+            hint = f"it was an archive before; if it is not to be mounted, `jobtide archive create {place.address}` makes it an empty one"
+            raise ArchiveUnavailable(f"{e}; {hint}") from e
+    place.open()

@@ -65,6 +65,10 @@ class SqliteStore(ArchiveStore):
         self._connections: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
 
+    @property
+    def place(self) -> str:
+        return f"sqlite:///{self.file.absolute()}"
+
     def is_same_place(self, other: ArchiveStore) -> bool:
         return isinstance(other, SqliteStore) and is_same_file(self.file, other.file)
 

@@ -60,6 +60,11 @@ class ArchiveStore(ABC):
 
     address: str
 
+    @property
+    def place(self) -> str:
+        """The address by which the place is recognised after a restart, from whatever folder."""
+        return self.address
+
     @abstractmethod
     def open(self) -> None:
         """Create the archive in an empty place, otherwise check its version. Raises UserError."""

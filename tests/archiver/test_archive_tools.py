@@ -18,7 +18,7 @@ from shared.archive.selection import OmitTagged, Selection
 from shared.archive.transfer import transfer
 from shared.archive.versions import upgraded_meta
 from shared.errors import UserError
-from tests.cli.sites import assert_user_mistake, jobtide
+from tests.cli.sites import assert_user_mistake, jobtide, shown_on_a_terminal
 
 SAMPLE = Path(__file__).parents[1] / "data" / "archive-v1.5"
 FIRST, SECOND = JobPath("emmy", 1403244, 1608923076), JobPath("emmy", 1404397, 1609300556)  # 2020-12-25 and 2020-12-30
@@ -303,3 +303,13 @@ def test_an_archive_is_created_in_an_empty_place_only(archive: Path, tmp_path: P
         assert jobtide("archive", "create", address).returncode == status
     FileStore(tmp_path / "new").require()
     assert set(FileStore(archive).paths()) == {FIRST, SECOND}
+
+
+def test_progress_of_copy_convert_and_remove_has_a_total(archive: Path, tmp_path: Path) -> None:
+    for command in (
+        ("copy", tmp_path / "one", "--from", archive),
+        ("convert", tmp_path / "two", "--from", archive, "--decompress"),
+        ("remove", archive, "--cluster", "emmy", "--omit-tagged", "user"),
+    ):
+        assert "2/2" in shown_on_a_terminal("archive", *command)
+    assert set(FileStore(archive).paths()) == {FIRST}

@@ -274,3 +274,56 @@ async def test_only_jobs_whose_archive_is_away_wait_for_it(archive_site: Site, s
     assert await site.events("job.archiving_failed") == []
     assert len(list(archive.paths())) == len(alex) + len(fritz) + len(more)
     assert list(verify_store(archive)) == []
+
+
+async def _swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Takes requests and never answers."""
+    while await reader.read(65_536):
+        continue
+    writer.close()
+
+
+@pytest.mark.timeout(180)
+async def test_a_place_that_never_answers_holds_up_no_other(archive_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests to the bucket of alex would wait for an hour, so whatever waits for one of them fails the test."""
+    monkeypatch.setattr("shared.archive.objects.REQUEST_TIMEOUT_S", 3600.0)
+    monkeypatch.setattr("services.archiver.folder.ANSWER_S", 1.0)
+    monkeypatch.setattr("services.archiver.dependencies.PROBE_TIMEOUT_S", 1.0)
+    hanging = await asyncio.start_server(_swallow, "127.0.0.1", 0)
+    port = hanging.sockets[0].getsockname()[1]
+    settings = ArchiveSettings(
+        path=archive_site.archive.path,
+        clusters={"alex": "s3://archive"},
+        s3_endpoint=f"http://127.0.0.1:{port}",
+        s3_access_key=ACCESS_KEY,
+        s3_secret_key=SecretStr(SECRET_KEY),
+    )
+    site = archive_site.with_settings(archive=settings)
+    alex = await _stop_jobs(site, first=200, cluster="alex", subcluster="a40", resources='[{"hostname":"a0121"}]')
+    async with running(site) as addresses:
+        await until(lambda: _shows_outage(addresses, "archive", "s3://archive"), 60)
+        fritz = await _stop_jobs(site)
+
+        async def is_fritz_archived() -> bool:
+            return await _archived(site) == [row["id"] for row in fritz]
+
+        await until(is_fritz_archived, 100)
+        hanging.close()
+    assert await site.unfinished() == len(alex)
+    assert await site.events("job.archiving_failed") == []
+
+
+async def test_a_place_that_held_an_archive_does_not_become_a_new_one_when_it_is_empty(archive_site: Site) -> None:
+    root = archive_site.archive.path
+    async with running(archive_site):
+        assert (root / "version.txt").exists()
+    mount = _unmount(root)
+    rows = await _stop_jobs(archive_site)
+    async with running(archive_site) as addresses:
+        await until(lambda: _shows_outage(addresses, "archive"), 30)
+        _, text = await _page(addresses, "readyz")
+        assert "jobtide archive create" in text
+        mount()
+        await until(lambda: _is_done(archive_site), 60)
+    assert await _archived(archive_site) == [row["id"] for row in rows]
+    assert list(verify(root)) == []

@@ -90,6 +90,33 @@ def on_a_terminal(data: Path, *more: str, until: str, **variables: str) -> str:
     return shown.decode(errors="replace")
 
 
+def shown_on_a_terminal(*arguments: str | Path) -> str:
+    """Run one command on a pseudo terminal until it exits with 0; returns its output."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cli.main", *map(str, arguments)],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        cwd=REPOSITORY,
+        env=clean_environment(TERM="xterm"),
+    )
+    os.close(theirs)
+    shown = b""
+    deadline = time.monotonic() + START_S
+    try:
+        while select.select([ours], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            try:
+                shown += os.read(ours, 65536)
+            except OSError:  # on Linux: the other side is closed
+                break
+        assert process.wait(30) == 0, shown[-3000:]
+    finally:
+        end(process)
+        os.close(ours)
+    return shown.decode(errors="replace")
+
+
 class UpProcess:
     """``jobtide up`` over one data folder."""
 
