@@ -82,7 +82,7 @@ SMALL = Scale(
     page_loads=3,
     page_nodes=200,
     page_changes=20,
-    page_events=20_000,
+    page_events=80_000,
 )
 FULL = Scale(
     name="full",

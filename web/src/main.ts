@@ -18,7 +18,7 @@ theme.start()
 timeZone.start()
 clock.start()
 keys.start()
-live.start(hasRole('admin', 'support') ? ['job', 'rejection'] : ['job'], session.user.username, () => {
+live.start(hasRole('admin', 'support') ? ['job', 'rejection'] : ['job'], { user: session.user.username, after: session.cursor }, () => {
   signedIn().then(
     (name) => {
       if (name === session.user.username) live.restart()

@@ -20,6 +20,8 @@ export interface Session {
     password: boolean
   }
   settings: Record<string, unknown>
+  /** How far the log was in the database when the page was made (docs/live.md). */
+  cursor: string
   notice: string
   version: string
   site: string

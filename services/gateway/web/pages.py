@@ -12,7 +12,9 @@ from services.gateway.frame.answers import encode
 from services.gateway.frame.credentials import Guard
 from services.gateway.frame.pages.built import Built
 from services.gateway.frame.pages.home import home_page
+from services.gateway.live.resume import resume_text
 from services.gateway.web.session import session_object
+from shared.database.progress import progress_of
 
 _JOB_PAGE = re.compile(r"/monitoring/job/([0-9]{1,15})/?")
 PATHS = ("/", "/monitoring/{page:.*}", "/config", "/config/", "/search")
@@ -46,7 +48,8 @@ def add_to(app: web.Application, built: Built | None) -> None:
             if current != key:  # a link into the former site
                 location = f"{gateway.settings.base_path}monitoring/job/{current}"
                 raise web.HTTPFound(f"{location}?{request.query_string}" if request.query_string else location)
-        return built.page(encode(await session_object(gateway, user)))
+        cursor = resume_text(await progress_of(gateway.engine))  # before what the page asks for, so that it is never ahead of it
+        return built.page(encode(await session_object(gateway, user) | {"cursor": cursor}))
 
     for path in PATHS:
         app.router.add_get(path, page)

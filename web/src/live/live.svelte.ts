@@ -17,16 +17,16 @@ class Live {
   readonly #followers = new Set<Follower>()
   readonly #waiting = new Map<string, Change>()
   #mustReset = false
-  #isLate = false // something was asked before the stream was open
-  readonly #opened: (() => void)[] = []
   #ask: (asked: Asked) => void = () => undefined
   readonly #kinds = new Set<Kind>()
   #user = ''
+  #after = ''
   #ended: () => void = () => undefined
 
-  /** `ended`: the stream was closed because the sign-in ended or its rights changed. */
-  start(kinds: Kind[], user: string, ended: () => void): void {
+  /** `after`: the cursor of the page, from which changes are wanted. `ended`: the stream was closed because the sign-in ended or its rights changed. */
+  start(kinds: Kind[], { user, after }: { user: string; after: string }, ended: () => void): void {
     this.#user = user
+    this.#after = after
     this.#ended = ended
     this.#connect()
     this.want(kinds)
@@ -46,7 +46,8 @@ class Live {
   /** Changes of these kinds from now on, beside those that arrive already. */
   want(kinds: Kind[]): void {
     for (const kind of kinds) this.#kinds.add(kind)
-    this.#ask({ type: 'follow', url: new URL('api/events/', document.baseURI).href, kinds: [...this.#kinds], user: this.#user })
+    const url = new URL('api/events/', document.baseURI).href
+    this.#ask({ type: 'follow', url, kinds: [...this.#kinds], user: this.#user, after: this.#after })
   }
 
   /** After a new sign-in. Pages load again what they show. */
@@ -59,18 +60,6 @@ class Live {
   follow(follower: Follower): () => void {
     this.#followers.add(follower)
     return () => this.#followers.delete(follower)
-  }
-
-  /** Resolves when the stream is open, so that what is asked then misses no change, or after `waitMs`. */
-  opened(waitMs = 300): Promise<void> {
-    if (this.status === 'live') return Promise.resolve()
-    return new Promise((resolve) => {
-      this.#opened.push(resolve)
-      setTimeout(() => {
-        if (this.status !== 'live') this.#isLate = true
-        resolve()
-      }, waitMs)
-    })
   }
 
   #connect(): void {
@@ -89,7 +78,7 @@ class Live {
     }
     const source = new Source(take)
     this.#ask = (asked) => {
-      if (asked.type === 'follow') source.follow(asked.url, asked.kinds)
+      if (asked.type === 'follow') source.follow(asked.url, asked.kinds, asked.after)
       if (asked.type === 'restart') source.restart()
     }
   }
@@ -109,10 +98,6 @@ class Live {
   #changed(status: Status): void {
     this.status = status
     if (status === 'ended') this.#ended()
-    if (status !== 'live') return
-    for (const resolve of this.#opened.splice(0)) resolve()
-    if (this.#isLate) this.#reset()
-    this.#isLate = false
   }
 
   #reset(): void {

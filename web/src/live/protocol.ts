@@ -53,4 +53,5 @@ export type Status = 'connecting' | 'live' | 'lost' | 'ended'
 /** `other`: somebody else has signed in in this browser. */
 export type Said = { type: 'status'; status: Status } | { type: 'changes'; changes: Change[] } | { type: 'reset' } | { type: 'other' }
 
-export type Asked = { type: 'follow'; url: string; kinds: Kind[]; user: string } | { type: 'restart' } | { type: 'leave' }
+/** `after`: the cursor of the page. The stream continues there, so what the page asks meanwhile misses no change. */
+export type Asked = { type: 'follow'; url: string; kinds: Kind[]; user: string; after: string } | { type: 'restart' } | { type: 'leave' }

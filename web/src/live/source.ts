@@ -21,13 +21,16 @@ export class Source {
     this.#emit = emit
   }
 
-  /** Follow these kinds, besides those that are followed already. */
-  follow(url: string, kinds: Kind[]): void {
+  /** Follow these kinds, besides those that are followed already. True if this began the stream, which then continues after the cursor `after`. */
+  follow(url: string, kinds: Kind[], after: string): boolean {
     const wanted = [...new Set([...this.#kinds, ...kinds])].sort()
-    if (this.#events && this.status !== 'ended' && wanted.length === this.#kinds.length) return
+    if (this.#events && this.status !== 'ended' && wanted.length === this.#kinds.length) return false
+    const begins = !this.#events
+    this.#lastId ||= after
     this.#url = url
     this.#kinds = wanted
     this.restart()
+    return begins
   }
 
   /** Close the stream, with everything that its user got. */

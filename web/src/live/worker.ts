@@ -16,9 +16,7 @@ function take(port: MessagePort, asked: Asked): void {
     case 'follow':
       if (user !== undefined && user !== asked.user) dismiss()
       user = asked.user
-      ports.add(port)
-      port.postMessage({ type: 'status', status: source.status } satisfies Said)
-      source.follow(asked.url, asked.kinds)
+      join(port, asked)
       break
     case 'restart':
       source.restart()
@@ -26,6 +24,15 @@ function take(port: MessagePort, asked: Asked): void {
     case 'leave':
       ports.delete(port)
   }
+}
+
+/** A tab that joins a stream may already have asked for its data, and lacks the changes that the stream has sent since. */
+function join(port: MessagePort, { url, kinds, after }: Extract<Asked, { type: 'follow' }>): void {
+  const isNew = !ports.has(port)
+  ports.add(port)
+  port.postMessage({ type: 'status', status: source.status } satisfies Said)
+  const hasBegun = source.follow(url, kinds, after)
+  if (isNew && !hasBegun) port.postMessage({ type: 'reset' } satisfies Said)
 }
 
 /** Nothing of the user before reaches the tabs of the next one; those of the user before load themselves again. */

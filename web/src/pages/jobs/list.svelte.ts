@@ -11,6 +11,7 @@ export interface ListApi {
 
 const RECOUNT_MS = 10_000
 const FOLLOW_MS = 2000
+const MAX_MEANWHILE = 2000 // beyond it the rows are asked again
 export const MAX_NEWER = 1000 // counted; a list that is open all day would count millions
 
 /** The rows of one page of the list. What is shown stays until something newer is there. */
@@ -29,6 +30,8 @@ export class JobList {
   readonly isOutdated = $derived(this.rows.length > 0 && this.#shown !== question(this.state))
   readonly #api: ListApi
   readonly #seen = new Set<string>()
+  /** Changes since the request that is under way, whose answer may be older than they are. */
+  readonly #meanwhile = new Map<string, Change>()
   #asked: AbortController | null = null
   #again = false
   #recount: ReturnType<typeof setTimeout> | undefined
@@ -49,6 +52,7 @@ export class JobList {
     this.#asked?.abort()
     const asked = (this.#asked = new AbortController())
     this.isLoading = true
+    this.#meanwhile.clear()
     const asking = question(this.state)
     try {
       const { rows, count } = await this.#api.jobList(variables(this.state), asked.signal)
@@ -62,6 +66,7 @@ export class JobList {
       for (const row of rows) this.#seen.add(row.id)
       this.failure = ''
       this.isLoaded = true
+      this.#take([...this.#meanwhile.values()])
     } catch (e) {
       if (!asked.signal.aborted) this.failure = e instanceof Error ? e.message : String(e)
     } finally {
@@ -81,6 +86,15 @@ export class JobList {
 
   /** Rows on the page change in place; new jobs are counted. */
   changes(changes: Change[]): void {
+    if (this.isLoading) for (const change of changes) this.#meanwhile.set(change.id, change)
+    if (this.#meanwhile.size > MAX_MEANWHILE) {
+      this.#meanwhile.clear()
+      this.#again = true
+    }
+    this.#take(changes)
+  }
+
+  #take(changes: Change[]): void {
     let isOther = false
     for (const change of changes) {
       const at = this.rows.findIndex((row) => row.id === change.id)

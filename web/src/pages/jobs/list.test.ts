@@ -1,56 +1,7 @@
 import { beforeEach, describe, expect, test, vi } from 'vitest'
-import type { JobRow } from '../../api/jobs.ts'
-import type { JobEvent } from '../../live/protocol.ts'
+import { job, row } from './list.builders.ts'
 import { JobList, MAX_NEWER } from './list.svelte.ts'
 import { readList } from './loader.ts'
-
-const START = Date.parse('2026-11-30T12:00:00Z')
-
-const event = (id: number, changes: Partial<JobEvent> = {}): JobEvent => ({
-  id,
-  jobId: 1000 + id,
-  cluster: 'fritz',
-  subCluster: 'main',
-  project: 'p',
-  user: 'ana',
-  shared: 'none',
-  jobState: 'running',
-  numNodes: 1,
-  startTime: START / 1000 + id,
-  duration: 10,
-  energy: 0,
-  footprint: null,
-  ...changes,
-})
-
-const row = (id: number): JobRow => ({
-  id: String(id),
-  jobId: 1000 + id,
-  jobName: null,
-  submitTime: null,
-  requestedMemory: 0,
-  user: 'ana',
-  project: 'p',
-  cluster: 'fritz',
-  subCluster: 'main',
-  partition: '',
-  state: 'running',
-  startTime: new Date(START + id * 1000).toISOString(),
-  duration: 1,
-  walltime: 60,
-  numNodes: 1,
-  numHWThreads: 0,
-  numAcc: 0,
-  energy: 0,
-  shared: 'none',
-  arrayJobId: 0,
-  monitoringStatus: 1,
-  tags: [],
-  footprint: [],
-  advice: [],
-})
-
-const job = (id: number, changes: Partial<JobEvent> = {}) => ({ kind: 'job', id: String(id), job: event(id, changes) }) as const
 
 describe('a list of two running jobs', () => {
   const api = { jobList: vi.fn(() => Promise.resolve({ rows: [row(2), row(1)], count: 2 })), jobCount: vi.fn(() => Promise.resolve(3)) }
@@ -85,6 +36,14 @@ describe('a list of two running jobs', () => {
     await list.show(readList(new URL('http://site/?jobName=lammps')))
     list.changes([job(3)])
     expect(list.newer).toBe(0)
+  })
+
+  test('applies changes that arrive during a request to its answer, which may be older', async () => {
+    const answer = list.load()
+    list.changes([job(2, { jobState: 'completed' }), job(3)])
+    await answer
+    expect(list.rows[0]).toMatchObject({ id: '2', state: 'completed' })
+    expect(list.newer).toBe(1)
   })
 
   test('counts again once, ten seconds after the first of many changes', async () => {
