@@ -1,7 +1,6 @@
 """`jobtide optimize`: what each database engine offers to tidy up its tables."""
 
 import asyncio
-from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,10 @@ from cli.progress import progress_bar
 from cli.site import find_site
 from shared.archive.places import present_store
 from shared.archive.sqlite import SqliteStore
+from shared.database.dialects import dialect_of
 from shared.database.engine import away_as_unavailable, opened
 from shared.database.schema import require_schema
 from shared.database.tables import metadata
-
-# VACUUM copies the file, so the statistics come first: they are then in the copy.
-_SQLITE = (("statistics", "ANALYZE"), ("compacting", "VACUUM"), ("log file", "PRAGMA wal_checkpoint(TRUNCATE)"))
 
 
 def run_optimize(data: Path | None, *, as_json: bool) -> None:
@@ -31,7 +28,7 @@ def run_optimize(data: Path | None, *, as_json: bool) -> None:
             engine = await stack.enter_async_context(opened(site.database, maintenance=True, connections=1))
             await require_schema(engine)
             before = await _size(engine)
-            steps = _steps(engine.dialect.name)
+            steps = dialect_of(engine).tidying(list(metadata.tables))
             for number, (what, statement) in enumerate(steps):
                 bar(number, len(steps), what)
                 await _execute(engine, statement)
@@ -50,22 +47,13 @@ def run_optimize(data: Path | None, *, as_json: bool) -> None:
         print(f"{archive.address} is compacted")
 
 
-def _steps(dialect: str) -> Sequence[tuple[str, str]]:
-    if dialect == "sqlite":
-        return _SQLITE
-    return [(name, f'VACUUM (ANALYZE) "{name}"') for name in metadata.tables]
-
-
 async def _execute(engine: AsyncEngine, statement: str) -> None:
-    """Outside a transaction, in which neither engine compacts."""
     with away_as_unavailable():
         async with engine.connect() as connection:
             driver: Any = (await connection.get_raw_connection()).driver_connection
-            await driver.execute(statement)
+            await dialect_of(engine).tidy(driver, statement)
 
 
 async def _size(engine: AsyncEngine) -> int:
-    sqlite = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"
-    query = sqlite if engine.dialect.name == "sqlite" else "SELECT pg_database_size(current_database())"
     async with engine.connect() as connection:
-        return int((await connection.exec_driver_sql(query)).scalar_one())
+        return int((await connection.exec_driver_sql(dialect_of(engine).size_query)).scalar_one())

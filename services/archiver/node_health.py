@@ -21,7 +21,7 @@ from shared.broker.clusters import ClusterDirectory
 from shared.broker.envelope import Envelope
 from shared.broker.publisher import Publisher
 from shared.database.engine import transaction
-from shared.database.sql import bytewise
+from shared.database.functions import bytewise
 from shared.database.tables import tables
 from shared.domain.clusters import Cluster
 from shared.domain.events import NodeHealth, NodesChecked

@@ -2,22 +2,24 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from uuid import uuid4
 
 import structlog
 from nats.aio.client import Client
-from sqlalchemy import Column, MetaData, Table, Text, delete, exists, func, insert, inspect, or_, select, text, update
+from sqlalchemy import Column, MetaData, Table, Text, delete, exists, func, insert, inspect, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.schema import CreateIndex, CreateTable, DropTable
 
 from services.jobstore.appliers import appliers, nodes
 from services.jobstore.fingerprint import fingerprint
-from services.jobstore.position import Position, Positions
+from services.jobstore.position import LostRace, Position, Positions
 from services.jobstore.projection import MAX_BURIED_IN_A_ROW, Applier
 from services.jobstore.seeding import ArchivedJob, JobSeeds, seed_nodes, seed_rejections
 from services.jobstore.settings import Settings
 from shared.backoff import Backoff
 from shared.broker.cursor import LogState, log_state, read_from
 from shared.broker.streams import EVENTS, LOGS, NODES, REJECTIONS
+from shared.database.dialects import Switch, dialect_of
 from shared.database.engine import transaction
 from shared.database.tables import projection_tables, tables
 from shared.domain.reasons import JOB_NOT_FOUND, TAG_NOT_FOUND
@@ -30,7 +32,6 @@ PREFIX = "rebuild_"
 BATCH = 5000
 MAX_QUIET_FETCHES = 10  # consecutive empty fetches although the stream reports more events
 MAX_SWITCHES = 30
-MAX_LOCK_MS = 300  # shorter than the second after which PostgreSQL checks for deadlocks
 
 ReportProgress = Callable[[str, int, int], None]  # stream, last sequence applied, last sequence of the stream
 
@@ -44,11 +45,15 @@ class Rebuild:
     def __init__(self, client: Client, engine: AsyncEngine, settings: Settings) -> None:
         self._client = client
         self._engine = engine
+        self._dialect = dialect_of(engine)
         self._settings = settings
         self._first = 1  # sequence of the first event in EVENTS
         self._buried_in_a_row = 0
         self._new = projection_tables(MetaData(), PREFIX)
-        self._seeded = Table(f"{PREFIX}seeded", MetaData(), Column("fingerprint", Text, nullable=False))  # its row is the last seed
+        # Its row identifies the rebuild that seeds the tables, and afterwards what they were seeded for.
+        self._seeded = Table(f"{PREFIX}seeded", MetaData(), Column("fingerprint", Text, nullable=False))
+        self._claim = f"seeding {uuid4()}"
+        self._tables_of_switch = Switch(tables.all(), self._new.all(), PREFIX, indexed_late=self._new.job, mark=self._seeded)
         self._appliers = appliers(settings, self._new)
 
     async def run(self, archived: Iterable[ArchivedJob], progress: ReportProgress) -> dict[str, int]:
@@ -89,6 +94,7 @@ class Rebuild:
         async with transaction(self._engine) as connection:
             await connection.execute(DropTable(self._seeded, if_exists=True))
             await connection.execute(CreateTable(self._seeded))
+            await connection.execute(insert(self._seeded).values(fingerprint=self._claim))
             for table in self._new.all():
                 await connection.execute(DropTable(table, if_exists=True))
                 await connection.execute(CreateTable(table))
@@ -97,14 +103,8 @@ class Rebuild:
                         await connection.execute(CreateIndex(index))
 
     async def _index(self) -> None:
-        if self._engine.dialect.name != "postgresql":
-            return  # SQLite cannot rename indexes, so the switch creates them
         async with transaction(self._engine) as connection:
-            await connection.execute(text("SET LOCAL statement_timeout = 0"))
-            for index in self._new.job.indexes:
-                await connection.execute(CreateIndex(index, if_not_exists=True))
-            for table in self._new.all():  # new tables have no statistics until autovacuum runs, and plans would be bad
-                await connection.execute(text(f'ANALYZE "{table.name}"'))
+            await self._dialect.prepare(connection, self._tables_of_switch)
 
     async def _seed(self, states: dict[str, LogState], archived: Iterable[ArchivedJob], seeded_by: str) -> None:
         for stream, state in states.items():
@@ -112,13 +112,20 @@ class Rebuild:
             if first > 1 and stream == EVENTS:
                 await JobSeeds(self._engine, self._new, self._appliers[EVENTS], first).put(archived)
             async with transaction(self._engine) as connection:
+                await self._require_claim(connection)
                 if first > 1 and stream == NODES:
                     await seed_nodes(connection, self._new, first)
                 if first > 1 and stream == REJECTIONS:
                     await seed_rejections(connection, self._new, first)
                 await Positions(self._new, stream).put(connection, Position(max(0, first - 1), state.created))
         async with transaction(self._engine) as connection:
-            await connection.execute(insert(self._seeded).values(fingerprint=seeded_by))
+            await self._require_claim(connection)
+            await connection.execute(update(self._seeded).values(fingerprint=seeded_by))
+
+    async def _require_claim(self, connection: AsyncConnection) -> None:
+        """Raises LostRace if another rebuild has created the tables again: resetting a position that it moved would repeat events."""
+        if await connection.scalar(select(self._seeded.c.fingerprint).with_for_update()) != self._claim:
+            raise LostRace("another rebuild has begun")
 
     # the log
 
@@ -185,13 +192,13 @@ class Rebuild:
         for attempt in range(MAX_SWITCHES):
             try:
                 async with transaction(self._engine) as connection:
-                    await self._hold_off(connection)
+                    await self._dialect.hold_off(connection, tables.position)
                     reached = {stream: await self._finish(connection, stream, applier) for stream, applier in self._appliers.items()}
                     if self._first > 1:
                         await self._match_deletions(connection, self._first)
                     await self._count_build(connection)
-                    await self._take(connection)
-                    await self._rename(connection)
+                    await self._dialect.take(connection, tables.all())
+                    await self._dialect.replace(connection, self._tables_of_switch)
                 break
             except Unavailable as e:
                 if attempt == MAX_SWITCHES - 1:
@@ -201,19 +208,6 @@ class Rebuild:
         for stream, sequence in reached.items():
             progress(stream, sequence, sequence)
         return reached
-
-    async def _hold_off(self, connection: AsyncConnection) -> None:
-        """Keep jobstore from starting a transaction, since it could lock a table that is dropped here."""
-        if connection.dialect.name == "postgresql":
-            await connection.execute(text("SET LOCAL statement_timeout = 0"))
-            await connection.execute(text(f'LOCK TABLE "{tables.position.name}" IN EXCLUSIVE MODE'))
-
-    async def _take(self, connection: AsyncConnection) -> None:
-        """Lock out readers, with a short timeout to avoid a deadlock with a reader that holds one table and waits for another."""
-        if connection.dialect.name == "postgresql":
-            await connection.execute(text(f"SET LOCAL lock_timeout = {MAX_LOCK_MS}"))
-            names = ", ".join(f'"{table.name}"' for table in tables.all())
-            await connection.execute(text(f"LOCK TABLE {names} IN ACCESS EXCLUSIVE MODE"))
 
     async def _finish(self, connection: AsyncConnection, stream: str, applier: Applier) -> int:
         """Lock the old position and apply the few remaining events to the new tables."""
@@ -260,25 +254,6 @@ class Rebuild:
         """Count the build: rows may differ although ``changed_seq`` does not, so clients following it must start over."""
         before = await connection.scalar(select(func.max(tables.position.c.build)))
         await connection.execute(update(self._new.position).values(build=(before or 0) + 1))
-
-    async def _rename(self, connection: AsyncConnection) -> None:
-        await connection.execute(DropTable(self._seeded))
-        for old, new in zip(tables.all(), self._new.all(), strict=True):
-            await connection.execute(DropTable(old))
-            if connection.dialect.name == "sqlite":
-                for index in new.indexes if new is not self._new.job else ():
-                    await connection.execute(text(f'DROP INDEX "{index.name}"'))
-            await connection.execute(text(f'ALTER TABLE "{new.name}" RENAME TO "{old.name}"'))
-            if connection.dialect.name == "sqlite":
-                for index in old.indexes:
-                    await connection.execute(CreateIndex(index))
-        if connection.dialect.name == "postgresql":
-            names = await connection.execute(
-                text("SELECT indexname FROM pg_indexes WHERE schemaname = current_schema() AND starts_with(indexname, :prefix)"),
-                {"prefix": PREFIX},
-            )
-            for (name,) in names.all():  # renaming an index renames its constraint
-                await connection.execute(text(f'ALTER INDEX "{name}" RENAME TO "{name.removeprefix(PREFIX)}"'))
 
 
 async def rebuild(

@@ -7,13 +7,12 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from shared.database.dialects import dialect_of
 from shared.database.engine import transaction
 from shared.settings import DatabaseSettings
-
-_LOCK = 7_230_411_905  # an arbitrary key that no other program on the same PostgreSQL locks
 
 
 def alembic_config() -> Config:
@@ -32,14 +31,13 @@ async def migrate(engine: AsyncEngine) -> tuple[str | None, str]:
     """Upgrade to the newest schema, in one transaction; returns the revisions before and after. Safe to run twice at once."""
 
     def upgrade(connection: Connection) -> str | None:
-        if connection.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        before = MigrationContext.configure(connection).get_current_revision()
-        if before != head():
-            config = alembic_config()
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-        return before
+        with dialect_of(connection).migrating(connection):
+            before = MigrationContext.configure(connection).get_current_revision()
+            if before != head():
+                config = alembic_config()
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+            return before
 
     async with transaction(engine) as connection:
         before = await connection.run_sync(upgrade)

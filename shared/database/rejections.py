@@ -1,32 +1,11 @@
 """What a rejection tells of its cluster, as SQL."""
 
-from typing import Any
+from sqlalchemy import ColumnElement, and_, case, func
 
-from sqlalchemy import ColumnElement, Integer, and_, case, func
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.functions import GenericFunction
-
+from shared.database.functions import place_of
 from shared.database.tables import tables
 
 _KEY = '"cluster":'
-
-
-class place_of(GenericFunction[int]):  # noqa: N801
-    """The place of a text in another one, counted from 1; 0 if it is not there."""
-
-    type = Integer()
-    inherit_cache = True
-
-
-@compiles(place_of, "sqlite")
-def _instr(element: place_of, compiler: SQLCompiler, **options: Any) -> str:
-    return f"instr({compiler.process(element.clauses, **options)})"
-
-
-@compiles(place_of, "postgresql")
-def _strpos(element: place_of, compiler: SQLCompiler, **options: Any) -> str:
-    return f"strpos({compiler.process(element.clauses, **options)})"
 
 
 def cluster_of_rejection() -> ColumnElement[str | None]:

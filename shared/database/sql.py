@@ -1,9 +1,8 @@
-"""Statements whose text does not depend on the values, so that both engines reuse plans and find partial indexes.
+"""Statements whose text does not depend on the values, so that engines reuse plans and find partial indexes.
 
 Also the fast ways to run them: rows as named tuples, and statements that are compiled once.
 """
 
-import json
 from collections import namedtuple
 from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
@@ -15,7 +14,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Dialect,
-    Integer,
     Select,
     Text,
     TypeDecorator,
@@ -24,12 +22,10 @@ from sqlalchemy import (
     literal,
     literal_column,
 )
-from sqlalchemy.dialects import postgresql
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.types import TypeEngine
 
+from shared.database.dialects import dialect_of
+from shared.database.functions import is_one_of
 from shared.domain.values import MONITORING_OPEN, JobState
 
 _ToDriver = Callable[[Any], Any] | None
@@ -38,25 +34,8 @@ RUNNING = f"job_state = '{JobState.RUNNING.value}'"  # the predicate of the part
 WAITS_FOR_ARCHIVE = f"monitoring_status = {MONITORING_OPEN} AND job_state <> '{JobState.RUNNING.value}'"  # that of jobs to be archived
 
 
-class bytewise(GenericFunction[str]):  # noqa: N801
-    """A text that is ordered by its bytes, whatever locale the database was created with."""
-
-    type = Text()
-    inherit_cache = True
-
-
-@compiles(bytewise)
-def _as_it_is(element: bytewise, compiler: SQLCompiler, **options: Any) -> str:
-    return compiler.process(element.clauses, **options)
-
-
-@compiles(bytewise, "postgresql")
-def _in_c_order(element: bytewise, compiler: SQLCompiler, **options: Any) -> str:
-    return f'({compiler.process(element.clauses, **options)} COLLATE "C")'
-
-
 def has_state(job_state: ColumnElement[Any], state: JobState) -> ColumnElement[bool]:
-    """The state is part of the text: with a bound value neither engine uses the partial index of running jobs."""
+    """The state is part of the text: with a bound value no engine uses the partial index of running jobs."""
     return job_state == literal_column(f"'{state.value}'")
 
 
@@ -70,7 +49,7 @@ def waits_for_archive(monitoring_status: ColumnElement[Any], job_state: ColumnEl
 
 
 class ListValue(TypeDecorator[list[Any]]):
-    """A list of any length as one bound value: an array for PostgreSQL, JSON text for SQLite."""
+    """A list of any length as one bound value, for ``one_of``."""
 
     impl = Text
     cache_ok = True
@@ -80,16 +59,28 @@ class ListValue(TypeDecorator[list[Any]]):
         self.item = item
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return dialect.type_descriptor(postgresql.ARRAY(self.item()) if dialect.name == "postgresql" else Text())
+        return dialect.type_descriptor(dialect_of(dialect).list_type(self.item()))
 
     def process_bind_param(self, value: list[Any] | None, dialect: Dialect) -> Any:
-        return value if dialect.name == "postgresql" else json.dumps(value)
+        return dialect_of(dialect).list_value(value)
+
+
+class WordList(ListValue):
+    """Likewise, for ``has_word``."""
+
+    cache_ok = True
+
+    def __init__(self) -> None:
+        super().__init__(Text)
+
+    def process_bind_param(self, value: list[Any] | None, dialect: Dialect) -> Any:
+        return dialect_of(dialect).word_list_value(value)
 
 
 def one_of(column: ColumnElement[Any], values: Collection[int] | Collection[str] | BindParameter[Any]) -> ColumnElement[bool]:
     """``column`` equals one of ``values``: one plan for any number of them."""
     bound = values if isinstance(values, BindParameter) else literal(list(values), _list_of(column))
-    return cast("ColumnElement[bool]", _one_of(column, bound))
+    return cast("ColumnElement[bool]", is_one_of(column, bound))
 
 
 def list_parameter(name: str, column: ColumnElement[Any]) -> BindParameter[Any]:
@@ -99,23 +90,6 @@ def list_parameter(name: str, column: ColumnElement[Any]) -> BindParameter[Any]:
 
 def _list_of(column: ColumnElement[Any]) -> ListValue:
     return ListValue(BigInteger if isinstance(column.type, BigInteger) else Text)
-
-
-class _one_of(GenericFunction[int]):  # noqa: N801
-    type = Integer()  # a boolean would be compared with 1 on SQLite, which then does not use an index
-    inherit_cache = True
-
-
-@compiles(_one_of, "sqlite")
-def _in_sqlite(element: _one_of, compiler: SQLCompiler, **options: Any) -> str:
-    column, values = (compiler.process(part, **options) for part in element.clauses)
-    return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608 - a column and a placeholder
-
-
-@compiles(_one_of, "postgresql")
-def _in_postgresql(element: _one_of, compiler: SQLCompiler, **options: Any) -> str:
-    column, values = (compiler.process(part, **options) for part in element.clauses)
-    return f"{column} = ANY ({values})"
 
 
 def rows(connection: Connection, statement: Select[Any]) -> list[Any]:

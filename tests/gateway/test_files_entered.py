@@ -18,7 +18,7 @@ from tests.gateway.stack import Client, gateway, token
 
 ROOT = Path(__file__).parents[2]
 CODE = tuple(f"{ROOT}/{folder}/" for folder in ("services", "shared", "cli"))
-SERVER = f"{ROOT}/shared/http/"  # moves the bytes of every request and knows no query
+BELOW = (f"{ROOT}/shared/http/", f"{ROOT}/shared/database/dialects/")  # serve every request and know no query
 LIMIT = 20
 GRAPHQL = {
     "query": """{ jobs(filter: [{cluster: {eq: "fritz"}, user: {contains: "ul"}}], order: {field: "duration", type: "col"}) {
@@ -37,7 +37,7 @@ class Entered:
 
     def note(self, frame: FrameType, event: str, _: Any) -> None:
         name = frame.f_code.co_filename
-        if self._counts and event == "call" and name.startswith(CODE) and not name.startswith(SERVER) and self._is_for_request():
+        if self._counts and event == "call" and name.startswith(CODE) and not name.startswith(BELOW) and self._is_for_request():
             self.files.add(str(Path(name).relative_to(ROOT)))
 
     def _is_for_request(self) -> bool:

@@ -14,6 +14,7 @@ from nats.aio.client import Client
 from sqlalchemy import text
 
 from services.jobstore.appliers.events import EventsApplier
+from services.jobstore.position import LostRace
 from services.jobstore.rebuild import Rebuild, rebuild
 from services.jobstore.seeding import ArchivedJob
 from shared.broker.streams import EVENTS, NODES, REJECTIONS
@@ -323,6 +324,27 @@ async def test_the_second_of_two_concurrent_rebuilds_fails(
     last, _ = await tell_all(nats_client, nats_settings, 3, 120, 60)
     ends = await asyncio.gather(*(places(nats_client, nats_settings, database) for _ in range(2)), return_exceptions=True)
     assert any(not isinstance(end, BaseException) for end in ends) or await places(nats_client, nats_settings, database)
+    assert await dump(database, without=("position.build",)) == await dump_of_a_rebuild(nats_client, nats_settings, database)
+    assert (await progress_of(database)).events == last
+
+
+async def test_a_rebuild_gives_up_when_another_one_has_created_the_tables_again(
+    database: DatabaseSettings, nats_settings: NatsSettings, nats_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise it would reset the position of the other one, which would apply events again to rows that have them."""
+    monkeypatch.setattr("services.jobstore.rebuild.BATCH", 20)
+    last, _ = await tell_all(nats_client, nats_settings, 3, 120, 60)
+    seed = Rebuild._seed
+
+    async def seed_late(self: Rebuild, *arguments: Any) -> None:
+        monkeypatch.setattr(Rebuild, "_seed", seed)
+        await break_off(nats_client, nats_settings, database, 60)
+        await seed(self, *arguments)
+
+    monkeypatch.setattr(Rebuild, "_seed", seed_late)
+    with pytest.raises(LostRace, match="another rebuild has begun"):
+        await places(nats_client, nats_settings, database)
+    assert min(await places(nats_client, nats_settings, database)) > 60, "the other one is not continued"
     assert await dump(database, without=("position.build",)) == await dump_of_a_rebuild(nats_client, nats_settings, database)
     assert (await progress_of(database)).events == last
 

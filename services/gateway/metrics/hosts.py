@@ -9,9 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.gateway.reading.filters import lower_ascii
 from services.gateway.reading.model import Slice
 from services.gateway.reading.roster import Roster
-from services.gateway.reading.source import ascii_lower, holds
 from shared.database.engine import read
-from shared.database.sql import bytewise
+from shared.database.functions import ascii_lower, bytewise, holds
 from shared.database.tables import tables
 from shared.domain.clusters import Cluster
 

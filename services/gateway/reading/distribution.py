@@ -29,8 +29,9 @@ from services.gateway.people.identity import User
 from services.gateway.reading.filters import conditions, footprint
 from services.gateway.reading.model import JobFilter
 from services.gateway.reading.routing import Steps
-from services.gateway.reading.source import Source, total
+from services.gateway.reading.source import Source
 from services.gateway.reading.totals import HOUR_S, sane_duration
+from shared.database.functions import total
 
 COLUMNS = {"numNodes": "num_nodes", "numHWThreads": "num_hwthreads", "numAcc": "num_acc", "energy": "energy"}
 DURATION = "duration"

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Select, Text, and_, case, exists, false, func, literal, not_, or_, select, true
+from sqlalchemy import BigInteger, ColumnElement, Select, and_, case, exists, false, func, literal, not_, or_, select, true
 
 from services.gateway.errors import bad_request, forbidden
 from services.gateway.people.identity import MANAGER, USER, User
 from services.gateway.reading.model import JobFilter, MetricRange, Order, Overlap, Range, Slice, TextMatch
-from services.gateway.reading.source import DATABASE, FOOTPRINT_KEY, Source, begins, decimal_text, ends, has_word, holds
-from shared.database.sql import ListValue, bytewise, has_state
+from services.gateway.reading.source import DATABASE, FOOTPRINT_KEY, Source, decimal_text
+from shared.database.functions import begins, bytewise, ends, has_word, holds
+from shared.database.sql import WordList, has_state
 from shared.domain.values import INT32_MAX, INT64_MAX, JOB_STATES, JobState
 
 Condition = ColumnElement[bool]
@@ -226,7 +227,7 @@ def _node(match: TextMatch, source: Source) -> Condition:
         return not_(holds(hosts, f" {names[0]} ")) if names else true()
     if match.operator in {"eq", "in"}:
         if len(names) > FEW_NAMES:
-            return has_word(hosts, literal(names, ListValue(Text)))
+            return has_word(hosts, literal(names, WordList()))
         return or_(false(), *(holds(hosts, f" {name} ") for name in names))
     if match.values[0] == "":
         return hosts != " "

@@ -29,6 +29,7 @@ from services.gateway.reading.routing import (
 from services.gateway.reading.source import Source
 from services.gateway.reading.statistics import Statistics, StatisticsGroup, StatisticsQuery
 from services.gateway.reading.timeline import Timeline, TimelineBin, TimelineQuery
+from shared.database.dialects import dialect_of
 from shared.database.engine import read
 from shared.database.sql import Prepared, list_parameter, one_of, rows
 from shared.database.tables import hpc_user, tables
@@ -65,7 +66,7 @@ class JobQueries:
         self._clock = clock
         self._columns = columns
         self._first_id = first_id
-        self._deep = DEEP_WITH_ID if engine.dialect.name == "sqlite" else DEEP
+        self._deep = DEEP_WITH_ID if dialect_of(engine).has_id_in_each_index else DEEP
 
     async def _ask(self, question: Question[T], *, database: bool = False) -> T:
         """``database`` bypasses the columns, because an index of the database serves the question."""

@@ -13,9 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.gateway.reading.filters import lower_ascii, require_few
 from services.gateway.reading.model import TextMatch
 from services.gateway.reading.roster import Roster
-from services.gateway.reading.source import ascii_lower, begins, ends, holds
 from shared.database.engine import read
-from shared.database.sql import bytewise
+from shared.database.functions import ascii_lower, begins, bytewise, ends, holds, total
 from shared.database.tables import tables
 
 node, node_state, node_health = tables.node.c, tables.node_state.c, tables.node_health.c
@@ -189,7 +188,7 @@ def _changes(kind: StateKind, chosen: ColumnElement[bool], after: int) -> Select
         select(spans.ends, spans.state, literal(-1), literal(0)).where(spans.ends.is_not(None)),
     ).subquery("changes")
     time, of_state = changes.c.time, changes.c.state
-    return select(time, of_state, func.sum(changes.c.change), func.sum(changes.c.rows)).group_by(time, of_state).order_by(time)
+    return select(time, of_state, total(changes.c.change), total(changes.c.rows)).group_by(time, of_state).order_by(time)
 
 
 def _points(changes: Iterable[Any], after: int, latest: int) -> list[tuple[str, int, int]]:

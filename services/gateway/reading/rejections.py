@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Integer, and_, cast, func, not_, or_, select
+from sqlalchemy import ColumnElement, Connection, Integer, and_, case, cast, func, not_, or_, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.broker.streams import EVENTS, REJECTIONS
@@ -126,7 +126,7 @@ async def rejection_summary(engine: AsyncEngine, wanted: RejectionFilter, *, beg
     of_message = (rejection.intake_seq.is_not(None)).label("has_message")
     each = select(rejection.code, _CLUSTER, rejection.time, of_message, bar).where(*wanted.conditions()).subquery().c
     count = func.count().label("count")
-    with_message = func.count().filter(each.has_message)
+    with_message = func.count(case((each.has_message, 1)))
     groups = select(each.code, each.cluster, count, with_message.label("replayable"), func.max(each.time).label("newest"))
     groups = groups.group_by(each.code, each.cluster).order_by(count.desc(), each.code, each.cluster).limit(MAX_GROUPS)
     heights = select(each.code, each.cluster, each.bar, count).group_by(each.code, each.cluster, each.bar)

@@ -55,7 +55,7 @@ def ask_blocking(source: Source, execute: Callable[[Select[Any]], Rows], questio
 _FEW = 1000  # ids or job ids that are looked up one by one
 _MANY = 10_000  # rows of a page; drivers convert them in the event loop
 DEEP = 20_000  # largest offset of a page that the database serves
-DEEP_WITH_ID = 200_000  # likewise if the index includes the id: that of start_time, and every one on SQLite
+DEEP_WITH_ID = 200_000  # likewise if the index includes the id: that of start_time, and every one on some engines
 _UNSET = JobFilter()
 _WITH_INDEX = frozenset({"user", "project", "cluster"})  # each together with start_time
 

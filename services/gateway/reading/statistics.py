@@ -11,9 +11,9 @@ from services.gateway.people.identity import User
 from services.gateway.reading.filters import conditions, cut, footprint
 from services.gateway.reading.model import JobFilter, Slice
 from services.gateway.reading.routing import Steps
-from services.gateway.reading.source import Source, whole
+from services.gateway.reading.source import Source
 from services.gateway.reading.totals import HOUR_S, IN_WHOLE_HOURS, PLAIN, Measures, exact, sane_duration, sums
-from shared.database.sql import bytewise
+from shared.database.functions import bytewise, whole
 
 GroupBy = Literal["user", "project", "cluster", "subcluster", "partition", "state"]
 _GROUP_COLUMNS = {

@@ -16,7 +16,7 @@ from services.gateway.reading.routing import Steps
 from services.gateway.reading.source import Source
 from services.gateway.reading.statistics import GroupBy, group_of
 from services.gateway.reading.totals import PLAIN, Measures, exact, sums
-from shared.database.sql import bytewise
+from shared.database.functions import bytewise
 
 UTC = ZoneInfo("UTC")
 _BUCKET = text("bucket")

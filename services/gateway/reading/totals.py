@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, Double, and_, case, cast, func, literal, null
 
 from services.gateway.reading.filters import footprint, in_states, is_running, live_duration
-from services.gateway.reading.source import Source, total, whole
+from services.gateway.reading.source import Source
+from shared.database.functions import total, whole
 from shared.domain.values import INT32_MAX, JobState
 
 HOUR_S = 3600

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.jobstore.rules.takeover import former_tags
 from services.jobstore.rules.unit_of_work import DeletedRun, JobHead, ParkedStop, Refusal, UnitOfWork
-from services.jobstore.sql import insert_or_ignore, one_of, write_rows
+from services.jobstore.sql import insert_or_ignore, one_of, update_rows, write_rows
 from shared.broker.streams import EVENTS
 from shared.database.sql import is_running
 from shared.database.tables import ProjectionTables
@@ -65,14 +65,6 @@ class JobStore:
             case((needs_metadata, job.meta_data)),
         )
         self._insert_job = insert(tables.job)
-        self._updates: dict[tuple[str, ...], Any] = {}
-
-    def _update(self, columns: tuple[str, ...]) -> Any:
-        return (
-            update(self._tables.job)
-            .where(self._tables.job.c.id == bindparam("b_id"))
-            .values({name: bindparam(f"b_{name}") for name in columns})
-        )
 
     # reading
 
@@ -251,23 +243,19 @@ class JobStore:
         groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
         for job in work.jobs.values():
             if job.changes:
-                row = {f"b_{name}": value for name, value in job.changes.items()}
-                row["b_id"] = job.id
-                groups.setdefault(tuple(job.changes), []).append(row)
-        for columns, rows in groups.items():
-            if columns not in self._updates:
-                self._updates[columns] = self._update(columns)
-            await write_rows(connection, self._updates[columns], rows)
+                groups.setdefault(tuple(job.changes), []).append({**job.changes, "id": job.id})
+        for rows in groups.values():
+            await update_rows(connection, self._tables.job, rows)
 
     async def _delete_jobs(self, connection: AsyncConnection, work: UnitOfWork) -> None:
         deletions, ids = work.deletions, work.deleted_jobs.keys()
         if ids:
             job = self._tables.job
             await connection.execute(delete(self._tables.jobtag).where(one_of(connection, self._tables.jobtag.c.job_id, ids)))
-            gone = delete(job).where(one_of(connection, job.c.id, ids)).returning(job.c.id, job.c.hpc_user, job.c.project)
-            deletions = deletions + [
-                work.deleted_jobs[row.id] | {"hpc_user": row.hpc_user, "project": row.project} for row in await connection.execute(gone)
-            ]
+            gone = one_of(connection, job.c.id, ids)
+            rows = await connection.execute(select(job.c.id, job.c.hpc_user, job.c.project).where(gone).order_by(job.c.id))
+            deletions = deletions + [work.deleted_jobs[row.id] | {"hpc_user": row.hpc_user, "project": row.project} for row in rows]
+            await connection.execute(delete(job).where(gone))
         await write_rows(connection, insert(self._tables.job_deletion), deletions)
 
     async def _delete_tags(self, connection: AsyncConnection, removed: Mapping[int, int]) -> None:

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import bindparam, delete, exists, func, insert, select, update
+from sqlalchemy import delete, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.jobstore.restoring import Restorer
 from services.jobstore.rules import Decision
-from services.jobstore.sql import one_of, write_rows
+from services.jobstore.sql import one_of, update_rows, write_rows
 from shared.broker.streams import NODES
 from shared.database.tables import ProjectionTables
 from shared.domain.events import NodeHealth, NodeReport, NodesChecked, NodesReported, RowsRestored
@@ -113,10 +113,10 @@ class NodesApplier:
         for id_, old in before.items():
             row = nodes[id_]
             if any(row[name] != old[name] for name in _WRITTEN):
-                changed.append({f"b_{name}": value for name, value in row.items()})
+                changed.append({name: row[name] for name in ("id", "report_seq", "time_stamp", *_WRITTEN)})
             elif row["report_seq"] != old["report_seq"]:
                 again.setdefault((row["report_seq"], row["time_stamp"]), []).append(id_)
-        await write_rows(connection, self._update(), changed)
+        await update_rows(connection, self._tables.node, changed)
         node = self._tables.node
         for (sequence, time_stamp), ids in again.items():
             statement = update(node).where(one_of(connection, node.c.id, ids)).values(report_seq=sequence, time_stamp=time_stamp)
@@ -181,12 +181,6 @@ class NodesApplier:
             "health_kept_at": now if is_news else before["health_kept_at"],
         }
         nodes[id_] = _numbered(before, row, record.sequence)
-
-    def _update(self) -> Any:
-        columns = ("report_seq", "time_stamp", *_WRITTEN)
-        return (
-            update(self._tables.node).where(self._tables.node.c.id == bindparam("b_id")).values({c: bindparam(f"b_{c}") for c in columns})
-        )
 
     async def _forget_history(self, connection: AsyncConnection) -> None:
         """Delete rows older than the history, except the newest of each node.

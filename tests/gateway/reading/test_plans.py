@@ -66,8 +66,8 @@ STATEMENTS = {
     "page by job number": (page(job_id=TextMatch.equal("1007")), "job_identity|sqlite_autoindex_job_1"),
     "count by user": (count(user=TextMatch.equal("u7")), "job_hpc_user_start_time"),
     "count of running jobs": (count(states=("running",)), "job_running"),
-    "changes for the columns": (changed_job_lines(Place(ROWS, 0), 100), "job_changed_seq"),
-    "tags of changes for the columns": (changed_jobtag_lines(Place(ROWS, 0), 100), "job_changed_seq"),
+    "changes for the columns": (changed_job_lines(Place(ROWS, 0), 100).as_one_text(), "job_changed_seq"),
+    "tags of changes for the columns": (changed_jobtag_lines(Place(ROWS, 0), 100).as_one_text(), "job_changed_seq"),
     "tags of a page": (TAGS.statement.params(jobs=[1, 2, 3], scopes=["global"]), "SEARCH jobtag|Scan using jobtag|Scan on jobtag_pkey"),
 }
 

@@ -2,17 +2,17 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import structlog
 from sqlalchemy import case, delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.gateway.people.addresses import Origin
 from services.gateway.people.auth.queue import FairQueue, TrustedAddresses
 from services.gateway.people.limits import ROUNDING_S, Bucket, Limit, LocalBuckets
 from services.gateway.people.users.rules import folded_name
+from shared.database.dialects import dialect_of
 from shared.database.engine import transaction
 from shared.database.tables import sign_in_attempt
 from shared.errors import Unavailable
@@ -70,16 +70,15 @@ async def _take(connection: AsyncConnection, bucket: Bucket, now: float) -> None
     latest = now + limit.attempts * limit.pause_s
     # A later time was written by a gateway whose clock is ahead: it must not refuse sign-ins for as long as that.
     later = case((full_at > latest + ROUNDING_S, latest - limit.pause_s), (full_at > now, full_at), else_=now) + limit.pause_s
-    make: Callable[[Any], Any] = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = (
-        make(sign_in_attempt)
-        .values(key=bucket.key, full_at=now + limit.pause_s)
-        .on_conflict_do_update(index_elements=["key"], set_={"full_at": later}, where=later <= latest + ROUNDING_S)
-        .returning(full_at)
-    )
-    if await connection.scalar(statement) is None:
-        stored = await connection.scalar(select(full_at).where(sign_in_attempt.c.key == bucket.key))
-        raise _Empty(limit.wait_s(stored or now, now) or limit.pause_s)
+    is_this = sign_in_attempt.c.key == bucket.key
+    await connection.execute(dialect_of(connection).insert_or_ignore(sign_in_attempt).values(key=bucket.key, full_at=now))
+    statement = update(sign_in_attempt).where(is_this, later <= latest + ROUNDING_S).values(full_at=later)
+    if (await connection.execute(statement)).rowcount:
+        return
+    stored = await connection.scalar(select(full_at).where(is_this))
+    if stored is not None:
+        raise _Empty(limit.wait_s(stored, now) or limit.pause_s)
+    await _take(connection, bucket, now)  # another gateway has just deleted the row, since all attempts were available again
 
 
 class SignInAttempts:

@@ -3,20 +3,20 @@
 from typing import Any
 
 import orjson
-from sqlalchemy import CursorResult, Row, Select, false, select, text
+from sqlalchemy import CursorResult, Row, Select, false, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.people.identity import AuthSource
 from services.gateway.people.users.model import Account
+from shared.database.dialects import dialect_of
 from shared.database.tables import hpc_user
 
 Json = Any
 
 
 async def lock(connection: AsyncConnection) -> None:
-    """Serialize changes of users, so that two admins cannot remove each other. SQLite has one writer at a time anyway."""
-    if connection.dialect.name == "postgresql":
-        await connection.execute(text("LOCK TABLE hpc_user IN SHARE ROW EXCLUSIVE MODE"))
+    """Serialize changes of users, so that two admins cannot remove each other."""
+    await dialect_of(connection).lock_users(connection)
 
 
 def select_one(name: str) -> Select[Any]:

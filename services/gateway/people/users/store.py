@@ -3,12 +3,11 @@
 They are not projected from the log, but written here in short transactions that are durable on return.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import delete, exists, func, insert, literal, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.gateway.people.identity import ADMIN, AuthSource
@@ -25,8 +24,9 @@ from services.gateway.people.users.rules import (
     synced,
 )
 from services.gateway.people.users.tokens import end_personal_tokens
+from shared.database.dialects import dialect_of
 from shared.database.engine import read, transaction
-from shared.database.sql import bytewise
+from shared.database.functions import bytewise, characters
 from shared.database.tables import configuration, ended_session, hpc_user, site_text
 from shared.errors import JobtideError
 
@@ -174,15 +174,15 @@ class UserStore:
     async def set_setting(self, name: str, key: str, value: str) -> None:
         """``value`` is JSON text. Users without a row have settings too. Raises BadField; RuleBroken above the limits."""
         check_setting(key, value)
-        own, size = configuration.c.username == name, func.length(configuration.c.confkey) + func.length(configuration.c.value)
+        own, size = configuration.c.username == name, characters(configuration.c.confkey) + characters(configuration.c.value)
         async with transaction(self._writing) as connection:
             others = select(func.count(), func.coalesce(func.sum(size), 0)).where(own, configuration.c.confkey != key)
-            number, characters = (await connection.execute(others)).one()
+            number, stored = (await connection.execute(others)).one()
             before = await connection.scalar(select(size).where(own, configuration.c.confkey == key))
             added = len(key) + len(value)
             if before is None and number >= self._limits.number:
                 raise RuleBroken(f"{name} has {number} settings, the maximum (gateway.max_settings)")
-            if characters + added > self._limits.characters and added > (before or 0):
+            if stored + added > self._limits.characters and added > (before or 0):
                 raise RuleBroken(f"the settings of {name} exceed {self._limits.characters} characters (gateway.max_settings_characters)")
             await connection.execute(_upsert(connection, configuration, {"username": name, "confkey": key}, {"value": value}))
 
@@ -202,8 +202,7 @@ class UserStore:
 
 
 def _upsert(connection: AsyncConnection, table: Any, key: dict[str, object], values: dict[str, object]) -> Any:
-    make: Callable[[Any], Any] = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    return make(table).values(key | values).on_conflict_do_update(index_elements=list(key), set_=values)
+    return dialect_of(connection).upsert(table, key, values)
 
 
 async def _insert(connection: AsyncConnection, account: Account) -> None:

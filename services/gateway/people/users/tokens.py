@@ -10,7 +10,7 @@ from services.gateway.people.users.model import Account
 from services.gateway.people.users.rows import find_account, lock, names_as_json, names_in
 from services.gateway.people.users.rules import RuleBroken
 from shared.database.engine import read, transaction
-from shared.database.sql import bytewise
+from shared.database.functions import bytewise
 from shared.database.tables import api_token
 
 log = structlog.get_logger()
@@ -74,7 +74,8 @@ class TokenStore:
         if user is not None:
             statement = statement.where(api_token.c.username == user)
         async with transaction(self._writing) as connection:
-            return await connection.scalar(statement.returning(api_token.c.username))
+            owner = await connection.scalar(select(api_token.c.username).where(api_token.c.id == number))
+            return owner if (await connection.execute(statement)).rowcount else None
 
 
 async def end_personal_tokens(connection: AsyncConnection, user: str) -> None:

@@ -6,11 +6,12 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from services.gateway.reading.columns.lines import Place, changed_job_lines, changed_jobtag_lines, job_lines, jobtag_lines, tag_lines
+from services.gateway.reading.columns.lines import Lines, Place, changed_job_lines, changed_jobtag_lines, job_lines, jobtag_lines, tag_lines
 from services.gateway.reading.columns.store import ColumnStore, CopyTransaction
+from shared.database.dialects import dialect_of
 from shared.database.engine import read, transaction
 from shared.database.progress import Progress, progress
 from shared.database.tables import tables
@@ -18,7 +19,7 @@ from shared.domain.values import INT32_MAX, INT64_MAX
 
 CHUNK_ROWS = 20_000
 Work = Callable[[CopyTransaction], None]
-Statement = Callable[[tuple[int, ...]], Select[Any]]  # selects the rows after a place
+LinesAfter = Callable[[tuple[int, ...]], Lines]
 
 
 class Moved(Exception):
@@ -38,9 +39,9 @@ class Follower:
     """Reads the database in the event loop, many rows as one text, and writes in the single thread of ``writer``."""
 
     def __init__(self, engine: AsyncEngine, writer: Executor) -> None:
-        # All statements of a change must see one state of the database, which SQLite always ensures.
-        is_postgresql = engine.dialect.name == "postgresql"
-        self._snapshots = engine.execution_options(isolation_level="REPEATABLE READ") if is_postgresql else engine
+        # All statements of a change must see one state of the database.
+        is_chosen = dialect_of(engine).follows_snapshots
+        self._snapshots = engine.execution_options(isolation_level="REPEATABLE READ") if is_chosen else engine
         self._engine = engine
         self._writer = writer
 
@@ -55,13 +56,13 @@ class Follower:
         await self._load_table(copy.store, _jobtags, lambda place: jobtag_lines((place[0], place[1]), CHUNK_ROWS), (-INT64_MAX, -INT64_MAX))
 
     async def _load_table(
-        self, store: ColumnStore, work: Callable[[str], Work], statement: Statement, place: tuple[int, ...] | None
+        self, store: ColumnStore, work: Callable[[str], Work], lines_after: LinesAfter, place: tuple[int, ...] | None
     ) -> None:
         writing: asyncio.Future[None] | None = None  # runs while the next rows are read
         try:
             while place is not None:
                 async with transaction(self._engine) as connection:
-                    text, place = await _chunk(connection, statement(place))
+                    text, place = await _chunk(connection, lines_after(place))
                 if writing is not None:
                     await writing
                 writing = self._write(store, [work(text)])
@@ -125,8 +126,11 @@ def _jobtags(text: str) -> Work:
     return lambda transaction: transaction.add_jobtags(text)
 
 
-async def _chunk(connection: AsyncConnection, statement: Select[Any]) -> tuple[str, tuple[int, ...] | None]:
+async def _chunk(connection: AsyncConnection, lines: Lines) -> tuple[str, tuple[int, ...] | None]:
     """The text, and the place of its last row if more rows may follow."""
-    row: Sequence[Any] = (await connection.execute(statement)).one()
+    if not dialect_of(connection).joins_lines:
+        rows = (await connection.execute(lines.rows)).all()
+        return "\n".join(row[0] for row in rows), tuple(rows[-1][1:]) if len(rows) == lines.limit else None
+    row: Sequence[Any] = (await connection.execute(lines.as_one_text())).one()
     text, *place = row
     return text or "", None if place[0] is None else tuple(place)

@@ -7,11 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Select, Table, Text, and_, case, func, or_, select
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.functions import GenericFunction
+from sqlalchemy import ColumnElement, Select, Table, and_, case, func, or_, select
 
+from shared.database.functions import csv_line
 from shared.database.tables import tables
 from shared.domain.values import INT32_MAX
 
@@ -56,38 +54,6 @@ JOBTAG_FIELDS = (Field("job_id", "BIGINT"), Field("tag_id", "BIGINT"))
 TAG_FIELDS = (Field("id", "BIGINT"), Field("tag_type", "VARCHAR"), Field("tag_scope", "VARCHAR"))
 
 
-class csv_line(GenericFunction[str]):  # noqa: N801
-    """The columns of a row as a line: all texts in quotes, numbers with full precision."""
-
-    type = Text()
-    inherit_cache = True
-
-
-@compiles(csv_line, "sqlite")
-def _line_sqlite(element: csv_line, compiler: SQLCompiler, **options: Any) -> str:
-    """A single printf: chained concatenations copy the text at each step, which takes three times as long."""
-    forms, values = [], []
-    for column in element.clauses:
-        name = compiler.process(column, **options)
-        form = {"Text": '"%w"', "Double": "%!.17g"}.get(type(column.type).__name__, "%s")  # %w doubles quotes
-        if column.nullable:
-            name = f"CASE WHEN {name} IS NULL THEN '{NULL}' ELSE printf('{form}', {name}) END"
-            form = "%s"
-        forms.append(form)
-        values.append(name)
-    return f"printf('{','.join(forms)}', {', '.join(values)})"
-
-
-@compiles(csv_line, "postgresql")
-def _line_postgresql(element: csv_line, compiler: SQLCompiler, **options: Any) -> str:
-    values = []
-    for column in element.clauses:
-        name = compiler.process(column, **options)
-        value = f"""'"' || replace({name}, '"', '""') || '"'""" if isinstance(column.type, Text) else f"CAST({name} AS text)"
-        values.append(f"coalesce({value}, '{NULL}')" if column.nullable else value)
-    return f"concat_ws(',', {', '.join(values)})"
-
-
 @dataclass(frozen=True, slots=True)
 class Place:
     """A job in the order of changes."""
@@ -96,47 +62,60 @@ class Place:
     id: int
 
 
-def _lines(table: Table, fields: Sequence[Field], of: ColumnElement[bool], by: Sequence[str], limit: int) -> Select[Any]:
-    """At most ``limit`` rows in the order of ``by``: their text, and ``by`` of the last row if more may follow."""
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Rows in the order of ``by``, which is in them after the line; at most ``limit``."""
+
+    rows: Select[Any]
+    order: Sequence[ColumnElement[Any]]
+    by: Sequence[str]
+    limit: int
+
+    def as_one_text(self) -> Select[Any]:
+        """One row: the text of all, and ``by`` of the last one if more may follow."""
+        last: list[ColumnElement[Any]]
+        if len(self.by) == 1:
+            rows = self.rows.subquery()
+            last = [case((func.count() == self.limit, func.max(rows.c[f"by_{self.by[0]}"])))]
+        else:
+            rows = self.rows.add_columns(func.row_number().over(order_by=self.order).label("number")).subquery()
+            last = [func.max(case((rows.c.number == self.limit, rows.c[f"by_{name}"]))) for name in self.by]
+        return select(func.aggregate_strings(rows.c.line, "\n"), *last)
+
+
+def _lines(table: Table, fields: Sequence[Field], of: ColumnElement[bool], by: Sequence[str], limit: int) -> Lines:
     order = [table.c[name] for name in by]
     line = csv_line(*(table.c[field.name] for field in fields)).label("line")
     found = select(line, *(column.label(f"by_{column.name}") for column in order)).where(of).order_by(*order).limit(limit)
-    last: list[ColumnElement[Any]]
-    if len(by) == 1:
-        rows = found.subquery()
-        last = [case((func.count() == limit, func.max(rows.c[f"by_{by[0]}"])))]
-    else:
-        rows = found.add_columns(func.row_number().over(order_by=order).label("number")).subquery()
-        last = [func.max(case((rows.c.number == limit, rows.c[f"by_{name}"]))) for name in by]
-    return select(func.aggregate_strings(rows.c.line, "\n"), *last)
+    return Lines(found, order, by, limit)
 
 
 _JOB, _JOBTAG, _TAG = tables.job, tables.jobtag, tables.tag
 
 
-def job_lines(after: int, limit: int) -> Select[Any]:
+def job_lines(after: int, limit: int) -> Lines:
     """Jobs with a larger id than ``after``."""
     return _lines(_JOB, JOB_FIELDS, _JOB.c.id > after, ["id"], limit)
 
 
-def changed_job_lines(after: Place, limit: int) -> Select[Any]:
+def changed_job_lines(after: Place, limit: int) -> Lines:
     return _lines(_JOB, JOB_FIELDS, _is_after(after), ["changed_seq", "id"], limit)
 
 
-def jobtag_lines(after: tuple[int, int], limit: int) -> Select[Any]:
+def jobtag_lines(after: tuple[int, int], limit: int) -> Lines:
     """Tags of jobs after (job, tag)."""
     job_id, tag_id = _JOBTAG.c.job_id, _JOBTAG.c.tag_id
     is_after = and_(job_id >= after[0], or_(job_id > after[0], tag_id > after[1]))
     return _lines(_JOBTAG, JOBTAG_FIELDS, is_after, ["job_id", "tag_id"], limit)
 
 
-def changed_jobtag_lines(after: Place, limit: int) -> Select[Any]:
+def changed_jobtag_lines(after: Place, limit: int) -> Lines:
     """Tags of the jobs that ``changed_job_lines`` selects."""
-    jobs = select(_JOB.c.id).where(_is_after(after)).order_by(_JOB.c.changed_seq, _JOB.c.id).limit(limit).scalar_subquery()
-    return _lines(_JOBTAG, JOBTAG_FIELDS, _JOBTAG.c.job_id.in_(jobs), ["job_id", "tag_id"], INT32_MAX)
+    jobs = select(_JOB.c.id).where(_is_after(after)).order_by(_JOB.c.changed_seq, _JOB.c.id).limit(limit).subquery("changed")
+    return _lines(_JOBTAG, JOBTAG_FIELDS, _JOBTAG.c.job_id.in_(select(jobs.c.id)), ["job_id", "tag_id"], INT32_MAX)
 
 
-def tag_lines(after: int, limit: int) -> Select[Any]:
+def tag_lines(after: int, limit: int) -> Lines:
     """Tags with a larger id than ``after``."""
     return _lines(_TAG, TAG_FIELDS, _TAG.c.id > after, ["id"], limit)
 

@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 import duckdb
 from sqlalchemy import Column, ColumnElement, MetaData, Select, Table, types
 
-from services.gateway.reading.columns.dialect import compiled
+from services.gateway.reading.columns.dialect import DUCKDB_LOWER, compiled
 from services.gateway.reading.columns.lines import JOB_FIELDS, JOBTAG_FIELDS, NULL, TAG_FIELDS, Field
 from services.gateway.reading.routing import ColumnsAway, Question, ask_blocking
-from services.gateway.reading.source import DUCKDB_LOWER, FOOTPRINT_KEY, Source, lower_copy
+from services.gateway.reading.source import FOOTPRINT_KEY, Source, lower_copy
 from shared.database.tables import tables
 
 T = TypeVar("T")
