@@ -3,7 +3,7 @@
 from shared.advice.advising import advise, advise_running, applications_of
 from shared.advice.applications import Applications
 from shared.advice.facts import JobFacts, facts_of
-from shared.advice.rulefiles import load_rules, read_rule
+from shared.advice.rulefiles import load_rules, read_rule, shipped_titles
 from shared.advice.rules import Advice, Rule, RuleError, Rules
 
 __all__ = [
@@ -19,4 +19,5 @@ __all__ = [
     "facts_of",
     "load_rules",
     "read_rule",
+    "shipped_titles",
 ]

@@ -107,8 +107,13 @@ def load_rules(folder: Path | None = None, parameters: Mapping[str, Any] | None 
 
 
 @cache
+def shipped_titles() -> Mapping[str, str]:
+    """By tag."""
+    return {rule.tag: rule.title for rule in load_rules().rules}
+
+
 def shipped_tags() -> frozenset[str]:
-    return frozenset(rule.tag for rule in load_rules().rules)
+    return frozenset(shipped_titles())
 
 
 def _files(folder: Path) -> list[Path]:

@@ -5,6 +5,7 @@ import { signedIn } from './api/session.ts'
 import { signInDialog } from './frame/sign-in.svelte.ts'
 import { clock } from './lib/clock.svelte.ts'
 import { keys } from './lib/keys.svelte.ts'
+import { useRuleTitles } from './lib/rule-titles.ts'
 import { live } from './live/live.svelte.ts'
 import { router } from './router/router.svelte.ts'
 import { routes } from './routes.ts'
@@ -16,6 +17,7 @@ import { timeZone } from './time-zone.svelte.ts'
 
 theme.start()
 timeZone.start()
+useRuleTitles(session.rules)
 clock.start()
 keys.start()
 live.start(hasRole('admin', 'support') ? ['job', 'rejection'] : ['job'], { user: session.user.username, after: session.cursor }, () => {

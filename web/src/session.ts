@@ -29,6 +29,8 @@ export interface Session {
   timeZone: string
   provider: boolean
   playground: boolean
+  /** The titles of the rules of advice, by tag. */
+  rules: Record<string, string>
   clusters: { name: string; subClusters: SubCluster[] }[]
 }
 

@@ -8,6 +8,7 @@ from pydantic import Field
 from services.gateway.call import Gateway
 from services.gateway.frame.models import Answer
 from services.gateway.people.identity import AuthSource, User
+from services.gateway.web.titles import rule_titles
 from shared.domain.clusters import Cluster
 from shared.errors import Unavailable
 
@@ -49,6 +50,7 @@ class SessionObject(Answer):
     time_zone: str = Field(description="That of the site, an IANA name; empty: none is set.")
     provider: bool = Field(description="People can sign in at the site's OpenID provider.")
     playground: bool
+    rules: dict[str, str] = Field(description="The titles of the rules of advice, by tag.")
     clusters: list[SessionCluster]
 
 
@@ -72,6 +74,7 @@ async def session_object(gateway: Gateway, user: User) -> Json:
         "timeZone": gateway.settings.time_zone,
         "provider": gateway.auth.oidc is not None,
         "playground": gateway.has_playground,
+        "rules": await rule_titles(gateway.link),
         "clusters": _clusters(gateway),
     }
 

@@ -127,12 +127,15 @@ async def test_an_archived_job_is_read_again_when_its_entry_changes(light: Light
 async def test_statistics_of_running_jobs_are_measured_and_averaged_over_nodes(light: Light) -> None:
     light.measured("f0101", "cpu_load", None, 2.0, 4.0)
     light.measured("f0102", "cpu_load", None, 6.0, 8.0)
-    query = '{ jobStats(id: "1", metrics: ["cpu_load", "nope"]) { name data { avg min max } }'
+    query = '{ jobStats(id: "1", metrics: ["cpu_load", "nope"]) { name hasData data { avg min max } }'
     query += ' jobsMetricStats(filter: [{state: [running]}], metrics: ["cpu_load"]) { jobId duration stats { data { avg min max } } }'
     query += ' jobsFootprints(filter: [{jobId: {eq: "1001"}}], metrics: ["cpu_load"]) { metrics { data } timeWeights { nodeHours } } }'
     answer = await light.ask(query)
     load = {"avg": 5.0, "min": 2.0, "max": 8.0}
-    assert answer["data"]["jobStats"] == [{"name": "cpu_load", "data": load}, {"name": "nope", "data": {"avg": 0, "min": 0, "max": 0}}]
+    assert answer["data"]["jobStats"] == [
+        {"name": "cpu_load", "hasData": True, "data": load},
+        {"name": "nope", "hasData": False, "data": {"avg": 0, "min": 0, "max": 0}},
+    ]
     stats = {one["jobId"]: one for one in answer["data"]["jobsMetricStats"]}
     assert stats["1001"] == {"jobId": "1001", "duration": 600, "stats": [{"data": load}]}
     assert answer["data"]["jobsFootprints"] == {"metrics": [{"data": [5.0]}], "timeWeights": {"nodeHours": [20.0]}}

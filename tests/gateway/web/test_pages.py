@@ -95,6 +95,7 @@ async def test_every_page_is_the_same_document_with_the_session_of_its_reader(si
             "password": True,
         }
         assert session["settings"] == {"web_theme": "dark"}
+        assert session["rules"]["lowload"] == "Low CPU load"
         assert re.fullmatch("0-0-[0-9a-z]+", session["cursor"])  # of a database to which no event has been applied
 
 

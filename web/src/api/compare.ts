@@ -34,12 +34,12 @@ export async function comparedJobs(ids: string[], signal: AbortSignal): Promise<
   return jobs.items.map(withTextIds)
 }
 
-/** By job. Raises ApiError. */
+/** By job, of the metrics that it has. Raises ApiError. */
 export async function comparedStatistics(ids: string[], signal: AbortSignal): Promise<Map<string, Statistics>> {
   const names = [...(await metrics()).keys()]
   const variables = { filter: byIds(ids), metrics: names }
   const answer = await query<CompareStatisticsQuery, CompareStatisticsQueryVariables>(STATISTICS, variables, signal)
-  return new Map(answer.jobsMetricStats.map(({ id, stats }) => [String(id), stats]))
+  return new Map(answer.jobsMetricStats.map(({ id, stats }) => [String(id), stats.filter(({ hasData }) => hasData)]))
 }
 
 /** The median over the nodes of a job, by job, with at most `points` values each. Raises ApiError. */

@@ -54,12 +54,13 @@ export async function job(id: string, signal?: AbortSignal): Promise<Job | null>
   return job && withTextIds(job)
 }
 
-/** Of the metrics of the job's subcluster that the viewer may see; zeros for those that the job lacks. */
+/** Of the metrics of the job's subcluster that it has and that the viewer may see. */
 export async function jobStatistics({ id, cluster, subCluster }: Job, signal?: AbortSignal): Promise<JobStatistics> {
   const [known, configs] = await Promise.all([metrics(), metricConfigs(cluster, subCluster).catch(() => [])])
   const own = configs.map(({ name }) => name).filter((name) => known.has(name))
   const names = own.length ? own : [...known.keys()] // without names the gateway answers no statistics, as cc-backend
-  return (await query<JobStatisticsQuery, JobStatisticsQueryVariables>(STATISTICS, { id, metrics: names }, signal)).jobStats
+  const { jobStats } = await query<JobStatisticsQuery, JobStatisticsQueryVariables>(STATISTICS, { id, metrics: names }, signal)
+  return jobStats.filter(({ hasData }) => hasData)
 }
 
 /** The newest other jobs of the same user with the same name, or without a name in the same project. */

@@ -198,7 +198,7 @@ export type CompareStatisticsQueryVariables = Exact<{
 }>;
 
 
-export type CompareStatisticsQuery = { jobsMetricStats: Array<{ id: number, stats: Array<{ name: string, data: { avg: number, min: number, max: number } }> }> };
+export type CompareStatisticsQuery = { jobsMetricStats: Array<{ id: number, stats: Array<{ name: string, hasData: boolean, data: { avg: number, min: number, max: number } }> }> };
 
 export type CompareBandsQueryVariables = Exact<{
   ids: Array<string | number> | string | number;
@@ -262,7 +262,7 @@ export type JobStatisticsQueryVariables = Exact<{
 }>;
 
 
-export type JobStatisticsQuery = { jobStats: Array<{ name: string, data: { avg: number, min: number, max: number } }> };
+export type JobStatisticsQuery = { jobStats: Array<{ name: string, hasData: boolean, data: { avg: number, min: number, max: number } }> };
 
 export type JobOfClusterQueryVariables = Exact<{
   filter?: Array<JobFilter> | JobFilter | null | undefined;

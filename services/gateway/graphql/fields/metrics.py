@@ -17,7 +17,7 @@ from services.gateway.metrics.bands import JobBands
 from services.gateway.metrics.model import NamedMetric, Numbers, SeriesText
 from services.gateway.metrics.resampling import Resolution
 from services.gateway.metrics.selection import MetricSelection
-from services.gateway.metrics.statistics import NamedStatistics, named
+from services.gateway.metrics.statistics import NO_STATISTICS, NamedStatistics, named
 from services.gateway.reading.model import JobFilter, JobSelection, Order, Slice, StoredJob
 from shared.metricdata.model import SCOPE_RANK
 
@@ -202,7 +202,11 @@ TABLES: Tables = {
     "Series": {"hostname": attrgetter("hostname"), "id": _id, "statistics": attrgetter("statistics"), "data": _numbers("data")},
     "StatsSeries": {"mean": _numbers("mean"), "median": _numbers("median"), "min": _numbers("min"), "max": _numbers("max")},
     "MetricStatistics": {"avg": attrgetter("avg"), "min": attrgetter("min"), "max": attrgetter("max")},
-    "NamedStats": {"name": attrgetter("name"), "data": attrgetter("data")},
+    "NamedStats": {
+        "name": attrgetter("name"),
+        "data": attrgetter("data"),
+        "hasData": lambda one: one.data is not NO_STATISTICS,
+    },
     "NamedStatsWithScope": {"name": attrgetter("name"), "scope": attrgetter("scope"), "stats": attrgetter("metric.series")},
     "ScopedStats": {"hostname": attrgetter("hostname"), "id": _id, "data": attrgetter("statistics")},
     "JobStats": {

@@ -88,8 +88,8 @@ describe('differences', () => {
 
   test('metrics say whether more is better; those without values are left out', () => {
     const data = (avg: number) => [
-      { name: 'mem', data: { avg, min: 0, max: 9 } },
-      { name: 'flops', data: { avg: 0, min: 0, max: 0 } },
+      { name: 'mem', hasData: true, data: { avg, min: 0, max: 9 } },
+      { name: 'flops', hasData: true, data: { avg: 0, min: 0, max: 0 } },
     ]
     const found = new Map([['1', data(4)]])
     const configs = [{ name: 'mem', lowerIsBetter: true, caution: 1, alert: 2 }] as MetricConfig[]

@@ -4,6 +4,7 @@ import type { ComparedJob, Statistics } from '../../api/compare.ts'
 import type { Metric, MetricConfig } from '../../api/metrics.ts'
 import { duration } from '../../lib/formats/duration.ts'
 import { count, significant, withUnit } from '../../lib/formats/number.ts'
+import { ruleTitle } from '../../lib/rule-titles.ts'
 import * as texts from '../../texts/en.ts'
 
 export interface Cell {
@@ -61,7 +62,7 @@ export function settings(jobs: ComparedJob[]): Section[] {
         text(rows.partition, (job) => job.partition),
         text(rows.state, (job) => job.state.replaceAll('_', ' ')),
         text(rows.shared, (job) => job.shared.replaceAll('_', ' ')),
-        text(rows.advice, (job) => job.advice.map(({ rule }) => rule.replaceAll(/[_-]/g, ' ')).join(', ') || rows.none),
+        text(rows.advice, (job) => job.advice.map(({ rule }) => ruleTitle(rule)).join(', ') || rows.none),
       ],
     },
     {

@@ -1,6 +1,5 @@
 import type { Tag } from '../../api/tags.ts'
-
-export const tagName = (tag: Tag): string => `${tag.type}: ${tag.name}`
+import { tagTitle } from '../../lib/rule-titles.ts'
 
 /** The tags with a name, `hangs` or `jobClass:hangs`, in any case of letters. The same name may exist in several scopes and types. */
 export function tagsNamed(tags: Tag[], text: string): Tag[] {
@@ -9,4 +8,4 @@ export function tagsNamed(tags: Tag[], text: string): Tag[] {
 }
 
 /** The names of tags by their ids. */
-export const tagNames = (tags: Tag[]): Map<string, string> => new Map(tags.map((tag) => [tag.id, tagName(tag)]))
+export const tagNames = (tags: Tag[]): Map<string, string> => new Map(tags.map((tag) => [tag.id, tagTitle(tag)]))
