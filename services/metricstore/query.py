@@ -3,6 +3,7 @@
 Selecting happens on the event loop, everything else may run in another thread.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -225,9 +226,9 @@ def _texts(request: QueryRequest, batch: Sequence[_Plan | bytes], budget: _Budge
         yield plan if isinstance(plan, bytes) else _text(request, plan, read[id(plan)], budget)
 
 
-def _read(plans: Sequence[_Plan]) -> dict[int, Floats]:
+def _read(plans: Sequence[_Plan]) -> dict[int, Values | Floats]:
     """The samples of each element, by the ``id`` of its plan."""
-    found: dict[int, Floats] = {}
+    found: dict[int, Values | Floats] = {}
     together: dict[int, tuple[Grid, list[_Plan]]] = {}
     for plan in plans:
         grid = plan.grid
@@ -281,14 +282,14 @@ def _placed(part: Series, plan: _Plan) -> Values:
         return (sums / counts).astype(np.float32)
 
 
-def _combined(plan: _Plan, pieces: Iterable[Values]) -> Floats:
+def _combined(plan: _Plan, pieces: Iterable[Values]) -> Values | Floats:
     """Samples of the window: of the one series, or the sum or mean of several; a gap in one of them is a gap.
 
     Series without any sample in the window count as if they did not exist. ``pieces`` have one row per series.
     """
     if len(plan.element.sources) == 1:
         (values,) = pieces
-        single: Floats = values[0].astype(np.float64)
+        single: Values = values[0]
         return single
     total: Floats = np.zeros(plan.length, dtype=np.float64)
     count = 0
@@ -303,14 +304,14 @@ def _combined(plan: _Plan, pieces: Iterable[Values]) -> Floats:
     return total
 
 
-def _text(request: QueryRequest, plan: _Plan, data: Floats, budget: _Budget) -> bytes:
+def _text(request: QueryRequest, plan: _Plan, data: Values | Floats, budget: _Budget) -> bytes:
     query, frame, step = plan.element.query, plan.window, plan.step
     if query.scale != 1.0:
         with np.errstate(over="ignore"):
-            data = data * query.scale
+            data = data.astype(np.float64) * query.scale
     kept = points(query.resolution, step, data.size)
     if kept is not None:
-        data, step = lttb(data[None, :], kept)[0], query.resolution
+        data, step = lttb(data[None, :].astype(np.float64), kept)[0], query.resolution
     found: dict[str, Any] = {}
     if request.with_data and data.size:
         is_late = request.with_padding and frame.start > request.start
@@ -318,23 +319,26 @@ def _text(request: QueryRequest, plan: _Plan, data: Floats, budget: _Budget) -> 
         if padding > MAX_PADDING:
             return _error(f"the window begins {padding} timesteps before the first sample")
         budget.take(padding)
-        found["data"] = _written(np.concatenate([np.full(padding, np.nan), data]) if padding else data)
+        found["data"] = _written(np.concatenate([np.full(padding, np.nan, dtype=data.dtype), data]) if padding else data)
     found |= {"from": frame.start, "to": frame.stop, "resolution": step}
     found |= _statistics(data) if request.with_statistics else {"avg": 0.0, "min": 0.0, "max": 0.0}
     return orjson.dumps(found, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def _written(data: Floats) -> Values | Floats:
+def _written(data: Values | Floats) -> Values | Floats:
     """Samples as they are written: stored ones as float32, larger sums and scaled values as float64. Infinity becomes null in JSON."""
     with np.errstate(over="ignore"):
-        short = data.astype(np.float32)
-    return data if np.isinf(short).any() else short
+        short: Values = np.ascontiguousarray(data, dtype=np.float32)
+    return data if short.dtype != data.dtype and np.isinf(short).any() else short
 
 
-def _statistics(data: Floats) -> dict[str, float | None]:
-    present = data[~np.isnan(data)]
-    if not present.size:
-        return {"avg": None, "min": None, "max": None}
+def _statistics(data: Values | Floats) -> dict[str, float | None]:
+    low = float(data.min()) if data.size else math.nan
+    if math.isnan(low):  # the minimum of samples with a gap
+        data = data[~np.isnan(data)]
+        if not data.size:
+            return {"avg": None, "min": None, "max": None}
+        low = float(data.min())
     with np.errstate(over="ignore"):
-        average = float(present.mean())
-    return {"avg": average, "min": float(present.min()), "max": float(present.max())}
+        total = float(np.add.reduce(data, dtype=np.float64))
+    return {"avg": total / data.size, "min": low, "max": float(data.max())}
