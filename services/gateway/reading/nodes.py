@@ -45,6 +45,8 @@ class NodeRecords:
 
 
 MAX_RECORDS = 10_000  # of each kind in an answer, the newest
+MAX_EVENTS = 500  # of the nodes of a job, the first
+TROUBLE = ("down", "unknown")
 
 _PARTS = {"starts_with": begins, "ends_with": ends, "contains": holds}
 
@@ -123,6 +125,23 @@ class NodeQueries:
             self._engine,
             lambda connection: NodeRecords(connection.execute(states).all()[::-1], connection.execute(health).all()[::-1]),
         )
+
+    async def troubles(self, cluster: str, hosts: Sequence[str], start: int, end: int) -> Sequence[Row[Any]]:
+        """When nodes went out of use and came back from ``start`` to ``end`` (Unix seconds), up to ``MAX_EVENTS``, oldest first.
+
+        The rows have ``hostname``, ``time_stamp``, ``node_state`` and ``states``. A node is taken to be in use at ``start``.
+        """
+        of_hosts = and_(node.cluster == cluster, _text(node.hostname, TextMatch("in", tuple(hosts))))
+        kind = case((node_state.node_state.in_(TROUBLE), node_state.node_state), else_="").label("kind")
+        before = func.lag(kind.element).over(partition_by=node_state.node_id, order_by=(node_state.time_stamp, node_state.id))
+        columns = (node_state.id, node_state.time_stamp, node_state.node_state, node_state.states)
+        statement = select(node.hostname, *columns, kind, before.label("before")).join_from(
+            tables.node, tables.node_state, node_state.node_id == node.id
+        )
+        found = statement.where(of_hosts, node_state.time_stamp >= start, node_state.time_stamp <= end).subquery()
+        changes = select(found).where(found.c.kind != func.coalesce(found.c.before, ""))
+        ordered = changes.order_by(found.c.time_stamp, bytewise(found.c.hostname), found.c.id).limit(MAX_EVENTS)
+        return await read(self._engine, lambda connection: connection.execute(ordered).all())
 
     async def count(self, where: Sequence[NodeFilter], kind: StateKind) -> list[tuple[str, int]]:
         """The number of nodes by state, without nodes that left their cluster."""

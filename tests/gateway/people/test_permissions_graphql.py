@@ -46,6 +46,7 @@ EXPECTED: dict[str, list[tuple[str, frozenset[str]]]] = {
     "nodeStatesTimed": [('{ nodeStatesTimed(type: "node") { state } }', SITE)],
     "nodeHistory": [(f"{{ nodeHistory(id: 7, {RANGE}) {{ node {{ hostname }} }} }}", SITE)],
     "job": [("{ job(id: 1) { id } }", SEES_JOB_1), ("{ job(id: 2) { id } }", SEES_JOB_2)],
+    "jobNodeEvents": [("{ jobNodeEvents(id: 1) { time } }", SEES_JOB_1), ("{ jobNodeEvents(id: 2) { time } }", SEES_JOB_2)],
     "jobMetrics": [("{ jobMetrics(id: 1) { name } }", SEES_JOB_1), ("{ jobMetrics(id: 2) { name } }", SEES_JOB_2)],
     "jobStats": [("{ jobStats(id: 1) { name } }", SEES_JOB_1), ("{ jobStats(id: 2) { name } }", SEES_JOB_2)],
     "scopedJobStats": [("{ scopedJobStats(id: 1) { name } }", SEES_JOB_1), ("{ scopedJobStats(id: 2) { name } }", SEES_JOB_2)],

@@ -162,3 +162,24 @@ async def test_the_records_of_a_node_begin_with_the_one_that_held_at_the_start(q
     assert not (await queries.records(node.id, 50, 90)).states
     for cluster, host in (("fritz", "f9"), ("alex", "f1"), ("fritz", "f1\0")):
         assert await queries.by_name(cluster, host) is None
+
+
+async def test_the_troubles_of_nodes_are_the_changes_into_and_out_of_states_without_use(
+    database: DatabaseSettings, queries: NodeQueries
+) -> None:
+    more = {3: {210: "down", 320: "idle"}, 1: {150: "mixed", 310: "unknown"}}
+    rows = [(key, time, state) for key, states in more.items() for time, state in states.items()]
+    await write(
+        database,
+        "node_state",
+        [COUNTS | {"id": 900 + n, "node_id": key, "time_stamp": time, "node_state": state} for n, (key, time, state) in enumerate(rows)],
+    )
+    found = await queries.troubles("fritz", ["f1", "f3", "f9"], 100, 400)
+    assert [(row.hostname, row.time_stamp, row.node_state) for row in found] == [
+        ("f3", 200, "down"),
+        ("f1", 310, "unknown"),
+        ("f3", 320, "idle"),
+    ]
+    assert await queries.troubles("alex", ["f1", "f3"], 100, 400) == []
+    begun_in_trouble = await queries.troubles("fritz", ["f3"], 205, 315)
+    assert [(row.time_stamp, row.node_state) for row in begun_in_trouble] == [(210, "down")]

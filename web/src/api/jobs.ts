@@ -7,6 +7,8 @@ import type {
   JobCountQuery,
   JobCountQueryVariables,
   JobListQuery,
+  JobNodeEventsQuery,
+  JobNodeEventsQueryVariables,
   JobListQueryVariables,
   JobOfClusterQuery,
   JobOfClusterQueryVariables,
@@ -22,6 +24,7 @@ import { only } from './documents.ts'
 
 export type JobRow = JobRowFragment
 export type Job = NonNullable<JobViewQuery['job']>
+export type JobNodeEvent = JobNodeEventsQuery['jobNodeEvents'][number]
 export type JobStatistics = JobStatisticsQuery['jobStats']
 export type JobListVariables = JobListQueryVariables
 export type { JobFilter } from './types.ts'
@@ -30,6 +33,7 @@ const LIST = only(jobsText, 'JobList')
 const COUNT = only(jobsText, 'JobCount')
 const VIEW = only(`${jobText}\n${jobsText}`, 'JobView')
 const STATISTICS = only(jobText, 'JobStatistics')
+const NODE_EVENTS = only(jobText, 'JobNodeEvents')
 const SCOPES = only(jobText, 'JobScopes')
 const OF_CLUSTER = only(jobText, 'JobOfCluster')
 
@@ -62,6 +66,10 @@ export async function jobStatistics({ id, cluster, subCluster }: Job, signal?: A
   const { jobStats } = await query<JobStatisticsQuery, JobStatisticsQueryVariables>(STATISTICS, { id, metrics: names }, signal)
   return jobStats.filter(({ hasData }) => hasData)
 }
+
+/** When nodes of a job were out of use while it ran, and when they came back. Raises ApiError. */
+export const jobNodeEvents = async (id: string, signal?: AbortSignal): Promise<JobNodeEvent[]> =>
+  (await query<JobNodeEventsQuery, JobNodeEventsQueryVariables>(NODE_EVENTS, { id }, signal)).jobNodeEvents
 
 /** The newest other jobs of the same user with the same name, or without a name in the same project. */
 export async function similarJobs(of: Job, signal?: AbortSignal): Promise<JobRow[]> {

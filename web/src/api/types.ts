@@ -264,6 +264,13 @@ export type JobStatisticsQueryVariables = Exact<{
 
 export type JobStatisticsQuery = { jobStats: Array<{ name: string, hasData: boolean, data: { avg: number, min: number, max: number } }> };
 
+export type JobNodeEventsQueryVariables = Exact<{
+  id: string | number;
+}>;
+
+
+export type JobNodeEventsQuery = { jobNodeEvents: Array<{ time: number, hostname: string, schedulerState: string, states: Array<string> }> };
+
 export type JobOfClusterQueryVariables = Exact<{
   filter?: Array<JobFilter> | JobFilter | null | undefined;
 }>;

@@ -9,6 +9,7 @@ from services.gateway.graphql.fields import (
     advice,
     clusters,
     distribution,
+    job_nodes,
     jobs,
     metrics,
     node_metrics,
@@ -23,7 +24,22 @@ from services.gateway.graphql.fields import (
 from services.gateway.graphql.request import MUTATION, QUERY
 from services.gateway.graphql.shape import Tables
 
-MODULES = (advice, clusters, distribution, jobs, metrics, node_metrics, nodes, people, settings, statistics, subscriptions, tags, timeline)
+MODULES = (
+    advice,
+    clusters,
+    distribution,
+    job_nodes,
+    jobs,
+    metrics,
+    node_metrics,
+    nodes,
+    people,
+    settings,
+    statistics,
+    subscriptions,
+    tags,
+    timeline,
+)
 BINDABLES: list[ObjectType] = [QUERY, MUTATION, subscriptions.SUBSCRIPTION]
 TABLES: Tables = {kind: getters for module in MODULES for kind, getters in getattr(module, "TABLES", {}).items()}
 FAILING = jobs.FAILING

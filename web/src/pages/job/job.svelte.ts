@@ -1,11 +1,12 @@
 import { ApiError } from '../../api/graphql.ts'
-import type { Job, JobRow, JobStatistics } from '../../api/jobs.ts'
+import type { Job, JobNodeEvent, JobRow, JobStatistics } from '../../api/jobs.ts'
 import type { Change } from '../../live/protocol.ts'
 import { patched } from '../jobs/patch.ts'
 
 export interface JobApi {
   job: (id: string) => Promise<Job | null>
   jobStatistics: (job: Job) => Promise<JobStatistics>
+  jobNodeEvents: (id: string) => Promise<JobNodeEvent[]>
   similarJobs: (job: Job) => Promise<JobRow[]>
   jobOfCluster: (cluster: string, jobId: string) => Promise<string | null>
 }
@@ -16,6 +17,8 @@ export class JobView {
   statistics = $state.raw<JobStatistics | null>(null)
   statisticsFailure = $state('')
   similar = $state.raw<JobRow[]>([])
+  /** What happened to its nodes; none if that cannot be had. */
+  nodeEvents = $state.raw<JobNodeEvent[]>([])
   failure = $state('')
   isMissing = $state(false)
   isDeleted = $state(false)
@@ -34,6 +37,7 @@ export class JobView {
         this.job = null
         this.statistics = null
         this.similar = []
+        this.nodeEvents = []
         this.isDeleted = false
       }
       this.#id = found ?? ''
@@ -51,7 +55,10 @@ export class JobView {
       this.job = job
       this.isMissing = job === null
       this.failure = ''
-      if (job) void this.#loadStatistics(job)
+      if (!job) return
+      void this.#loadStatistics(job)
+      const events = await this.#api.jobNodeEvents(id).catch(() => [])
+      if (id === this.#id) this.nodeEvents = events
     } catch (e) {
       if (id !== this.#id) return
       if (e instanceof ApiError && e.code === 'NOT_FOUND') this.isMissing = true

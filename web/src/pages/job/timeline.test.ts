@@ -42,3 +42,25 @@ test('advice stands where it began', () => {
   const { moments } = timelineOf(job({ advice } as Partial<TimelineJob>), START)
   expect(moments[1]).toEqual({ kind: 'advice', text: 'Idle.', at: START + 900_000, share: 0.25 })
 })
+
+test('changes of its nodes stand where they were reported, some of many, also after its end', () => {
+  const at = (seconds: number) => ({
+    time: START / 1000 + seconds,
+    hostname: 'f1',
+    schedulerState: 'down' as const,
+    states: ['DOWN', 'DRAIN'],
+  })
+  const { moments, hidden } = timelineOf(job({}), START, [at(1800), at(4000)])
+  expect(moments.filter(({ kind }) => kind === 'node').map(({ text, share }) => [text, share])).toEqual([
+    ['f1: down, drain', 0.5],
+    ['f1: down, drain', 1],
+  ])
+  expect(hidden).toBe(0)
+  expect(
+    timelineOf(
+      job({}),
+      START,
+      Array.from({ length: 500 }, () => at(1)),
+    ).hidden,
+  ).toBe(492)
+})

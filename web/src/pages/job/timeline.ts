@@ -1,6 +1,6 @@
 /** The course of a job: the parts of its time and what happened when. Pure. */
 
-import type { Job } from '../../api/jobs.ts'
+import type { Job, JobNodeEvent } from '../../api/jobs.ts'
 import { duration } from '../../lib/formats/duration.ts'
 
 export type TimelineJob = Pick<Job, 'state' | 'submitTime' | 'startTime' | 'duration' | 'walltime' | 'advice'>
@@ -14,18 +14,26 @@ export interface Part {
 
 /** `share` is the place on the line, from 0. */
 export interface Moment {
-  kind: 'submitted' | 'started' | 'advice' | 'ended' | 'now' | 'limit'
+  kind: 'submitted' | 'started' | 'advice' | 'node' | 'ended' | 'now' | 'limit'
   text: string
   /** Milliseconds of Unix time. */
   at: number
   share: number
 }
 
+const MAX_EVENTS = 8 // a switch that fails takes hundreds of nodes with it
 const MAX_WAIT_SHARE = 0.2 // days in the queue must not hide an hour of work
 const IN_PROGRESS = ['running', 'suspended']
 
+/** `hidden` are the events of nodes that have no moment. */
+export interface Course {
+  parts: Part[]
+  moments: Moment[]
+  hidden: number
+}
+
 /** `now` in milliseconds of Unix time; only a job in progress depends on it. */
-export function timelineOf(job: TimelineJob, now: number): { parts: Part[]; moments: Moment[] } {
+export function timelineOf(job: TimelineJob, now: number, events: JobNodeEvent[] = []): Course {
   const start = Date.parse(job.startTime)
   const submit = job.submitTime ? Math.min(Date.parse(job.submitTime), start) : start
   const isRunning = IN_PROGRESS.includes(job.state)
@@ -56,8 +64,15 @@ export function timelineOf(job: TimelineJob, now: number): { parts: Part[]; mome
         at: Date.parse(one.since ?? ''),
         share: place(Date.parse(one.since ?? '')),
       })),
+    ...events.slice(0, MAX_EVENTS).map(({ time, hostname, schedulerState, states }) => ({
+      kind: 'node' as const,
+      text: `${hostname}: ${states.join(', ').toLowerCase() || schedulerState}`,
+      at: time * 1000,
+      share: place(Math.max(start, time * 1000)),
+    })),
     { kind: isRunning ? 'now' : 'ended', text: isRunning ? '' : job.state, at: end, share: place(end) },
     ...(limit !== null && limit <= last ? [{ kind: 'limit' as const, text: '', at: limit, share: place(limit) }] : []),
   ]
-  return { parts: parts.filter(({ share }) => share > 0), moments: moments.toSorted((a, b) => a.at - b.at) }
+  const hidden = Math.max(0, events.length - MAX_EVENTS)
+  return { parts: parts.filter(({ share }) => share > 0), moments: moments.toSorted((a, b) => a.at - b.at), hidden }
 }

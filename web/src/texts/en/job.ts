@@ -60,7 +60,8 @@ export const curves = {
 export const timeline = {
   title: 'Course of the job',
   parts: { waited: 'waited', ran: 'ran', over: 'beyond the limit', left: 'left' },
-  moments: { submitted: 'Submitted', started: 'Started', advice: 'Since', ended: 'Ended', now: 'Now', limit: 'Time limit' },
+  moments: { submitted: 'Submitted', started: 'Started', advice: 'Since', node: 'Node', ended: 'Ended', now: 'Now', limit: 'Time limit' },
+  moreEvents: (more: number) => `and ${String(more)} more changes of nodes`,
 }
 
 export const tagging = {
