@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, replace
 
-from shared.metricdata.buckets import band_of, bucket_size, coarser
+from shared.metricdata.buckets import bucket_size, coarser
 from shared.metricdata.model import FloatArray, JobData, MetricData, StatisticsSeries, Unit
-from shared.metricdata.postprocess import coarsest, node_data
+from shared.metricdata.postprocess import coarsest, node_data, statistics_series
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ def bands_of(data: JobData, points: int) -> dict[str, Band]:
 def _band(scope: str, metric: MetricData, points: int) -> Band:
     rows = [series.data for series in metric.series]
     size = bucket_size(max(row.size for row in rows), points)
-    lines = band_of(rows, size)
+    lines = coarser(statistics_series(rows, values_per_step=1), size)
     assert lines.median is not None
     return Band(scope, metric.unit, metric.timestep * size, lines.min, lines.median, lines.max)
 

@@ -28,6 +28,7 @@ from services.metricstore.grids import PERIOD_S
 from services.metricstore.reader import SampleReader
 from shared.archive import verify
 from shared.archive.layout import TEMPORARY_PREFIX
+from shared.archive.thumbnails import usable_thumbnail
 from shared.broker.cursor import Cursor, read_from
 from shared.broker.envelope import Envelope
 from shared.broker.publisher import Publisher
@@ -119,6 +120,9 @@ def test_an_entry_says_what_its_event_says(past: ClusterPast) -> None:
     assert "#SBATCH" in event.meta_data["jobScript"]
     assert (one.meta["footprint"], one.meta["energy"], one.meta["duration"]) == (event.footprint, event.energy, event.duration)
     assert set(one.meta["statistics"]) == set(event.statistics or {})
+    bands = usable_thumbnail(one.thumbnail, len(one.data))
+    assert bands is not None
+    assert set(bands) == set(one.meta["statistics"])
 
 
 def test_files_of_samples_have_every_node_up_to_the_end(past: ClusterPast, tmp_path: Path) -> None:

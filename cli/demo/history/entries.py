@@ -15,7 +15,7 @@ from cli.demo.machines import Node, definition, nodes_of
 from cli.demo.measuring import measured
 from cli.demo.scheduler import Job
 from shared.advice import Applications, Rules, advise, load_rules
-from shared.archive import JobPath, meta_of_row, pack, render_data
+from shared.archive import JobPath, meta_of_row, pack, render_data, render_thumbnail
 from shared.domain.clusters import Cluster, Metric
 from shared.domain.events import JobAdvised, JobImported, JobStarted
 from shared.domain.intake import job_started
@@ -37,11 +37,7 @@ _STEPS_S = (60, 120, 300, 600)
 
 @dataclass(frozen=True, slots=True)
 class MadeJob:
-    """``meta`` lacks the database id, and ``advised`` has 0 for it: it is the sequence of the event ``imported``.
-
-    There is no thumbnail, because thumbnails would take a third of the time. Small plots are computed from the samples until
-    `jobtide archive thumbnails` writes them.
-    """
+    """``meta`` lacks the database id, and ``advised`` has 0 for it: it is the sequence of the event ``imported``."""
 
     path: JobPath
     imported: JobImported
@@ -49,6 +45,7 @@ class MadeJob:
     meta: dict[str, Any]
     data: bytes
     is_packed: bool
+    thumbnail: bytes
 
 
 def make_jobs(jobs: Sequence[Job], neighbours: Sequence[Job]) -> list[MadeJob]:
@@ -114,7 +111,9 @@ def _made(job: Job, by_host: Mapping[str, Sequence[Behaviour]]) -> MadeJob:
     )
     advised = advise(row, cluster, statistics, results.data, *_rules())
     meta = meta_of_row(row, [], statistics=statistics, **found)
-    return MadeJob(JobPath(job.cluster, job.job_id, job.start), imported, advised, meta, *pack(render_data(results.data)))
+    text, is_packed = pack(render_data(results.data))
+    thumbnail = render_thumbnail(results.data, len(text))
+    return MadeJob(JobPath(job.cluster, job.job_id, job.start), imported, advised, meta, text, is_packed, thumbnail)
 
 
 def _data(

@@ -199,7 +199,7 @@ def _advised(made: MadeJob, id_: int) -> Envelope:
 
 
 def _entry(made: MadeJob, id_: int) -> Entry:
-    return Entry(made.path, render_meta(made.meta | {"id": id_}), made.data, made.is_packed)
+    return Entry(made.path, render_meta(made.meta | {"id": id_}), made.data, made.is_packed, made.thumbnail)
 
 
 async def _report_nodes(log: "_Log", clusters: ClusterDirectory, pasts: Mapping[str, ClusterPast], end: int) -> None:
