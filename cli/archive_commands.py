@@ -21,6 +21,14 @@ Archive = Annotated[
     str | None, typer.Argument(metavar="[ARCHIVE]", help="A folder, sqlite:///PATH or s3://BUCKET/PREFIX; by default that of the site.")
 ]
 Target = Annotated[str, typer.Argument(metavar="TARGET", help="The other archive; an empty place becomes one.")]
+AnySource = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="ARCHIVE",
+        help="The archive to read, or parquet:///DIR with Parquet files of cc-backend; by default that of the site.",
+    ),
+]
 Source = Annotated[str | None, typer.Option("--from", metavar="ARCHIVE", help="The archive to read; by default that of the site.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only report what would be done.")]
@@ -99,7 +107,7 @@ def archive_copy(
 @archive_app.command("convert")
 def archive_convert(
     target: Target,
-    source: Source = None,
+    source: AnySource = None,
     compress: Annotated[bool, typer.Option("--compress", help="Compress data files above 2000 bytes.")] = False,
     decompress: Annotated[bool, typer.Option("--decompress", help="Write all data files uncompressed.")] = False,
     before: Before = None,
@@ -110,7 +118,7 @@ def archive_convert(
     as_json: AsJson = False,
     data: Data = None,
 ) -> None:
-    """Write an archive of version 1, 2 or 3 as one of version 3. The source is not changed, and it can be repeated."""
+    """Write an archive of version 1, 2 or 3, or Parquet files, as one of version 3. The source is not changed, and it can be repeated."""
     from cli.commands.archive_tools import chosen, run_transfer
 
     if compress and decompress:

@@ -16,10 +16,11 @@ from shared.archive.layout import ArchiveUnavailable
 from shared.archive.places import present_store, store_at
 from shared.archive.selection import OmitTagged, Selection
 from shared.archive.store import ArchiveStore
-from shared.archive.transfer import Form, Tally, transfer
+from shared.archive.transfer import EntrySource, Form, Tally, transfer
 from shared.archive.verify import Finding, verify, verify_store
 from shared.errors import JobtideError, UserError
 
+_PARQUET = "parquet:///"
 MAX_LISTED = 1000  # leftovers and findings in a JSON result
 
 
@@ -163,9 +164,8 @@ def run_transfer(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    source, target = archive_of(data, source_address), archive_of(data, target_address)
-    if target.is_same_place(source):
-        raise UserError(f"TARGET: {target.address} is the source itself")
+    target = archive_of(data, target_address)
+    source = _source(data, source_address, target, converts=converts)
     with counted(source) as show:
         tally = transfer(source, target, selection, form=form, converts=converts, dry_run=dry_run, show=lambda tally: show(tally.seen))
     verb = "converted" if converts else "copied"
@@ -175,6 +175,20 @@ def run_transfer(
         done = f"would be {verb}" if dry_run else verb
         print(f"{count_text(tally.done)} {done} ({size_text(tally.size)}), {count_text(tally.skipped)} left out or there already")
     print_failures(tally, as_json=as_json)
+
+
+def _source(data: Path | None, address: str | None, target: ArchiveStore, *, converts: bool) -> EntrySource:
+    """Raises UserError."""
+    if address is not None and address.startswith(_PARQUET):
+        if not converts:
+            raise UserError("--from: `jobtide archive convert` reads Parquet files")
+        from shared.archive.parquet import ParquetArchive
+
+        return ParquetArchive(Path(address.removeprefix(_PARQUET)))
+    source = archive_of(data, address)
+    if target.is_same_place(source):
+        raise UserError(f"TARGET: {target.address} is the source itself")
+    return source
 
 
 def tally_json(tally: Tally) -> dict[str, Any]:

@@ -6,14 +6,15 @@ from contextlib import contextmanager
 
 from cli.progress import is_shown, progress_bar
 from shared.archive.layout import JobPath
-from shared.archive.store import ArchiveStore, Stray
+from shared.archive.store import Stray
+from shared.archive.transfer import EntrySource
 from shared.errors import JobtideError
 
 
 class _Total:
     """Counts in a thread of its own, because listing the entries of a large archive takes minutes. ``number`` is None until it ends."""
 
-    def __init__(self, store: ArchiveStore, counts: Callable[[JobPath | Stray], bool]) -> None:
+    def __init__(self, store: EntrySource, counts: Callable[[JobPath | Stray], bool]) -> None:
         self.number: int | None = None
         self._store = store
         self._counts = counts
@@ -37,7 +38,7 @@ class _Total:
 
 
 @contextmanager
-def counted(store: ArchiveStore, counts: Callable[[JobPath | Stray], bool] = lambda _: True) -> Iterator[Callable[[int], None]]:
+def counted(store: EntrySource, counts: Callable[[JobPath | Stray], bool] = lambda _: True) -> Iterator[Callable[[int], None]]:
     """Yields a function to call with the number of entries so far, of those in ``store`` for which ``counts`` is true."""
     with progress_bar("entries") as bar:
         if not is_shown():

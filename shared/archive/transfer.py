@@ -1,8 +1,9 @@
 """Copying and converting entries from one archive to another. The source is only read."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, Protocol
 
 from shared.archive.data import pack
 from shared.archive.layout import VERSION, ArchiveError, ArchiveUnavailable, JobPath
@@ -42,8 +43,20 @@ class Tally:
             self.failures.append(text if text.startswith(place) else f"{place}: {text}")
 
 
+class EntrySource(Protocol):
+    """What entries are copied from. ``entry`` is called for the path that ``paths`` gave last."""
+
+    @property
+    def address(self) -> str: ...
+    def version(self) -> int: ...
+    def clusters(self) -> list[str]: ...
+    def cluster_text(self, cluster: str) -> bytes: ...
+    def paths(self) -> Iterator[JobPath | Stray]: ...
+    def entry(self, path: JobPath) -> Entry: ...
+
+
 def transfer(
-    source: ArchiveStore,
+    source: EntrySource,
     target: ArchiveStore,
     selection: Selection,
     *,
@@ -104,7 +117,7 @@ def _missing(source: ArchiveStore, paths: Sequence[JobPath], target: ArchiveStor
             errors[path] = e
 
 
-def copy_clusters(source: ArchiveStore, target: ArchiveStore, selection: Selection | None = None) -> None:
+def copy_clusters(source: EntrySource, target: ArchiveStore, selection: Selection | None = None) -> None:
     """Copy the definitions that the target does not have."""
     selection = selection or Selection()
     known = set(target.clusters())
@@ -114,7 +127,7 @@ def copy_clusters(source: ArchiveStore, target: ArchiveStore, selection: Selecti
 
 
 def _entries(
-    source: ArchiveStore,
+    source: EntrySource,
     target: ArchiveStore | None,
     selection: Selection,
     version: int,
@@ -122,6 +135,7 @@ def _entries(
     tally: Tally,
     show: Callable[[Tally], None],
 ) -> Iterator[Entry]:
+    recent: deque[str] = deque(maxlen=GROUP)  # may not be written yet; a source may have a job more than once, and the first counts
     for path in source.paths():
         tally.seen += 1
         if tally.seen % 1000 == 0:
@@ -132,7 +146,7 @@ def _entries(
         if not selection.includes(path):
             continue
         try:
-            if target is not None and target.is_complete(path):
+            if path.relative in recent or (target is not None and target.is_complete(path)):
                 tally.skipped += 1
                 continue
             entry = source.entry(path)
@@ -143,9 +157,12 @@ def _entries(
                 continue
             if version != VERSION:
                 entry = replace(entry, meta=render_meta(upgraded_meta(document, version)))
-            yield in_form(entry, form)
+            entry = in_form(entry, form)
         except (ArchiveError, OSError, ValueError) as e:
             tally.fail(path.relative, e)
+            continue
+        recent.append(path.relative)
+        yield entry
 
 
 def in_form(entry: Entry, form: Form) -> Entry:
