@@ -79,3 +79,23 @@ def test_tags_and_the_note_of_a_job_are_changed_on_its_page(open_tab: OpenTab) -
     expect(statistics.locator("th[aria-sort=descending]")).to_contain_text("Maximum")
     assert tab.axe() == []
     assert tab.faults == []
+
+
+def test_the_nodes_of_a_job_are_sorted_by_a_metric_and_saved(web_site: WebSite, open_tab: OpenTab) -> None:
+    until_blocking(lambda: web_site.up.jobs("?cluster=alex&state=completed"), 120, "a job of the demo ends")
+    tab = open_tab("/monitoring/jobs/?cluster=alex&sort=-duration&state=completed")
+    page = tab.page
+    page.locator("[data-job] a[href^='monitoring/job/']").first.click()
+    page.get_by_text("Statistics of each node").click()
+    table = page.get_by_role("region", name="Nodes and metrics")
+    expect(table.get_by_role("row").nth(1)).to_be_visible()
+    table.get_by_role("button", name="cpu_load").click()
+    expect(table.locator("th[aria-sort=descending]")).to_contain_text("cpu_load")
+    card = page.get_by_role("group").filter(has=table)
+    with page.expect_download() as saved:
+        card.get_by_role("button", name="CSV").click()
+    assert saved.value.path().read_text().startswith("node,part,")
+    assert tab.axe() == []
+    card.get_by_label("Scope").select_option("accelerator")
+    expect(table.get_by_role("columnheader", name="Part").or_(card.get_by_role("status"))).to_be_visible()
+    assert tab.faults == []

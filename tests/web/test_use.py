@@ -1,6 +1,7 @@
 """Users, projects and reports: from a table to a name, and from a report to its jobs."""
 
 import csv
+import json
 import re
 
 import pytest
@@ -30,6 +31,10 @@ def test_users_are_sorted_by_the_server_and_saved_and_lead_to_their_jobs(open_ta
     rows.first.get_by_role("link").click()
     expect(page.get_by_role("heading", level=1)).to_have_text(user)
     expect(page.locator("[data-job]").first).to_contain_text(user)
+    page.get_by_label("Export all jobs of the list").click()
+    with page.expect_download() as export:
+        page.get_by_role("button", name="NDJSON").click()
+    assert {json.loads(line)["user"] for line in export.value.path().read_text().splitlines()} == {user}
     expect(page.get_by_role("img", name=re.compile("Core hours of"))).to_be_visible()
     assert tab.axe() == []
     assert tab.faults == []

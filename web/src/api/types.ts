@@ -285,6 +285,15 @@ export type JobScopesQueryVariables = Exact<{
 
 export type JobScopesQuery = { scopedJobStats: Array<{ name: string, scope: string }> };
 
+export type HostStatisticsQueryVariables = Exact<{
+  id: string | number;
+  metrics?: Array<string> | string | null | undefined;
+  scopes?: Array<string> | string | null | undefined;
+}>;
+
+
+export type HostStatisticsQuery = { scopedJobStats: Array<{ name: string, scope: string, stats: Array<{ hostname: string, id: string | null, data: { avg: number, min: number, max: number } }> }> };
+
 export type JobListQueryVariables = Exact<{
   filter?: Array<JobFilter> | JobFilter | null | undefined;
   page?: PageRequest | null | undefined;

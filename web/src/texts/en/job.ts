@@ -86,3 +86,16 @@ export const roofline = {
   end: 'end',
   whole: 'Whole plane',
 }
+
+export const hosts = {
+  title: 'Statistics of each node',
+  table: 'Nodes and metrics',
+  statistic: 'Statistic',
+  statistics: { avg: 'mean', min: 'minimum', max: 'maximum' },
+  scope: 'Scope',
+  host: 'Node',
+  part: 'Part',
+  none: 'No metric of the job has values at this scope.',
+  loading: 'Loading the statistics',
+  cut: (shown: string, all: string) => `${shown} of ${all} rows are shown; CSV has all.`,
+}

@@ -7,6 +7,7 @@ export const tables = {
   clear: 'Remove all filters',
   csv: 'CSV',
   csvHint: 'All rows of the table as a file',
+  export: 'Export the jobs of this table',
   all: 'All',
   searchUsers: 'Part of a user name',
   searchProjects: 'Part of a project',
