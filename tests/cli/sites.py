@@ -26,6 +26,10 @@ from tests.support.waiting import until_blocking
 START_S = 60.0
 
 
+# A busy machine can stop a process for seconds; that is not what these tests are about.
+PATIENT = {f"{PREFIX}GATEWAY_OUTCOME_TIMEOUT_S": "30"}
+
+
 def clean_environment(**variables: str) -> dict[str, str]:
     """The environment of this process without settings of jobtide."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith((PREFIX, "JWT_"))}
@@ -145,7 +149,7 @@ class UpProcess:
                 stdout=log,
                 stderr=log,
                 cwd=REPOSITORY,
-                env=clean_environment(**variables),
+                env=clean_environment(**PATIENT | variables),
             )
 
     def start(self, **variables: str) -> "UpProcess":

@@ -116,6 +116,7 @@ async def gateway(
     **settings: Any,
 ) -> AsyncIterator[Client]:
     settings.setdefault("pages", False)  # the built web interface has its own tests
+    settings.setdefault("outcome_timeout_s", 30.0)  # for a busy machine
     group = GatewaySettings(http="127.0.0.1:0", jwt_public_key=key or public_key_text(), **settings)
     everything = AllGatewaySettings(
         nats,

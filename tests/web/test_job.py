@@ -36,6 +36,7 @@ def test_plots_and_maps_of_a_job_share_zoom_cursor_and_chosen_nodes(web_site: We
     expect(page).not_to_have_url(re.compile(r"[?&]t="))
 
     page.mouse.move(0, 0)  # a plot that comes below a resting pointer would move the cursor
+    chart.scroll_into_view_if_needed()  # only then it is loaded
     expect(chart.locator("canvas").first).to_be_visible()
     chart.focus()
     chart.press("ArrowDown")
