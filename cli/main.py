@@ -1,5 +1,6 @@
 """The command line. Commands are declared here and implemented in ``cli.commands``, which are imported when called."""
 
+import gc
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -397,6 +398,7 @@ def settings(
 
 def main() -> None:
     """Entry point. Exits with 0 on success, 2 after a user error, 1 after any other failure."""
+    gc.set_threshold(50_000, 20, 50)  # what a command imports stays: looking for garbage in it takes up to a quarter of a short command
     replace_unencodable()
     close_files_to_others()
     try:
