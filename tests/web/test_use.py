@@ -7,7 +7,9 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.web.conftest import WAIT_MS, OpenTab
+from tests.support.builders import start_line, stop_line
+from tests.support.waiting import until_blocking
+from tests.web.conftest import WAIT_MS, OpenTab, WebSite
 
 pytestmark = [pytest.mark.timeout(420), pytest.mark.slow]
 
@@ -55,4 +57,25 @@ def test_a_report_leads_to_the_jobs_of_a_group(open_tab: OpenTab) -> None:
     row.get_by_role("link").click()
     expect(page).to_have_url(re.compile(rf"/monitoring/jobs/\?.*user={re.escape(user)}&userMatch=eq"))
     expect(page.locator("[data-job]").first).to_contain_text(user)
+    assert tab.faults == []
+
+
+def test_the_page_of_a_user_counts_jobs_by_advice_and_leads_to_them(web_site: WebSite, open_tab: OpenTab) -> None:
+    user, number = "advised", 772001
+    web_site.up.publish(start_line(number, user=user))
+    web_site.up.publish(stop_line(number, jobState="out_of_memory"))
+
+    def is_advised() -> bool:
+        jobs = web_site.up.jobs("?state=out_of_memory&items-per-page=1000")
+        return any(job["user"] == user and "outofmemory" in {tag["name"] for tag in job.get("tags", ())} for job in jobs)
+
+    until_blocking(is_advised, 120, "the advice of the job")
+    tab = open_tab(f"/monitoring/user/{user}")
+    page = tab.page
+    counts = page.get_by_role("region", name="Jobs by advice")
+    expect(counts.get_by_role("listitem").filter(has_text="Out of memory")).to_contain_text("1 job")
+    assert tab.axe() == []
+    counts.get_by_role("link", name="Out of memory").click()
+    expect(page).to_have_url(re.compile(rf"/monitoring/jobs/\?.*user={re.escape(user)}.*tagAll=[0-9]+"))
+    expect(page.locator("[data-job]")).to_have_count(1)
     assert tab.faults == []

@@ -12,6 +12,7 @@ export const tables = {
   searchUsers: 'Part of a user name',
   searchProjects: 'Part of a project',
   jobs: 'Jobs',
+  advice: 'Jobs by advice',
 }
 
 export const totals = {
