@@ -21,6 +21,7 @@ from services.gateway.graphql.settings import GraphqlSettings
 from services.gateway.live.wiring import Live, make_live
 from services.gateway.metrics.archived import ArchiveReader
 from services.gateway.metrics.hosts import Hosts
+from services.gateway.metrics.wall import Walls
 from services.gateway.metrics.wiring import MetricServices, metric_services
 from services.gateway.people.auth.attempts import StoredBuckets
 from services.gateway.people.auth.wiring import Auth, PeopleTables, make_auth
@@ -81,7 +82,9 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report, *, clock:
         jobs = JobQueries(engine, settings.gateway.chunk_rows, clock, columns, settings.nats.first_job_id)
         commands = Commands(link, engine, settings.gateway.outcome_timeout_s, health.registry)
         nodes = NodeQueries(engine, roster)
-        gateway = make_gateway(settings, engine, link, commands, users, auth, live, archive, data, jobs, nodes, clock)
+        walls = Walls(jobs, nodes, data.nodes, lambda: link.clusters, clock)
+        stack.push_async_callback(walls.close)
+        gateway = make_gateway(settings, engine, link, commands, users, auth, live, archive, data, walls, jobs, nodes, clock)
         app = application(settings.gateway, settings.graphql, gateway, health)
         async with asyncio.TaskGroup() as tasks:
             served = asyncio.Event()  # the broker is kept until the last request has its answer
@@ -139,6 +142,7 @@ def make_gateway(
     live: Live,
     archive: ArchiveReader,
     data: MetricServices,
+    walls: Walls,
     jobs: JobQueries,
     nodes: NodeQueries,
     clock: Callable[[], float],
@@ -151,6 +155,7 @@ def make_gateway(
         nodes=nodes,
         archive=archive,
         metrics=data,
+        walls=walls,
         link=link,
         commands=commands,
         tagging=Tagging(commands, engine, TagLimits(gateway.max_private_tags, gateway.max_tag_changes), clock),

@@ -14,6 +14,7 @@ from services.gateway.frame.query import integer
 from services.gateway.frame.settings import GatewaySettings
 from services.gateway.live.wiring import Live
 from services.gateway.metrics.archived import ArchiveReader
+from services.gateway.metrics.wall import Walls
 from services.gateway.metrics.wiring import MetricServices
 from services.gateway.people.addresses import Origin
 from services.gateway.people.auth.wiring import Auth
@@ -36,6 +37,7 @@ class Gateway:
     nodes: NodeQueries
     archive: ArchiveReader
     metrics: MetricServices
+    walls: Walls
     link: BrokerLink
     commands: Commands
     tagging: Tagging

@@ -336,6 +336,7 @@ api_token = Table(
     Column("issued", BigInteger, nullable=False, comment="Unix seconds"),
     Column("issued_by", Text, nullable=False),
     Column("expires", BigInteger, comment="Unix seconds; null: never"),
+    Column("wall", Text, comment="cluster of the link to a wall screen; null: a token of the API"),
     Index("api_token_username", "username"),
 )
 # Site-wide texts, such as the notice.

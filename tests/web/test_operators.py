@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from tests.support.builders import start_line
 from tests.support.clusters import cluster_text
-from tests.web.conftest import WAIT_MS, OpenTab, WebSite
+from tests.web.conftest import WAIT_MS, OpenContext, OpenTab, Tab, WebSite
 
 pytestmark = [pytest.mark.timeout(420), pytest.mark.slow]
 
@@ -85,3 +85,32 @@ def test_the_log_says_when_there_is_no_journal_and_searches_it_otherwise(open_ta
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile(r"\?level=3&search=job\+17$"))
     expect(answer).to_be_visible()
+
+
+def test_a_wall_screen_by_link_needs_no_sign_in_and_ends_when_the_link_is_revoked(open_tab: OpenTab, new_context: OpenContext) -> None:
+    admin = open_tab("/config")
+    page = admin.page
+    form = page.get_by_role("region", name="Wall screens")
+    form.get_by_label("Cluster").select_option("alex")
+    form.get_by_label("Place of the screen").fill("<b>hall</b>")
+    form.get_by_role("button", name="Create a link").click()
+    link = form.get_by_label("The new link").input_value()
+    tokens = page.get_by_role("list", name="Tokens of users and programs")
+    expect(tokens.get_by_role("listitem").filter(has_text="<b>hall</b>")).to_contain_text("wall screen of alex")
+    assert admin.axe() == []
+    screen = Tab(new_context().new_page()).watch()  # without cookies
+    screen.page.goto(link)
+    expect(screen.page.get_by_role("heading", level=1)).to_have_text("alex")
+    expect(screen.page.get_by_text("Nodes in use")).to_be_visible()
+    expect(screen.page.get_by_role("heading", name="States of the nodes")).to_be_visible()
+    expect(screen.page.get_by_role("navigation")).to_have_count(0)
+    assert screen.page.context.cookies() == []
+    assert screen.axe() == []
+    assert screen.faults == []
+    tokens.get_by_role("button", name="Revoke <b>hall</b>").click()
+    tokens.get_by_role("group", name="The screen will show no more numbers.").get_by_role("button", name="Revoke").click()
+    expect(tokens.get_by_text("<b>hall</b>")).to_have_count(0)
+    expect(screen.page.get_by_text("This link has expired or was revoked.")).to_be_visible()
+    expect(screen.page.get_by_text("Nodes in use")).to_have_count(0)
+    expect(screen.page.get_by_role("dialog")).to_have_count(0)
+    assert admin.faults == []

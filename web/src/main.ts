@@ -9,7 +9,7 @@ import { useRuleTitles } from './lib/rule-titles.ts'
 import { live } from './live/live.svelte.ts'
 import { router } from './router/router.svelte.ts'
 import { routes } from './routes.ts'
-import { hasRole, session } from './session.ts'
+import { hasRole, isSignedIn, session } from './session.ts'
 import './styles/tokens.css'
 import './styles/base.css'
 import { theme } from './theme.svelte.ts'
@@ -20,17 +20,18 @@ timeZone.start()
 useRuleTitles(session.rules)
 clock.start()
 keys.start()
-live.start(hasRole('admin', 'support') ? ['job', 'rejection'] : ['job'], { user: session.user.username, after: session.cursor }, () => {
-  signedIn().then(
-    (name) => {
-      if (name === session.user.username) live.restart()
-      else location.reload()
-    },
-    () => undefined, // 401 opens the dialog
-  )
-})
+if (isSignedIn)
+  live.start(hasRole('admin', 'support') ? ['job', 'rejection'] : ['job'], { user: session.user.username, after: session.cursor }, () => {
+    signedIn().then(
+      (name) => {
+        if (name === session.user.username) live.restart()
+        else location.reload()
+      },
+      () => undefined, // 401 opens the dialog
+    )
+  })
 onExpired(() => {
-  signInDialog.open()
+  if (isSignedIn) signInDialog.open()
 })
 const target = document.getElementById('app')
 if (target) mount(App, { target })

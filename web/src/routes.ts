@@ -70,6 +70,7 @@ export const routes: Route[] = [
     isBare: true,
     load: () => import('./pages/wall/WallPage.svelte'),
   },
+  { path: '/wall/', title: () => 'Wall screen', isBare: true, load: () => import('./pages/wall/LinkPage.svelte') },
   {
     path: '/monitoring/node/:cluster/:host',
     title: ({ host }) => `Node ${host ?? ''}`,

@@ -1,4 +1,4 @@
-/** Who is signed in and what the site is, as the gateway wrote it into the page. */
+/** Who is signed in and what the site is, as the gateway wrote it into the page. Nobody is on the page of a wall screen by link. */
 
 export interface SubCluster {
   name: string
@@ -37,5 +37,7 @@ export interface Session {
 export type Role = 'user' | 'manager' | 'support' | 'admin' | 'api'
 
 export const session = JSON.parse(document.getElementById('session')?.textContent || 'null') as Session
+
+export const isSignedIn = session.user.username !== ''
 
 export const hasRole = (...roles: Role[]): boolean => roles.some((role) => session.user.roles.includes(role))

@@ -18,6 +18,7 @@ class Guard(StrEnum):
     CONFIG = "config", False, True  # session of an admin
     STAFF = "staff", False, True  # session of an admin or of support
     FRONTEND = "frontend", False, True  # any session
+    WALL = "wall", True, False  # token of a link to a wall screen
     PAGE = "page", True, True  # any token, else any session
     NONE = "none", False, False
 

@@ -30,6 +30,7 @@ _SECURITY = {
     Guard.CONFIG: _SESSION,
     Guard.STAFF: _SESSION,
     Guard.FRONTEND: _SESSION,
+    Guard.WALL: _TOKEN,
     Guard.PAGE: _TOKEN + _SESSION,
     Guard.NONE: [],
 }

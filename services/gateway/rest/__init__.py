@@ -22,6 +22,7 @@ from services.gateway.rest import (
     tokens,
     userapi,
     users,
+    walls,
 )
 from services.gateway.rest import events as sse
 
@@ -44,6 +45,7 @@ GROUPS = [
     config.routes,
     rules.routes,
     tokens.routes,
+    walls.routes,
     passwords.routes,
     frontend.routes,
     export.routes,

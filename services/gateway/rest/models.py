@@ -37,6 +37,7 @@ class TokenObject(Answer):
     issued: int
     issued_by: str
     expires: int | None
+    wall: str | None = Field(None, description="The cluster of a link to a wall screen; null for a token of the API.")
 
 
 class LogEntry(Answer):

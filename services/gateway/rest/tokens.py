@@ -68,6 +68,7 @@ def token_object(token: IssuedToken) -> dict[str, Any]:
         "issued": token.issued,
         "issuedBy": token.issued_by,
         "expires": token.expires,
+        "wall": token.wall or None,
     }
 
 

@@ -13,10 +13,11 @@ from services.gateway.frame.credentials import Guard
 from services.gateway.frame.pages.built import Built
 from services.gateway.frame.pages.home import home_page
 from services.gateway.live.resume import resume_text
-from services.gateway.web.session import session_object
+from services.gateway.web.session import object_without_session, session_object
 from shared.database.progress import progress_of
 
 _JOB_PAGE = re.compile(r"/monitoring/job/([0-9]{1,15})/?")
+WALL_PATH = "/wall/"  # without a session: the token is in the fragment, which only the page reads
 PATHS = ("/", "/monitoring/{page:.*}", "/config", "/config/", "/search")
 
 
@@ -51,6 +52,11 @@ def add_to(app: web.Application, built: Built | None) -> None:
         cursor = resume_text(await progress_of(gateway.engine))  # before what the page asks for, so that it is never ahead of it
         return built.page(encode(await session_object(gateway, user) | {"cursor": cursor}))
 
+    async def wall(request: web.Request) -> web.StreamResponse:
+        return built.page(encode(object_without_session(request.app[GATEWAY].settings)))
+
     for path in PATHS:
         app.router.add_get(path, page)
+    for path in (WALL_PATH, WALL_PATH.rstrip("/")):
+        app.router.add_get(path, wall)
     built.add_to(app)

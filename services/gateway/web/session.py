@@ -7,6 +7,7 @@ from pydantic import Field
 
 from services.gateway.call import Gateway
 from services.gateway.frame.models import Answer
+from services.gateway.frame.settings import GatewaySettings
 from services.gateway.people.identity import AuthSource, User
 from services.gateway.web.titles import rule_titles
 from shared.domain.clusters import Cluster
@@ -76,6 +77,32 @@ async def session_object(gateway: Gateway, user: User) -> Json:
         "playground": gateway.has_playground,
         "rules": await rule_titles(gateway.link),
         "clusters": _clusters(gateway),
+    }
+
+
+def object_without_session(settings: GatewaySettings) -> Json:
+    """For a page that anybody may open: the site, and a user without a name or rights."""
+    return {
+        "user": {
+            "username": "",
+            "name": "",
+            "roles": [],
+            "projects": [],
+            "scopes": [],
+            "allJobs": False,
+            "nodes": False,
+            "password": False,
+        },
+        "settings": {},
+        "notice": "",
+        "version": "",
+        "site": settings.site_name,
+        "timeZone": settings.time_zone,
+        "provider": False,
+        "playground": False,
+        "rules": {},
+        "clusters": [],
+        "cursor": "",
     }
 
 

@@ -95,6 +95,8 @@ EXPECTED: dict[str, Any] = {
     "DELETE /frontend/tokens/{id}": SIGNED_IN,
     "GET /config/tokens/": ADMIN_PAGE,
     "DELETE /config/tokens/{id}": ADMIN_PAGE,
+    "POST /config/walls/": ADMIN_PAGE,
+    "GET /frontend/wall/": (None, None),  # a link to a wall screen is no user: tests/gateway/rest/test_walls.py
     "GET /api/tokens/": ADMIN_API,
     "DELETE /api/tokens/{id}": ADMIN_API,
     "POST /frontend/configuration/": SIGNED_IN,

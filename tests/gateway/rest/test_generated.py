@@ -32,8 +32,8 @@ QUERIES = 4  # per root field, likewise
 DEADLINE_S = 30.0
 # 503 is a fault as well: it would mean that a request broke a service which the gateway needs.
 SERVER_FAULT = 500
-# The first ends the session that the others need, the second never ends.
-NOT_GENERATED = {("POST", "/logout"), ("GET", "/api/events/")}
+# The first ends the session that the others need, the second never ends, the third takes a link to a wall screen and no input.
+NOT_GENERATED = {("POST", "/logout"), ("GET", "/api/events/"), ("GET", "/frontend/wall/")}
 JOBS = range(1, 6)
 
 Send = Callable[[Case[Any]], None]

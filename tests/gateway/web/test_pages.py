@@ -99,6 +99,21 @@ async def test_every_page_is_the_same_document_with_the_session_of_its_reader(si
         assert re.fullmatch("0-0-[0-9a-z]+", session["cursor"])  # of a database to which no event has been applied
 
 
+async def test_the_page_of_a_link_to_a_wall_screen_needs_no_session_and_says_nothing_of_its_reader(site: People) -> None:
+    cookie = await site.sign_in("tara")
+    texts = [await page(site, path, given) for path in ("/wall/", "/wall") for given in ("", "forged", cookie)]
+    assert {(status, headers["Cache-Control"], headers["Content-Security-Policy"]) for status, _, headers in texts} == {
+        (200, "no-store", POLICY)
+    }
+    (text,) = {text for _, text, _ in texts}
+    written = re.search(r'<script type="application/json" id="session">(.*?)</script>', text)
+    assert written is not None
+    session = json.loads(written[1])
+    assert session.pop("site") == "Erlangen <3"
+    assert {key: value for key, value in session.pop("user").items() if value} == {}
+    assert {key: value for key, value in session.items() if value} == {}
+
+
 async def test_without_a_session_a_page_leads_to_the_sign_in_and_back(site: People) -> None:
     status, _, headers = await page(site, "/monitoring/jobs/?state=failed&user=a%26b", "forged")
     assert (status, headers["Cache-Control"]) == (302, "no-store")

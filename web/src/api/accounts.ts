@@ -11,6 +11,8 @@ export interface Token {
   issued: number
   issuedBy: string
   expires: number | null
+  /** The cluster of a link to a wall screen. */
+  wall: string | null
 }
 
 export interface Account {

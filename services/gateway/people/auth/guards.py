@@ -17,6 +17,7 @@ from services.gateway.people.identity import NOBODY, User
 from shared.errors import Unavailable
 
 _INVALID_SESSION = web.RequestKey("invalid_session", bool)
+WALL_CLUSTER = web.RequestKey("wall_cluster", str)  # of a request that ``Guard.WALL`` admitted
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,9 @@ class Guards:
     async def admit(self, guard: Guard, request: web.Request) -> User:
         """The user of a request that satisfies the guard. Raises RequestError (401, 403), Unavailable."""
         if guard is Guard.NONE:
+            return NOBODY
+        if guard is Guard.WALL:
+            request[WALL_CLUSTER] = await self.tokens.wall(_given(token_of(request.headers)))
             return NOBODY
         user = await self._identify(guard, request)
         if guard is Guard.API:
@@ -60,7 +64,7 @@ class Guards:
             if token:
                 return await self.tokens.user(token)
             if not guard.takes_session:
-                raise unauthorized("no token was given")
+                _given(token)
         cookie = request.cookies.get(SESSION_COOKIE)
         session = await self.sessions.read(cookie) if cookie else None
         if session is None:
@@ -79,3 +83,10 @@ class Guards:
         if request.get(_INVALID_SESSION) and not response.prepared:
             self.cookie.take_away(request, response)
         return response
+
+
+def _given(token: str) -> str:
+    """Raises RequestError (401)."""
+    if not token:
+        raise unauthorized("no token was given")
+    return token

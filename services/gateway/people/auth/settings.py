@@ -52,6 +52,9 @@ class AuthSettings(SettingsGroup):
     jwt_max_age_hours: float = Field(
         24.0 * 90, ge=0, le=24 * 3660, description="Lifetime of tokens issued at `/frontend/jwt/`, hours; 0: they do not expire."
     )
+    wall_link_max_age_hours: float = Field(
+        24.0 * 366, ge=0, le=24 * 3660, description="Lifetime of links to wall screens, hours; 0: they do not expire."
+    )
     jwt_sync_user_on_login: bool = Field(False, description="Sign-in by token adds an unknown user to the database.")
     jwt_update_user_on_login: bool = Field(False, description="Sign-in by token brings a known user's name, roles and projects up to date.")
     jwt_cookie_name: str = Field("", pattern=r"^[A-Za-z0-9_-]{0,64}$", description="Cookie with a token for sign-in; empty: none is read.")

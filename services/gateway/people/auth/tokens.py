@@ -33,6 +33,7 @@ _BEARER = "Bearer "
 _ID_PREFIX = "jobtide-"
 _ID = re.compile(rf"{_ID_PREFIX}[A-Za-z0-9_-]{{22}}")
 _NUMERIC_CLAIMS = ("exp", "nbf")
+WALL = "wall"  # claim of the link to a wall screen: the name of its cluster
 _MAX_CACHED = 1000  # verified tokens
 _MAX_CACHED_CHARACTERS = 4096  # longer ones are verified each time
 NOT_BEFORE_LEEWAY_S = 30.0  # clocks of issuers run ahead of ours
@@ -145,7 +146,22 @@ class Tokens:
         self._clock = clock
 
     async def claims(self, token: str) -> Claims:
-        """The claims of a token signed with the site's key and not revoked. Raises RequestError (401), Unavailable."""
+        """The claims of a token of the API, signed with the site's key and not revoked. Raises RequestError (401), Unavailable."""
+        claims = await self._verified(token)
+        if WALL in claims:
+            raise unauthorized("the token only opens a wall screen")
+        return claims
+
+    async def wall(self, token: str) -> str:
+        """The cluster of a link to a wall screen. Raises RequestError (401), Unavailable."""
+        claims = await self._verified(token)
+        cluster, number = claims.get(WALL), claims.get("jti")
+        # A link always has a row, so that it can be revoked.
+        if not isinstance(cluster, str) or not isinstance(number, str) or not _ID.fullmatch(number):
+            raise unauthorized("the token does not open a wall screen")
+        return cluster
+
+    async def _verified(self, token: str) -> Claims:
         signed = self._signed(token) if len(token) <= _MAX_CACHED_CHARACTERS else self._signed.__wrapped__(token)
         claims = _in_force(signed, self._clock(), self._expected)
         number = claims.get("jti")
@@ -172,21 +188,28 @@ class Tokens:
 
         Raises RequestError (500) without a private key, RuleBroken (see ``TokenStore.add``), Unavailable.
         """
+        issued = self._new(account, by, self._settings.jwt_max_age_hours, roles=account.roles, label=label, for_program=for_program)
+        return await self._signed_and_stored(issued, account, {"sub": issued.user, "roles": list(issued.roles)})
+
+    async def issue_wall(self, account: Account, cluster: str, *, label: str = "", for_program: bool = False) -> tuple[IssuedToken, str]:
+        """Issue the token of a link to the wall screen of ``cluster``, for the admin ``account``. Raises as ``issue``.
+
+        It has no roles, and a subject that is no user.
+        """
+        hours = self._settings.wall_link_max_age_hours
+        issued = self._new(account, account.name, hours, label=label, for_program=for_program, wall=cluster)
+        return issued, await self._signed_and_stored(issued, account, {"sub": f"wall screen of {cluster}", "roles": [], WALL: cluster})
+
+    def _new(self, account: Account, by: str, max_age_hours: float, *, roles: tuple[str, ...] = (), **fields: Any) -> IssuedToken:
+        now = int(self._clock())
+        expires = now + int(max_age_hours * 3600) if max_age_hours else None
+        number = _ID_PREFIX + secrets.token_urlsafe(16)
+        return IssuedToken(id=number, user=account.name, roles=roles, issued=now, issued_by=by, expires=expires, **fields)
+
+    async def _signed_and_stored(self, issued: IssuedToken, account: Account, claims: dict[str, Any]) -> str:
         if self._private is None:
             raise RequestError(HTTPStatus.INTERNAL_SERVER_ERROR, "no private key is configured to sign tokens")
-        now = int(self._clock())
-        hours = self._settings.jwt_max_age_hours
-        issued = IssuedToken(
-            id=_ID_PREFIX + secrets.token_urlsafe(16),
-            user=account.name,
-            roles=account.roles,
-            issued=now,
-            issued_by=by,
-            expires=now + int(hours * 3600) if hours else None,
-            label=label,
-            for_program=for_program,
-        )
-        claims: dict[str, Any] = {"sub": issued.user, "roles": list(issued.roles), "iat": now, "jti": issued.id}
+        claims |= {"iat": issued.issued, "jti": issued.id}
         if issued.expires is not None:
             claims["exp"] = issued.expires
         if self._settings.jwt_issuer:
@@ -194,7 +217,15 @@ class Tokens:
         if self._settings.jwt_audience:
             claims["aud"] = self._settings.jwt_audience
         await self._issued.add(issued, account)
-        log.info("token_issued", id=issued.id, user=issued.user, by=by, expires=issued.expires, for_program=for_program)
+        log.info(
+            "token_issued",
+            id=issued.id,
+            user=issued.user,
+            by=issued.issued_by,
+            expires=issued.expires,
+            for_program=issued.for_program,
+            wall=issued.wall,
+        )
         return jwt.encode(claims, self._private, algorithm="EdDSA")
 
     async def listed(self, user: str | None = None) -> list[IssuedToken]:

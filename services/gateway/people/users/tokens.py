@@ -23,7 +23,7 @@ class IssuedToken:
     """Times are Unix seconds; a token without ``expires`` never expires.
 
     A personal token ends when its user is removed, loses a role or project, or gets another password or source.
-    A token ``for_program`` is independent of the user's row.
+    A token ``for_program`` is independent of the user's row. One with ``wall`` opens the wall screen of that cluster and nothing else.
     """
 
     id: str
@@ -34,6 +34,7 @@ class IssuedToken:
     expires: int | None = None
     label: str = ""
     for_program: bool = False
+    wall: str = ""
 
 
 class TokenStore:
@@ -95,6 +96,7 @@ def _token(row: Row[tuple[object, ...]]) -> IssuedToken:
         expires=row.expires,
         label=row.label,
         for_program=bool(row.for_program),
+        wall=row.wall or "",
     )
 
 
@@ -108,4 +110,5 @@ def _row(token: IssuedToken) -> dict[str, object]:
         "issued": token.issued,
         "issued_by": token.issued_by,
         "expires": token.expires,
+        "wall": token.wall or None,
     }

@@ -63,7 +63,7 @@ test('the end of the states over time are the states of now', () => {
     { state: 'idle', times: [0, 10], counts: [4, 1] },
     { state: 'down', times: [5], counts: [1] },
   ]
-  expect(untilNow(found, ['idle', 'idle', 'mixed'], 12)).toEqual([
+  expect(untilNow(found, new Map(Object.entries({ idle: 2, mixed: 1 })), 12)).toEqual([
     { state: 'idle', times: [0, 12], counts: [4, 2] },
     { state: 'down', times: [5, 12], counts: [1, 0] },
     { state: 'mixed', times: [12], counts: [1] },

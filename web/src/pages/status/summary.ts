@@ -18,7 +18,7 @@ export interface PartNow {
   gpus: { used: number; whole: number }
 }
 
-const BUSY = ['allocated', 'mixed']
+export const BUSY = ['allocated', 'mixed']
 
 /** One line for each subcluster that has nodes, in the order of the configuration. */
 export function partsNow(nodes: readonly NodeRow[], configured: readonly SubCluster[], jobs: ReadonlyMap<string, number>): PartNow[] {
@@ -81,15 +81,14 @@ export function layers(found: readonly StatesOverTime[], from: number, to: numbe
   return { layers: made, top }
 }
 
-/** With the states of the nodes now as the end. The last time of the history may be part of a report that has more parts, and is left out. */
-export function untilNow(found: readonly StatesOverTime[], states: readonly string[], to: number): StatesOverTime[] {
+/** With the number of nodes by state now as the end. The last time of the history may be part of a report that has more parts, and is left out. */
+export function untilNow(found: readonly StatesOverTime[], now: ReadonlyMap<string, number>, to: number): StatesOverTime[] {
   const last = Math.max(...found.flatMap(({ times }) => times))
-  const now = Map.groupBy(states, (state) => state)
   const known = new Map(found.map((one) => [one.state, one]))
   return [...new Set([...known.keys(), ...now.keys()])].map((state) => {
     const { times, counts } = known.get(state) ?? { times: [], counts: [] }
     const kept = times.filter((time) => time < last)
-    return { state, times: [...kept, to], counts: [...counts.slice(0, kept.length), now.get(state)?.length ?? 0] }
+    return { state, times: [...kept, to], counts: [...counts.slice(0, kept.length), now.get(state) ?? 0] }
   })
 }
 

@@ -24,6 +24,18 @@ export const config = {
   allTokens: 'Tokens of users and programs',
   allTokensText:
     'A token has the roles that its user has now. It ends when the user loses a role, gets another password or is removed; one for a program does not.',
+  wallLinks: 'Wall screens',
+  wallLinksText:
+    'A link opens the wall screen of a cluster without a sign-in. It shows numbers of jobs and nodes, and no names. Whoever has the link sees them until it is revoked, in the list of tokens, or expires.',
+  cluster: 'Cluster',
+  place: 'Place of the screen',
+  outlives: 'Stays valid without me',
+  createLink: 'Create a link',
+  noCluster: 'This site has no cluster yet.',
+  linkOnce: 'Open this link on the screen. It is shown only once.',
+  newLink: 'The new link',
+  wallOf: 'wall screen of',
+  reallyRevokeWall: 'The screen will show no more numbers.',
   searchTokens: 'Search tokens',
   forProgram: 'For a program',
   program: 'program',
