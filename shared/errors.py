@@ -26,6 +26,10 @@ class StatementTimedOut(Unavailable):
     """The database ended a statement at its time limit. It may be the statement's fault: the database itself works."""
 
 
+class TransactionLost(Unavailable):
+    """Another transaction was in the way of one. The same reads may succeed at once."""
+
+
 class ConsumerLost(Unavailable):
     """The durable consumer was deleted: bind again, which recreates it."""
 

@@ -286,7 +286,10 @@ class DatabaseSettings(SettingsGroup):
 
     url: SecretStr = Field(
         SecretStr("sqlite:///var/jobtide.db"),
-        description="`sqlite:///PATH` or `postgresql://USER:PASSWORD@HOST:PORT/NAME`; never logged.",
+        description=(
+            "`sqlite:///PATH`, `postgresql://USER:PASSWORD@HOST:PORT/NAME`"
+            " or `mysql://USER:PASSWORD@HOST:PORT/NAME` (MariaDB); never logged."
+        ),
     )
     pool_size: int = Field(5, ge=1, le=100, description="Connections per service; over SQLite the gateway opens as many again for reading.")
     timeout_s: float = Field(

@@ -1,5 +1,6 @@
 """Connections to the database, transactions and reads over them, and what its errors mean."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TypeVar
@@ -13,10 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from shared.database.dialects import DIALECTS, Dialect, Use
 from shared.database.sqlite_readers import SqliteReaders
-from shared.errors import Unavailable, UserError
+from shared.errors import TransactionLost, Unavailable, UserError
 from shared.settings import DatabaseSettings
 
 T = TypeVar("T")
+_PAUSES_S = (0.02, 0.05, 0.1, 0.2)  # before a transaction that was lost is repeated
 
 
 def async_url(settings: DatabaseSettings) -> sqlalchemy.URL:
@@ -32,7 +34,7 @@ def _url_and_dialect(settings: DatabaseSettings) -> tuple[sqlalchemy.URL, Dialec
     for dialect in DIALECTS:
         if url.get_backend_name() in dialect.schemes:
             return url.set(drivername=dialect.driver), dialect
-    raise UserError(f"JOBTIDE_DATABASE_URL: {url.get_backend_name()!r} is neither sqlite nor postgresql")
+    raise UserError(f"JOBTIDE_DATABASE_URL: {url.get_backend_name()!r} is none of sqlite, postgresql, mysql (MariaDB)")
 
 
 def create_engine(
@@ -70,8 +72,19 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
 async def read(engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
     """Run ``work`` in one transaction; its result must not refer to the connection. Raises Unavailable, also on timeout.
 
+    ``work`` runs again if the transaction was lost to another one.
+
     It runs in the event loop; SQLite that is opened for reading runs it in a thread.
     """
+    for pause_s in _PAUSES_S:
+        try:
+            return await _read(engine, work)
+        except TransactionLost:  # to a rebuild that replaces the tables, on an engine that lets it win
+            await asyncio.sleep(pause_s)
+    return await _read(engine, work)
+
+
+async def _read(engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
     with away_as_unavailable():
         if isinstance(engine, SqliteReaders):
             return await engine.read(work)

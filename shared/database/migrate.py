@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.database.dialects import dialect_of
 from shared.database.engine import transaction
+from shared.database.tables import metadata
 from shared.settings import DatabaseSettings
 
 
@@ -31,12 +32,17 @@ async def migrate(engine: AsyncEngine) -> tuple[str | None, str]:
     """Upgrade to the newest schema, in one transaction; returns the revisions before and after. Safe to run twice at once."""
 
     def upgrade(connection: Connection) -> str | None:
-        with dialect_of(connection).migrating(connection):
+        dialect = dialect_of(connection)
+        with dialect.migrating(connection):
             before = MigrationContext.configure(connection).get_current_revision()
             if before != head():
                 config = alembic_config()
                 config.attributes["connection"] = connection
-                command.upgrade(config, "head")
+                if before is None and dialect.begins_at_present_schema:
+                    metadata.create_all(connection)  # leaves tables as they are that are there, so that it can be repeated
+                    command.stamp(config, "head")
+                else:
+                    command.upgrade(config, "head")
             return before
 
     async with transaction(engine) as connection:

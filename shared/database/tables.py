@@ -1,4 +1,4 @@
-"""All tables, declared once for PostgreSQL and SQLite.
+"""All tables, declared once for every engine.
 
 ``job`` follows the columns of cc-backend's schema 11, so that its readers keep working; JSON is stored as text.
 The id of a job is the sequence of its start in the log, the id of a tag is derived from the sequence that created it, the id
@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 
 from shared.database.sql import RUNNING, WAITS_FOR_ARCHIVE
+from shared.database.types import ALL_ROWS, MessageId, Name
 
 Id = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER PRIMARY KEY is a row id in SQLite
 
@@ -51,29 +52,34 @@ def projection_tables(metadata: MetaData, prefix: str = "") -> ProjectionTables:
     def index(name: str, *columns: str) -> Index:
         return Index(f"{prefix}{name}", *columns)
 
+    def partial_index(name: str, *columns: str, where: str, otherwise: tuple[str, ...] | None = None) -> Index:
+        """``otherwise`` are the columns for an engine without partial indexes, if they are others."""
+        info = {ALL_ROWS: otherwise or columns}
+        return Index(f"{prefix}{name}", *columns, sqlite_where=text(where), postgresql_where=text(where), info=info)
+
     job = Table(
         f"{prefix}job",
         metadata,
         Column("id", Id, primary_key=True, autoincrement=False, comment="sequence of the start in the log"),
         Column("job_id", BigInteger, nullable=False),
-        Column("cluster", Text, nullable=False),
-        Column("subcluster", Text, nullable=False),
+        Column("cluster", Name, nullable=False),
+        Column("subcluster", Name, nullable=False),
         Column("submit_time", BigInteger, nullable=False, server_default="0"),
         Column("start_time", BigInteger, nullable=False),
-        Column("hpc_user", Text, nullable=False),
-        Column("project", Text, nullable=False),
-        Column("cluster_partition", Text),
+        Column("hpc_user", Name, nullable=False),
+        Column("project", Name, nullable=False),
+        Column("cluster_partition", Name),
         Column("array_job_id", BigInteger),
         Column("duration", BigInteger, nullable=False, server_default="0", comment="seconds; 0 while running"),
         Column("walltime", BigInteger, nullable=False, server_default="0", comment="seconds"),
-        Column("job_state", Text, nullable=False),
+        Column("job_state", Name, nullable=False),
         Column("meta_data", Text, comment="JSON object of texts"),
         Column("resources", Text, nullable=False, comment="JSON list of hostname, hwthreads, accelerators, configuration"),
         Column("num_nodes", Integer, nullable=False),
         Column("num_hwthreads", Integer),
         Column("num_acc", Integer),
         Column("smt", Integer, nullable=False, server_default="0"),
-        Column("shared", Text, nullable=False),
+        Column("shared", Name, nullable=False),
         Column("monitoring_status", SmallInteger, nullable=False, server_default="1"),
         Column("energy", Double, nullable=False, server_default="0", comment="kWh"),
         Column("energy_footprint", Text, comment="JSON object, metric to kWh"),
@@ -115,40 +121,20 @@ def projection_tables(metadata: MetaData, prefix: str = "") -> ProjectionTables:
         index("job_hpc_user_start_time", "hpc_user", "start_time"),
         index("job_project_start_time", "project", "start_time"),
         index("job_changed_seq", "changed_seq"),
-        Index(
-            f"{prefix}job_archive_due",
-            "archive_due",
-            sqlite_where=text("archive_due IS NOT NULL"),
-            postgresql_where=text("archive_due IS NOT NULL"),
-        ),
-        Index(
-            f"{prefix}job_former_id",
-            "former_id",
-            sqlite_where=text("former_id IS NOT NULL"),
-            postgresql_where=text("former_id IS NOT NULL"),
-        ),
-        Index(
-            f"{prefix}job_running",
-            "start_time",
-            "cluster",
-            sqlite_where=text(RUNNING),
-            postgresql_where=text(RUNNING),
-        ),
-        Index(
-            f"{prefix}job_waits_for_archive",
-            "stop_seq",
-            "id",
-            sqlite_where=text(WAITS_FOR_ARCHIVE),
-            postgresql_where=text(WAITS_FOR_ARCHIVE),
+        partial_index("job_archive_due", "archive_due", where="archive_due IS NOT NULL"),
+        partial_index("job_former_id", "former_id", where="former_id IS NOT NULL"),
+        partial_index("job_running", "start_time", "cluster", where=RUNNING, otherwise=("job_state", "start_time", "cluster")),
+        partial_index(
+            "job_waits_for_archive", "stop_seq", "id", where=WAITS_FOR_ARCHIVE, otherwise=("monitoring_status", "stop_seq", "id")
         ),
     )
     tag = Table(
         f"{prefix}tag",
         metadata,
         Column("id", Id, primary_key=True, autoincrement=False),
-        Column("tag_type", Text, nullable=False),
-        Column("tag_name", Text, nullable=False),
-        Column("tag_scope", Text, nullable=False, server_default="global"),
+        Column("tag_type", Name, nullable=False),
+        Column("tag_name", Name, nullable=False),
+        Column("tag_scope", Name, nullable=False, server_default="global"),
         UniqueConstraint("tag_type", "tag_name", "tag_scope", name=f"{prefix}tag_identity"),
     )
     # No foreign keys: the projection deletes dependent rows, and a rebuild loads in any order.
@@ -163,12 +149,12 @@ def projection_tables(metadata: MetaData, prefix: str = "") -> ProjectionTables:
         f"{prefix}node",
         metadata,
         Column("id", Id, primary_key=True, autoincrement=False),
-        Column("hostname", Text, nullable=False),
-        Column("cluster", Text, nullable=False),
-        Column("subcluster", Text, nullable=False),
+        Column("hostname", Name, nullable=False),
+        Column("cluster", Name, nullable=False),
+        Column("subcluster", Name, nullable=False),
         Column("meta_data", Text),
         Column("time_stamp", BigInteger, nullable=False, comment="of the last report"),
-        Column("node_state", Text, nullable=False),
+        Column("node_state", Name, nullable=False),
         Column("states", Text, nullable=False, comment="JSON list of the scheduler's words"),
         Column("cpus_allocated", BigInteger, nullable=False),
         Column("memory_allocated", BigInteger, nullable=False, comment="MB"),
@@ -176,7 +162,7 @@ def projection_tables(metadata: MetaData, prefix: str = "") -> ProjectionTables:
         Column("jobs_running", BigInteger, nullable=False),
         Column("report_seq", BigInteger, nullable=False, comment="sequence of the last report in NODES"),
         Column("kept_at", BigInteger, nullable=False, comment="time_stamp of the newest row of node_state"),
-        Column("health_state", Text, nullable=False, server_default="failed", comment="full, partial or failed, as last checked"),
+        Column("health_state", Name, nullable=False, server_default="failed", comment="full, partial or failed, as last checked"),
         Column("health_data", Text, nullable=False, server_default="{}", comment="JSON object, missing and degraded: lists of metrics"),
         Column("health_kept_at", BigInteger, nullable=False, server_default="0", comment="time_stamp of the newest row of node_health"),
         Column("changed_seq", BigInteger, nullable=False, server_default="0", comment="sequence in NODES of the last visible change"),
@@ -190,7 +176,7 @@ def projection_tables(metadata: MetaData, prefix: str = "") -> ProjectionTables:
         Column("id", Id, primary_key=True, autoincrement=False),
         Column("node_id", BigInteger, nullable=False),
         Column("time_stamp", BigInteger, nullable=False),
-        Column("node_state", Text, nullable=False),
+        Column("node_state", Name, nullable=False),
         Column("states", Text, nullable=False),
         Column("cpus_allocated", BigInteger, nullable=False),
         Column("memory_allocated", BigInteger, nullable=False),
@@ -205,7 +191,7 @@ def projection_tables(metadata: MetaData, prefix: str = "") -> ProjectionTables:
         Column("id", Id, primary_key=True, autoincrement=False),
         Column("node_id", BigInteger, nullable=False),
         Column("time_stamp", BigInteger, nullable=False),
-        Column("health_state", Text, nullable=False),
+        Column("health_state", Name, nullable=False),
         index("node_health_time_stamp", "time_stamp"),
         index("node_health_node_id_time_stamp", "node_id", "time_stamp"),
     )
@@ -217,13 +203,13 @@ def projection_tables(metadata: MetaData, prefix: str = "") -> ProjectionTables:
         metadata,
         Column("seq", Id, primary_key=True, autoincrement=False, comment="sequence of the deletion in the log"),
         Column("job", BigInteger, nullable=False, comment="job.id of the row that is gone"),
-        Column("cluster", Text, nullable=False),
-        Column("hpc_user", Text, nullable=False),
-        Column("project", Text, nullable=False),
+        Column("cluster", Name, nullable=False),
+        Column("hpc_user", Name, nullable=False),
+        Column("project", Name, nullable=False),
         Column("job_id", BigInteger, comment="of the scheduler; null, as the columns below, for deletions recorded before there was one"),
         Column("start_time", BigInteger),
         Column("stop_time", BigInteger, comment="start_time for a job that was running"),
-        Column("job_state", Text),
+        Column("job_state", Name),
         Column("deleted_at", Double, comment="when the log stored the deletion, Unix seconds"),
         index("job_deletion_job_id", "job_id"),
     )
@@ -232,10 +218,10 @@ def projection_tables(metadata: MetaData, prefix: str = "") -> ProjectionTables:
         metadata,
         Column("seq", Id, primary_key=True, autoincrement=False, comment="sequence of the stop in the log"),
         Column("job_id", BigInteger, nullable=False),
-        Column("cluster", Text),
+        Column("cluster", Name),
         Column("start_time", BigInteger),
         Column("stop_time", BigInteger, nullable=False),
-        Column("job_state", Text, nullable=False),
+        Column("job_state", Name, nullable=False),
         Column("received_state", Text),
         Column("origin", Text, nullable=False, comment="message id of the event"),
         Column("parked_at", Double, nullable=False, comment="when the log stored it, Unix seconds"),
@@ -248,9 +234,11 @@ def projection_tables(metadata: MetaData, prefix: str = "") -> ProjectionTables:
         f"{prefix}rejection",
         metadata,
         Column("seq", Id, primary_key=True, autoincrement=False, comment="sequence in the stream"),
-        Column("origin", Text, nullable=False, comment="message id of the event; the same input is rejected once, also after a replay"),
+        Column(
+            "origin", MessageId, nullable=False, comment="message id of the event; the same input is rejected once, also after a replay"
+        ),
         Column("time", Double, nullable=False, comment="event time, Unix seconds"),
-        Column("code", Text, nullable=False),
+        Column("code", Name, nullable=False),
         Column("field", Text),
         Column("text", Text, nullable=False),
         Column("subject", Text),
@@ -261,7 +249,7 @@ def projection_tables(metadata: MetaData, prefix: str = "") -> ProjectionTables:
         Column("excerpt", Text, nullable=False),
         Column(
             "stream",
-            Text,
+            Name,
             primary_key=True,
             server_default="EVENTS",
             comment="REJECTIONS: refused by ingest or the gateway; EVENTS: refused by the rules, or recorded by an earlier version",
@@ -272,9 +260,9 @@ def projection_tables(metadata: MetaData, prefix: str = "") -> ProjectionTables:
     position = Table(
         f"{prefix}position",
         metadata,
-        Column("stream", Text, primary_key=True, comment="EVENTS, NODES or REJECTIONS"),
+        Column("stream", Name, primary_key=True, comment="EVENTS, NODES or REJECTIONS"),
         Column("sequence", BigInteger, nullable=False, comment="the last one applied"),
-        Column("stream_created", Text, nullable=False, comment="identity of the stream: its creation time"),
+        Column("stream_created", Name, nullable=False, comment="identity of the stream: its creation time"),
         Column("event_time", Double, nullable=False, comment="time of the last event applied, Unix seconds"),
         Column("build", Integer, nullable=False, server_default="0", comment="how often the tables were rebuilt"),
         Column("message_id", Text, comment="of the last event applied; empty if it had none"),
@@ -293,7 +281,7 @@ tables = projection_tables(metadata)
 hpc_user = Table(
     "hpc_user",
     metadata,
-    Column("username", Text, primary_key=True),
+    Column("username", Name, primary_key=True),
     Column("password", Text, comment="bcrypt"),
     Column("ldap", SmallInteger, nullable=False, server_default="0", comment="authentication source"),
     Column("name", Text),
@@ -304,15 +292,15 @@ hpc_user = Table(
 configuration = Table(
     "configuration",
     metadata,
-    Column("username", Text, primary_key=True),
-    Column("confkey", Text, primary_key=True),
+    Column("username", Name, primary_key=True),
+    Column("confkey", Name, primary_key=True),
     Column("value", Text),
 )
 # Sessions that ended before their cookie expires.
 ended_session = Table(
     "ended_session",
     metadata,
-    Column("id", Text, primary_key=True, comment="of the cookie"),
+    Column("id", Name, primary_key=True, comment="of the cookie"),
     Column("expires", BigInteger, nullable=False, comment="Unix seconds; afterwards the cookie is refused by its age"),
     Index("ended_session_expires", "expires"),
 )
@@ -320,7 +308,7 @@ ended_session = Table(
 sign_in_attempt = Table(
     "sign_in_attempt",
     metadata,
-    Column("key", Text, primary_key=True, comment="an address, or the hash of an address and a user name"),
+    Column("key", Name, primary_key=True, comment="an address, or the hash of an address and a user name"),
     Column("full_at", Double, nullable=False, comment="Unix seconds; when all attempts are available again and the row is deleted"),
     Index("sign_in_attempt_full_at", "full_at"),
 )
@@ -328,8 +316,8 @@ sign_in_attempt = Table(
 api_token = Table(
     "api_token",
     metadata,
-    Column("id", Text, primary_key=True, comment="claim jti"),
-    Column("username", Text, nullable=False),
+    Column("id", Name, primary_key=True, comment="claim jti"),
+    Column("username", Name, nullable=False),
     Column("roles", Text, nullable=False, comment="JSON list, as signed"),
     Column("label", Text, nullable=False, comment="purpose, given by the issuer"),
     Column("for_program", SmallInteger, nullable=False, server_default="0", comment="1: outlives changes to the user"),
@@ -343,14 +331,14 @@ api_token = Table(
 site_text = Table(
     "site_text",
     metadata,
-    Column("name", Text, primary_key=True),
+    Column("name", Name, primary_key=True),
     Column("value", Text, nullable=False),
 )
 # What `jobtide takeover` has brought besides jobs, to bring later only what changed in the former system since. Of tags there is no digest.
 taken_over = Table(
     "taken_over",
     metadata,
-    Column("kind", Text, primary_key=True, comment="user or setting"),
-    Column("name", Text, primary_key=True),
+    Column("kind", Name, primary_key=True, comment="user or setting"),
+    Column("name", Name, primary_key=True),
     Column("digest", Text, nullable=False, comment="of the state in the former system"),
 )

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import event
 
 from services.archiver.jobs import JobReader
 from shared.database.engine import opened
@@ -12,6 +12,10 @@ from shared.database.tables import tables
 from shared.settings import DatabaseSettings
 from tests.archiver.site import job_row
 from tests.support.builders import START_TIME, job_stopped
+from tests.support.fixtures import any_database
+from tests.support.plans import explain
+
+database = any_database
 
 POSITION = {"stream": "EVENTS", "sequence": 9000, "stream_created": "now", "event_time": 0.0}
 
@@ -49,12 +53,7 @@ async def test_every_lookup_uses_an_index(database: DatabaseSettings) -> None:
 
         async with engine.connect() as connection:
             for statement, parameters in statements:
-                if engine.dialect.name == "postgresql":
-                    await connection.execute(text("SET enable_seqscan = off"))
-                    plan = await connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)
-                else:
-                    plan = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
-                lines = "\n".join(str(row) for row in plan)
+                lines = await explain(connection, statement, parameters, is_large=True)
                 assert "Seq Scan" not in lines, lines
                 assert "SCAN" not in re.sub(r"SCAN job USING (COVERING )?INDEX job_(running|waits_for_archive)", "", lines), lines
                 if "monitoring_status = 1" in statement:

@@ -44,6 +44,9 @@ from shared.settings import DatabaseSettings, NatsSettings
 from tests.jobstore.site import applied, jobstore_settings, running, tell
 from tests.support.builders import START_TIME, job_started, job_stopped, nodes_checked, nodes_reported
 from tests.support.databases import dump, query
+from tests.support.fixtures import any_database
+
+database = any_database
 
 BEGIN = datetime(2026, 1, 5, tzinfo=UTC)
 RULE_NAMES = ["hangs", "lowload"]
@@ -354,24 +357,38 @@ async def dump_of_a_rebuild(client: Client, nats: NatsSettings, database: Databa
     return await dump(database, without=("position.build",))
 
 
+class Seen(list[tuple[int, int]]):
+    """What was read since the last call of ``clear``, without reads that had begun before."""
+
+    since = 0
+
+    def clear(self) -> None:
+        super().clear()
+        self.since += 1
+
+
 @asynccontextmanager
-async def readers(database: DatabaseSettings, count: int = 3) -> AsyncIterator[list[tuple[int, int]]]:
+async def readers(database: DatabaseSettings, count: int = 3) -> AsyncIterator[Seen]:
     """Read in a loop like the gateway, with two statements per transaction; errors fail the block."""
-    seen: list[tuple[int, int]] = []
+    seen = Seen()
     stop = asyncio.Event()
 
-    async def read() -> None:
+    def look(connection: sqlalchemy.Connection) -> tuple[int, int]:
+        tagged = connection.scalar(text("SELECT count(*) FROM jobtag JOIN tag ON tag.id = jobtag.tag_id"))
+        return int(connection.scalar(text("SELECT count(*) FROM job")) or 0), int(tagged or 0)
+
+    async def read_on() -> None:
         async with opened(database, read_only=True) as engine:
             while not stop.is_set():
-                async with transaction(engine) as connection:
-                    tagged = await connection.scalar(sqlalchemy.text("SELECT count(*) FROM jobtag JOIN tag ON tag.id = jobtag.tag_id"))
-                    jobs = await connection.scalar(sqlalchemy.text("SELECT count(*) FROM job"))
-                seen.append((int(jobs or 0), int(tagged or 0)))
+                since = seen.since
+                found = await read(engine, look)
+                if since == seen.since:
+                    seen.append(found)
                 await asyncio.sleep(0)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(count):
-            group.create_task(read())
+            group.create_task(read_on())
         try:
             yield seen
         finally:

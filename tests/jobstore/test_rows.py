@@ -37,6 +37,9 @@ from tests.jobstore.logs import DAY, RECEIVED, Record, apply, clear, record, rec
 from tests.support.builders import START_TIME, job_started, job_stopped, start_payload
 from tests.support.clusters import sample_clusters
 from tests.support.databases import dump, query
+from tests.support.fixtures import any_database
+
+database = any_database
 
 T = START_TIME
 CFD, MD = Tag(type="area", name="cfd"), Tag(type="area", name="md")

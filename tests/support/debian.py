@@ -42,7 +42,8 @@ SLAPD = Package("slapd", "usr/sbin/slapd")
 PROMETHEUS = Package("prometheus", "usr/bin/prometheus")
 INFLUXD = Package("influxdb", "usr/bin/influxd")
 SYSTEMD = Package("systemd", "usr/bin/systemd-analyze")
-ALL = (SLAPD, PROMETHEUS, INFLUXD, SYSTEMD)
+MARIADB = Package("mariadb-server-core", "usr/sbin/mariadbd")
+ALL = (SLAPD, PROMETHEUS, INFLUXD, SYSTEMD, MARIADB)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings
 from tests.support.clusters import add_clusters_blocking
 from tests.support.containers import nats_container, postgres_container, require_engine
 from tests.support.databases import PostgresTemplate, SqliteTemplate
+from tests.support.mariadb import MariaDbServer, MariaDbTemplate
 from tests.support.nats import NatsServer, RunningNats, client_of, forget_blocking, provision_blocking, unique_settings
 from tests.support.postgres import PostgresServer, RunningPostgres
 from tests.support.processes import ServiceRunner
@@ -152,6 +153,41 @@ def postgres_database(postgres_template: PostgresTemplate, service: ServiceRunne
 def database(request: pytest.FixtureRequest) -> DatabaseSettings:
     """A fresh migrated database; the test runs once for each engine."""
     settings: DatabaseSettings = request.getfixturevalue("sqlite_database" if request.param == "sqlite" else "postgres_database")
+    return settings
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[MariaDbServer]:
+    """The MariaDB of this run; tests share it and must not stop it. See ``mariadb_database``."""
+    server = MariaDbServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture(scope="session")
+def mariadb_template(mariadb_server: MariaDbServer) -> MariaDbTemplate:
+    return MariaDbTemplate(mariadb_server)
+
+
+@pytest.fixture
+def mariadb_database(mariadb_template: MariaDbTemplate, service: ServiceRunner) -> Iterator[DatabaseSettings]:
+    """A fresh migrated MariaDB database."""
+    settings = mariadb_template.fresh()
+    yield settings
+    service.end_all()
+    mariadb_template.drop(settings)
+
+
+_FRESH = {"sqlite": "sqlite_database", "postgresql": "postgres_database", "mariadb": "mariadb_database"}
+
+
+@pytest.fixture(params=list(_FRESH))
+def any_database(request: pytest.FixtureRequest) -> DatabaseSettings:
+    """Like ``database``, on all engines. A module whose statements every engine writes differently says ``database = any_database``."""
+    settings: DatabaseSettings = request.getfixturevalue(_FRESH[request.param])
     return settings
 
 

@@ -90,7 +90,7 @@ async def test_a_database_that_is_down_is_unavailable() -> None:
             await ping(engine)
 
 
-@pytest.mark.parametrize("url", ["mysql://x/y", "nonsense", ""])
+@pytest.mark.parametrize("url", ["oracle://x/y", "nonsense", ""])
 def test_other_kinds_of_databases_are_refused(url: str) -> None:
     with pytest.raises(UserError, match="JOBTIDE_DATABASE_URL"):
         async_url(DatabaseSettings(url=SecretStr(url)))

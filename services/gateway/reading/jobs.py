@@ -196,14 +196,15 @@ class JobQueries:
         Each further chunk continues after the last job seen, so that jobs that are added or deleted meanwhile
         cause no repeats and no gaps, and the cost of a chunk does not grow with its offset.
         """
-        left, after = INT64_MAX if piece.limit is None else piece.limit, None
+        left = INT64_MAX if piece.limit is None else piece.limit
+        after: tuple[ColumnElement[bool], ...] | None = None
         statement = page_statement(user, wanted, with_metadata=with_metadata)
         if piece.first > INT64_MAX:
             return
         while left > 0:
             size = min(left, self._chunk_rows)
             chunk = statement.limit(size)
-            chunk = chunk.offset(piece.first) if after is None else chunk.where(tuple_(job.start_time, job.id) < after)
+            chunk = chunk.offset(piece.first) if after is None else chunk.where(*after)
             rows = await self._rows(user, chunk)
             if rows.jobs:
                 yield rows
@@ -211,7 +212,9 @@ class JobQueries:
                 return
             left -= size
             last = rows.jobs[-1]
-            after = tuple_(literal(last.start_time), literal(last.id))
+            # The first condition repeats a part of the second, from which some engines derive no range of an index.
+            place = tuple_(literal(last.start_time), literal(last.id))
+            after = job.start_time <= last.start_time, tuple_(job.start_time, job.id) < place
 
     async def current_id(self, key: int) -> int:
         """The id of the job that had the id ``key`` in the former database; ``key`` itself if a job here has it, or none had it there."""

@@ -122,7 +122,7 @@ class RejectionSummary:
 
 async def rejection_summary(engine: AsyncEngine, wanted: RejectionFilter, *, begin: int, width_s: int, bars: int) -> RejectionSummary:
     """Bars of ``width_s`` seconds, the first of which begins at ``begin``. Raises Unavailable."""
-    bar = ((cast(rejection.time, Integer) - begin) // width_s).label("bar")
+    bar = cast((cast(rejection.time, Integer) - begin) // width_s, Integer).label("bar")
     of_message = (rejection.intake_seq.is_not(None)).label("has_message")
     each = select(rejection.code, _CLUSTER, rejection.time, of_message, bar).where(*wanted.conditions()).subquery().c
     count = func.count().label("count")

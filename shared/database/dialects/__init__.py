@@ -3,12 +3,13 @@
 from typing import Any
 
 from shared.database.dialects.dialect import Dialect, Meaning, Switch, Use
+from shared.database.dialects.mariadb import MariaDb
 from shared.database.dialects.postgresql import PostgreSql
 from shared.database.dialects.sqlite import Sqlite
 
 __all__ = ["DIALECTS", "Dialect", "Meaning", "Switch", "Use", "dialect_of"]
 
-DIALECTS: tuple[Dialect, ...] = (Sqlite(), PostgreSql())
+DIALECTS: tuple[Dialect, ...] = (Sqlite(), PostgreSql(), MariaDb())
 _BY_NAME = {dialect.name: dialect for dialect in DIALECTS}
 
 

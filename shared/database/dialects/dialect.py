@@ -17,7 +17,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 
-from shared.errors import StatementTimedOut, Unavailable
+from shared.errors import StatementTimedOut, TransactionLost, Unavailable
 from shared.settings import DatabaseSettings
 
 LOCK_SHARE = 0.8  # of the limit of a statement: a wait for a lock ends before it, so that the two are not confused
@@ -58,6 +58,7 @@ class Meaning(Enum):
     """What an error of the database says."""
 
     AWAY = Unavailable  # unreachable, busy for too long, out of space, or the transaction lost a race
+    LOST = TransactionLost
     TIMED_OUT = StatementTimedOut
     FAULT = None  # of the statement or its values
 
@@ -116,6 +117,8 @@ class Dialect(ABC):
         """Serialize changes of users. Nothing to do where there is one writer at a time anyway."""
 
     # migrations
+
+    begins_at_present_schema: ClassVar[bool] = False  # an empty database gets the present tables instead of all migrations
 
     @contextmanager
     def migrating(self, connection: Connection) -> Iterator[None]:

@@ -160,8 +160,8 @@ class PostgreSql(Dialect):
 
 
 def _sqlstate(error: Exception) -> str | None:
-    if isinstance(error, DBAPIError):
-        state = getattr(error.orig, "sqlstate", None) or getattr(getattr(error.orig, "__cause__", None), "sqlstate", None)
-    else:
-        state = getattr(error, "sqlstate", None)
+    raised = error.orig if isinstance(error, DBAPIError) else error
+    if "asyncpg" not in type(raised).__module__:  # other drivers have such states too
+        return None
+    state = getattr(raised, "sqlstate", None) or getattr(getattr(raised, "__cause__", None), "sqlstate", None)
     return state if isinstance(state, str) else None

@@ -19,7 +19,10 @@ from shared.errors import Unavailable
 from shared.settings import DatabaseSettings
 from tests.gateway.accounts import PASSWORD, Clock, auth_settings, people
 from tests.support.databases import SqliteTemplate
+from tests.support.fixtures import any_database
 from tests.support.waiting import until
+
+database = any_database
 
 HERE, THERE = Origin("10.0.0.1/32", "10.0.0.0/24"), Origin("10.0.0.2/32", "10.0.0.0/24")
 NOW = 1_770_000_000.0

@@ -11,6 +11,9 @@ from services.gateway.reading.nodes import NodeFilter, NodeQueries
 from shared.database.engine import opened
 from shared.settings import DatabaseSettings
 from tests.gateway.rows import every_node, job_row, write
+from tests.support.fixtures import any_database
+
+database = any_database
 
 ROOT = User("root", frozenset({"admin"}))
 NUMBERS = tuple(range(MAX_VALUES))

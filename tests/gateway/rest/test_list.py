@@ -15,7 +15,10 @@ from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings
 from tests.gateway.rows import job_row, write
 from tests.gateway.stack import Client, gateway, token
 from tests.support.builders import START_TIME
+from tests.support.fixtures import any_database
 from tests.support.waiting import until
+
+database = any_database
 
 API = User("feeder", frozenset({"api"}))
 

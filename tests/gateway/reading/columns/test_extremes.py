@@ -17,6 +17,9 @@ from shared.domain.values import INT32_MAX, TIME_MAX
 from shared.settings import DatabaseSettings
 from tests.gateway.reading.columns.places import NOW, loaded
 from tests.gateway.rows import every_node, job_row, write
+from tests.support.fixtures import any_database
+
+database = any_database
 
 ROOT = User("root", frozenset({"admin"}))
 
