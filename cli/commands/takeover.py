@@ -65,7 +65,7 @@ class Taken:
 
 def run_settings(path: Path) -> None:
     source = read_source(path)
-    database = Database(source.database)
+    database = source.open_database()
     try:
         print(as_toml(translated(source, database.highest_id()), source), end="")
     finally:
@@ -75,7 +75,7 @@ def run_settings(path: Path) -> None:
 def run_takeover(data: Path | None, path: Path, *, dry_run: bool, copies: bool) -> None:
     source = read_source(path)
     site = find_site(data)
-    database = Database(source.database)
+    database = source.open_database()
     collect_garbage_rarely()
     work = _preview if dry_run else _take_over
     try:

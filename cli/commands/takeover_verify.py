@@ -41,7 +41,7 @@ class Differs(JobtideError):
 def run_verify(data: Path | None, path: Path, *, as_json: bool, sample: int) -> None:
     source = read_source(path)
     site = find_site(data)
-    database = Database(source.database)
+    database = source.open_database()
     collect_garbage_rarely()
 
     async def run() -> Report:

@@ -1,21 +1,15 @@
-"""Reads the SQLite database of a cc-backend, schema 6 to 11, without changing it and while cc-backend may write to it."""
+"""Reads the database of a cc-backend, schema 6 to 11, without changing it and while cc-backend may write to it."""
 
-import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeVar
-from urllib.parse import quote
+from typing import Any, Protocol, TypeVar
 
 from shared.errors import Unavailable, UserError
 
 VERSIONS = range(6, 12)
-BUSY_TIMEOUT_S = 60.0
-_MAX_READS = 5  # attempts for one page while cc-backend starts or stops
 T = TypeVar("T")
 
-Row = sqlite3.Row
+Row = Any  # values by place and by name
 
 # Columns of ``job`` as named since schema 9, and what replaces each in older schemas.
 _JOB_COLUMNS = {
@@ -70,20 +64,36 @@ class StoredJob:
     tags: tuple[tuple[str, str, str], ...]
 
 
+class Execute(Protocol):
+    """The rows of a statement, whose values are marked with ``?``."""
+
+    def __call__(self, statement: str, values: Sequence[Any] = (), /) -> list[Row]: ...
+
+
+class Reader(Protocol):
+    """One kind of database. ``name`` is for people."""
+
+    name: str
+
+    def columns(self, table: str) -> set[str]:
+        """Empty if there is no such table."""
+        ...
+
+    def read(self, work: Callable[[Execute], T]) -> T:
+        """Run ``work`` in one read transaction. Raises Unavailable."""
+        ...
+
+    def close(self) -> None: ...
+
+
 class Database:
-    """Every read is a short transaction, so that cc-backend can checkpoint its log meanwhile. Methods block.
+    """Every read is a short transaction, so that cc-backend is not held up. Methods block."""
 
-    While cc-backend has the database open there is a write-ahead log beside it, which is read too. Without one, nobody has it
-    open: then it is read as an immutable file, which needs no lock files that another user could not open afterwards.
-    """
-
-    def __init__(self, path: Path) -> None:
-        """Raises UserError if it cannot be read, or has another schema."""
-        self._path = path
-        if not path.is_file():
-            raise UserError(f"there is no database {path}")
-        self._connection: sqlite3.Connection | None = None
-        self._stamp: tuple[int, int] | None = None
+    def __init__(self, reader: Reader) -> None:
+        """Raises UserError if it has another schema."""
+        self._reader = reader
+        self._read = reader.read
+        self._columns = reader.columns
         self.version = self._check_version()
         columns = self._columns("job")
         self._job_columns = ", ".join(
@@ -94,22 +104,20 @@ class Database:
         self._scope = "t.tag_scope" if "tag_scope" in self._columns("tag") else "'global'"
 
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._reader.close()
 
     def count_jobs(self) -> int:
-        return int(self._read(lambda db: db.execute("SELECT count(*) FROM job").fetchone()[0]))
+        return int(self._read(lambda execute: execute("SELECT count(*) FROM job")[0][0]))
 
     def highest_id(self) -> int:
-        return int(self._read(lambda db: db.execute("SELECT coalesce(max(id), 0) FROM job").fetchone()[0]))
+        return int(self._read(lambda execute: execute("SELECT coalesce(max(id), 0) FROM job")[0][0]))
 
     def staged(self) -> list[StoredJob]:
         """Jobs that cc-backend has not moved to ``job`` yet. Read them first: a job that moves is then read twice, not missed."""
         if not self._columns("job_cache"):
             return []
         statement = f"SELECT {self._job_columns} FROM job_cache ORDER BY id"  # noqa: S608
-        return [StoredJob(None, row, ()) for row in self._read(lambda db: db.execute(statement).fetchall())]
+        return [StoredJob(None, row, ()) for row in self._read(lambda execute: execute(statement))]
 
     def jobs(self, page: int) -> Iterator[list[StoredJob]]:
         """All jobs by ascending id, ``page`` at a time, each page as it is when it is read."""
@@ -120,20 +128,20 @@ class Database:
 
     def jobs_by_id(self, ids: list[int]) -> list[StoredJob]:
         marks = ", ".join("?" * len(ids))
-        return self._read(lambda db: self._select(db, f"id IN ({marks})", ids))
+        return self._read(lambda execute: self._select(execute, f"id IN ({marks})", ids))
 
     def tags(self) -> list[tuple[str, str, str]]:
         """(type, name, scope) of every tag, used or not."""
         statement = f"SELECT t.tag_type, t.tag_name, {self._scope} FROM tag t ORDER BY t.id"  # noqa: S608
-        return [tuple(row) for row in self._read(lambda db: db.execute(statement).fetchall())]
+        return [tuple(row) for row in self._read(lambda execute: execute(statement))]
 
     def users(self) -> list[Row]:
-        return self._read(lambda db: db.execute(f"SELECT * FROM {self._users} ORDER BY username").fetchall())  # noqa: S608
+        return self._read(lambda execute: execute(f"SELECT * FROM {self._users} ORDER BY username"))  # noqa: S608
 
     def settings(self) -> list[tuple[str, str, str]]:
         """(user, key, JSON text) of every personal setting."""
         statement = "SELECT username, confkey, value FROM configuration WHERE value IS NOT NULL ORDER BY username, confkey"
-        return [(row[0], row[1], as_text(row[2])) for row in self._read(lambda db: db.execute(statement).fetchall())]
+        return [(row[0], row[1], as_text(row[2])) for row in self._read(lambda execute: execute(statement))]
 
     def node_states(self) -> list[Row]:
         """The newest state of each node, by time."""
@@ -144,7 +152,7 @@ class Database:
               FROM node n JOIN node_state s ON s.id = (
                    SELECT id FROM node_state WHERE node_id = n.id ORDER BY time_stamp DESC, id DESC LIMIT 1)
              ORDER BY s.time_stamp, n.cluster, n.hostname"""  # noqa: S608
-        return self._read(lambda db: db.execute(statement).fetchall())
+        return self._read(lambda execute: execute(statement))
 
     def node_history(self, since: int) -> Iterator[Row]:
         """All states of nodes later than ``since``, by time, each page as it is when it is read."""
@@ -154,7 +162,7 @@ class Database:
              WHERE s.time_stamp >= ? AND (s.time_stamp, s.id) > (?, ?) ORDER BY s.time_stamp, s.id LIMIT {_NODE_PAGE}"""  # noqa: S608
 
         def after(time: int, id_: int) -> list[Row]:
-            return self._read(lambda db: db.execute(statement, (time, time, id_)).fetchall())
+            return self._read(lambda execute: execute(statement, (time, time, id_)))
 
         page = after(since + 1, -1)
         while page:
@@ -164,84 +172,34 @@ class Database:
     def query(self, statement: str) -> list[Row]:
         """The rows of one SELECT over the current names of tables and columns; ``{job}`` stands for the table of jobs."""
         job = f"(SELECT {self._job_columns} FROM job)"  # noqa: S608
-        return self._read(lambda db: db.execute(statement.replace("{job}", job)).fetchall())
+        return self._read(lambda execute: execute(statement.replace("{job}", job)))
 
     # pages
 
     def _jobs_after(self, id_: int, limit: int) -> list[StoredJob]:
-        return self._read(lambda db: self._select(db, "id > ? ORDER BY id LIMIT ?", [id_, limit]))
+        return self._read(lambda execute: self._select(execute, "id > ? ORDER BY id LIMIT ?", [id_, limit]))
 
-    def _select(self, db: sqlite3.Connection, where: str, values: list[int]) -> list[StoredJob]:
-        rows = db.execute(f"SELECT {self._job_columns} FROM job WHERE {where}", values).fetchall()  # noqa: S608
+    def _select(self, execute: Execute, where: str, values: list[int]) -> list[StoredJob]:
+        rows = execute(f"SELECT {self._job_columns} FROM job WHERE {where}", values)  # noqa: S608
         if not rows:
             return []
         tags: dict[int, list[tuple[str, str, str]]] = {}
         statement = f"""
             SELECT j.job_id, t.tag_type, t.tag_name, {self._scope} FROM jobtag j JOIN tag t ON t.id = j.tag_id
              WHERE j.job_id BETWEEN ? AND ?"""  # noqa: S608
-        for id_, *tag in db.execute(statement, [min(row["id"] for row in rows), max(row["id"] for row in rows)]):
+        for id_, *tag in execute(statement, [min(row["id"] for row in rows), max(row["id"] for row in rows)]):
             tags.setdefault(id_, []).append((tag[0], tag[1], tag[2]))
         return [StoredJob(row["id"], row, tuple(sorted(tags.get(row["id"], ())))) for row in rows]
 
-    def _columns(self, table: str) -> set[str]:
-        """Empty if there is no such table."""
-        return {row["name"] for row in self._read(lambda db: db.execute(f"PRAGMA table_info({table})").fetchall())}
-
     def _check_version(self) -> int:
         try:
-            row = self._read(lambda db: db.execute("SELECT version, dirty FROM schema_migrations").fetchone())
+            row = next(iter(self._read(lambda execute: execute("SELECT version, dirty FROM schema_migrations"))), None)
         except Unavailable as e:
-            raise UserError(f"{self._path} is not the database of a cc-backend: {e}") from e
+            raise UserError(f"{self._reader.name} is not the database of a cc-backend: {e}") from e
         if row is None or row["version"] not in VERSIONS or row["dirty"]:
             found = "no schema" if row is None else f"schema {row['version']}{', left by a failed migration' if row['dirty'] else ''}"
-            raise UserError(f"{self._path} has {found}; schemas {VERSIONS[0]} to {VERSIONS[-1]} can be taken over")
+            raise UserError(f"{self._reader.name} has {found}; schemas {VERSIONS[0]} to {VERSIONS[-1]} can be taken over")
         return int(row["version"])
-
-    # connections
-
-    def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run ``work`` in one read transaction, again if cc-backend began to write while the file was read as immutable.
-
-        Raises Unavailable.
-        """
-        try:
-            for _ in range(_MAX_READS):
-                with self._transaction() as db:
-                    result = work(db)
-                if self._stamp is None or self._stamp == self._quiet_stamp():
-                    return result
-                self.close()
-        except (sqlite3.Error, OSError) as e:
-            self.close()
-            raise Unavailable(f"cannot read {self._path}: {e}") from e
-        raise Unavailable(f"{self._path} is opened and closed all the time; try again")
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        if self._connection is None:
-            self._connection = self._connect()
-        self._connection.execute("BEGIN")
-        try:
-            yield self._connection
-        finally:
-            self._connection.execute("ROLLBACK")
-
-    def _connect(self) -> sqlite3.Connection:
-        self._stamp = self._quiet_stamp()
-        options = "mode=ro" if self._stamp is None else "mode=ro&immutable=1"
-        uri = f"file:{quote(str(self._path.absolute()))}?{options}"
-        # Reads run in threads, one at a time.
-        db = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-        db.row_factory = sqlite3.Row
-        db.execute("PRAGMA query_only = 1")
-        return db
-
-    def _quiet_stamp(self) -> tuple[int, int] | None:
-        """What identifies the content of a database that nobody has open; None for one with a write-ahead log."""
-        if self._path.with_name(f"{self._path.name}-wal").exists():
-            return None
-        state = self._path.stat()
-        return state.st_mtime_ns, state.st_size
 
 
 def as_text(value: Any) -> Any:

@@ -8,10 +8,14 @@ from typing import Any
 
 import orjson
 
+from cli.takeover.database import Database
+from cli.takeover.mysql_server import MySqlServer
+from cli.takeover.sqlite_file import SqliteFile
 from shared.errors import UserError
 
 CONFIG_FILE = "config.json"
 ENV_FILE = ".env"
+SQLITE, MYSQL = "sqlite3", "mysql"  # words of ``db-driver``
 DEFAULT_DATABASE = "./var/job.db"
 DEFAULT_ARCHIVE = "./var/job-archive"
 _FILE_KEY = re.compile(r"([a-z]+)-file")
@@ -31,9 +35,13 @@ class Source:
         value = self.config.get(name)
         return value if isinstance(value, dict) else {}
 
-    @property
-    def database(self) -> Path:
-        return self.folder / str(self.section("main").get("db") or DEFAULT_DATABASE)
+    def open_database(self) -> Database:
+        """The caller closes it. Raises UserError."""
+        main = self.section("main")
+        driver, address = main.get("db-driver", SQLITE), str(main.get("db") or DEFAULT_DATABASE)
+        if driver not in (SQLITE, MYSQL):
+            raise UserError(f"main.db-driver: {driver!r} is neither {SQLITE} nor {MYSQL}")
+        return Database(MySqlServer(address) if driver == MYSQL else SqliteFile(self.folder / address))
 
 
 def read_source(path: Path) -> Source:
@@ -44,8 +52,6 @@ def read_source(path: Path) -> Source:
         config = _with_sections(config)
     if not config:
         raise UserError(f"{file} is not the configuration of a cc-backend")
-    if config.get("main", {}).get("db-driver", "sqlite3") != "sqlite3":
-        raise UserError(f"{file}: only SQLite databases can be taken over, not {config['main']['db-driver']}")
     for key in list(config):
         if (match := _FILE_KEY.fullmatch(key)) is not None:
             config[match[1]] = _read_config(file.parent / str(config.pop(key)))

@@ -15,8 +15,10 @@ from tests.cli.conftest import Up
 from tests.cli.sites import UpProcess, assert_user_mistake, jobtide
 from tests.support.builders import START_TIME, stop_line
 from tests.support.cc_backend import FormerSite
+from tests.support.cc_backend_mysql import MysqlSite
 from tests.support.databases import query, settings_of
-from tests.support.programs import run_blocking
+from tests.support.mariadb import MariaDbServer
+from tests.support.programs import free_port, run_blocking
 from tests.support.waiting import until_blocking
 
 pytestmark = pytest.mark.timeout(240)  # several commands each
@@ -191,6 +193,48 @@ def test_older_schemas_are_read(here: UpProcess, tmp_path: Path, version: int) -
     older = [(first + 2, "none", 3, "cancelled")] if version < 9 else []
     assert found == [(first, "single_user", 1, "completed"), (first + 1, "multi_user", 2, "running"), *older]
     assert sorted(path.name for path in there.database.parent.iterdir()) == ["job-archive", "job.db"]
+
+
+@pytest.mark.parametrize("version", [6, 8])
+def test_a_database_on_a_mysql_server_is_read(here: UpProcess, tmp_path: Path, mariadb_server: MariaDbServer, version: int) -> None:
+    there = FormerSite(tmp_path / "old", version)
+    there.cluster("fritz")
+    first = 700 + 10 * version
+    figures: dict[str, Any] = {"load_avg": 3.5} if version < 8 else {"footprint": {"cpu_load_avg": 3.5}}
+    id_ = there.job(first, shared="single_user", meta_data={"jobName": "h\u00e4lfte '\\"}, **figures)
+    there.job(first + 1, shared="multi_user", job_state="running")
+    there.job(first + 2, shared="none", job_state="stopped")
+    there.tag("mysql", f"v{version}", id_)
+    there.user(f"mysql{version}", "user", projects=["p1"], real_name="M\u00e4x")
+    there.setting(f"mysql{version}", "plot_x", 5)
+    server = MysqlSite(there, mariadb_server)
+    said = run(here, there)
+    assert f"(schema {version})" in said
+    assert "jobs      3 new" in said
+    assert "jobs      0 new, 0 changed, 3 unchanged" in run(here, there)
+    server.execute("UPDATE job SET job_state = 'failed', duration = 77 WHERE job_id = %s", first + 1)
+    assert "jobs      0 new, 1 changed, 2 unchanged" in run(here, there)
+    here.run("takeover", "verify", there.folder)
+    columns = "job_id, shared, job_state, duration, job_name, footprint"
+    found = rows(here, f"SELECT {columns} FROM job WHERE job_id BETWEEN :a AND :b ORDER BY 1", a=first, b=first + 9)
+    assert [row[:4] for row in found] == [
+        (first, "single_user", "completed", 3600),
+        (first + 1, "multi_user", "failed", 77),
+        (first + 2, "none", "cancelled", 3600),
+    ]
+    assert found[0][4:] == ("h\u00e4lfte '\\", '{"cpu_load_avg":3.5}')
+    assert rows(here, "SELECT name, projects FROM hpc_user WHERE username = :name", name=f"mysql{version}") == [("M\u00e4x", '["p1"]')]
+    assert rows(here, "SELECT value FROM configuration WHERE username = :name", name=f"mysql{version}") == [("5",)]
+
+
+def test_a_mysql_server_that_does_not_answer_is_named_without_the_password(here: UpProcess, tmp_path: Path) -> None:
+    there = FormerSite(tmp_path / "down", 8)
+    config = {"db-driver": "mysql", "db": f"cc:geheim@tcp(127.0.0.1:{free_port()})/ccdb"}
+    (there.stop().folder / "config.json").write_text(json.dumps(config))
+    done = jobtide("takeover", "run", there.folder, "--data", here.data)
+    assert done.returncode != 0
+    assert "database ccdb on 127.0.0.1" in done.stderr
+    assert "geheim" not in done.stdout + done.stderr
 
 
 def test_rows_that_cannot_be_used_are_named_and_cost_nothing_else(here: UpProcess, there: FormerSite) -> None:

@@ -3,6 +3,7 @@
 import base64
 import importlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -145,17 +146,26 @@ def test_a_flat_configuration_of_an_earlier_release_is_translated(tmp_path: Path
         "ldap": {"user_base": "ou=p"},
     }
     source = read_source(write(tmp_path, flat | {"archive": {"kind": "file", "path": "a"}, "clusters": [{"name": "x"}]}))
-    assert source.database == tmp_path / "a.db"
+    with pytest.raises(UserError, match=re.escape(f"there is no database {tmp_path / 'a.db'}")):
+        source.open_database()
     found = translated(source, 0)
     assert found.tables["gateway"] == {"http": "x:1", "allowed_ips": ["*"]}
     assert (found.tables["auth"], found.tables["ldap"]) == ({"jwt_cookie_name": "c", "jwt_max_age_hours": 2}, {"user_base": "ou=p"})
     assert [note for note in found.notes if note.startswith("clusters: ")]
 
 
-@pytest.mark.parametrize(("config", "said"), [({}, "not the configuration"), ({"db-driver": "mysql", "db": "x"}, "mysql")])
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({}, "not the configuration"),
+        ({"db-driver": "postgres", "db": "x"}, "'postgres' is neither sqlite3 nor mysql"),
+        ({"db-driver": "mysql", "db": "x"}, "not a data source name"),
+        ({"db-driver": "mysql", "db": "u:p@tcp(host:port)/name"}, "'port' is not a port"),
+    ],
+)
 def test_what_cannot_be_read_is_a_user_error(tmp_path: Path, config: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said):
-        read_source(write(tmp_path, config))
+        read_source(write(tmp_path, config)).open_database()
 
 
 def test_durations_are_read_as_there() -> None:
