@@ -69,6 +69,17 @@ def test_pages_are_accessible_and_without_errors(open_tab: OpenTab, theme: str, 
     assert tab.faults == []
 
 
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_pages_that_the_gateway_writes_are_accessible(new_context: OpenContext, theme: str) -> None:
+    for width in (1440, 360):
+        tab = Tab(new_context(color_scheme=theme, viewport={"width": width, "height": 800}).new_page())
+        for path in ("/login", "/nothing/here"):
+            tab.page.goto(path)
+            expect(tab.page.get_by_role("heading", level=1)).to_be_visible()
+            assert tab.axe() == [], (path, width)
+            assert tab.page.evaluate("document.documentElement.scrollWidth") <= width, path
+
+
 def test_a_job_opens_and_back_returns_to_the_list(open_tab: OpenTab) -> None:
     tab = open_tab("/monitoring/jobs/?rows=25&sort=jobId")
     link = tab.page.locator("[data-job] a[href^='monitoring/job/']").first
