@@ -52,3 +52,52 @@ def test_every_option_of_cc_backend_has_a_row() -> None:
     )
     named = {word.split()[0] for there, _ in rows_of("Command line") for word in re.findall(r"`(-[^`]+)`", there)}
     assert set(options.split()) <= named
+
+
+def keys_of(cell: str) -> set[str]:
+    """The full names of the keys in a cell, in which a name without a section is beside the one before it."""
+    found, section = set(), ""
+    for word in re.findall(r"`([a-z0-9.-]+)`", cell):
+        section = word.rpartition(".")[0] or section
+        found.add(f"{section}.{word.rpartition('.')[2]}")
+    return found
+
+
+KEYS = {
+    "main": "addr api-allowed-ips user group disable-authentication embed-static-files static-files db enable-job-taggers validate"
+    " session-max-age https-cert-file https-key-file redirect-http-to machine-state-dir stop-jobs-exceeding-walltime"
+    " short-running-jobs-duration emission-constant systemd-unit",
+    "main.resampling": "trigger resolutions minimum-points",
+    "main.api-subjects": "subject-job-event subject-node-state job-concurrency node-concurrency",
+    "main.nodestate-retention": "policy age target-kind target-path target-endpoint target-bucket target-access-key target-secret-key"
+    " target-region target-use-path-style max-file-size-mb",
+    "main.db-config": "cache-size-mb soft-heap-limit-mb max-open-connections max-idle-connections max-idle-time-minutes busy-timeout-ms",
+    "auth.jwts": "max-age cookie-name validate-user trusted-issuer sync-user-on-login update-user-on-login",
+    "auth.ldap": "url user-base search-dn user-bind user-filter username-attr uid-attr sync-interval sync-del-old-users"
+    " sync-user-on-login update-user-on-login",
+    "auth.oidc": "provider sync-user-on-login update-user-on-login",
+    "cron": "commit-job-worker duration-worker footprint-worker",
+    "archive": "kind path db-path endpoint access-key secret-key bucket region use-path-style compression",
+    "archive.retention": "policy format age include-db omit-tagged target-kind target-path target-endpoint target-bucket target-access-key"
+    " target-secret-key target-region target-use-path-style max-file-size-mb",
+    "metric-store": "retention-in-memory memory-cap num-workers checkpoint-interval checkpoints cleanup nats-subscriptions debug",
+    "metric-store-external": "scope url token",
+    "nats": "address username password creds-file-path",
+    "ui": "job-list node-list job-view metric-config plot-configuration",
+}
+
+
+def test_every_key_of_cc_backend_has_a_row() -> None:
+    named = set().union(*(keys_of(there) for there, _ in rows_of("Configuration")))
+    assert named == {f"{section}.{key}" for section, keys in KEYS.items() for key in keys.split()}
+
+
+def test_every_known_fault_of_the_archive_has_a_row() -> None:
+    numbers = {
+        int(number)
+        for there, _ in rows_of("The archive")
+        for number in re.findall(r"^Q(\d\d)|, Q(\d\d)", there)
+        for number in number
+        if number
+    }
+    assert numbers == set(range(35, 64))
