@@ -7,6 +7,7 @@ import argparse
 import json
 import os
 import re
+import resource
 import subprocess
 import sys
 import tempfile
@@ -55,9 +56,20 @@ def fill(site: FormerSite, jobs: int, entries: int) -> None:
         site.entry(number, data)
 
 
-def timed(data: Path, *arguments: str | Path) -> dict[str, Any]:
-    """Run a command under GNU time: its seconds and its peak memory."""
+def processor_s(pids: list[int]) -> float:
+    """Processor time of processes so far, with their threads."""
+    ticks = 0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def timed(site: UpProcess, *arguments: str | Path) -> dict[str, Any]:
+    """Run a command: its seconds and peak memory, and the processor time of itself and of the site meanwhile."""
     load = os.getloadavg()[0]
+    data, services = site.data, [site.process.pid, *site.children()]
+    own, others = resource.getrusage(resource.RUSAGE_CHILDREN), processor_s(services)
     began = time.monotonic()
     command = [sys.executable, "-m", "cli.main", "takeover", *map(str, arguments), "--data", str(data)]
     with subprocess.Popen(
@@ -76,6 +88,9 @@ def timed(data: Path, *arguments: str | Path) -> dict[str, Any]:
             time.sleep(0.2)
         out, err = process.communicate()
     result = {"command": arguments[0], "seconds": round(time.monotonic() - began, 1), "peak_mb": peak_kb // 1024, "load_before": load}
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    result["cpu_s"] = round(after.ru_utime + after.ru_stime - own.ru_utime - own.ru_stime, 1)
+    result["cpu_of_site_s"] = round(processor_s(services) - others, 1)
     if process.returncode != 0:
         raise SystemExit(f"{result}\n{out}\n{err[-2000:]}")
     return result
@@ -92,7 +107,7 @@ def main() -> None:
         here = UpProcess(Path(folder) / "data").start()
         try:
             for name in ("run", "run", "verify"):
-                print(json.dumps({"jobs": options.jobs, "entries": options.entries} | timed(here.data, name, there.folder)), flush=True)
+                print(json.dumps({"jobs": options.jobs, "entries": options.entries} | timed(here, name, there.folder)), flush=True)
         finally:
             here.end()
             there.stop()

@@ -83,11 +83,14 @@ def run_takeover(data: Path | None, path: Path, *, dry_run: bool, copies: bool) 
     finally:
         database.close()
     _report(source, database, taken, dry_run=dry_run)
-    failed = [*taken.users.failed, *taken.jobs.failed]
-    for line in failed:
+    failed = len(taken.users.failed) + taken.jobs.failed.number
+    shown = [*taken.users.failed, *taken.jobs.failed.first]
+    for line in shown:
         print(line, file=sys.stderr)
+    if failed > len(shown):
+        print(f"… and {failed - len(shown)} more", file=sys.stderr)
     if failed:
-        raise TakeoverIncomplete(f"{len(failed)} rows could not be taken over")
+        raise TakeoverIncomplete(f"{failed} rows could not be taken over")
 
 
 async def _take_over(source: Source, database: Database, site: Site, *, copies: bool) -> Taken:
@@ -218,7 +221,7 @@ def _report(source: Source, database: Database, taken: Taken, *, dry_run: bool) 
     if taken.why_no_entries is not None:
         print(f"  archive   no entries copied: {taken.why_no_entries}")
     else:
-        print(f"  archive   {jobs.entries} entries copied, {len(jobs.without_entry)} are missing or unreadable")
+        print(f"  archive   {jobs.entries} entries copied, {jobs.without_entry.number} are missing or unreadable")
     print(f"  tags      {taken.tags} new")
     print(f"  users     {users.new} new, {users.changed} changed, {users.unchanged} unchanged; {users.settings} personal settings")
     print(f"  links     {taken.links}")
@@ -227,10 +230,10 @@ def _report(source: Source, database: Database, taken: Taken, *, dry_run: bool) 
         print(f"  kept      users as they are here: {_some(users.kept)}")
     if taken.clusters_without_definition:
         print(f"  clusters  no cluster.json, so no metrics are shown for their jobs: {_some(taken.clusters_without_definition)}")
-    for line in jobs.without_entry[:SHOWN]:
+    for line in jobs.without_entry.first[:SHOWN]:
         print(f"no archive entry: {line}", file=sys.stderr)
-    if len(jobs.without_entry) > SHOWN:
-        print(f"… and {len(jobs.without_entry) - SHOWN} more; `jobtide takeover verify` lists them", file=sys.stderr)
+    if jobs.without_entry.number > SHOWN:
+        print(f"… and {jobs.without_entry.number - SHOWN} more; `jobtide takeover verify` lists them", file=sys.stderr)
 
 
 def _some(names: Sequence[str]) -> str:

@@ -23,12 +23,26 @@ from shared.domain.values import ARCHIVED
 
 SOURCE = "/takeover"
 PAGE = 1000
+MAX_LINES = 10_000
 DEFAULT_MAX_BYTES = 1024 * 1024  # assumed by a dry run, which does not ask the broker
 
 
 @dataclass(slots=True)
+class Lines:
+    """Findings: their number, and the first ones."""
+
+    number: int = 0
+    first: list[str] = field(default_factory=list)
+
+    def add(self, line: str) -> None:
+        self.number += 1
+        if len(self.first) < MAX_LINES:
+            self.first.append(line)
+
+
+@dataclass(slots=True)
 class JobTally:
-    """Numbers of jobs; ``deleted`` ones were deleted here. ``failed`` and ``without_entry`` have a line for each job."""
+    """Numbers of jobs; ``deleted`` ones were deleted here."""
 
     new: int = 0
     changed: int = 0
@@ -37,12 +51,12 @@ class JobTally:
     entries: int = 0
     last_sequence: int = 0
     clusters: set[str] = field(default_factory=set)
-    failed: list[str] = field(default_factory=list)
-    without_entry: list[str] = field(default_factory=list)
+    failed: Lines = field(default_factory=Lines)
+    without_entry: Lines = field(default_factory=Lines)
 
     @property
     def seen(self) -> int:
-        return self.new + self.changed + self.unchanged + self.deleted + len(self.failed)
+        return self.new + self.changed + self.unchanged + self.deleted + self.failed.number
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +92,19 @@ class JobBringer:
     async def run(self, bar: Bar) -> None:
         total = await asyncio.to_thread(self._database.count_jobs)
         pages = self._pages()
-        while (page := await asyncio.to_thread(next, pages, None)) is not None:
-            await self._bring(page)
-            bar(self.tally.seen, total, "jobs")
+        publishing: asyncio.Task[None] | None = None  # of one page, while the next one is read
+        try:
+            while (page := await asyncio.to_thread(next, pages, None)) is not None:
+                envelopes = await self._events_of(page)
+                if publishing is not None:
+                    await publishing
+                publishing = asyncio.create_task(self._publish(envelopes), name="publish")
+                bar(self.tally.seen, total, "jobs")
+            if publishing is not None:
+                await publishing
+        finally:
+            if publishing is not None:
+                publishing.cancel()
 
     def _pages(self) -> Iterator[Sequence[StoredJob]]:
         staged = self._database.staged()
@@ -88,14 +112,15 @@ class JobBringer:
             yield staged[first : first + PAGE]
         yield from self._database.jobs(PAGE)
 
-    async def _bring(self, page: Sequence[StoredJob]) -> None:
+    async def _events_of(self, page: Sequence[StoredJob]) -> list[Envelope]:
         known = Known({}, set()) if self._site is None else await known_of(self._site, page)
         candidates = [found for stored in page if (found := self._candidate(stored, known)) is not None]
         events = await asyncio.to_thread(self._with_entries, candidates)
-        if self._publisher is None or not events:
-            return
-        envelopes = [envelope for candidate, event in events for envelope in self._envelopes(event, candidate)]
-        self.tally.last_sequence = max([self.tally.last_sequence, *await self._publisher.publish(envelopes)])
+        return [envelope for candidate, event in events for envelope in self._envelopes(event, candidate)]
+
+    async def _publish(self, envelopes: Sequence[Envelope]) -> None:
+        if self._publisher is not None and envelopes:
+            self.tally.last_sequence = max([self.tally.last_sequence, *await self._publisher.publish(envelopes)])
 
     def _candidate(self, stored: StoredJob, known: Known) -> _Candidate | None:
         """None for a job that needs nothing; the tally has it."""
@@ -107,7 +132,7 @@ class JobBringer:
         try:
             fields = fields_of(stored)
         except (Unusable, ArchiveError) as e:
-            self.tally.failed.append(f"{_name(stored)}: {e}")
+            self.tally.failed.add(f"{_name(stored)}: {e}")
             return None
         digest, job = digest_of(fields), known.jobs.get(identity)
         candidate = _Candidate(stored, fields, digest, job)
@@ -124,7 +149,8 @@ class JobBringer:
             lacking = self._entries.lacking(list(archived))
             errors = self._entries.unusable(lacking) if self._publisher is None else self._entries.copy(lacking)
             self.tally.entries += len(lacking) - len(errors)
-            self.tally.without_entry += [f"{_name(archived[path].stored)}: {error}" for path, error in errors.items()]
+            for path, error in errors.items():
+                self.tally.without_entry.add(f"{_name(archived[path].stored)}: {error}")
         events = []
         for one in candidates:
             if not _differs(one):
@@ -136,7 +162,7 @@ class JobBringer:
             try:
                 events.append((one, event_of(one.stored, one.fields, one.digest, meta, self._max_bytes)))
             except Unusable as e:
-                self.tally.failed.append(f"{_name(one.stored)}: {e}")
+                self.tally.failed.add(f"{_name(one.stored)}: {e}")
                 continue
             if one.known is None:
                 self.tally.new += 1

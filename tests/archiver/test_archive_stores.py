@@ -5,7 +5,9 @@ import json
 import os
 import sqlite3
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -278,6 +280,40 @@ def test_a_missing_bucket_and_wrong_keys_are_an_outage_without_secrets(seaweedfs
     with pytest.raises(ArchiveUnavailable) as caught:
         wrong.require()
     assert "another secret" not in str(caught.value)
+
+
+class _Failing(BaseHTTPRequestHandler):
+    """Answers the first requests with an error, as an S3 server under load does."""
+
+    left = 3
+
+    def do_GET(self) -> None:
+        fails = type(self).left > 0
+        type(self).left -= 1
+        body = b"" if fails else b"3\n"
+        self.send_response(503 if fails else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("ETag", '"1"')
+        self.send_header("Last-Modified", "Thu, 01 Jan 2026 00:00:00 GMT")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+def test_requests_that_a_server_refuses_under_load_are_repeated() -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Failing)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        access = S3Access(endpoint=f"http://127.0.0.1:{server.server_port}", access_key="a", secret_key="b")
+        ObjectStore("archive", "", access).require()
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert _Failing.left < 0
 
 
 def test_objects_beside_the_archive_do_not_disturb_it(seaweedfs: SeaweedFs, tmp_path: Path) -> None:
