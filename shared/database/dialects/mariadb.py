@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy import Connection, Insert, Table, Text, UnaryExpression, text
+from sqlalchemy import Connection, Double, Insert, Table, Text, UnaryExpression, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.ext.compiler import compiles
@@ -37,6 +37,7 @@ COLLATION = "utf8mb4_nopad_bin"  # texts differ if their bytes differ, also in b
 _SQL_MODE = "ANSI_QUOTES,PIPES_AS_CONCAT,STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO"
 _GONE = "gone_"  # prefix of the tables that a rebuild has replaced, until they are dropped
 _MAX_LOCK_S = 1
+_MAX_STATEMENT = 1_000_000  # characters, well below max_allowed_packet
 _STATEMENT_TIMEOUT = 1969
 _LOST = frozenset({1020, 1213, 1412})  # row changed, deadlock, table renamed since the transaction began
 # Too many connections, access denied, unknown database, shutdown, disk or table full, connection errors, refused by a server that
@@ -122,6 +123,26 @@ def _index(element: CreateIndex, compiler: DDLCompiler, **options: Any) -> str:
     return f"CREATE INDEX {exists}{quote(str(index.name))} ON {compiler.preparer.format_table(index.table)} ({columns})"
 
 
+def _json_type(type_: Any) -> str:
+    if isinstance(type_, Text):
+        return f"LONGTEXT COLLATE {COLLATION}"
+    return "DOUBLE" if isinstance(type_, Double) else "BIGINT"
+
+
+def _parts(texts: Sequence[str]) -> Iterator[list[str]]:
+    """Consecutive texts with at most _MAX_STATEMENT characters together, or a single one."""
+    part: list[str] = []
+    size = 0
+    for text_ in texts:
+        if part and size + len(text_) > _MAX_STATEMENT:
+            yield part
+            part, size = [], 0
+        part.append(text_)
+        size += len(text_)
+    if part:
+        yield part
+
+
 class MariaDb(Dialect):
     name = "mariadb"
     driver = "mariadb+asyncmy"
@@ -201,6 +222,17 @@ class MariaDb(Dialect):
         from sqlalchemy.dialects import mysql  # not imported by services over other engines
 
         return mysql.insert(table).values({**key, **values}).on_duplicate_key_update(dict(values))
+
+    async def update_rows(self, connection: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """A statement for many rows: the driver would send one for each of them."""
+        names = list(rows[0])
+        types = {name: _json_type(table.c[name].type) for name in names}
+        columns = ", ".join(f"\"{name}\" {types[name]} PATH '$[{place}]' ERROR ON ERROR" for place, name in enumerate(names))
+        values = ", ".join(f'old."{name}" = new."{name}"' for name in names if name != "id")
+        new = f"json_table(%s, '$[*]' COLUMNS ({columns})) AS new"
+        statement = f'UPDATE {new} STRAIGHT_JOIN "{table.name}" AS old ON old.id = new.id SET {values}'  # noqa: S608 - declared names
+        for part in _parts([json.dumps([row[name] for name in names]) for row in rows]):
+            await connection.exec_driver_sql(statement, (f"[{','.join(part)}]",))
 
     async def lock_users(self, connection: AsyncConnection) -> None:
         """The lock of a row that always exists: those of a table do not belong to a transaction."""
