@@ -22,6 +22,7 @@ log = structlog.get_logger()
 
 NODES_PER_MESSAGE = 64
 TICK_S = 1.0
+MAX_MISSED_S = 600
 
 
 class Collectors:
@@ -34,6 +35,7 @@ class Collectors:
         self._scheduler = scheduler
         self._behaviours: dict[int, Behaviour] = {}
         self._dice = np.random.default_rng()
+        self._last = int(time.time())  # the second up to which samples were published
         self._groups = _groups([node for node in scheduler.nodes if not scheduler.is_broken(node)])
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -41,16 +43,21 @@ class Collectors:
         if self._subject is None:
             log.warning("demo_without_metrics", why="every subject of metric_subjects has wildcards")
             return
-        last = int(time.time())
         while not await sleep_unless(stop, TICK_S):
             now = int(time.time())
-            await self._send(range(last + 1, now + 1)[-60:])
-            last = now
+            await self._send(range(self._last + 1, now + 1)[-60:])
+            self._last = now
 
-    async def send_newest(self) -> None:
-        """Publish one sample of each metric now: the metrics of nodes are checked from their first report on."""
+    async def catch_up(self, since: int | None) -> None:
+        """Publish one sample of each metric, because the metrics of nodes are checked from their first report on.
+
+        ``since`` is the end of the history: if it is not long ago, all samples from then on are published, so that curves have no hole.
+        """
         now = int(time.time())
-        await self._send([now - now % math.lcm(*(metric.timestep for metric in self._cluster.metric_config))])
+        newest = now - now % math.lcm(*(metric.timestep for metric in self._cluster.metric_config))
+        missed = range(since, now + 1) if since is not None and now - since <= MAX_MISSED_S else range(0)
+        await self._send(sorted({newest, *missed}))
+        self._last = now
 
     async def _send(self, times: Iterable[int]) -> None:
         if self._subject is None:

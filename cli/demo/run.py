@@ -9,7 +9,7 @@ from nats.aio.client import Client
 from cli.demo.accounts import add_people, sign_in_line
 from cli.demo.feed import Feed
 from cli.demo.figures import watch
-from cli.demo.history.making import Folders, is_due, make_history
+from cli.demo.history.making import Folders, is_due, make_history, read_plan
 from cli.demo.machines import CLUSTERS, definition
 from cli.demo.state import write_states
 from cli.demo.view import display
@@ -27,6 +27,7 @@ from shared.settings import NatsSettings, load
 
 TOKEN_LIFE_S = 30 * 86_400
 STATE_FILE = "demo.json"
+PLAN_FILE = "demo-history.json"
 
 
 async def prepare_demo(folder: DataFolder, site: SiteSettings, stop: asyncio.Event) -> None:
@@ -36,7 +37,7 @@ async def prepare_demo(folder: DataFolder, site: SiteSettings, stop: asyncio.Eve
     client = await dial(nats, "jobtide-demo-history")
     try:
         await _add_clusters(client, nats)
-        folders = Folders(folder.root / "demo-history.json", folder.root / STATE_FILE, folder.archive, folder.samples)
+        folders = Folders(folder.root / PLAN_FILE, folder.root / STATE_FILE, folder.archive, folder.samples)
         days = load(UpSettings).demo_days
         if not days or not await is_due(folders, client, nats):
             return
@@ -66,8 +67,9 @@ async def run_demo(folder: DataFolder, site: SiteSettings, running: Running, pro
         print(f"{sign_in_line(folder, running.http)}\n", flush=True)
         view = stack.enter_context(display(problems))
         collectors = feed.collectors()
+        history = read_plan(folder.root / PLAN_FILE)
         for one in collectors:
-            await one.send_newest()
+            await one.catch_up(history.end if history is not None else None)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(feed.run(stop))
             for one in collectors:

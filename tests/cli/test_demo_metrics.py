@@ -1,7 +1,9 @@
 """The metrics of the simulated site: what its collectors send, and how its jobs behave."""
 
 import itertools
+import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -124,6 +126,32 @@ def test_a_node_carries_the_sum_of_its_jobs() -> None:
     alone = [loads_of([node], [one], now).nodes.activity[0, 0] for one in steady]
     assert loads_of([node], steady, now).nodes.activity[0, 0] == pytest.approx(sum(alone))
     assert loads_of([node], [], now).nodes.activity[0, 0] < 0.05
+
+
+class Recorder(Client):
+    """Keeps what is published."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    async def publish(self, subject: str, payload: bytes = b"", *_: Any, **__: Any) -> None:
+        self.lines += payload.decode().splitlines()
+
+
+async def test_the_first_samples_follow_the_history_without_a_hole() -> None:
+    cluster, nodes = nodes_of(definition("fritz"))
+    recorder = Recorder()
+    collectors = Collectors(recorder, NatsSettings(), cluster, Scheduler("fritz", nodes, "seed", 1000, max_running=1, starts_per_s=1.0))
+    history_end = int(time.time()) - 130
+    await collectors.catch_up(history_end)
+    sent = {(line.partition(",")[0], int(line.rpartition(" ")[2])) for line in recorder.lines}
+    for metric in cluster.metrics_on(nodes[0].subcluster):
+        expected = {at for at in range(history_end, history_end + 130) if at % metric.timestep == 0}
+        assert expected <= {at for name, at in sent if name == metric.name}
+    recorder.lines.clear()
+    await collectors.catch_up(history_end - 86_400)
+    assert len({line.rpartition(" ")[2] for line in recorder.lines}) == 1
 
 
 def test_lines_go_to_the_first_subject_without_wildcards() -> None:
