@@ -1,7 +1,9 @@
 """SQLite, over aiosqlite, and over the driver itself for reading."""
 
+import asyncio
 import json
 import sqlite3
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateIndex, DropTable
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.util import await_only
 
 from shared.database import functions as f
 from shared.database.dialects.dialect import Dialect, Meaning, Switch, Use, write_as
@@ -22,6 +25,7 @@ from shared.errors import UserError
 from shared.file_modes import close_to_others
 from shared.settings import DatabaseSettings
 
+WAL_RETRY_S = 0.01
 _CACHE_KIB = 32 * 1024
 
 write_as(
@@ -123,10 +127,21 @@ class Sqlite(Dialect):
         return (("statistics", "ANALYZE"), ("compacting", "VACUUM"), ("log file", "PRAGMA wal_checkpoint(TRUNCATE)"))
 
 
+def _use_wal(cursor: Any, timeout_s: float) -> None:
+    """SQLite does not wait for a lock when the mode changes, as two processes do at once in a new file."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as e:
+            if "locked" not in str(e) or time.monotonic() > deadline:
+                raise
+        await_only(asyncio.sleep(WAL_RETRY_S))
+
+
 def _prepare(engine: Engine, timeout_ms: int, *, read_only: bool, durable: bool) -> None:
     pragmas = [
-        f"busy_timeout={timeout_ms}",
-        "journal_mode=WAL",
         # NORMAL is safe in WAL mode: a power loss undoes whole commits, which are applied again from the log.
         "synchronous=FULL" if durable else "synchronous=NORMAL",
         f"cache_size=-{_CACHE_KIB}",
@@ -140,6 +155,8 @@ def _prepare(engine: Engine, timeout_ms: int, *, read_only: bool, durable: bool)
     def on_connect(connection: Any, _: Any) -> None:
         connection.isolation_level = None  # the driver must not open transactions itself
         cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout={timeout_ms}")
+        _use_wal(cursor, timeout_ms / 1000)
         for pragma in pragmas:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
