@@ -128,9 +128,9 @@ def signed_in(web_site: WebSite, browser: Browser, tmp_path_factory: pytest.Temp
     return path
 
 
-def sign_in(page: Page, name: str = "chief") -> None:
+def sign_in(page: Page, name: str = "chief", password: str = PASSWORD) -> None:
     page.fill("[name=username]", name)
-    page.fill("[name=password]", PASSWORD)
+    page.fill("[name=password]", password)
     page.click("button")
 
 

@@ -80,6 +80,26 @@ def test_the_pages_that_the_gateway_writes_are_accessible(new_context: OpenConte
             assert tab.page.evaluate("document.documentElement.scrollWidth") <= width, path
 
 
+def test_somebody_with_the_name_of_a_scope_sees_every_page_and_one_that_fails_says_so(new_context: OpenContext, web_site: WebSite) -> None:
+    tab = Tab(new_context().new_page()).watch()
+    page = tab.page
+    page.goto("/monitoring/jobs/")
+    sign_in(page, "admin", (web_site.up.data / "demo-password").read_text().strip())
+    page.locator("[data-job] a[href^='monitoring/job/']").first.click()
+    expect(page.get_by_role("region", name="Tags and note").locator("select option")).to_have_text(["global", "admin"])
+    page.get_by_role("link", name="Tags", exact=True).click()
+    expect(page.get_by_role("heading", level=1, name="Tags")).to_be_visible()
+    assert tab.faults == []
+
+    tag = {"id": "1", "type": "t", "name": "n", "scope": "global"}
+    page.route("**/query", lambda route: route.fulfill(json={"data": {"tags": [tag, tag]}}))
+    page.reload()
+    expect(page.get_by_role("alert").filter(has_text="This page failed")).to_be_visible()
+    page.unroute("**/query")
+    page.get_by_role("link", name="Nodes", exact=True).click()
+    expect(page.get_by_role("heading", level=1, name="Clusters")).to_be_visible()
+
+
 def test_a_job_opens_and_back_returns_to_the_list(open_tab: OpenTab) -> None:
     tab = open_tab("/monitoring/jobs/?rows=25&sort=jobId")
     link = tab.page.locator("[data-job] a[href^='monitoring/job/']").first

@@ -7,17 +7,6 @@ export interface TaggingApi {
   removeTag: (job: string, tag: string) => Promise<Tag[]>
 }
 
-export interface Tagger {
-  username: string
-  roles: string[]
-}
-
-/** The scopes that somebody may write, his own first. */
-export function writableScopes({ username, roles }: Tagger): string[] {
-  const isAdmin = roles.includes('admin')
-  return [username, ...(isAdmin || roles.includes('support') ? ['global'] : []), ...(isAdmin ? ['admin'] : [])]
-}
-
 /** `type: name`; null for anything else. */
 export function parsedTag(text: string): { type: string; name: string } | null {
   const found = /^\s*([^:]+?)\s*:\s*(.+?)\s*$/.exec(text)

@@ -1,16 +1,5 @@
 import { expect, test, vi } from 'vitest'
-import { parsedTag, Tagging, writableScopes } from './tagging.svelte.ts'
-
-test.each([
-  [[], ['ana']],
-  [
-    ['user', 'support'],
-    ['ana', 'global'],
-  ],
-  [['admin'], ['ana', 'global', 'admin']],
-])('with the roles %j the scopes %j may be written', (roles, scopes) => {
-  expect(writableScopes({ username: 'ana', roles })).toEqual(scopes)
-})
+import { parsedTag, Tagging } from './tagging.svelte.ts'
 
 test.each([
   ['bench: run 1', { type: 'bench', name: 'run 1' }],

@@ -1,15 +1,4 @@
 import type { Tag } from '../../api/tags.ts'
-import type { Session } from '../../session.ts'
-
-/** The scopes in which a person may write tags; the gateway has the last word. */
-export function writableScopes({ username, roles }: Session['user']): string[] {
-  const has = (...wanted: string[]) => wanted.some((role) => roles.includes(role))
-  return [
-    ...(has('user', 'manager', 'support', 'admin') ? [username] : []),
-    ...(has('support', 'admin') ? ['global'] : []),
-    ...(has('admin') ? ['admin'] : []),
-  ]
-}
 
 export const writableTags = (tags: Tag[], scopes: string[]): Tag[] => tags.filter((tag) => scopes.includes(tag.scope))
 

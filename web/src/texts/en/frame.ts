@@ -38,6 +38,7 @@ export const signIn = {
 export const page = {
   unknown: 'There is no page at this address.',
   forbidden: 'Your roles do not include this page.',
+  failed: 'This page failed. The console of the browser says why.',
   broken: 'The page could not be loaded. Is the gateway reachable?',
   reload: 'Try again',
   home: 'To the jobs',
