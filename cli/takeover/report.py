@@ -74,6 +74,7 @@ def print_report(report: Report) -> None:
     print(f"archive: {len(archive.missing)} missing, {len(archive.unreadable)} unreadable")
     if archive.missing_there_too:
         print(f"archive: {len(archive.missing_there_too)} entries are missing in the source as well")
+        _some([f"  missing there: {path}" for path in archive.missing_there_too])
     _some([f"  missing: {path}" for path in archive.missing] + [f"  unreadable: {line}" for line in archive.unreadable])
     _some([str(one) for one in comparison.differences], len(comparison.differences))
     print("everything is here" if report.is_equal else "NOT everything is here")
@@ -89,7 +90,7 @@ def _some(lines: Sequence[str], total: int | None = None) -> None:
 def _of_cluster(sums: Sums, cluster: str) -> str:
     cells = [cell for cell in sums.jobs if cell.cluster == cluster]
     jobs, hours, energy = (sum(values[cell] for cell in cells) for values in (sums.jobs, sums.core_hours, sums.energy_kwh))
-    return f"{jobs} jobs, {hours:.1f} core hours, {energy:.2f} kWh"
+    return f"{jobs} jobs, {hours:.1f} core hours of finished ones, {energy:.2f} kWh"
 
 
 def _differing_cells(comparison: Comparison) -> list[Cell]:

@@ -291,7 +291,7 @@ def test_verify_says_in_words_and_json_what_is_equal_and_names_every_difference(
     run(site, there)
     done = jobtide("takeover", "verify", there.folder, "--data", site.data)
     assert done.returncode == 0, done
-    assert "fritz: 3 jobs, 216.0 core hours, 1.50 kWh there; the same here" in done.stdout
+    assert "fritz: 3 jobs, 216.0 core hours of finished ones, 1.50 kWh there; the same here" in done.stdout
     assert "jobs: 4 equal, 0 missing, 0 different" in done.stdout
     assert "archive: 2 entries, 1 of them read" in done.stdout
     assert "1 entries are missing in the source as well" in done.stdout
