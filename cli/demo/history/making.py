@@ -203,7 +203,7 @@ def _entry(made: MadeJob, id_: int) -> Entry:
 
 
 async def _report_nodes(log: "_Log", clusters: ClusterDirectory, pasts: Mapping[str, ClusterPast], end: int) -> None:
-    """Publish the node reports, then a check of all nodes, since the metric store has their samples."""
+    """Publish the node reports, and checks of all nodes at both ends, since the metric store has their samples."""
     envelopes = []
     for name, past in pasts.items():
         for report in past.reports:
@@ -211,10 +211,11 @@ async def _report_nodes(log: "_Log", clusters: ClusterDirectory, pasts: Mapping[
             event, _ = nodes_reported(payload, clusters)
             envelopes.append(Envelope(event, f"demo:nodes:{name}:{report.at}", SOURCE, datetime.fromtimestamp(report.at, UTC)))
         hosts = [node.hostname for node in nodes_of(definition(name))[1]]
-        for first in range(0, len(hosts), NODES_PER_EVENT):
-            health = [NodeHealth(hostname=host, health="full") for host in hosts[first : first + NODES_PER_EVENT]]
-            checked = NodesChecked(cluster=name, nodes=health)
-            envelopes.append(Envelope(checked, f"demo:health:{name}:{first}", SOURCE, datetime.fromtimestamp(end, UTC)))
+        for at in (past.reports[0].at, end) if past.reports else (end,):
+            for first in range(0, len(hosts), NODES_PER_EVENT):
+                health = [NodeHealth(hostname=host, health="full") for host in hosts[first : first + NODES_PER_EVENT]]
+                checked = NodesChecked(cluster=name, nodes=health)
+                envelopes.append(Envelope(checked, f"demo:health:{name}:{at}:{first}", SOURCE, datetime.fromtimestamp(at, UTC)))
     await log.add(envelopes)
 
 

@@ -12,9 +12,12 @@ from cli.demo.state import FIRST_IDS, SchedulerState
 
 PACE = 72  # jobs of the history take hours, those of the running demo minutes
 MAX_RUNNING = {"fritz": 11, "alex": 8}
+# The present is busier than the past, so the last hours lead to it.
+BUSY = {"fritz": 80, "alex": 50}
+BUSY_S, BUSY_SHARE = 4 * 3600, 1 / 12  # whichever is shorter
 STARTS_PER_S = {"fritz": 0.02, "alex": 0.012}
 MIN_STEP_S, MAX_STEP_S = 20, 100
-REPORT_EVERY_S = 3600
+REPORT_EVERY_S = 1800
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ def past_of(cluster: str, seed: str, begin: int, end: int) -> ClusterPast:
     now = begin
     while (step := dice.randint(MIN_STEP_S, MAX_STEP_S)) and now + step < end:
         now += step
+        one.max_running = _max_running(cluster, (end - now) / min(BUSY_S, BUSY_SHARE * (end - begin)))
         ended = one.ended(now)
         one.forget(ended)
         finished += ended
@@ -60,6 +64,12 @@ def past_of(cluster: str, seed: str, begin: int, end: int) -> ClusterPast:
     last = one.ended(end)
     one.forget(last)
     return ClusterPast([*finished, *last], SchedulerState(seed, one.next_id, list(one.running.values())), reports)
+
+
+def _max_running(cluster: str, left: float) -> int:
+    """``left`` is what remains of the busy time, above 1 before it."""
+    quiet, busy = MAX_RUNNING[cluster], BUSY[cluster]
+    return quiet + round((busy - quiet) * max(0.0, 1 - left))
 
 
 def pasts_of(seed: str, begin: int, end: int) -> dict[str, ClusterPast]:
