@@ -1,19 +1,10 @@
 import type uPlot from 'uplot'
 import { scaled, tick } from '../lib/formats/number.ts'
-import { colourOfLine, valueRange, type Curve, type Span } from './curve.ts'
-import type { Palette } from './palette.ts'
+import { colourOfLine, valueRange, type Span } from './curve.ts'
+import type { Scene } from './scene.ts'
 import { RIGHT_PX, VALUES_PX } from './sizes.ts'
 import { drawThresholds } from './thresholds.ts'
-import { stepsOf, timeMark, timeMarks, type AxisStart } from './time-axis.ts'
-
-/** What a drawn plot looks at each time it draws. */
-export interface Scene {
-  curve: Curve
-  zoom: Span | null
-  start: AxisStart
-  palette: Palette
-  font: string
-}
+import { stepsOf, timeMark, timeMarks } from './time-axis.ts'
 
 export interface Reactions {
   /** Part of the time axis was chosen, or null: all of it. */

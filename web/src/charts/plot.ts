@@ -4,8 +4,9 @@ import uPlot from 'uplot'
 import 'uplot/dist/uPlot.min.css'
 import { cursor } from './cursor.ts'
 import { lists, times, type Curve } from './curve.ts'
-import { options, type Reactions, type Scene } from './options.ts'
+import { options, type Reactions } from './options.ts'
 import { onTheme, readPalette } from './palette.ts'
+import type { Scene } from './scene.ts'
 
 /** `start`: see Scene. */
 export type View = Pick<Scene, 'zoom' | 'start'>

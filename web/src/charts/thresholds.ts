@@ -1,5 +1,5 @@
 import type uPlot from 'uplot'
-import type { Scene } from './options.ts'
+import type { Scene } from './scene.ts'
 
 const LABEL_PX = 11
 
