@@ -173,7 +173,7 @@ async def _move_position(database: DatabaseSettings, by: int) -> None:
 
 
 async def test_a_wrong_database_url_is_reported_in_one_line(service: ServiceRunner, site: NatsSettings) -> None:
-    jobstore = service.prepare("jobstore", site, DatabaseSettings(url=SecretStr("mysql://localhost/x")))
+    jobstore = service.prepare("jobstore", site, DatabaseSettings(url=SecretStr("oracle://localhost/x")))
     jobstore.launch()
     assert await jobstore.ended(30) == 2
     assert len(jobstore.log_text.splitlines()) == 1
