@@ -18,7 +18,12 @@ export const home = {
   refused: 'Refused today',
   noRefused: 'Nothing was refused today.',
   noNodes: 'no reports',
+  jobs: 'Running jobs',
+  users: 'Users',
+  cores: 'Cores',
+  accelerators: 'Accelerators',
   sick: 'Nodes that need attention',
+  sickNode: (state: string, health: string) => `${state}, ${health === 'full' ? 'all metrics arrive' : `metrics ${health}`}`,
   noSick: 'No node is down or fails its checks.',
 }
 
