@@ -19,6 +19,7 @@ export const home = {
   noRefused: 'Nothing was refused today.',
   noNodes: 'no reports',
   jobs: 'Running jobs',
+  runningJobs: (number: string) => `${number} running jobs`,
   users: 'Users',
   cores: 'Cores',
   accelerators: 'Accelerators',
