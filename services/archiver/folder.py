@@ -30,7 +30,7 @@ class ArchiveFolder:
         self.unopened: dict[ArchiveStore, str] = dict.fromkeys(store.parts(), "not opened yet")
         self._clusters = clusters
         self._known = known
-        self._places: set[str] = set()  # that are known to hold an archive
+        self._places: set[str] | None = None  # that are known to hold an archive; None until the broker has said so
         self._written: dict[str, bytes] = {}
         self._threads = {part: ThreadPoolExecutor(1, thread_name_prefix="place") for part in store.parts()}
         self._readers = {part: ThreadPoolExecutor(READERS, thread_name_prefix="entries") for part in store.parts()}
@@ -42,11 +42,15 @@ class ArchiveFolder:
 
         Raises UserError when a place is not an archive of the supported version.
         """
-        try:
-            self._places = await self._known.read()
-        except Unavailable as e:
-            log.warning("known_archives_not_read", why=str(e))
+        await self._learn()
         await asyncio.gather(*(self._open_first(part) for part in self.store.parts()))
+
+    async def _learn(self) -> None:
+        if self._places is None:
+            try:
+                self._places = await self._known.read()
+            except Unavailable as e:
+                log.warning("known_archives_not_read", why=str(e))
 
     def close(self) -> None:
         for thread in (*self._threads.values(), *self._readers.values()):
@@ -62,13 +66,14 @@ class ArchiveFolder:
             await self._remember(part)
 
     async def _remember(self, part: ArchiveStore) -> None:
-        if part.place in self._places:
+        if self._places is None or part.place in self._places:
             return
-        self._places.add(part.place)
         try:
             await self._known.add(part.place)
         except Unavailable as e:
             log.warning("archive_not_remembered", address=part.address, why=str(e))
+        else:
+            self._places.add(part.place)
 
     async def prepare(self, cluster: str) -> None:
         """Write the current cluster.json into the archive. Raises OSError, ArchiveUnavailable."""
@@ -92,6 +97,7 @@ class ArchiveFolder:
 
         There is one check of a place at a time: while one has not ended, another call waits for its result.
         """
+        await self._learn()
         probe = self._probes.get(part)
         if probe is None or probe.done():
             probe = self._probes[part] = asyncio.get_running_loop().run_in_executor(self._threads[part], self._try, part)
@@ -121,7 +127,8 @@ class ArchiveFolder:
 
     def _open(self, part: ArchiveStore) -> None:
         if part in self.unopened:
-            open_place(part, self._places)
+            # As long as nothing is known, no place becomes a new archive.
+            open_place(part, (part.place,) if self._places is None else self._places)
             self.unopened.pop(part, None)
 
     def _try(self, part: ArchiveStore) -> None:

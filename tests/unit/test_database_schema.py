@@ -1,6 +1,8 @@
 """The migrations create the declared tables, on both engines."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -61,6 +63,19 @@ async def test_concurrent_migrations_are_safe(tmp_path: Any) -> None:
         results = await asyncio.gather(migrate(one), migrate(other))
         assert sorted(results, key=str) == sorted([(None, head()), (head(), head())], key=str)
         await require_schema(one)
+
+
+async def test_a_reader_waits_for_a_file_that_somebody_has_locked(tmp_path: Any) -> None:
+    path = tmp_path / "locked.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("CREATE TABLE t (a)")
+        other.execute("BEGIN EXCLUSIVE")
+        settings = DatabaseSettings(url=SecretStr(f"sqlite:///{path}"), timeout_s=0.2)
+        async with opened(settings, read_only=True) as engine:
+            with pytest.raises(Unavailable):
+                await ping(engine)
+            other.execute("ROLLBACK")
+            await ping(engine)
 
 
 async def test_a_different_schema_is_refused_with_the_remedy(tmp_path: Any) -> None:

@@ -62,7 +62,7 @@ async def test_texts_that_differ_in_case_accents_or_blanks_are_different(mariadb
 
 
 async def test_errors_say_whether_the_database_or_the_statement_is_at_fault(mariadb_database: DatabaseSettings) -> None:
-    quick = mariadb_database.model_copy(update={"timeout_s": 1.0})
+    quick = mariadb_database.model_copy(update={"timeout_s": 5.0})
     async with opened(quick) as engine:
         with pytest.raises(StatementTimedOut):
             async with transaction(engine) as connection:

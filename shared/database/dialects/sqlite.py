@@ -137,7 +137,10 @@ def _use_wal(cursor: Any, timeout_s: float) -> None:
         except sqlite3.OperationalError as e:
             if "locked" not in str(e) or time.monotonic() > deadline:
                 raise
-        await_only(asyncio.sleep(WAL_RETRY_S))
+        if isinstance(cursor, sqlite3.Cursor):  # of the blocking engine, whose threads have no event loop
+            time.sleep(WAL_RETRY_S)
+        else:
+            await_only(asyncio.sleep(WAL_RETRY_S))
 
 
 def _prepare(engine: Engine, timeout_ms: int, *, read_only: bool, durable: bool) -> None:
