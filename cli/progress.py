@@ -11,7 +11,7 @@ class Bar(Protocol):
 
 
 def is_shown() -> bool:
-    """Whether there is a terminal to show progress on."""
+    """True if standard error is a terminal."""
     return sys.stderr.isatty()
 
 

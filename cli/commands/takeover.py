@@ -120,7 +120,7 @@ async def _take_over(source: Source, database: Database, site: Site, *, copies: 
 
 
 async def _preview(source: Source, database: Database, site: Site, *, copies: bool) -> Taken:
-    """What a run would take over. As far as the site cannot be reached, the source is compared with nothing."""
+    """Count what a run would take over. If the site cannot be reached, everything in the source counts as new."""
     entries, why_no_entries = _entries(source, site, copies=copies)
     unreachable: list[str] = []
     async with AsyncExitStack() as stack:

@@ -26,7 +26,10 @@ PEOPLE = (
 
 
 async def add_people(folder: DataFolder, database: DatabaseSettings) -> None:
-    """Add ``PEOPLE`` to a site without users. All have the password of ``password_of``, which is made here. Raises Unavailable, OSError."""
+    """Add those of ``PEOPLE`` that are missing, unless somebody else added the first users.
+
+    All have the password of ``password_of``, which is made here. Raises Unavailable, OSError.
+    """
     from services.gateway.people.auth.hashes import hash_password
     from services.gateway.people.users.rules import new_account
     from services.gateway.people.users.store import UserStore
@@ -34,12 +37,13 @@ async def add_people(folder: DataFolder, database: DatabaseSettings) -> None:
 
     async with opened(database, durable=True, connections=1) as engine:
         store = UserStore(engine, engine)
-        if await store.all():
-            return
+        present = {account.name for account in await store.all()}
         if password_of(folder) is None:
+            if present:
+                return
             write_whole(_file(folder), secrets.token_hex(PASSWORD_CHARACTERS // 2).encode() + b"\n")
         hashed = hash_password(password_of(folder) or "", PASSWORD_CHARACTERS)
-        for person in PEOPLE:
+        for person in (person for person in PEOPLE if person.name not in present):
             account = new_account(person.name, [person.role], projects=person.projects, has_password=True)
             await store.add(replace(account, password=hashed))
 

@@ -92,7 +92,7 @@ class JobBringer:
     async def run(self, bar: Bar) -> None:
         total = await asyncio.to_thread(self._database.count_jobs)
         pages = self._pages()
-        publishing: asyncio.Task[None] | None = None  # of one page, while the next one is read
+        publishing: asyncio.Task[None] | None = None  # publishes one page while the next is read
         try:
             while (page := await asyncio.to_thread(next, pages, None)) is not None:
                 envelopes = await self._events_of(page)
@@ -105,6 +105,7 @@ class JobBringer:
         finally:
             if publishing is not None:
                 publishing.cancel()
+                await asyncio.gather(publishing, return_exceptions=True)  # it needs the connection, which the caller closes
 
     def _pages(self) -> Iterator[Sequence[StoredJob]]:
         staged = self._database.staged()

@@ -2,8 +2,10 @@
 
 import asyncio
 import re
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
+from urllib.parse import parse_qs
 
 from cli.takeover.database import Execute, Row
 from shared.errors import Unavailable, UserError
@@ -12,7 +14,9 @@ CONNECT_S = 10.0
 READ_S = 60.0
 DEFAULT_PORT = 3306
 _DSN = re.compile(
-    r"(?P<user>[^:@/]*)(?::(?P<password>.*))?@(?:(?P<protocol>tcp|unix)\((?P<address>[^)]*)\)|tcp)?/(?P<name>[^?/]+)(?:\?.*)?", re.DOTALL
+    r"(?P<user>[^:@/]*)(?::(?P<password>.*))?@(?:(?P<protocol>tcp|unix)\((?P<address>[^)]*)\)|tcp)?"
+    r"/(?P<name>[^?/]+)(?:\?(?P<parameters>.*))?",
+    re.DOTALL,
 )
 T = TypeVar("T")
 
@@ -102,9 +106,25 @@ def _connect_options(dsn: str) -> dict[str, Any]:
     address = match["address"] or "127.0.0.1"
     if match["protocol"] == "unix":
         return options | {"unix_socket": address}
+    if (context := _encryption(parse_qs(match["parameters"] or "").get("tls", ["false"])[-1])) is not None:
+        options["ssl"] = context
     host, separator, port = address.rpartition(":")
     if not separator or (address.endswith("]") and address.startswith("[")):
         host, port = address, str(DEFAULT_PORT)
     if not port.isdigit():
         raise UserError(f"main.db: {port!r} is not a port")
     return options | {"host": host.strip("[]"), "port": int(port)}
+
+
+def _encryption(tls: str) -> ssl.SSLContext | None:
+    """What the parameter ``tls`` of a data source name asks for. Raises UserError for a value that would weaken it silently."""
+    if tls in ("false", "0"):
+        return None
+    context = ssl.create_default_context()
+    if tls in ("true", "1"):
+        return context
+    if tls != "skip-verify":
+        raise UserError(f"main.db: tls={tls} is not supported; true, skip-verify and false are")
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context

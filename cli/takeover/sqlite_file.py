@@ -72,7 +72,7 @@ class SqliteFile:
         return db
 
     def _quiet_stamp(self) -> tuple[int, int] | None:
-        """What identifies the content of a database that nobody has open; None for one with a write-ahead log."""
+        """Identifies the content of a database that no process has open. None if there is a write-ahead log."""
         if self._path.with_name(f"{self._path.name}-wal").exists():
             return None
         state = self._path.stat()

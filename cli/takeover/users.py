@@ -49,7 +49,7 @@ class UserTally:
 
 
 def counted_users(users: Sequence[Row], settings: Sequence[Setting]) -> UserTally:
-    """What a site without users would get."""
+    """Count what a takeover would add to a site that has no users."""
     tally = UserTally()
     tally.new, tally.settings = len(list(_accounts(users, tally))), len(list(_usable(settings, tally)))
     return tally

@@ -84,7 +84,7 @@ class ArchiveFolder:
             await self._run(self.store.part_of(cluster), self._write_cluster, cluster, text)
 
     async def is_complete(self, path: JobPath) -> bool:
-        """Whether there is a complete entry. Raises OSError, ArchiveUnavailable."""
+        """True if the archive has a complete entry of the job. Raises OSError, ArchiveUnavailable."""
         part = self.store.part_of(path.cluster)
         return await self._in_time(part, self._readers[part], self.store.is_complete, path)
 

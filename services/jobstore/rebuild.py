@@ -189,9 +189,12 @@ class Rebuild:
     async def _switch(self, progress: ReportProgress) -> dict[str, int]:
         """Bring the new tables up to the position of the old ones and rename them, in one transaction."""
         pause = Backoff(first_s=0.1, max_s=2.0)
+        reached: dict[str, int] = {}
         for attempt in range(MAX_SWITCHES):
             try:
                 async with transaction(self._engine) as connection:
+                    if reached and not await connection.run_sync(lambda driver: inspect(driver).has_table(self._seeded.name)):
+                        break  # the connection was lost after the tables had been renamed
                     await self._dialect.hold_off(connection, tables.position)
                     reached = {stream: await self._finish(connection, stream, applier) for stream, applier in self._appliers.items()}
                     if self._first > 1:

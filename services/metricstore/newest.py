@@ -44,7 +44,7 @@ class NewestSelection:
         self._kept: OrderedDict[tuple[str, str], Selected] = OrderedDict()
 
     def of(self, request: QueryRequest) -> dict[str, Selected]:
-        """By metric. Metrics that are not configured, or have no series, are absent."""
+        """Newest values by metric, without metrics that are not configured or have no series."""
         if self._version != self._catalogue.version:
             self._kept.clear()
             self._version = self._catalogue.version

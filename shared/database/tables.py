@@ -334,7 +334,7 @@ site_text = Table(
     Column("name", Name, primary_key=True),
     Column("value", Text, nullable=False),
 )
-# What `jobtide takeover` has brought besides jobs, to bring later only what changed in the former system since. Of tags there is no digest.
+# What `jobtide takeover` has brought besides jobs, to bring later only what changed in the former system since. Tags have no digest.
 taken_over = Table(
     "taken_over",
     metadata,

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from cli.commands import counting
 from shared.archive import add_thumbnail, bands_in, read_data, verify
 from shared.archive.contents import contents_of
 from shared.archive.files import FileStore
@@ -19,6 +20,7 @@ from shared.archive.transfer import transfer
 from shared.archive.versions import upgraded_meta
 from shared.errors import UserError
 from tests.cli.sites import assert_user_mistake, jobtide, shown_on_a_terminal
+from tests.support.waiting import until_blocking
 
 SAMPLE = Path(__file__).parents[1] / "data" / "archive-v1.5"
 FIRST, SECOND = JobPath("emmy", 1403244, 1608923076), JobPath("emmy", 1404397, 1609300556)  # 2020-12-25 and 2020-12-30
@@ -303,6 +305,12 @@ def test_an_archive_is_created_in_an_empty_place_only(archive: Path, tmp_path: P
         assert jobtide("archive", "create", address).returncode == status
     FileStore(tmp_path / "new").require()
     assert set(FileStore(archive).paths()) == {FIRST, SECOND}
+
+
+def test_the_total_is_counted_beside_the_work(archive: Path) -> None:
+    all_entries = counting._Total(FileStore(archive), lambda _: True)
+    of_one = counting._Total(FileStore(archive), lambda path: path == FIRST)
+    until_blocking(lambda: (all_entries.number, of_one.number) == (2, 1), what="the number of entries")
 
 
 def test_progress_of_copy_convert_and_remove_has_a_total(archive: Path, tmp_path: Path) -> None:

@@ -227,6 +227,26 @@ def test_a_database_on_a_mysql_server_is_read(here: UpProcess, tmp_path: Path, m
     assert rows(here, "SELECT value FROM configuration WHERE username = :name", name=f"mysql{version}") == [("5",)]
 
 
+def test_a_mysql_server_is_never_read_with_less_encryption_than_asked_for(
+    here: UpProcess, tmp_path: Path, mariadb_server: MariaDbServer
+) -> None:
+    there = FormerSite(tmp_path / "encrypted", 8)
+    there.cluster("fritz")
+    MysqlSite(there, mariadb_server)  # this server has no certificate
+    file = there.folder / "config.json"
+    plain = json.loads(file.read_text())
+    for parameters, said, status in (
+        ("?parseTime=true&tls=false", "jobs      0 new", 0),
+        ("?tls=true", "cannot read database", 2),
+        ("?tls=skip-verify", "cannot read database", 2),
+        ("?tls=preferred", "tls=preferred is not supported", 2),
+    ):
+        file.write_text(json.dumps(plain | {"db": plain["db"] + parameters}))
+        done = jobtide("takeover", "run", there.folder, "--data", here.data)
+        assert said in done.stdout + done.stderr
+        assert done.returncode == status
+
+
 def test_a_mysql_server_that_does_not_answer_is_named_without_the_password(here: UpProcess, tmp_path: Path) -> None:
     there = FormerSite(tmp_path / "down", 8)
     config = {"db-driver": "mysql", "db": f"cc:geheim@tcp(127.0.0.1:{free_port()})/ccdb"}

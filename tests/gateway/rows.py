@@ -16,6 +16,18 @@ from shared.errors import Unavailable
 from shared.settings import DatabaseSettings
 from tests.support.builders import START_TIME
 
+NODE_COLUMNS: dict[str, Any] = {
+    "cluster": "fritz",
+    "subcluster": "main",
+    "states": "[]",
+    "cpus_allocated": 0,
+    "memory_allocated": 0,
+    "gpus_allocated": 0,
+    "jobs_running": 0,
+    "report_seq": 1,
+    "kept_at": 0,
+}
+
 
 def job_row(key: int, **columns: Any) -> dict[str, Any]:
     """A stopped job; ``key`` is its database id, and its start is as many seconds after ``START_TIME``."""

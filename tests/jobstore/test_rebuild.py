@@ -3,7 +3,7 @@
 import asyncio
 import random
 import weakref
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,12 +12,14 @@ import pytest
 import sqlalchemy
 from nats.aio.client import Client
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.jobstore.appliers.events import EventsApplier
 from services.jobstore.position import LostRace
 from services.jobstore.rebuild import Rebuild, rebuild
 from services.jobstore.seeding import ArchivedJob
 from shared.broker.streams import EVENTS, NODES, REJECTIONS
+from shared.database.dialects import DIALECTS, Dialect, Switch
 from shared.database.engine import opened, read, transaction
 from shared.database.progress import Progress, progress
 from shared.domain.events import (
@@ -39,7 +41,7 @@ from shared.domain.events import (
     TagRemoved,
 )
 from shared.domain.values import JobState
-from shared.errors import JobtideError
+from shared.errors import JobtideError, Unavailable
 from shared.settings import DatabaseSettings, NatsSettings
 from tests.jobstore.site import applied, jobstore_settings, running, tell
 from tests.support.builders import START_TIME, job_started, job_stopped, nodes_checked, nodes_reported
@@ -318,6 +320,32 @@ async def test_an_interrupted_rebuild_is_not_continued_with_other_settings(
     await tell_all(nats_client, nats_settings, 3, 120, 60)
     await break_off(nats_client, nats_settings, database, 60, **NODE_SETTINGS)
     assert min(await places(nats_client, nats_settings, database)) <= 20
+
+
+async def test_a_connection_that_is_lost_during_the_switch_repeats_what_did_not_take_effect(
+    database: DatabaseSettings, nats_settings: NatsSettings, nats_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over MariaDB the tables are renamed then, over the others the transaction is undone."""
+    tries: list[str] = []
+
+    def lost_once(dialect: Dialect) -> Callable[[AsyncConnection, Switch], Awaitable[None]]:
+        replace = dialect.replace
+
+        async def lost(connection: AsyncConnection, switch: Switch) -> None:
+            await replace(connection, switch)
+            tries.append(dialect.name)
+            if len(tries) == 1:
+                raise Unavailable("database: the connection was lost")
+
+        return lost
+
+    await tell_all(nats_client, nats_settings, 3, 120, 60)
+    before = await dump_of_a_rebuild(nats_client, nats_settings, database)
+    for dialect in DIALECTS:
+        monkeypatch.setattr(dialect, "replace", lost_once(dialect))
+    assert await places(nats_client, nats_settings, database)
+    assert tries in (["mariadb"], ["sqlite"] * 2, ["postgresql"] * 2)
+    assert await dump(database, without=("position.build",)) == before
 
 
 async def test_the_second_of_two_concurrent_rebuilds_fails(

@@ -215,6 +215,14 @@ async def test_a_start_with_very_many_tags_is_applied_in_reasonable_time(engine:
     assert await query(database, "SELECT count(*), count(DISTINCT id), max(id) FROM tag") == [(20_000, 20_000, 20 * 1024 + 999)]
 
 
+async def test_any_character_survives_an_insert_and_an_update(engine: AsyncEngine, database: DatabaseSettings) -> None:
+    text = "\U0001f600 h\u00e4lfte '\"` \\ \\n %s {0} ; -- \u2028 \t\n"
+    await apply(engine, [record(1, job_started(1, meta_data={"a": text}))])
+    await apply(engine, [record(2, JobMetadataEdited(id=1, cluster="fritz", key="b", value=text))])
+    ((stored,),) = await query(database, "SELECT meta_data FROM job")
+    assert orjson.loads(stored) == {"a": text, "b": text}
+
+
 async def test_refused_texts_are_stored_in_bounds(engine: AsyncEngine, database: DatabaseSettings) -> None:
     await apply(engine, [record(1, job_stopped(1, "x" * 1_000_000, may_wait=False))])
     ((length, excerpt),) = await query(database, "SELECT length(text), length(excerpt) FROM rejection")

@@ -15,6 +15,7 @@ from services.gateway.reading.model import TextMatch
 from services.gateway.reading.roster import Roster
 from shared.database.engine import read
 from shared.database.functions import ascii_lower, begins, bytewise, ends, holds, total
+from shared.database.sql import one_of
 from shared.database.tables import tables
 
 node, node_state, node_health = tables.node.c, tables.node_state.c, tables.node_health.c
@@ -45,7 +46,7 @@ class NodeRecords:
 
 
 MAX_RECORDS = 10_000  # of each kind in an answer, the newest
-MAX_EVENTS = 500  # of the nodes of a job, the first
+MAX_EVENTS = 500  # per answer; later ones are left out
 TROUBLE = ("down", "unknown")
 
 _PARTS = {"starts_with": begins, "ends_with": ends, "contains": holds}
@@ -131,7 +132,7 @@ class NodeQueries:
 
         The rows have ``hostname``, ``time_stamp``, ``node_state`` and ``states``. A node is taken to be in use at ``start``.
         """
-        of_hosts = and_(node.cluster == cluster, _text(node.hostname, TextMatch("in", tuple(hosts))))
+        of_hosts = and_(node.cluster == cluster, one_of(node.hostname, hosts))
         kind = case((node_state.node_state.in_(TROUBLE), node_state.node_state), else_="").label("kind")
         before = func.lag(kind.element).over(partition_by=node_state.node_id, order_by=(node_state.time_stamp, node_state.id))
         columns = (node_state.id, node_state.time_stamp, node_state.node_state, node_state.states)

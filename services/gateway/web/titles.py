@@ -1,4 +1,4 @@
-"""The titles of the rules of advice: what pages call a rule, and its tag of the type jobClass."""
+"""The titles of the rules of advice, by which pages name a rule and its tag of the type jobClass."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ WAIT_S = 0.5  # a page does not wait for the broker
 
 
 async def rule_titles(link: BrokerLink) -> dict[str, str]:
-    """By tag. Those of the site's own rules are left out while the broker does not return them."""
+    """Titles by tag. The site's own rules are missing while the broker is unreachable."""
     try:
         async with asyncio.timeout(WAIT_S):
             found = await RecordedRules(link.client, link.nats).read()

@@ -231,7 +231,7 @@ class MariaDb(Dialect):
         values = ", ".join(f'old."{name}" = new."{name}"' for name in names if name != "id")
         new = f"json_table(%s, '$[*]' COLUMNS ({columns})) AS new"
         statement = f'UPDATE {new} STRAIGHT_JOIN "{table.name}" AS old ON old.id = new.id SET {values}'  # noqa: S608 - declared names
-        for part in _parts([json.dumps([row[name] for name in names]) for row in rows]):
+        for part in _parts([json.dumps([row[name] for name in names], ensure_ascii=False) for row in rows]):
             await connection.exec_driver_sql(statement, (f"[{','.join(part)}]",))
 
     async def lock_users(self, connection: AsyncConnection) -> None:

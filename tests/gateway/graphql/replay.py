@@ -240,7 +240,7 @@ def _plain(value: Any) -> Any:
         elif key == "times":
             result[key] = None
         elif key == "counts":
-            # There are more points when the recorded reports and checks do not come within one second.
+            # The numbers differ (docs/compatibility.md) and depend on the second of each report; test_node_history.py has them.
             result[key] = max(item) > 0
         elif key in ("nodeStatesTimed", "globalMetrics", "tags", "partitions"):
             result[key] = _sorted([one for one in _plain(item) if one != ""])  # an empty name is not a partition

@@ -10,19 +10,8 @@ from services.gateway.reading.model import TextMatch
 from services.gateway.reading.nodes import MAX_HOLD_S, NodeFilter, NodeQueries
 from shared.database.engine import opened
 from shared.settings import DatabaseSettings
-from tests.gateway.rows import every_node, write
+from tests.gateway.rows import NODE_COLUMNS, every_node, write
 
-NODE = {
-    "cluster": "fritz",
-    "subcluster": "main",
-    "states": "[]",
-    "cpus_allocated": 0,
-    "memory_allocated": 0,
-    "gpus_allocated": 0,
-    "jobs_running": 0,
-    "report_seq": 1,
-    "kept_at": 0,
-}
 COUNTS = dict.fromkeys(("cpus_allocated", "memory_allocated", "gpus_allocated", "jobs_running"), 0) | {"states": "[]"}
 # The last report is at 400, but node 3 was not reported after 200.
 STATES = {
@@ -42,7 +31,7 @@ async def queries(database: DatabaseSettings) -> AsyncIterator[NodeQueries]:
 
     last = {1: "allocated", 2: "idle", 3: "down", 4: "idle"}
     nodes = [
-        {**NODE, "id": key, "hostname": f"f{key}", "node_state": state, "time_stamp": 200 if key == 3 else 400}
+        {**NODE_COLUMNS, "id": key, "hostname": f"f{key}", "node_state": state, "time_stamp": 200 if key == 3 else 400}
         for key, state in last.items()
     ]
     await write(database, "node", nodes)
@@ -116,7 +105,7 @@ async def test_a_cluster_that_reported_shortly_before_another_one_counts_until_t
         await write(
             database,
             "node",
-            [{**NODE, "id": key, "cluster": cluster, "hostname": f"f{key}", "node_state": "mixed", "time_stamp": reported}],
+            [{**NODE_COLUMNS, "id": key, "cluster": cluster, "hostname": f"f{key}", "node_state": "mixed", "time_stamp": reported}],
         )
         await write(database, "node_state", [{**COUNTS, "id": key + 90, "node_id": key, "time_stamp": 300, "node_state": "mixed"}])
         points = await queries.history([], "node")

@@ -36,6 +36,11 @@ export async function createWallLink(cluster: string, label: string, isForProgra
   return (await request('config/walls/', { method: 'POST', body })).json() as Promise<WallLink>
 }
 
-/** 401: the link has expired or was revoked. */
-export const wallNumbers = async (token: string): Promise<WallObject> =>
-  (await request('frontend/wall/', { headers: { Authorization: `Bearer ${token}` }, credentials: 'omit' })).json() as Promise<WallObject>
+const ANSWER_MS = 10_000
+
+/** 401: the link has expired or was revoked. Without an answer in time it raises a TimeoutError. */
+export async function wallNumbers(token: string): Promise<WallObject> {
+  const signal = AbortSignal.timeout(ANSWER_MS)
+  const response = await request('frontend/wall/', { headers: { Authorization: `Bearer ${token}` }, credentials: 'omit', signal })
+  return response.json() as Promise<WallObject>
+}

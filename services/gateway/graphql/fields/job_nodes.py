@@ -1,4 +1,4 @@
-"""What happened to the nodes of a job while it ran."""
+"""State changes of the nodes of a job while it ran."""
 
 from collections.abc import Sequence
 from operator import attrgetter

@@ -20,6 +20,7 @@ from shared.errors import Unavailable
 log = structlog.get_logger()
 
 CLEAN_EVERY_S = 60.0
+MAX_DELETIONS = 3  # of one row by other gateways, while an attempt is taken
 
 
 class Buckets(Protocol):
@@ -65,20 +66,22 @@ class _Empty(Exception):
 
 
 async def _take(connection: AsyncConnection, bucket: Bucket, now: float) -> None:
-    """Raises _Empty."""
+    """Raises _Empty, Unavailable."""
     limit, full_at = bucket.limit, sign_in_attempt.c.full_at
     latest = now + limit.attempts * limit.pause_s
     # A later time was written by a gateway whose clock is ahead: it must not refuse sign-ins for as long as that.
     later = case((full_at > latest + ROUNDING_S, latest - limit.pause_s), (full_at > now, full_at), else_=now) + limit.pause_s
     is_this = sign_in_attempt.c.key == bucket.key
-    await connection.execute(dialect_of(connection).insert_or_ignore(sign_in_attempt).values(key=bucket.key, full_at=now))
     statement = update(sign_in_attempt).where(is_this, later <= latest + ROUNDING_S).values(full_at=later)
-    if (await connection.execute(statement)).rowcount:
-        return
-    stored = await connection.scalar(select(full_at).where(is_this))
-    if stored is not None:
-        raise _Empty(limit.wait_s(stored, now) or limit.pause_s)
-    await _take(connection, bucket, now)  # another gateway has just deleted the row, since all attempts were available again
+    for _ in range(MAX_DELETIONS):
+        await connection.execute(dialect_of(connection).insert_or_ignore(sign_in_attempt).values(key=bucket.key, full_at=now))
+        if (await connection.execute(statement)).rowcount:
+            return
+        stored = await connection.scalar(select(full_at).where(is_this))
+        if stored is not None:
+            raise _Empty(limit.wait_s(stored, now) or limit.pause_s)
+        # Another gateway has just deleted the row, since all attempts were available again.
+    raise Unavailable("database: the attempts of a sign-in are deleted again and again")
 
 
 class SignInAttempts:

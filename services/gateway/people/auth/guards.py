@@ -17,7 +17,7 @@ from services.gateway.people.identity import NOBODY, User
 from shared.errors import Unavailable
 
 _INVALID_SESSION = web.RequestKey("invalid_session", bool)
-WALL_CLUSTER = web.RequestKey("wall_cluster", str)  # of a request that ``Guard.WALL`` admitted
+WALL_CLUSTER = web.RequestKey("wall_cluster", str)  # set on requests that ``Guard.WALL`` admits
 
 
 @dataclass(frozen=True, slots=True)

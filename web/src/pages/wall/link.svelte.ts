@@ -29,6 +29,7 @@ export class LinkedWall {
   }
 
   close(): void {
+    this.#token = '' // an answer that is on its way is dropped
     clearTimeout(this.#timer)
   }
 

@@ -57,3 +57,16 @@ test('a linked screen keeps its numbers while the gateway is away, and shows non
   expect(reload.mock.calls.length).toBe(1)
   view.close()
 })
+
+test('a screen that was closed while it waited for an answer asks no more', async () => {
+  vi.useFakeTimers()
+  let answer: (found: WallObject) => void = () => undefined
+  const wallNumbers = vi.fn(() => new Promise<WallObject>((resolve) => (answer = resolve)))
+  const view = new LinkedWall({ wallNumbers }, vi.fn())
+  const shown = view.show('token')
+  view.close()
+  answer(FOUND)
+  await shown
+  await vi.advanceTimersByTimeAsync(2 * PAUSE_MS)
+  expect([view.found, wallNumbers.mock.calls.length]).toEqual([null, 1])
+})
