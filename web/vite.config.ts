@@ -17,13 +17,13 @@ export default defineConfig({
     sourcemap: false,
     rolldownOptions: {
       output: {
-        // What every page needs is one file, and what the job list and the pages with short lists of jobs need is another: they
+        // What every page needs is one file (not all of lib is), and what the job list and the pages with short lists of jobs need is another: they
         // compress better than forty, and a browser asks for six at once.
         codeSplitting: {
           groups: [
             {
               name: 'base',
-              test: /src\/(lib|live|router|texts\/en\/frame|frame\/overlays|navigation|components\/(Icon|Menu|Message)|api\/(graphql|documents|session|metrics))|src\/[\w-]+\.svelte\.ts|node_modules\/svelte|preload-helper/,
+              test: /src\/(lib\/(?!csv|tag-scopes)|live|router|texts\/en\/frame|frame\/overlays|navigation|components\/(Icon|Menu|Message)|api\/(graphql|documents|session|metrics))|src\/[\w-]+\.svelte\.ts|node_modules\/svelte|preload-helper/,
             },
             {
               name: 'jobs',
