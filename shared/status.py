@@ -3,15 +3,19 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
+import orjson
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
-from nats.js.errors import NotFoundError
+from nats.js import JetStreamContext
+from nats.js.api import ConsumerInfo, DiscardPolicy, StreamInfo
+from nats.js.errors import APIError, NotFoundError
 from sqlalchemy import func, not_, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.broker.streams import EVENTS, INTAKE, LOGS, METRICS, NODES, REJECTIONS
-from shared.broker.unread import backlog_of
+from shared.broker.unread import backlog_of, unread_s
 from shared.database.engine import transaction
 from shared.database.progress import progress
 from shared.database.sql import is_running
@@ -26,18 +30,24 @@ STREAMS = (INTAKE, EVENTS, NODES, REJECTIONS, METRICS)
 
 @dataclass(frozen=True, slots=True)
 class QueueState:
-    """A durable consumer: everything up to ``done_to`` is finished, ``given_to`` was handed out; the rest count messages."""
+    """A durable consumer: everything up to ``done_to`` is finished, ``given_to`` was handed out; ``waiting`` and ``in_work`` count
+    messages. ``unread_s`` is the age of the oldest unfinished message, known for INTAKE only."""
 
     name: str
     done_to: int
     given_to: int
     waiting: int
     in_work: int
+    unread_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class StreamState:
-    """``kind`` is one of ``STREAMS``, ``name`` the stream's on the broker; ``messages`` is None when it does not exist."""
+    """``kind`` is one of ``STREAMS``, ``name`` the stream's on the broker; ``messages`` is None when it does not exist.
+
+    ``oldest_at`` is the Unix time of the oldest message, None without any. A limit of None is none. A stream at its ``max_bytes`` refuses
+    messages or removes the oldest ones.
+    """
 
     kind: str
     name: str
@@ -45,6 +55,10 @@ class StreamState:
     size_bytes: int = 0
     last: int = 0
     queues: list[QueueState] = field(default_factory=list)
+    oldest_at: float | None = None
+    max_bytes: int | None = None
+    max_age_s: float | None = None
+    refuses_when_full: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,31 +73,54 @@ class DatabaseState:
 
 async def stream_states(client: Client, nats: NatsSettings, *, timeout_s: float = STREAM_TIMEOUT_S) -> list[StreamState]:
     """One for each kind. Raises Unavailable."""
-    return [await _stream_state(client, nats, kind, timeout_s) for kind in STREAMS]
+    return list(await asyncio.gather(*(_stream_state(client, nats, kind, timeout_s) for kind in STREAMS)))
 
 
 async def _stream_state(client: Client, nats: NatsSettings, kind: str, timeout_s: float) -> StreamState:
     js = client.jetstream(timeout=timeout_s)
     name = nats.stream(kind)
     try:
-        state = (await js.stream_info(name)).state
-        consumers = await js.consumers_info(name)
+        info, oldest_at = await _stream_info(client, name, timeout_s)
+        consumers = [consumer for consumer in await js.consumers_info(name) if consumer.config.durable_name]
+        queues = [await _queue_state(js, kind, name, consumer) for consumer in consumers]
     except NotFoundError:
         return StreamState(kind, name)
     except (NatsError, TimeoutError, OSError) as e:
         raise Unavailable(f"the broker does not answer for the stream {name}") from e
-    queues = [
-        QueueState(
-            info.config.durable_name,
-            (info.ack_floor.stream_seq or 0) if info.ack_floor else 0,
-            (info.delivered.stream_seq or 0) if info.delivered else 0,
-            info.num_pending or 0,
-            info.num_ack_pending or 0,
-        )
-        for info in consumers
-        if info.config.durable_name
-    ]
-    return StreamState(kind, name, state.messages, state.bytes, state.last_seq, queues)
+    config, state = info.config, info.state
+    return StreamState(
+        kind,
+        name,
+        state.messages,
+        state.bytes,
+        state.last_seq,
+        queues,
+        oldest_at,
+        config.max_bytes if (config.max_bytes or 0) > 0 else None,
+        config.max_age or None,
+        config.discard == DiscardPolicy.NEW,
+    )
+
+
+async def _stream_info(client: Client, name: str, timeout_s: float) -> tuple[StreamInfo, float | None]:
+    """Like ``stream_info`` of nats-py, which drops the time of the oldest message. Raises errors of nats-py."""
+    answer = orjson.loads((await client.request(f"$JS.API.STREAM.INFO.{name}", timeout=timeout_s)).data)
+    if "error" in answer:
+        APIError.from_error(answer["error"])
+    first = answer["state"]["first_ts"] if answer["state"]["messages"] else None
+    return StreamInfo.from_response(answer), None if first is None else datetime.fromisoformat(first).timestamp()
+
+
+async def _queue_state(js: JetStreamContext, kind: str, stream: str, info: ConsumerInfo) -> QueueState:
+    assert info.config.durable_name
+    return QueueState(
+        info.config.durable_name,
+        (info.ack_floor.stream_seq or 0) if info.ack_floor else 0,
+        (info.delivered.stream_seq or 0) if info.delivered else 0,
+        info.num_pending or 0,
+        info.num_ack_pending or 0,
+        await unread_s(js, stream, info) if kind == INTAKE else None,
+    )
 
 
 async def database_state(engine: AsyncEngine) -> DatabaseState:

@@ -63,7 +63,10 @@ def test_a_rejection_is_mended_and_replayed_and_its_job_appears(
 def test_the_pipeline_is_quiet_and_says_when_the_gateway_is_away(open_tab: OpenTab) -> None:
     tab = open_tab("/monitoring/pipeline/")
     page = tab.page
-    expect(page.locator("tr[data-stream=EVENTS]")).to_contain_text("events of jobs")
+    events = page.locator("tr[data-stream=EVENTS]")
+    expect(events).to_contain_text("events of jobs")
+    expect(events).to_contain_text(re.compile(r"Keeps [\d.,]+ [kMG]?B, .* The oldest message is \d+ (s|min|h) old"))
+    expect(page.locator("tr[data-stream=METRICS]")).to_contain_text(re.compile(r"of [\d.]+ [MG]B \([a-z0-9 ]+ %\)"))
     expect(page.locator(".verdict")).to_be_visible()
     assert tab.faults == []
     tab.mark()

@@ -22,6 +22,9 @@ class QueueStatus(Answer):
     name: str
     waiting: int = Field(description="Messages not yet delivered to a worker.")
     in_work: int = Field(description="Delivered or to be redelivered, and not finished.")
+    unread_s: float | None = Field(
+        None, description="Age of the oldest message that is not finished, seconds; known for the raw messages of the adapters only."
+    )
 
 
 class StreamStatus(Answer):
@@ -30,6 +33,11 @@ class StreamStatus(Answer):
     name: str
     last_sequence: int | None = None
     messages: int | None = None
+    size_bytes: int | None = Field(None, description="On the broker's disk, without replicas.")
+    max_bytes: int | None = Field(None, description="The stream's own limit; null: only the broker's storage limits it.")
+    refuses_when_full: bool = Field(False, description="Whether it refuses messages at `maxBytes`; otherwise the oldest ones leave.")
+    oldest: float | None = Field(None, description="Unix time of the oldest message; null without any.")
+    max_age_s: float | None = Field(None, description="Age at which messages leave, seconds; null: never.")
     position: int | None = Field(
         None, description="Last sequence that its reader has applied; null for work queues, and for metrics without an answer."
     )
@@ -89,7 +97,14 @@ def _stream(state: StreamState, positions: dict[str, int]) -> StreamStatus:
         name=state.name,
         last_sequence=state.last,
         messages=state.messages,
+        size_bytes=state.size_bytes,
+        max_bytes=state.max_bytes,
+        refuses_when_full=state.refuses_when_full,
+        oldest=state.oldest_at,
+        max_age_s=state.max_age_s,
         position=position,
         lag=None if position is None else max(0, state.last - position),
-        queues=[QueueStatus(name=queue.name, waiting=queue.waiting, in_work=queue.in_work) for queue in state.queues],
+        queues=[
+            QueueStatus(name=queue.name, waiting=queue.waiting, in_work=queue.in_work, unread_s=queue.unread_s) for queue in state.queues
+        ],
     )

@@ -1,9 +1,13 @@
 """Rejections and status."""
 
+import asyncio
+import time
 from typing import Any
 
 import pytest
+from nats.js.api import AckPolicy, ConsumerConfig, DiscardPolicy
 
+from shared.broker.connection import connected
 from shared.settings import DatabaseSettings, NatsSettings
 from tests.gateway.rows import write
 from tests.gateway.stack import Client
@@ -89,3 +93,29 @@ async def test_status_shows_streams_positions_and_jobs(api: Client, site: NatsSe
     events = next(stream for stream in state["streams"] if stream["name"] == site.stream("EVENTS"))
     assert (status, state["broker"], state["runningJobs"]) == (200, "ok", 1)
     assert (events["lastSequence"], events["position"], events["lag"]) == (1, 1, 0)
+
+
+async def test_status_shows_how_full_streams_are_and_how_old_their_oldest_message(sqlite_api: Client, site: NatsSettings) -> None:
+    async with connected(site, "test", asyncio.Event()) as client:
+        js = client.jetstream(timeout=30)
+        intake = site.stream("INTAKE")
+        before = await _streams(sqlite_api)
+        assert (before[intake]["sizeBytes"], before[intake]["oldest"], before[intake]["maxBytes"]) == (0, None, None)
+        config = (await js.stream_info(intake)).config
+        await js.update_stream(config.evolve(max_bytes=1_000_000, discard=DiscardPolicy.NEW, max_age=86_400.0))
+        await js.add_consumer(intake, ConsumerConfig(durable_name="ingest", ack_policy=AckPolicy.EXPLICIT))
+        sequences = [(await js.publish(site.job_subjects[0], bytes(1000))).seq for _ in range(3)]
+        stored = [(await js.get_msg(intake, sequence)).time for sequence in sequences]
+        assert stored[0] is not None
+        await js.delete_msg(intake, sequences[1])  # a hole: the oldest is the first all the same
+        state = (await _streams(sqlite_api))[intake]
+        assert state["oldest"] == pytest.approx(stored[0].timestamp(), abs=0.001)
+        assert (state["maxBytes"], state["refusesWhenFull"], state["maxAgeS"]) == (1_000_000, True, 86_400)
+        assert state["sizeBytes"] == (await js.stream_info(intake)).state.bytes > 2000
+        (queue,) = state["queues"]
+        assert (queue["name"], queue["waiting"]) == ("ingest", 2)
+        assert 0 <= queue["unreadS"] <= time.time() - stored[0].timestamp()
+
+
+async def _streams(api: Client) -> dict[str, dict[str, Any]]:
+    return {stream["name"]: stream for stream in (await api.get("/api/status/"))[1]["streams"]}

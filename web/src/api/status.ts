@@ -4,13 +4,23 @@ export interface QueueStatus {
   name: string
   waiting: number
   inWork: number
+  /** Seconds; null where it is not known. */
+  unreadS: number | null
 }
 
-/** `messages` is null if the stream does not exist or the broker is away; `position` and `lag` are null for streams without a reader of ours. */
+/**
+ * `messages` is null if the stream does not exist or the broker is away; `position` and `lag` are null for streams without a reader of ours.
+ * `oldest` is in Unix seconds; limits of null are none.
+ */
 export interface StreamStatus {
   name: string
   lastSequence: number | null
   messages: number | null
+  sizeBytes: number | null
+  maxBytes: number | null
+  refusesWhenFull: boolean
+  oldest: number | null
+  maxAgeS: number | null
   position: number | null
   lag: number | null
   queues: QueueStatus[]

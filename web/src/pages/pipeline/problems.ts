@@ -3,16 +3,32 @@
 import type { SiteStatus, StreamStatus } from '../../api/status.ts'
 import { count } from '../../lib/formats/number.ts'
 import * as texts from '../../texts/en.ts'
+import { about, percent, share } from './fill.ts'
 
 const words = texts.pipeline.problems
+const NEARLY_FULL = 0.9
 
 /** One sentence each, with the way out. A lag is trouble only if nothing was read between the two looks. */
 export function problems(before: SiteStatus | null, now: SiteStatus): string[] {
   if (now.broker !== 'ok') return [words.broker(now.broker), ...storeProblems(before, now)]
   const earlier = new Map(before?.streams.map((stream) => [stream.name, stream]))
   const found = now.streams.flatMap((stream) => (stream.messages === null ? [words.noStream(stream.name)] : []))
-  for (const stream of now.streams) found.push(...streamProblems(earlier.get(stream.name), stream))
+  for (const stream of now.streams) found.push(...boundProblems(stream), ...streamProblems(earlier.get(stream.name), stream))
   return [...found, ...storeProblems(before, now)]
+}
+
+/** What the limits of a stream will cost soon. A ring that drops what was read is no trouble; a log that drops its begin is. */
+function boundProblems(now: StreamStatus): string[] {
+  const used = share(now) ?? 0
+  const isLog = kindOf(now.name) === 'EVENTS'
+  const found: string[] = []
+  if (used >= NEARLY_FULL && now.refusesWhenFull) found.push(words.refuses(now.name, percent(used)))
+  else if (used >= NEARLY_FULL && isLog) found.push(words.removes(now.name, percent(used)))
+  for (const { name, unreadS } of now.queues) {
+    const isOld = unreadS !== null && now.maxAgeS !== null && unreadS > now.maxAgeS / 2
+    if (isOld) found.push(words.unread(name, about(unreadS), about(now.maxAgeS ?? 0)))
+  }
+  return found
 }
 
 function streamProblems(before: StreamStatus | undefined, now: StreamStatus): string[] {

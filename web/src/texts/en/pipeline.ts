@@ -16,10 +16,22 @@ export const pipeline = {
   position: 'Read up to',
   of: (position: string, last: string) => `${position} of ${last}`,
   lag: 'Lag',
+  size: 'Size',
+  oldest: 'Oldest',
+  fill: {
+    empty: 'Is empty.',
+    little: 'less than 1 %',
+    free: (size: string) => `Keeps ${size}, without a limit of its own.`,
+    bound: (size: string, limit: string, share: string) => `Keeps ${size} of ${limit} (${share}).`,
+    oldest: (age: string, limit: string | null) =>
+      `The oldest message is ${age} old; messages ${limit === null ? 'stay forever' : `leave after ${limit}`}.`,
+  },
   queues: 'Work queues',
   queue: 'Queue',
   waiting: 'Waiting',
   inWork: 'In work',
+  unread: 'Oldest unfinished',
+  nothing: 'nothing',
   stores: 'Metric stores',
   store: 'Address',
   samples: 'Samples/s',
@@ -45,6 +57,12 @@ export const pipeline = {
       `The position in ${name} stands still, ${messages(lag)} before its end. Look at /readyz and the log of jobstore; the database may be slow or full.`,
     queue: (name: string, waiting: string) =>
       `${name} does not take its work: ${messages(waiting)} wait. Look at /readyz and the log of ${name}.`,
+    refuses: (name: string, share: string) =>
+      `The stream ${name} is ${share} full and will refuse messages at its limit. Raise it with “nats stream edit ${name} --max-bytes”, or shorten its age.`,
+    removes: (name: string, share: string) =>
+      `The stream ${name} is ${share} full; at its limit the oldest events are lost, and with them a complete rebuild. Raise it with “nats stream edit ${name} --max-bytes”.`,
+    unread: (queue: string, age: string, limit: string) =>
+      `${queue} has not finished a message that is ${age} old; messages expire after ${limit} and are lost unread. Look at /readyz and the log of ${queue}.`,
     store: (address: string, why: string) =>
       `The metric store ${address} does not answer: ${why}. Curves are missing, and jobs that end wait for their archive entry.`,
     storeLag: (address: string, lag: string) => `The metric store ${address} stands still, ${messages(lag)} before the end of its stream.`,
