@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
-from urllib.parse import urljoin
+from urllib.parse import quote, urljoin
 
 import pytest
 import pytest_asyncio
@@ -40,8 +40,16 @@ PAGES = (
     "/monitoring/job/1002",
     "/monitoring/whatever",
     "/config",
-    "/search?searchId=1",
 )
+GRETA = Account("greta", AuthSource.LOCAL, ("user",), password=HASH, real_name="Greta Hohl")
+GRIT = Account("grit/1", AuthSource.LOCAL, ("user",), password=HASH, real_name="Grit HOHL-Weber")
+GUSTL = Account("gustl", AuthSource.LOCAL, ("user",), password=HASH, real_name="Gustl Hohl, who has no jobs")
+SEARCHED = [
+    job_row(1010, hpc_user="greta", project="p1", former_id=None),
+    job_row(1011, hpc_user="grit/1", project="phys-b", former_id=None),
+    job_row(1012, hpc_user="greta", project="p1", job_id=77, former_id=None),
+    job_row(1013, hpc_user="grit/1", project="phys-b", job_id=77, cluster="alex", former_id=None),
+]
 
 
 @pytest.fixture(scope="module")
@@ -62,10 +70,11 @@ async def site(sqlite_template: SqliteTemplate, built: Path, tmp_path_factory: p
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gateway_app, "DIST", built)
         database = sqlite_template.fresh(folder)
-        await write(database, "job", [job_row(1002, former_id=17), job_row(16, former_id=None), job_row(1003, former_id=16)])
+        await write(database, "job", [job_row(1002, former_id=17), job_row(16, former_id=None), job_row(1003, former_id=16), *SEARCHED])
         nats = NatsSettings(url="nats://127.0.0.1:9", first_job_id=1000)
         async with people(database, folder, nats=nats, pages=True, base_path="/tools/", site_name="Erlangen <3") as given:
-            await given.store.add(TRYING)
+            for account in (TRYING, GRETA, GRIT, GUSTL):
+                await given.store.add(account)
             yield given
 
 
@@ -134,6 +143,48 @@ async def test_the_page_of_a_job_of_the_former_site_leads_to_the_job_here(site: 
 async def test_the_page_of_a_job_here_is_shown_although_another_job_had_its_id_there(site: People) -> None:
     status, _, _ = await page(site, "/monitoring/job/16", await site.sign_in("tara"))
     assert status == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "place"),
+    [
+        ("sup", "2010", "job/1010"),
+        ("sup", "77", "jobs/?jobId=77"),
+        ("greta", "77", "job/1012"),
+        ("greta", "2011", "jobs/?jobId=2011"),
+        ("sup", "9" * 30, f"jobs/?jobId={'9' * 30}"),
+        ("sup", " greta ", "user/greta"),
+        ("sup", "grit/1", "user/grit%2F1"),
+        ("sup", "phys-b", "project/phys-b"),
+        ("tara", "phys-b", "jobs/?jobName=phys-b&startTime=last30d"),
+        ("sup", "hohl", "users/?user=greta&user=grit%2F1&userMatch=eq&startTime=last30d"),
+        ("tara", "hohl", "user/greta"),
+        ("greta", "hohl", "jobs/?jobName=hohl&startTime=last30d"),
+        ("sup", "h_hl", "jobs/?jobName=h_hl&startTime=last30d"),
+        ("sup", "a&b: c\r\n\0", "jobs/?jobName=a%26b%3A+c%0D%0A%00&startTime=last30d"),
+        ("sup", "..", "jobs/?jobName=..&startTime=last30d"),
+        ("sup", "", "jobs/"),
+        ("sup", "jobId: 2010", "jobs/?jobId=2010"),
+        ("sup", "jobName:a:b", "jobs/?jobName=a%3Ab&startTime=last30d"),
+        ("sup", "projectId:phys", "jobs/?project=phys"),
+        ("sup", "arrayJobId:5", "jobs/?arrayJobId=5&startTime=last30d"),
+        ("sup", "arrayJobId:five", "jobs/?jobName=arrayJobId%3Afive&startTime=last30d"),
+        ("sup", "username:gre", "users/?user=gre&startTime=last30d"),
+        ("greta", "username:gre", "jobs/?user=gre&startTime=last30d"),
+        ("sup", "name:Greta H", "users/?user=greta&userMatch=eq&startTime=last30d"),
+        ("sup", "name:nobody", "users/?user=nobody&userMatch=eq&startTime=last30d"),
+        ("greta", "name:Grit", "jobs/?jobName=name%3AGrit&startTime=last30d"),
+    ],
+)
+async def test_a_search_leads_to_what_it_names_among_what_its_reader_sees(site: People, name: str, text: str, place: str) -> None:
+    cookie = await site.sign_in(name, PASSWORD)
+    status, _, headers = await page(site, f"/search?searchId={quote(text)}", cookie)
+    assert (status, headers["Location"], headers["Cache-Control"]) == (302, f"/tools/monitoring/{place}", "no-store")
+
+
+async def test_a_search_without_a_session_is_done_after_the_sign_in(site: People) -> None:
+    status, _, headers = await page(site, "/search?searchId=a%26b", "")
+    assert (status, headers["Location"]) == (302, "/tools/login?redirect=/tools/search%3FsearchId%3Da%2526b")
 
 
 async def test_a_refused_sign_in_keeps_the_name_and_where_it_should_lead(site: People) -> None:

@@ -76,6 +76,14 @@ class UserStore:
         statement = select(hpc_user).order_by(bytewise(hpc_user.c.username))
         return await read(self._reading, lambda connection: [account_of(row) for row in connection.execute(statement)])
 
+    async def names_of(self, part: str, most: int) -> list[str]:
+        """The names of users whose real names contain ``part``, without regard to case; the first ``most`` by name."""
+        if "\0" in part:  # PostgreSQL rejects it
+            return []
+        holds = hpc_user.c.name.icontains(part, autoescape=True)
+        statement = select(hpc_user.c.username).where(holds).order_by(bytewise(hpc_user.c.username)).limit(most)
+        return await read(self._reading, lambda connection: list(connection.scalars(statement)))
+
     async def in_session(self, name: str, session: str) -> tuple[Account | None, bool]:
         """The account, and whether the session was ended. One statement, since every request with a cookie needs both."""
         one = select(literal(1).label("one")).subquery()
