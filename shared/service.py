@@ -16,6 +16,7 @@ from shared.http.limits import raise_descriptor_limit
 from shared.log import configure
 from shared.memory import return_freed_memory
 from shared.notify import notify_manager
+from shared.process_end import THREADS_END_S, end_within
 from shared.settings import LogSettings, doubtful_variables, load
 
 log = structlog.get_logger()
@@ -75,14 +76,20 @@ def main(service: str, run: Run, *, new_objects: int = 50_000) -> None:
 
     stop = asyncio.Event()
 
-    async def process() -> None:
+    async def process() -> int:
         install_signal_handlers(stop)
         notify_manager("STATUS=waiting for broker and database")
         collect_garbage_rarely(new_objects)
-        async with asyncio.TaskGroup() as tasks:
-            ending = tasks.create_task(_notify_of_end(stop))
-            await run(stop, report_to_log)
-            ending.cancel()
+        code = 0
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                ending = tasks.create_task(_notify_of_end(stop))
+                await run(stop, report_to_log)
+                ending.cancel()
+        except Exception as e:  # noqa: BLE001 - reported
+            code = _reported(service, e, stop)
+        end_within(THREADS_END_S, code)
+        return code
 
     close_files_to_others()
     return_freed_memory()
@@ -90,16 +97,23 @@ def main(service: str, run: Run, *, new_objects: int = 50_000) -> None:
         configure(load(LogSettings))
         warn_of_doubtful_variables()
         raise_descriptor_limit()
-        asyncio.run(process())
-    except Exception as e:
-        known = next((leaf for leaf in leaves(e) if isinstance(leaf, JobtideError)), None)
-        if known is None:
-            log.exception("service_failed", service=service)
-            sys.exit(1)
-        if isinstance(known, Unavailable) and stop.is_set():
-            return  # stopped while waiting for a dependency
-        print(f"{service}: {known}", file=sys.stderr)
-        sys.exit(2 if isinstance(known, UserError | LogMismatch) else 1)
+        code = asyncio.run(process())
+    except Exception as e:  # noqa: BLE001 - reported
+        code = _reported(service, e, stop)
+    if code:
+        sys.exit(code)
+
+
+def _reported(service: str, error: Exception, stop: asyncio.Event) -> int:
+    """Say why the service ends; returns the exit code."""
+    known = next((leaf for leaf in leaves(error) if isinstance(leaf, JobtideError)), None)
+    if known is None:
+        log.error("service_failed", service=service, exc_info=error)
+        return 1
+    if isinstance(known, Unavailable) and stop.is_set():
+        return 0  # stopped while waiting for a dependency
+    print(f"{service}: {known}", file=sys.stderr)
+    return 2 if isinstance(known, UserError | LogMismatch) else 1
 
 
 async def _notify_of_end(stop: asyncio.Event) -> None:

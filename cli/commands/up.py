@@ -10,6 +10,7 @@ from cli.embedded.services import SiteSettings
 from cli.embedded.up import UpOptions, up
 from shared.log import configure
 from shared.memory import return_freed_memory
+from shared.process_end import THREADS_END_S, end_within
 from shared.service import collect_garbage_rarely, warn_of_doubtful_variables
 from shared.settings import LogSettings, load
 
@@ -50,11 +51,16 @@ def run_up(data: Path, http: str, nats: str, *, demo: bool) -> None:
         _print_addresses(running, log_file)
 
     options = UpOptions(data, http, nats, DEMO_DEFAULTS if demo else {})
-    if demo:
-        asyncio.run(up(options, on_ready=when_ready, beforehand=beforehand, alongside=alongside))
-    else:
-        asyncio.run(up(options, on_ready=when_ready))
-    print("stopped")
+
+    async def site() -> None:
+        if demo:
+            await up(options, on_ready=when_ready, beforehand=beforehand, alongside=alongside)
+        else:
+            await up(options, on_ready=when_ready)
+        print("stopped", flush=True)
+        end_within(THREADS_END_S, 0)
+
+    asyncio.run(site())
 
 
 def _print_addresses(running: Running, log_file: Path | None) -> None:

@@ -15,14 +15,26 @@ DATA_FILE = "data.json"
 PACKED_DATA_FILE = "data.json.gz"
 THUMBNAIL_FILE = "thumbnail.json.gz"
 TEMPORARY_PREFIX = ".tmp-"
+MAX_STORED_BYTES = 512 * 1024 * 1024  # of one file of an entry, packed or not; SQLite takes values of twice this size
+MAX_UNPACKED_BYTES = 4 * 1024**3
 
 
 class ArchiveError(JobtideError):
     """An archive entry cannot be used. The text names it."""
 
 
+class TooLarge(ArchiveError):
+    """A file of an entry is above the limit. It was not read, or not written."""
+
+
 class ArchiveUnavailable(Unavailable):
     """The place of an archive cannot be used: it is missing, not mounted, does not answer, or holds something else."""
+
+
+def require_size(place: Path | str, size: int) -> None:
+    """Raises TooLarge. Files are read whole, so the limit bounds the memory of whoever reads an archive."""
+    if size > MAX_STORED_BYTES:
+        raise TooLarge(f"{place}: {size} bytes are more than the {MAX_STORED_BYTES} that a file of an entry may have")
 
 
 def without_place(error: Exception, place: Path) -> str:

@@ -27,6 +27,7 @@ from shared.archive.layout import (
     JobPath,
     is_directory_name,
     path_of_parts,
+    require_size,
     require_version,
     version_of,
 )
@@ -187,6 +188,7 @@ class ObjectStore(ArchiveStore):
 
     def _write(self, entry: Entry) -> None:
         place = _place(entry.path)
+        entry.require_sizes()
         if entry.data is None:
             self._required(f"{place}/{META_FILE}")
         else:
@@ -236,7 +238,9 @@ class ObjectStore(ArchiveStore):
 
         with self._errors():
             try:
-                return bytes(obstore.get(self._store, key).bytes())
+                found = obstore.get(self._store, key)
+                require_size(f"{self.address}/{key}", found.meta["size"])
+                return bytes(found.bytes())
             except FileNotFoundError:
                 return None
 

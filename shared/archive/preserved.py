@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shared.archive.layout import DATA_FILE, META_FILE, PACKED_DATA_FILE, ArchiveError, JobPath
+from shared.archive.layout import DATA_FILE, META_FILE, PACKED_DATA_FILE, ArchiveError, JobPath, TooLarge
 from shared.archive.meta import KEY_ORDER, known_spelling, require_same_job
 from shared.archive.reader import read_data_texts, read_meta_file, thumbnail_bytes
 
@@ -50,8 +50,8 @@ class Preserved:
 def read_preserved(root: Path, path: JobPath) -> Preserved:
     """Read the existing entry of a job. Blocks.
 
-    Raises OSError when a file exists but cannot be read, and ArchiveError when the entry belongs to another job. In both
-    cases there may be data to preserve.
+    Raises OSError when a file exists but cannot be read, TooLarge, and ArchiveError when the entry belongs to another job.
+    In all these cases there may be data to preserve.
     """
     directory = path.under(root)
     document = _document(directory / META_FILE)
@@ -82,6 +82,8 @@ def _worth(file: Path) -> int:
 
 
 def _raise_unless_missing(error: ArchiveError) -> None:
+    if isinstance(error, TooLarge):
+        raise error
     if isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, FileNotFoundError):
         raise error.__cause__
 

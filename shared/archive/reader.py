@@ -1,5 +1,6 @@
 """Reading entries of any writer: key order and indentation are free, unknown keys are ignored."""
 
+import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -8,14 +9,24 @@ import msgspec
 import orjson
 from isal import isal_zlib
 
-from shared.archive.layout import CLUSTER_FILE, DATA_FILE, META_FILE, PACKED_DATA_FILE, THUMBNAIL_FILE, ArchiveError, JobPath
+from shared.archive import layout
+from shared.archive.layout import (
+    CLUSTER_FILE,
+    DATA_FILE,
+    META_FILE,
+    PACKED_DATA_FILE,
+    THUMBNAIL_FILE,
+    ArchiveError,
+    JobPath,
+    TooLarge,
+    require_size,
+)
 from shared.archive.series import metric_data, stored_scopes
 from shared.metricdata.model import JobData
 
 # The stubs of isal declare the class as an instance.
 GzipError = cast("type[Exception]", isal_zlib.error)
 _GZIP = 31  # 32 KiB window and gzip header
-_MAX_RESERVED_BYTES = 256 * 1024 * 1024  # the length stated at the end of a file is trusted up to this size
 _METRICS = msgspec.json.Decoder(dict[str, msgspec.Raw] | None)
 
 
@@ -105,16 +116,16 @@ def texts_of(content: bytes, place: Path | str, metrics: Collection[str] | None,
 
 def unpacked(content: bytes, place: Path | str) -> bytes:
     """Raises ArchiveError, which names ``place``."""
+    unpacker = isal_zlib.decompressobj(wbits=_GZIP)
     try:
-        return isal_zlib.decompress(content, wbits=_GZIP, bufsize=_unpacked_bytes(content))
+        text = unpacker.decompress(content, layout.MAX_UNPACKED_BYTES)
     except GzipError as e:
         raise ArchiveError(f"{place}: not gzip: {e}") from e
-
-
-def _unpacked_bytes(packed: bytes) -> int:
-    """The size stated in the gzip trailer, to allocate once; a guess when it is not plausible."""
-    stated = int.from_bytes(packed[-4:], "little")
-    return stated + 1 if stated < min(1000 * len(packed), _MAX_RESERVED_BYTES) else 16 * 1024
+    if not unpacker.eof:
+        if len(text) >= layout.MAX_UNPACKED_BYTES:
+            raise TooLarge(f"{place}: it has more than {layout.MAX_UNPACKED_BYTES} bytes when it is unpacked")
+        raise ArchiveError(f"{place}: not gzip: incomplete or truncated stream")
+    return text
 
 
 def read_cluster_text(root: Path, cluster: str) -> bytes:
@@ -125,6 +136,8 @@ def read_cluster_text(root: Path, cluster: str) -> bytes:
 def read_bytes(file: Path) -> bytes:
     """Raises ArchiveError."""
     try:
-        return file.read_bytes()
+        with file.open("rb") as opened:
+            require_size(file, os.fstat(opened.fileno()).st_size)
+            return opened.read()
     except OSError as e:
         raise ArchiveError(f"{file}: {e.strerror}") from e

@@ -7,7 +7,16 @@ from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from shared.archive.layout import VERSION, ArchiveError, ArchiveUnavailable, JobPath, is_same_file, require_version, version_of
+from shared.archive.layout import (
+    VERSION,
+    ArchiveError,
+    ArchiveUnavailable,
+    JobPath,
+    is_same_file,
+    require_size,
+    require_version,
+    version_of,
+)
 from shared.archive.store import ArchiveStore, Leftover, StoredData, Stray
 from shared.archive.writer import Entry
 from shared.errors import UserError
@@ -157,13 +166,13 @@ class SqliteStore(ArchiveStore):
         return self._row(path, "1", " AND data_json IS NOT NULL") is not None
 
     def meta(self, path: JobPath) -> bytes:
-        row = self._row(path, "meta_json")
+        row = self._row_of_size(path, "meta_json", "meta_json")
         if row is None:
             raise ArchiveError(f"{path.relative}: not in {self.address}")
         return _bytes(row[0])
 
     def data(self, path: JobPath) -> StoredData:
-        row = self._row(path, "data_json, data_compressed", " AND data_json IS NOT NULL")
+        row = self._row_of_size(path, "data_json", "data_json, data_compressed", " AND data_json IS NOT NULL")
         if row is None:
             raise ArchiveError(f"{path.relative}: no data in {self.address}")
         return StoredData(_bytes(row[0]), bool(row[1]))
@@ -241,6 +250,12 @@ class SqliteStore(ArchiveStore):
             ).fetchone()
         return found
 
+    def _row_of_size(self, path: JobPath, measured: str, columns: str, condition: str = "") -> tuple[int, ...] | None:
+        """Raises TooLarge before it reads the column ``measured``."""
+        if (size := self._row(path, f"length({measured})", condition)) is not None:
+            require_size(f"{self.address}: {path.relative}/{measured}", size[0])
+        return self._row(path, columns, condition)
+
     @contextmanager
     def _connected(self, *, creates: bool = False) -> Iterator[sqlite3.Connection]:
         """The connection of this thread. A file that was moved away or replaced is noticed. Raises ArchiveUnavailable, ArchiveError."""
@@ -304,6 +319,7 @@ def _has_thumbnails(connection: sqlite3.Connection) -> bool:
 
 def _write(connection: sqlite3.Connection, entry: Entry) -> None:
     key, now = _key(entry.path), int(time.time())
+    entry.require_sizes()
     if entry.data is None:
         if not connection.execute(_UPDATE_META, (entry.meta, now, *key)).rowcount:
             raise ArchiveError(f"{entry.path.relative}: not in the archive")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from shared.archive.layout import ArchiveError, ArchiveUnavailable, JobPath
+from shared.archive.layout import ArchiveError, ArchiveUnavailable, JobPath, TooLarge
 from shared.archive.meta import known_spelling, require_same_job
 from shared.archive.preserved import Preserved
 from shared.archive.reader import data_of, object_of, texts_of
@@ -160,15 +160,22 @@ class ArchiveStore(ABC):
         return self
 
     def preserved(self, path: JobPath) -> Preserved:
-        """What an existing entry must keep when its job is archived again. Raises ArchiveError when it belongs to another job."""
+        """What an existing entry must keep when its job is archived again.
+
+        Raises ArchiveError when it belongs to another job, and TooLarge.
+        """
         try:
             document = known_spelling(self.document(path))
+        except TooLarge:
+            raise
         except ArchiveError:
             document = {}
         if document:
             require_same_job(path, document)
         try:
             data: StoredData | None = self.data(path)
+        except TooLarge:
+            raise
         except ArchiveError:
             data = None
         if data is None or not data.has_metrics:

@@ -25,6 +25,7 @@ from shared.archive.layout import (
     ArchiveError,
     JobPath,
     is_directory_name,
+    require_size,
 )
 from shared.archive.reader import is_complete, thumbnail_bytes
 
@@ -54,6 +55,11 @@ class Entry:
         data = [] if self.data is None else [(self.data_name, self.data)]
         thumbnail = [] if self.thumbnail is None else [(THUMBNAIL_FILE, self.thumbnail)]
         return [*data, *thumbnail, (META_FILE, self.meta)]
+
+    def require_sizes(self) -> None:
+        """Raises TooLarge when a file could not be read again."""
+        for name, content in self.files:
+            require_size(f"{self.path.relative}/{name}", len(content))
 
 
 def write_entries(root: Path, entries: Sequence[Entry]) -> list[Exception | None]:
@@ -142,6 +148,7 @@ class _Write:
 
     def build(self) -> None:
         self._place = self.entry.path.under(self.root)
+        self.entry.require_sizes()
         self._require_entry()
         self._replaces = self._place.is_dir()
         if self._replaces:

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from shared.archive import ArchiveStore, ArchiveUnavailable, Entry, Finding, JobPath, bands_in
+from shared.archive import ArchiveStore, ArchiveUnavailable, Entry, Finding, JobPath, bands_in, layout
 from shared.archive.composed import MovedStore, RoutedStore
 from shared.archive.files import FileStore
 from shared.archive.imports import ArchivedJob, entries_of
-from shared.archive.layout import ArchiveError
+from shared.archive.layout import ArchiveError, TooLarge
 from shared.archive.objects import ObjectStore, S3Access
 from shared.archive.places import store_at, store_of
 from shared.archive.selection import Selection
@@ -129,6 +129,34 @@ def test_a_failing_entry_does_not_affect_its_group(store: ArchiveStore) -> None:
     assert [error is None for error in errors] == [True, False, True]
     assert isinstance(errors[1], ArchiveError)
     assert set(store.paths()) == {entry(1).path, entry(3).path}
+
+
+def test_files_above_the_limit_are_neither_written_nor_read_nor_replaced(
+    store: ArchiveStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = json.dumps({"cpu_load": {}, "mem_bw": {"node": "x" * 5000}}).encode()
+    large = Entry(entry(1).path, entry(1).meta, text)
+    bomb = Entry(entry(2).path, entry(2).meta, gzip.compress(text), is_packed=True)
+    described = entry(3, note="x" * 5000)
+    assert store.write([large, bomb, described, entry(4)]) == [None] * 4
+    monkeypatch.setattr(layout, "MAX_STORED_BYTES", 2000)
+    monkeypatch.setattr(layout, "MAX_UNPACKED_BYTES", 4000)
+    assert json.loads(store.meta(large.path))["jobId"] == 1
+    for read in (store.data, store.texts, store.entry, store.preserved):
+        with pytest.raises(TooLarge, match=r"1.*2000"):
+            read(large.path)
+    with pytest.raises(TooLarge, match="4000"):
+        store.texts(bomb.path)
+    for refused in (store.meta, store.preserved):
+        with pytest.raises(TooLarge, match="2000"):
+            refused(described.path)
+    copy = FileStore(tmp_path / "copy")
+    tally = transfer(store, copy, Selection())
+    assert (tally.done, tally.failed, set(copy.paths())) == (2, 2, {bomb.path, entry(4).path}), tally.failures
+    errors = store.write([entry(5), Entry(entry(6).path, entry(6).meta, text)])
+    assert errors[0] is None
+    assert isinstance(errors[1], TooLarge)
+    assert not store.is_complete(entry(6).path)
 
 
 def test_only_unchanged_entries_are_removed_when_asked_so(store: ArchiveStore) -> None:

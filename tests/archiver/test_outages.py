@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from tests.archiver.site import QUICK, Site, job_row, running
 from tests.support.builders import job_stopped
 from tests.support.metric_store import MetricStore, serving
 from tests.support.moods import hangs
+from tests.support.processes import ServiceRunner
 from tests.support.seaweedfs import ACCESS_KEY, SECRET_KEY, SeaweedFs
 from tests.support.waiting import until
 
@@ -311,6 +313,20 @@ async def test_a_place_that_never_answers_holds_up_no_other(archive_site: Site, 
         hanging.close()
     assert await site.unfinished() == len(alex)
     assert await site.events("job.archiving_failed") == []
+
+
+@pytest.mark.timeout(180)
+async def test_a_stop_does_not_wait_for_a_file_system_that_does_not_answer(archive_site: Site, service: ServiceRunner) -> None:
+    """Opening a pipe that nobody writes to waits in the system, as reading from a server of files that is gone does."""
+    root = archive_site.archive.path
+    root.mkdir(parents=True)
+    os.mkfifo(root / "version.txt")
+    settings = archive_site.settings
+    process = await service.start("archiver", settings.nats, settings.database, settings.archive, settings.metrics, QUICK)
+    assert [line["address"] for line in process.log_lines("archive_not_opened")] == [str(root)]
+    assert await process.terminate(60) == 0
+    (waited,) = process.log_lines("threads_not_ended")
+    assert waited["number"] >= 1
 
 
 async def test_a_place_that_held_an_archive_does_not_become_a_new_one_when_it_is_empty(archive_site: Site) -> None:
