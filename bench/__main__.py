@@ -1,4 +1,4 @@
-"""``python -m bench [ROW …] [--scale small|full] [--against COMMIT]``."""
+"""``python -m bench [ROW …] [--scale small|full] [--engine ENGINE] [--against COMMIT]``."""
 
 import argparse
 import asyncio
@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from pathlib import Path
+from typing import get_args
 
 from rich.console import Console
 from rich.markup import escape
@@ -31,6 +32,7 @@ from bench.rows import (
     rebuild,
     samples,
 )
+from bench.support.servers import Databases, Engine
 from shared.printing import replace_unencodable
 
 OUTPUT = Path("var/bench")
@@ -93,9 +95,14 @@ def main() -> None:
     )
     parser.add_argument("--against", metavar="COMMIT", help="compare with this commit: both are measured alternately, medians are printed")
     parser.add_argument("--times", type=int, default=3, help="with --against, how often each is measured (default 3)")
+    parser.add_argument("--engine", action="append", choices=get_args(Engine), default=[], help="only on this database; may be repeated")
     given = parser.parse_args()
     if unknown := [row for row in given.rows if row not in ROWS]:
         parser.error(f"{unknown[0]} is none of {names}")
+    if given.engine and given.against:
+        parser.error("--engine and --against: the other commit may not know the option")
+    if "mariadb" in given.engine and (why := Databases.lack("mariadb")) is not None:
+        parser.error(f"--engine mariadb: {why}")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the servers and services too
     console = Console(width=None if sys.stdout.isatty() else 160)
     if given.against:
@@ -108,7 +115,7 @@ def main() -> None:
     reports: list[RowReport] = []
     is_interrupted = False
     try:
-        with opened_bench(SCALES[given.scale], console) as bench:
+        with opened_bench(SCALES[given.scale], console, given.engine) as bench:
             for name in given.rows or ROWS:
                 console.print(f"[bold]{name}[/]: {ROWS[name][0]}")
                 report = run_row(name, bench, console)

@@ -3,7 +3,7 @@
 import itertools
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,13 +123,29 @@ SCALES = {scale.name: scale for scale in (SMALL, FULL)}
 class Bench:
     """One run of the benchmark."""
 
-    def __init__(self, scale: Scale, root: Path, databases: Databases, console: Console) -> None:
+    def __init__(self, scale: Scale, root: Path, databases: Databases, console: Console, engines: Sequence[Engine] = ()) -> None:
         self.scale = scale
+        self._chosen = tuple(engines)
         self.databases = databases
         self.stores = Stores(databases, root)
         self._root = root
         self._console = console
         self._numbers = itertools.count(1)
+
+    @property
+    def engines(self) -> tuple[Engine, ...]:
+        """Those chosen for this run, otherwise the two that need nothing but the virtual environment."""
+        return self._chosen or ENGINES
+
+    @property
+    def engines_compared(self) -> tuple[Engine, ...]:
+        """Likewise, and MariaDB where it is present."""
+        if self._chosen:
+            return self._chosen
+        if (why := self.databases.lack("mariadb")) is not None:
+            self.say(f"mariadb is skipped: {why}")
+            return ENGINES
+        return *ENGINES, "mariadb"
 
     def say(self, text: str) -> None:
         self._console.print(f"  [dim]{text}[/]", highlight=False)
@@ -146,10 +162,10 @@ class Bench:
 
 
 @contextmanager
-def opened_bench(scale: Scale, console: Console) -> Iterator[Bench]:
+def opened_bench(scale: Scale, console: Console, engines: Sequence[Engine] = ()) -> Iterator[Bench]:
     databases = Databases()
     with tempfile.TemporaryDirectory(prefix="jobtide-bench-", ignore_cleanup_errors=True) as root:
         try:
-            yield Bench(scale, Path(root), databases, console)
+            yield Bench(scale, Path(root), databases, console, engines)
         finally:
             databases.close()

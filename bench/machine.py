@@ -4,13 +4,15 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from typing import Any
 
 import psutil
 
-from tests.support.programs import nats_program, postgres_folder
+from tests.support.debian import MARIADB, installed
+from tests.support.programs import MissingPart, nats_program, postgres_folder
 
-_PACKAGES = ("jobtide", "nats-py", "faststream", "sqlalchemy", "aiosqlite", "asyncpg", "aiohttp", "pydantic", "orjson", "numpy")
+_PACKAGES = ("jobtide", "nats-py", "faststream", "sqlalchemy", "aiosqlite", "asyncpg", "asyncmy", "aiohttp", "pydantic", "orjson", "numpy")
 
 
 def machine() -> dict[str, Any]:
@@ -26,9 +28,18 @@ def machine() -> dict[str, Any]:
         "cpu_busy_before_percent": psutil.cpu_percent(interval=0.5),
         "nats_server": _version([str(nats_program()), "--version"]),
         "postgresql": _version([str(postgres_folder() / "bin" / "postgres"), "--version"]),
+        "mariadb": _mariadb(),
         "sqlite": sqlite3.sqlite_version,
         "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
     }
+
+
+def _mariadb() -> str:
+    try:
+        found = installed(MARIADB)
+    except MissingPart:
+        return "missing"
+    return _version([str(found.program), "--no-defaults", "--version"], found.environment)
 
 
 def load() -> list[float]:
@@ -36,6 +47,6 @@ def load() -> list[float]:
     return [round(value, 2) for value in os.getloadavg()]
 
 
-def _version(command: list[str]) -> str:
-    done = subprocess.run(command, capture_output=True, check=False, timeout=10)
+def _version(command: list[str], environment: Mapping[str, str] | None = None) -> str:
+    done = subprocess.run(command, capture_output=True, check=False, timeout=10, env=environment)
     return done.stdout.decode(errors="replace").strip() or "unknown"

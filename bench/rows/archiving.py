@@ -12,7 +12,7 @@ from bench.support.cluster import METRICS
 from bench.support.drain import wait_archived
 from bench.support.flow import send
 from bench.support.metric_store import metric_store
-from bench.support.servers import ENGINES, Engine
+from bench.support.servers import Engine
 from bench.support.site import EVENT_PATH, prepared_site
 from bench.support.usage import cpu_seconds, per_event_us
 from shared.archive import data_file, is_complete, job_directories, job_path_of, read_data_file
@@ -23,7 +23,7 @@ NODES = 4
 async def archiving(bench: Bench) -> AsyncGenerator[Result, None]:
     plain = Load(bench.scale.plain_archive, monitoring_status=1)
     with_data = Load(bench.scale.data_archive, monitoring_status=1, nodes=NODES)
-    for engine in ENGINES:
+    for engine in bench.engines:
         yield await _measure(bench, plain, engine, with_data=False)
     yield await _measure(bench, with_data, "sqlite", with_data=True)
 

@@ -19,7 +19,6 @@ from bench.load.lines import Load
 from bench.results import Result, Target
 from bench.support.database import reading
 from bench.support.flow import send
-from bench.support.servers import ENGINES
 from bench.support.site import EVENT_PATH
 
 CLIENTS = 50
@@ -69,7 +68,7 @@ class Crowd:
 
 
 async def clients(bench: Bench) -> AsyncGenerator[Result, None]:
-    for engine in ENGINES:
+    for engine in bench.engines:
         async with gateway_over(bench, engine, bench.scale.history, connections=CLIENTS) as gateway:
             crowd = Crowd(gateway.client, BY_USER, gateway.store.history)
             await crowd.run(CLIENTS, _WARM_UP_S)
@@ -86,7 +85,7 @@ async def clients(bench: Bench) -> AsyncGenerator[Result, None]:
 
 async def beside_writes(bench: Bench) -> AsyncGenerator[Result, None]:
     """Events as fast as they go, while a dashboard asks for lists: five requests a second, each another query."""
-    for engine in ENGINES:
+    for engine in bench.engines:
         async with gateway_over(bench, engine, bench.scale.history, *EVENT_PATH) as gateway:
             # Stores outlive rows: another run of this row continues after the jobs of the last one.
             async with reading(gateway.store.database) as reader:

@@ -9,7 +9,6 @@ from bench.results import Result, Target
 from bench.support.database import Reader, reading
 from bench.support.drain import wait_archived
 from bench.support.flow import send
-from bench.support.servers import ENGINES
 from bench.support.site import ALL_SERVICES, Site, separate_site
 
 FAULTY_RATE = 500.0  # events/s
@@ -18,7 +17,7 @@ _JOBS = "SELECT job_id, start_time, hpc_user, job_state, duration, monitoring_st
 
 
 async def faultless(bench: Bench) -> AsyncGenerator[Result, None]:
-    for engine in ENGINES:
+    for engine in bench.engines:
         with bench.folder() as folder, bench.folder() as scratch:
             async with separate_site(bench.databases, engine, folder) as site:
                 load = Load(bench.scale.faultless)

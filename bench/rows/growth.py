@@ -7,7 +7,7 @@ from bench.load.lines import Load
 from bench.results import Result, Target
 from bench.rows.rate import CC_BACKEND
 from bench.support.flow import Passage, send
-from bench.support.servers import ENGINES, Engine
+from bench.support.servers import Engine
 from bench.support.site import EVENT_PATH, prepared_site
 
 GROWTH = Target(1.2, is_upper=True)
@@ -15,7 +15,7 @@ _WARM_UP = 250
 
 
 async def growth(bench: Bench) -> AsyncGenerator[Result, None]:
-    for engine in ENGINES:
+    for engine in bench.engines:
         costs, used_us = [], []
         for stored in bench.scale.stored:
             load = Load(bench.scale.growth, first_job=stored + _WARM_UP + 1)

@@ -12,7 +12,6 @@ from bench.history.archive import NODES, archive_largest, job_data
 from bench.history.stores import Store
 from bench.results import Result, Target
 from bench.support.database import reading
-from bench.support.servers import ENGINES
 from bench.support.site import PreparedSite
 
 METRICS = ("flops_any", "mem_bw")
@@ -22,7 +21,7 @@ CC_BACKEND = "43 / 50 ms"
 
 
 async def job_metrics(bench: Bench) -> AsyncGenerator[Result, None]:
-    for engine in ENGINES:
+    for engine in bench.engines:
         ids: list[int] = []
 
         async def prepare(prepared: PreparedSite, store: Store, ids: list[int] = ids) -> None:

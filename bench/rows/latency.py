@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from bench.context import Bench
 from bench.load.lines import FIRST_START, Kind, Load
 from bench.results import Result, Target
-from bench.rows.sites import MODES, site_of
+from bench.rows.sites import modes, site_of
 from bench.support.database import reading
 from bench.support.flow import Passage, send
 from bench.support.percentiles import percentile, summary_ms
@@ -53,7 +53,7 @@ class Looker:
 
 
 async def latency(bench: Bench) -> AsyncGenerator[Result, None]:
-    for mode, engine in MODES:
+    for mode, engine in modes(bench, bench.engines):
         with bench.folder() as scratch:
             async with site_of(bench, mode, engine, SERVICES) as site, rest_of(site) as rest:
                 await send(site, Load(_WARM_UP), scratch)

@@ -19,7 +19,6 @@ from bench.load.samples import CLUSTER, HOUR_S, METRICS, STEP_S, cluster_json, h
 from bench.results import Result, Target
 from bench.support.database import reading
 from bench.support.samples import cpu_s, write_samples
-from bench.support.servers import ENGINES
 from bench.support.site import PreparedSite, prepared_site
 from shared.broker.clusters import add_cluster
 from shared.metricdata.bands import bands_of
@@ -36,7 +35,7 @@ CLUSTERS_READ_S = 60.0  # until a gateway that has just started knows the cluste
 
 async def bands(bench: Bench) -> AsyncGenerator[Result, None]:
     """Every page consists of jobs that nobody has asked for before. ``cpu_ms`` in the file is the gateway's processor time per page."""
-    for engine in ENGINES:
+    for engine in bench.engines:
         ids: list[int] = []
 
         async def prepare(prepared: PreparedSite, store: Store, ids: list[int] = ids) -> None:

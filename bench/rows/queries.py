@@ -9,7 +9,6 @@ from bench.dashboard.measure import Times, measure, warm_up, wrong_answer, wrong
 from bench.dashboard.oracle import read_oracle
 from bench.dashboard.queries import LISTS, QUERIES, Query
 from bench.results import Result, Target
-from bench.support.servers import ENGINES
 from bench.support.usage import Memory, cpu_seconds, per_event_us
 
 GROWTH = Target(2, is_upper=True)
@@ -20,7 +19,7 @@ _MB = 1e6
 
 
 async def queries(bench: Bench) -> AsyncGenerator[Result, None]:
-    for engine in ENGINES:
+    for engine in bench.engines_compared:
         async with gateway_over(bench, engine, bench.scale.history) as gateway:
             started = gateway.memory()
             bench.say(f"{engine}: {VERIFIED} answers of each query against the oracle")
@@ -90,7 +89,7 @@ def _of_process(gateway: Gateway, started: Memory) -> list[Result]:
 async def growth(bench: Bench) -> AsyncGenerator[Result, None]:
     """Of the queries that an index serves; the histories are of the same two years."""
     indexed = [query.with_full_pages() for query in QUERIES if query.has_index]
-    for engine in ENGINES:
+    for engine in bench.engines:
         p50: list[dict[str, float]] = []
         for finished in (bench.scale.small_history, bench.scale.history):
             async with gateway_over(bench, engine, finished) as gateway:

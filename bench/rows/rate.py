@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from bench.context import Bench
 from bench.load.lines import Load
 from bench.results import Result, Target
-from bench.rows.sites import MODES, site_of
+from bench.rows.sites import modes, site_of
 from bench.support.database import reading
 from bench.support.drain import ARCHIVED, wait_archived
 from bench.support.flow import send
@@ -20,7 +20,7 @@ _WARM_UP = 250  # jobs: connections are open, code is compiled, tables are not e
 
 async def unarchived(bench: Bench) -> AsyncGenerator[Result, None]:
     """Monitoring off."""
-    for mode, engine in MODES:
+    for mode, engine in modes(bench, bench.engines_compared):
         async with site_of(bench, mode, engine, EVENT_PATH) as site:
             with bench.folder() as scratch:
                 await send(site, Load(_WARM_UP), scratch)
@@ -47,7 +47,7 @@ async def unarchived(bench: Bench) -> AsyncGenerator[Result, None]:
 
 async def archived(bench: Bench) -> AsyncGenerator[Result, None]:
     """Every job goes into the archive, with metadata only."""
-    for mode, engine in MODES:
+    for mode, engine in modes(bench, bench.engines):
         async with site_of(bench, mode, engine, ALL_SERVICES) as site:
             with bench.folder() as scratch:
                 await send(site, Load(_WARM_UP, monitoring_status=1), scratch)

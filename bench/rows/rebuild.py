@@ -14,7 +14,7 @@ from bench.results import Result, Target
 from bench.support.database import reading
 from bench.support.percentiles import percentile, summary_ms
 from bench.support.rest import Rest, rest_of
-from bench.support.servers import ENGINES, Engine
+from bench.support.servers import Engine
 from bench.support.site import PreparedSite, prepared_site
 from bench.support.usage import of_ended_children
 from tests.support.processes import REPOSITORY
@@ -51,7 +51,7 @@ class PageReader:
 
 
 async def rebuild(bench: Bench) -> AsyncGenerator[Result, None]:
-    for engine in ENGINES:
+    for engine in bench.engines:
         for result in await _measure(bench, engine):
             yield result
 

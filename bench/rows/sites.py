@@ -4,10 +4,12 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from bench.context import Bench
-from bench.support.servers import ENGINES, Engine
+from bench.support.servers import Engine
 from bench.support.site import Site, embedded_site, separate_site
 
-MODES: tuple[tuple[str, Engine], ...] = (*(("separate", engine) for engine in ENGINES), ("embedded", "sqlite"))
+
+def modes(bench: Bench, engines: Sequence[Engine]) -> list[tuple[str, Engine]]:
+    return [(mode, engine) for mode in ("separate", "embedded") for engine in engines if mode == "separate" or engine == "sqlite"]
 
 
 @asynccontextmanager

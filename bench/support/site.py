@@ -49,7 +49,7 @@ class Site:
     main_pids: tuple[int, ...]
     http: str | None
     token: str
-    postgres_pid: int | None = None
+    server_pid: int | None = None  # of the database
 
     @property
     def setting(self) -> dict[str, str]:
@@ -57,7 +57,7 @@ class Site:
 
     @property
     def pids(self) -> list[int]:
-        """The processes of the services and the broker, without PostgreSQL."""
+        """The processes of the services and the broker, without the database."""
         return [*self.main_pids, *(service.pid for service in self.services.values())]
 
 
@@ -71,10 +71,10 @@ class PreparedSite:
         database: DatabaseSettings,
         engine: Engine,
         folder: Path,
-        postgres_pid: int | None,
+        server_pid: int | None,
     ) -> None:
         self._server = server
-        self._postgres_pid = postgres_pid if engine == "postgresql" else None
+        self._server_pid = server_pid
         self._keys = generate()
         self._runner = ServiceRunner(folder)
         self._started: dict[str, ServiceProcess] = {}
@@ -104,7 +104,7 @@ class PreparedSite:
             (self._server.pid,),
             f"http://{gateway.addresses['http']}" if gateway else None,
             sign_token(self._keys.private, "bench", ["admin", "api"], None),
-            self._postgres_pid,
+            self._server_pid,
         )
 
     def end(self) -> None:
@@ -142,7 +142,7 @@ async def site_over(
             await provision(client, nats)
             for text in clusters:
                 await add_cluster(client, nats, text)
-            site = PreparedSite(server, nats, database, engine, folder, databases.postgres_pid)
+            site = PreparedSite(server, nats, database, engine, folder, databases.pid(engine))
             yield site, client
     finally:
         if site is not None:

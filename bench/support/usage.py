@@ -23,13 +23,13 @@ def memory_of(pids: Iterable[int]) -> Memory:
 
 
 def cpu_seconds(site: Site) -> dict[str, float]:
-    """User and system time so far, by process; PostgreSQL's connections are taken together."""
+    """User and system time so far, by process; PostgreSQL's processes are taken together."""
     names = ("jobtide", "nats-server") if site.mode == "embedded" else ("nats-server",)
     pids = dict(zip(names, site.main_pids, strict=True)) | {name: service.pid for name, service in site.services.items()}
     used = {name: _cpu(psutil.Process(pid)) for name, pid in pids.items()}
-    if site.postgres_pid is not None:
-        server = psutil.Process(site.postgres_pid)
-        used["postgresql"] = sum(_cpu(process) for process in [server, *server.children()])
+    if site.server_pid is not None:
+        server = psutil.Process(site.server_pid)
+        used[site.engine] = sum(_cpu(process) for process in [server, *server.children()])
     return used
 
 

@@ -66,15 +66,15 @@ async def test_a_seeded_database_equals_the_projection_of_the_seeded_log(nats_se
     assert rebuilt == seeded
 
 
-async def test_a_seeded_history_equals_the_projection_of_its_events(database: DatabaseSettings, tmp_path: Path) -> None:
+async def test_a_seeded_history_equals_the_projection_of_its_events(any_database: DatabaseSettings, tmp_path: Path) -> None:
     history = History(finished=600, running=50, end=1_790_000_000)
-    await seed_history(database, history, "a stream")
+    await seed_history(any_database, history, "a stream")
     projected = DatabaseSettings.model_validate({"url": f"sqlite:///{tmp_path}/projected.db"})
     await asyncio.to_thread(migrate_blocking, projected)
     records = [Recorded(sequence, event, 0.0) for sequence, event in enumerate(history_events(history), 1)]
     async with opened(projected) as engine, transaction(engine) as connection:
         await EventsApplier(tables, Limits()).apply(connection, records)
-    seeded = await dump(database, without=("position",))
+    seeded = await dump(any_database, without=("position",))
     made = await dump(projected, without=("position",))
     assert len(seeded["job"]) == 650
     assert seeded["jobtag"]
