@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from aiohttp import web
@@ -65,13 +65,17 @@ class Health:
         results = await asyncio.gather(*(ask(name) for name in self._checks))
         return {name: why for name, why in results if why is not None}
 
+    def is_ready(self, failing: Mapping[str, str]) -> bool:
+        """Whether no more than remarks fail."""
+        return failing.keys() <= self._remarks
+
     async def healthz(self, _: web.Request) -> web.Response:
         stale = self.stale_loops()
         return web.json_response({"service": self.service, "healthy": not stale, "stale": stale}, status=503 if stale else 200)
 
     async def readyz(self, _: web.Request) -> web.Response:
         failing = await self.failing_checks()
-        is_ready = failing.keys() <= self._remarks
+        is_ready = self.is_ready(failing)
         return web.json_response({"service": self.service, "ready": is_ready, "failing": failing}, status=200 if is_ready else 503)
 
     async def metrics(self, _: web.Request) -> web.Response:

@@ -6,6 +6,7 @@ prints it for the settings of the environment, for sites with a different prefix
 
 from collections.abc import Iterable, Mapping
 
+from shared.broker.reports import report_subject
 from shared.broker.streams import (
     EVENTS,
     INTAKE,
@@ -28,7 +29,7 @@ def accounts(nats: NatsSettings, passwords: Mapping[str, str]) -> str:
     subjects = intake_filters([*nats.job_subjects, *nats.node_subjects, *nats.metric_subjects])
     imports = "\n".join(f'      {{ service: {{ account: SITE, subject: "{subject}" }} }}' for subject in subjects)
     exports = "\n".join(f'      {{ service: "{subject}", accounts: [ADAPTERS] }}' for subject in subjects)
-    users = "\n\n".join(_user(name, about, passwords[name], *_rights(name, nats)) for name, about in _ABOUT.items())
+    users = "\n\n".join(_user(name, about, passwords[name], *_rights(name, nats), _readable(name, nats)) for name, about in _ABOUT.items())
     return _ACCOUNTS.format(
         imports=imports,
         exports=exports,
@@ -37,15 +38,13 @@ def accounts(nats: NatsSettings, passwords: Mapping[str, str]) -> str:
     )
 
 
-def _user(
-    name: str, about: str, password: str, publish: Iterable[str], deny: Iterable[str] = (), subscribe: Iterable[str] | None = None
-) -> str:
+def _user(name: str, about: str, password: str, publish: Iterable[str], deny: Iterable[str], subscribe: Iterable[str]) -> str:
     lines = [f"# {line}" for line in about.splitlines()]
     lines += ["{", f"  user: {name}", f"  password: {password}", "  permissions: {", "    publish: {"]
     lines += ["      allow: [", *(f'        "{subject}"' for subject in publish), "      ]"]
     if denied := list(deny):
         lines += ["      deny: [", *(f'        "{subject}"' for subject in denied), "      ]"]
-    inbox = ", ".join(f'"{subject}"' for subject in subscribe or (f"_INBOX.{name}.>",))
+    inbox = ", ".join(f'"{subject}"' for subject in subscribe)
     lines += ["    }", f"    subscribe: {{ allow: [{inbox}] }}", "  }", "}"]
     return "\n".join(f"      {line}" for line in lines)
 
@@ -63,6 +62,7 @@ def _rights(name: str, nats: NatsSettings) -> tuple[list[str], list[str]]:
                 *(f"{prefix}.intake.{event}" for event in ("rejected", "replayed")),
                 f"$JS.API.STREAM.MSG.GET.{intake}",
                 f"{prefix}.probe.ingest",
+                report_subject(nats, name),
                 *_work_queue(intake, "ingest"),
                 *read_clusters,
                 f"$KV.{progress}.ingest",
@@ -74,6 +74,7 @@ def _rights(name: str, nats: NatsSettings) -> tuple[list[str], list[str]]:
                 f"{prefix}.housekeeping.>",
                 f"{prefix}.intake.rejections_due",
                 f"{prefix}.probe.jobstore",
+                report_subject(nats, name),
                 f"{prefix}.job.archive_requested.>",
                 *("_INBOX.gateway.>", "_INBOX.operator.>"),
                 *(f"$JS.API.{verb.format(stream)}" for stream in map(nats.stream, LOGS) for verb in verbs),
@@ -93,6 +94,7 @@ def _rights(name: str, nats: NatsSettings) -> tuple[list[str], list[str]]:
                     )
                 ),
                 f"{prefix}.probe.archiver",
+                report_subject(nats, name),
                 *_work_queue(events, "archiver"),
                 *read_clusters,
                 *(f"$KV.{progress}.{key}" for key in ("archiver", "archiver.archives", "archiver.rules")),
@@ -103,6 +105,7 @@ def _rights(name: str, nats: NatsSettings) -> tuple[list[str], list[str]]:
             return [
                 write_subject(nats),
                 free_subject(nats),
+                report_subject(nats, name),
                 *(f"$JS.API.{verb.format(samples)}" for verb in verbs),
                 *read_clusters,
                 *read_progress,
@@ -113,6 +116,7 @@ def _rights(name: str, nats: NatsSettings) -> tuple[list[str], list[str]]:
                 *(f"{prefix}.job.{what}.>" for what in jobs),
                 *(f"{prefix}.{event}" for event in ("tag.created", "tag.removed", "node.reported.>", "intake.rejected")),
                 f"{prefix}.probe.gateway",
+                report_subject(nats, name),
                 *intake_filters([*nats.job_subjects, *nats.node_subjects]),
                 f"$JS.API.STREAM.MSG.GET.{intake}",
                 *("$JS.API.STREAM.INFO.*", "$JS.API.CONSUMER.INFO.*.*", "$JS.API.CONSUMER.LIST.*"),
@@ -127,6 +131,11 @@ def _rights(name: str, nats: NatsSettings) -> tuple[list[str], list[str]]:
                 "$JS.API.>",
                 "$JS.ACK.>",
             ], []
+
+
+def _readable(name: str, nats: NatsSettings) -> list[str]:
+    """Subjects that the user may subscribe to."""
+    return [f"_INBOX.{name}.>", *([report_subject(nats, "*")] if name == "gateway" else [])]
 
 
 def _work_queue(stream: str, durable: str) -> list[str]:

@@ -36,6 +36,7 @@ from shared.broker.known_archives import KnownArchives
 from shared.broker.needed import NeededSamples
 from shared.broker.probe import StoreProbe
 from shared.broker.publisher import Publisher
+from shared.broker.reports import reporting
 from shared.broker.rules import RecordedRules
 from shared.database.engine import opened, ping
 from shared.health import Health, serve_health
@@ -105,6 +106,7 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
             health.check("archive" if len(dependencies.archives) == 1 else f"archive {place.address}", place.require)
         for store in dependencies.stores.values():
             health.check("metric_store" if len(dependencies.stores) == 1 else f"metric_store {store.address}", store.require)
+        await stack.enter_async_context(reporting(client, settings.nats, health))
 
         async with Loops() as loops:
             background = [

@@ -66,7 +66,7 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report, *, clock:
         users = UserStore(engine, writing, limits)
         tables = PeopleTables(users, TokenStore(engine, writing), StoredBuckets(writing))
         auth = make_auth(stack, settings.gateway, settings.auth, settings.ldap, settings.oidc, tables, clock)
-        link = BrokerLink(settings.nats, lambda up: is_connected.set(int(up)))
+        link = BrokerLink(settings.nats, lambda up: is_connected.set(int(up)), health)
         health.check("database", schema_check(engine))
         health.check("broker", lambda: link.client.jetstream(timeout=2).stream_info(settings.nats.stream(EVENTS)))
         health.check("store", link.require_store)

@@ -21,6 +21,7 @@ from shared.broker.connection import connected
 from shared.broker.cursor import log_state
 from shared.broker.probe import StoreProbe
 from shared.broker.publisher import Publisher
+from shared.broker.reports import reporting
 from shared.broker.streams import INTAKE, Durable, ensure_consumer, intake_filters
 from shared.errors import Refused, Unavailable
 from shared.health import Health, serve_health
@@ -65,6 +66,7 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
         standstill = Standstill(f"reading of {queue.stream}", lambda: _place(client, queue), lambda: None)
         health.check("unread", standstill.require)
         translator = Translator(IntakeSubjects(settings.nats), clusters, client.max_payload)
+        await stack.enter_async_context(reporting(client, settings.nats, health))
         pause = Backoff(first_s=0.2, max_s=5.0)
         reported = False
         async with Loops() as loops:

@@ -17,6 +17,7 @@ from shared.broker.connection import connected
 from shared.broker.cursor import broker_time, log_state
 from shared.broker.probe import StoreProbe
 from shared.broker.publisher import Publisher
+from shared.broker.reports import reporting
 from shared.broker.streams import EVENTS, LOGS, NODES
 from shared.database.engine import opened, ping
 from shared.database.schema import older_rules, require_present_rules, require_schema
@@ -45,6 +46,7 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
         health.check("events", lambda: log_state(client, settings.nats.stream(EVENTS), timeout_s=2))
         probe = StoreProbe(settings.nats, "jobstore")
         health.check("store", lambda: probe.require(client))
+        await stack.enter_async_context(reporting(client, settings.nats, health))
         pause = Backoff()
         while not stop.is_set():
             try:

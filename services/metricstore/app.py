@@ -22,6 +22,7 @@ from shared.broker.connection import connected
 from shared.broker.cursor import log_state
 from shared.broker.needed import NeededSamples
 from shared.broker.publisher import Publisher
+from shared.broker.reports import reporting
 from shared.broker.streams import METRICS, free_subject, write_subject
 from shared.errors import Unavailable
 from shared.health import Health, serve_health
@@ -83,6 +84,7 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report) -> None:
         health.check("files", saver.require)
         standstill = Standstill(f"the position in {stream}", intake.place, intake.latest_failure)
         health.check(f"position {METRICS}", standstill.require)
+        await stack.enter_async_context(reporting(client, settings.nats, health))
         await _first_clusters(clusters, stop)
         _configure(store, decoder, clusters)
         http = await stack.enter_async_context(

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
 import pytest
@@ -19,6 +20,7 @@ from shared.broker.cursor import log_state, read_from
 from shared.broker.envelope import Envelope
 from shared.broker.outcome import Outcome, publish_and_wait
 from shared.broker.publisher import Publisher
+from shared.broker.reports import report_subject, reporting
 from shared.broker.streams import Durable, ensure_consumer, provision
 from shared.domain.events import (
     Event,
@@ -46,6 +48,7 @@ from shared.domain.events import (
     TagRemoved,
 )
 from shared.errors import UserError
+from shared.health import Health
 from shared.settings import NatsSettings
 from tests.deploy.conftest import ROOT, USERS, Broker
 
@@ -205,6 +208,23 @@ async def test_the_gateway_gets_outcomes_from_jobstore(broker: Broker) -> None:
             with pytest.raises(NotFoundError):
                 await gateway.jetstream(timeout=20).consumer_info(stream, consumer)
         assert complaints == more == []
+
+
+async def test_the_gateway_hears_the_health_of_each_service_and_nobody_reports_for_another(broker: Broker) -> None:
+    services = ["ingest", "jobstore", "archiver", "metricstore", "gateway"]
+    async with AsyncExitStack() as stack:
+        gateway, refusals = await stack.enter_async_context(broker.connected("gateway"))
+        heard = await gateway.subscribe(f"{PREFIX}.health.*")
+        await gateway.flush()
+        for service in services:
+            client, complaints = await stack.enter_async_context(broker.connected(service))
+            async with reporting(client, broker.settings(service), Health(service)):
+                assert report_subject(broker.settings(service), service) == (await heard.next_msg(timeout=20)).subject
+            assert b'"has_ended":true' in (await heard.next_msg(timeout=20)).data
+            assert complaints == []
+            other = services[services.index(service) - 1]
+            assert await refused(client, f"{PREFIX}.health.{other}", complaints)
+        assert all("health" in refusal for refusal in refusals)  # its own report for another
 
 
 async def test_the_adapter_publishes_to_the_intake_and_may_have_it_acknowledged(broker: Broker) -> None:

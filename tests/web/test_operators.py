@@ -68,6 +68,9 @@ def test_the_pipeline_is_quiet_and_says_when_the_gateway_is_away(open_tab: OpenT
     expect(events).to_contain_text(re.compile(r"Keeps [\d.,]+ [kMG]?B, .* The oldest message is \d+ (s|min|h) old"))
     expect(page.locator("tr[data-stream=METRICS]")).to_contain_text(re.compile(r"of [\d.]+ [MG]B \([a-z0-9 ]+ %\)"))
     expect(page.locator(".verdict")).to_be_visible()
+    for service in ("ingest", "jobstore", "archiver", "gateway", "metricstore"):
+        expect(page.locator(f"tr[data-service={service}]").get_by_text("ready", exact=True)).to_be_visible()
+    assert tab.axe() == []
     assert tab.faults == []
     tab.mark()
     page.context.set_offline(True)

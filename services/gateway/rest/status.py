@@ -1,12 +1,14 @@
 """The state of the site: streams, positions, and the lag of each part."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.gateway.frame.models import Answer
 from services.gateway.writing.link import BrokerLink
+from services.gateway.writing.services import ServiceState
 from shared.broker.streams import LOGS, METRICS
 from shared.errors import Unavailable
 from shared.metricdata.settings import MetricsSettings
@@ -53,6 +55,21 @@ class MetricStoreStatus(Answer):
     state: StoreState | None = None
 
 
+class ServiceStatus(Answer):
+    """A process of a service, or a service of which none is known: every process reports its health on the broker every 10 seconds."""
+
+    service: str
+    process: str | None = Field(None, description="Host and process id; null if no process is known.")
+    state: Literal["ready", "unready", "silent", "unheard"] = Field(
+        description="`unready`: a check of `/readyz` fails, or a loop is overdue. `silent`: no report for 35 s."
+        " `unheard`: no report since the gateway listens."
+    )
+    is_certain: bool = Field(description="False while the gateway is without the broker or has listened for less than 35 s.")
+    age_s: float | None = Field(None, description="Age of the latest report, seconds.")
+    started: float | None = Field(None, description="Unix time at which the process began to report.")
+    problems: dict[str, str] = Field({}, description="Failing checks and overdue loops; remarks too, which leave a service ready.")
+
+
 class SiteStatus(Answer):
     broker: str = Field(description="`ok`, or why it is unavailable or stores no messages.")
     streams: list[StreamStatus]
@@ -60,6 +77,7 @@ class SiteStatus(Answer):
     parked_stops: int
     rejections: int = Field(description="Number of stored rejections.")
     metric_stores: list[MetricStoreStatus] = Field([], description="Metric stores of jobtide; stores of other kinds are not listed.")
+    services: list[ServiceStatus] = Field([], description="As the gateway hears them; empty in the answer of `jobtide status`.")
 
 
 async def site_status(link: BrokerLink, engine: AsyncEngine, metrics: MetricsSettings) -> SiteStatus:
@@ -73,10 +91,16 @@ async def site_status(link: BrokerLink, engine: AsyncEngine, metrics: MetricsSet
         broker = "ok"
     except Unavailable as e:
         broker = str(e)
-    return status_of(broker, states, database, stores)
+    return status_of(broker, states, database, stores, link.services.states())
 
 
-def status_of(broker: str, streams: Sequence[StreamState], database: DatabaseState, stores: Sequence[StoreAnswer]) -> SiteStatus:
+def status_of(
+    broker: str,
+    streams: Sequence[StreamState],
+    database: DatabaseState,
+    stores: Sequence[StoreAnswer],
+    services: Sequence[ServiceState] = (),
+) -> SiteStatus:
     read = [store.state.position for store in stores if store.state is not None]
     positions = {**database.positions, **({METRICS: read[0]} if read else {})}
     return SiteStatus(
@@ -86,6 +110,19 @@ def status_of(broker: str, streams: Sequence[StreamState], database: DatabaseSta
         parked_stops=database.parked,
         rejections=sum(database.rejections.values()),
         metric_stores=[MetricStoreStatus(address=one.address, error=one.error or None, state=one.state) for one in stores],
+        services=[_service(one) for one in services],
+    )
+
+
+def _service(one: ServiceState) -> ServiceStatus:
+    return ServiceStatus(
+        service=one.service,
+        process=one.process or None,
+        state=one.state,
+        is_certain=one.is_certain,
+        age_s=one.age_s,
+        started=one.started,
+        problems=one.problems or {},
     )
 
 

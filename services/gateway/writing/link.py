@@ -2,17 +2,21 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 
 import structlog
 from nats.aio.client import Client
 
 from services.gateway.errors import bad_request
+from services.gateway.writing.services import ServiceReports
 from shared.broker.clusters import ClusterDirectory
 from shared.broker.connection import connected
 from shared.broker.probe import StoreProbe
 from shared.broker.publisher import Publisher
+from shared.broker.reports import reporting
 from shared.domain.clusters import Cluster
 from shared.errors import Unavailable
+from shared.health import Health
 from shared.settings import NatsSettings
 
 log = structlog.get_logger()
@@ -21,8 +25,10 @@ log = structlog.get_logger()
 class BrokerLink:
     """Connects in the background. Operations raise Unavailable while the broker is unavailable."""
 
-    def __init__(self, nats: NatsSettings, on_change: Callable[[bool], None]) -> None:
+    def __init__(self, nats: NatsSettings, on_change: Callable[[bool], None], health: Health) -> None:
         self.nats = nats
+        self.services = ServiceReports(nats)
+        self._health = health
         self._probe = StoreProbe(nats, "gateway")
         self._on_change = on_change
         self._client: Client | None = None
@@ -32,10 +38,12 @@ class BrokerLink:
     async def keep(self, stop: asyncio.Event) -> None:
         """Hold the connection and follow the cluster definitions until ``stop``."""
         try:
-            async with connected(self.nats, "gateway", stop, on_change=self._on_change) as client:
+            async with connected(self.nats, "gateway", stop, on_change=self._changed) as client, AsyncExitStack() as stack:
                 self._publisher = Publisher(client, self.nats.prefix)
                 self._directory = ClusterDirectory(client, self.nats)
                 self._client = client
+                await self.services.listen(client)
+                await stack.enter_async_context(reporting(client, self.nats, self._health))
                 try:
                     await self._directory.refresh()
                 except Unavailable as e:
@@ -46,6 +54,10 @@ class BrokerLink:
                 raise
         finally:
             self._client = None
+
+    def _changed(self, is_connected: bool) -> None:
+        self.services.connection_changed(is_connected)
+        self._on_change(is_connected)
 
     @property
     def client(self) -> Client:

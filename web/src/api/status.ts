@@ -40,6 +40,17 @@ export interface StoreState {
   clusters: Record<string, { oldest: number | null; newest: number | null }>
 }
 
+/** `process` is null for a service of which no process is known. */
+export interface ServiceStatus {
+  service: string
+  process: string | null
+  state: 'ready' | 'unready' | 'silent' | 'unheard'
+  isCertain: boolean
+  ageS: number | null
+  started: number | null
+  problems: Record<string, string>
+}
+
 /** `broker` is `ok`, or why it is unavailable. */
 export interface SiteStatus {
   broker: string
@@ -48,6 +59,7 @@ export interface SiteStatus {
   parkedStops: number
   rejections: number
   metricStores: { address: string; error: string | null; state: StoreState | null }[]
+  services: ServiceStatus[]
 }
 
 /** Raises ApiError; 503 while the database is away. */

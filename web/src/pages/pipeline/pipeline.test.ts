@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import type { SiteStatus, StreamStatus } from '../../api/status.ts'
+import type { ServiceStatus, SiteStatus, StreamStatus } from '../../api/status.ts'
 import { Pipeline } from './pipeline.svelte.ts'
-import { about, fill } from './fill.ts'
 import { kindOf, problems } from './problems.ts'
 
 const stream = (changes: Partial<StreamStatus> = {}): StreamStatus => ({
@@ -25,8 +24,22 @@ const site = (changes: Partial<SiteStatus> = {}): SiteStatus => ({
   parkedStops: 0,
   rejections: 0,
   metricStores: [],
+  services: [],
   ...changes,
 })
+const heard = (...services: Partial<ServiceStatus>[]) =>
+  site({
+    services: services.map((one) => ({
+      service: 'archiver',
+      process: 'a:1',
+      state: 'ready',
+      isCertain: true,
+      ageS: 1,
+      started: 1,
+      problems: {},
+      ...one,
+    })),
+  })
 const lagging = (position: number) => site({ streams: [stream({ position, lag: 90 - position })] })
 const queued = (waiting: number, inWork: number) =>
   site({ streams: [stream({ queues: [{ name: 'archiver', waiting, inWork, unreadS: null }] })] })
@@ -71,6 +84,19 @@ describe('a site', () => {
     ['with a stream that will refuse', null, filled('SITE_INTAKE', 9.1e9, true), [/SITE_INTAKE .*91 %.* refuse/]],
     ['with a log that will lose its begin', null, filled('EVENTS', 9.1e9, false), [/EVENTS .*91 %.* oldest/]],
     ['with a ring of samples', null, filled('METRICS', 1e10, false), []],
+    ['whose services are ready', null, heard({}, { service: 'ingest' }), []],
+    [
+      'with a failing check',
+      null,
+      heard({ state: 'unready', problems: { archive: 'disk full' } }),
+      [/archiver \(a:1\).* archive: disk full/],
+    ],
+    ['with a remark', null, heard({ problems: { rules: 'older' } }), []],
+    ['with a silent service', null, heard({ state: 'silent', ageS: 95 }), [/archiver .* for 95 s/]],
+    ['with one process of two silent', null, heard({ state: 'silent', ageS: 95 }, { process: 'b:1' }), []],
+    ['with one process of two unready', null, heard({ state: 'unready', problems: { store: 'no' } }, { process: 'b:1' }), [/store: no/]],
+    ['whose gateway just began to listen', null, heard({ state: 'unheard', process: null, ageS: null, isCertain: false }), []],
+    ['without an archiver', null, heard({ state: 'unheard', process: null, ageS: null }), [/No process of archiver/]],
     ['without its stream', site(), site({ streams: [stream({ messages: null, lag: null, position: null })] }), [/EVENTS does not exist/]],
     ['without its broker', lagging(40), { ...lagging(40), broker: 'the broker is away' }, [/the broker is away/]],
     ['whose metric store is away', site(), site({ metricStores: [{ address: 'http://a', error: 'refused', state: null }] }), [/refused/]],
@@ -93,38 +119,6 @@ test('the last state stays while the gateway does not answer', async () => {
   expect([pipeline.failure, pipeline.status?.runningJobs, pipeline.at]).toEqual(['away', 1, 1000])
   await Promise.all([pipeline.look(), pipeline.look()])
   expect([pipeline.failure, pipeline.status?.runningJobs]).toEqual(['', 5])
-})
-
-test.each([
-  [
-    stream({ name: 'INTAKE', sizeBytes: 3.2e9, maxBytes: 1e10, oldest: 1000, maxAgeS: 2_592_000 }),
-    'Keeps 3.20 GB of 10.0 GB (32 %). The oldest message is 4 h old; messages leave after 30 days.',
-  ],
-  [
-    stream({ sizeBytes: 812, oldest: 15_340 }),
-    'Keeps 812 B, without a limit of its own. The oldest message is 60 s old; messages stay forever.',
-  ],
-  [
-    stream({ sizeBytes: 8.5e6, maxBytes: 4.29e9, oldest: 15_340, maxAgeS: 21_600 }),
-    'Keeps 8.50 MB of 4.29 GB (less than 1 %). The oldest message is 60 s old; messages leave after 6 h.',
-  ],
-  [stream({ sizeBytes: 0, messages: 0 }), 'Is empty.'],
-  [stream({ sizeBytes: null, messages: null }), ''],
-])('a stream says how full it is', (given, said) => {
-  expect(fill(given, 15_400_000)).toBe(said)
-})
-
-test.each([
-  [59, '59 s'],
-  [60, '60 s'],
-  [119, '119 s'],
-  [120, '2 min'],
-  [7199, '120 min'],
-  [7200, '2 h'],
-  [172_799, '48 h'],
-  [172_800, '2 days'],
-])('an age of %d s is about %s', (seconds, said) => {
-  expect(about(seconds)).toBe(said)
 })
 
 test('the kind of a stream is the end of its name', () => {

@@ -1,6 +1,6 @@
 /** What is wrong with a site, from two looks at it. */
 
-import type { SiteStatus, StreamStatus } from '../../api/status.ts'
+import type { ServiceStatus, SiteStatus, StreamStatus } from '../../api/status.ts'
 import { count } from '../../lib/formats/number.ts'
 import * as texts from '../../texts/en.ts'
 import { about, percent, share } from './fill.ts'
@@ -14,7 +14,7 @@ export function problems(before: SiteStatus | null, now: SiteStatus): string[] {
   const earlier = new Map(before?.streams.map((stream) => [stream.name, stream]))
   const found = now.streams.flatMap((stream) => (stream.messages === null ? [words.noStream(stream.name)] : []))
   for (const stream of now.streams) found.push(...boundProblems(stream), ...streamProblems(earlier.get(stream.name), stream))
-  return [...found, ...storeProblems(before, now)]
+  return [...found, ...serviceProblems(now.services), ...storeProblems(before, now)]
 }
 
 /** What the limits of a stream will cost soon. A ring that drops what was read is no trouble; a log that drops its begin is. */
@@ -41,6 +41,21 @@ function streamProblems(before: StreamStatus | undefined, now: StreamStatus): st
   }
   return found
 }
+
+/** A silent process is trouble only if no other one of its service is there: it may have been replaced. */
+function serviceProblems(services: ServiceStatus[]): string[] {
+  const isThere = new Set(services.filter(({ state }) => state === 'ready' || state === 'unready').map(({ service }) => service))
+  return services.flatMap(({ service, process, state, isCertain, ageS, problems: why }) => {
+    if (state === 'unready') return [words.unready(service, process ?? '', reasons(why))]
+    if (state === 'ready' || !isCertain || isThere.has(service)) return []
+    return [state === 'silent' ? words.silent(service, about(ageS ?? 0)) : words.unheard(service)]
+  })
+}
+
+export const reasons = (found: Record<string, string>): string =>
+  Object.entries(found)
+    .map(([name, why]) => `${name}: ${why}`)
+    .join('; ')
 
 function storeProblems(before: SiteStatus | null, now: SiteStatus): string[] {
   return now.metricStores.flatMap(({ address, error, state }) => {

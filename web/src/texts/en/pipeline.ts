@@ -26,6 +26,15 @@ export const pipeline = {
     oldest: (age: string, limit: string | null) =>
       `The oldest message is ${age} old; messages ${limit === null ? 'stay forever' : `leave after ${limit}`}.`,
   },
+  services: 'Services',
+  service: 'Service',
+  process: 'Process',
+  state: 'State',
+  reported: 'Reported',
+  startedAt: 'Up since',
+  states: { ready: 'ready', unready: 'not ready', silent: 'silent', unheard: 'not heard' },
+  unsure: 'not heard yet',
+  ago: (age: string) => `${age} ago`,
   queues: 'Work queues',
   queue: 'Queue',
   waiting: 'Waiting',
@@ -63,6 +72,11 @@ export const pipeline = {
       `The stream ${name} is ${share} full; at its limit the oldest events are lost, and with them a complete rebuild. Raise it with “nats stream edit ${name} --max-bytes”.`,
     unread: (queue: string, age: string, limit: string) =>
       `${queue} has not finished a message that is ${age} old; messages expire after ${limit} and are lost unread. Look at /readyz and the log of ${queue}.`,
+    unready: (service: string, process: string, why: string) => `${service} (${process}) is not ready. ${why}.`,
+    silent: (service: string, age: string) =>
+      `${service} has not reported for ${age}: it was killed, stands still, or has lost the broker. Look at its log and start it.`,
+    unheard: (service: string) =>
+      `No process of ${service} reports: none runs, none reaches the broker, or the broker does not permit its reports. Look at its log.`,
     store: (address: string, why: string) =>
       `The metric store ${address} does not answer: ${why}. Curves are missing, and jobs that end wait for their archive entry.`,
     storeLag: (address: string, lag: string) => `The metric store ${address} stands still, ${messages(lag)} before the end of its stream.`,
