@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 from nats.aio.client import Client
 from sqlalchemy import func, select
@@ -117,11 +118,11 @@ async def bring_clusters(source: ArchiveStore, client: Client, nats: NatsSetting
     return directory
 
 
-async def wait_until_applied(engine: AsyncEngine, sequence: int, bar: Bar) -> None:
-    """Raises Unavailable when jobstore makes no progress."""
+async def wait_until_applied(engine: AsyncEngine, sequence: int, bar: Bar, stream: Literal["events", "nodes"] = "events") -> None:
+    """Wait for a sequence of EVENTS or NODES. Raises Unavailable when jobstore makes no progress."""
     loop = asyncio.get_running_loop()
     position, moved_at = -1, loop.time()
-    while (now := (await progress_of(engine)).events) < sequence:
+    while (now := getattr(await progress_of(engine), stream)) < sequence:
         if now > position:
             position, moved_at = now, loop.time()
             bar(now, sequence, "in the database")

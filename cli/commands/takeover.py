@@ -114,6 +114,7 @@ async def _take_over(source: Source, database: Database, site: Site, *, copies: 
         await bringer.run(bar)
         nodes = await bring_nodes(database, engine, publisher, SOURCE, load(JobstoreSettings), lambda done: bar(done, None, "node states"))
         await wait_until_applied(engine, max(bringer.tally.last_sequence, last_tag), bar)
+        await wait_until_applied(engine, nodes.last_sequence, bar, "nodes")
         links = _links(await asyncio.to_thread(database.highest_id), nats, await log_state(client, nats.stream(EVENTS)))
     missing = sorted(bringer.tally.clusters - set(directory) - _clusters_to_add(source))
     return Taken(bringer.tally, brought, nodes, len(new), missing, why_no_entries, links)

@@ -81,7 +81,7 @@ async def _verify(source: ArchiveStore, database: Database, engine: AsyncEngine,
         tags=missing_tags,
         tags_removed=tags_removed,
         settings=await _missing_settings(database, engine),
-        nodes=await _missing_nodes(database, engine),
+        nodes=await _differing_nodes(database, engine),
         archive=await asyncio.to_thread(_check_archive, comparison.archived, source, archive, sample, bar),
         users_edited=users_edited,
         number_of_users=number_of_users,
@@ -140,12 +140,21 @@ async def _missing_settings(database: Database, engine: AsyncEngine) -> list[str
     return [f"{user}: {key}" for user, key, _ in await asyncio.to_thread(database.settings) if (user, key) not in here]
 
 
-async def _missing_nodes(database: Database, engine: AsyncEngine) -> list[str]:
+async def _differing_nodes(database: Database, engine: AsyncEngine) -> list[str]:
+    """Nodes that are missing here, or whose newest state there is newer, or another one of the same time."""
     node = tables.node.c
     async with transaction(engine) as connection:
-        here = {(row[0], row[1]) for row in await connection.execute(select(node.cluster, node.hostname))}
-    rows = await asyncio.to_thread(database.node_states)
-    return [f"{row['cluster']}/{row['hostname']}" for row in rows if (row["cluster"], row["hostname"]) not in here]
+        found = await connection.execute(select(node.cluster, node.hostname, node.time_stamp, node.node_state))
+        here = {(row[0], row[1]): (row[2], row[3]) for row in found}
+    lines = []
+    for row in await asyncio.to_thread(database.node_states):
+        name, newest = f"{row['cluster']}/{row['hostname']}", (row["time_stamp"], row["node_state"])
+        known = here.get((row["cluster"], row["hostname"]))
+        if known is None:
+            lines.append(f"{name} is missing here")
+        elif known[0] < newest[0] or (known[0] == newest[0] and known[1] != newest[1]):
+            lines.append(f"{name} is {newest[1]} since {newest[0]} there and {known[1]} since {known[0]} here")
+    return lines
 
 
 def _check_archive(paths: Sequence[JobPath], source: ArchiveStore, archive: ArchiveStore, sample: int, bar: Bar) -> ArchiveFindings:

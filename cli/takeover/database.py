@@ -39,7 +39,8 @@ _JOB_COLUMNS = {
     "footprint": "NULL",
 }
 _NODE_COLUMNS = """
-    n.hostname, n.cluster, n.subcluster, s.time_stamp, s.node_state, s.cpus_allocated, s.memory_allocated, s.gpus_allocated, s.jobs_running
+    n.hostname, n.cluster, n.subcluster, s.time_stamp, s.node_state, s.cpus_allocated, s.memory_allocated, s.gpus_allocated, s.jobs_running,
+    s.health_state, s.health_metrics
 """
 _NODE_PAGE = 5000
 # The fixed columns before schema 8, and the footprints that its migration made of them.

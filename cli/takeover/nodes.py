@@ -1,38 +1,45 @@
-"""States of nodes and their history as reports, in the order of their times."""
+"""States and health of nodes and their history, as reports and checks in the order of their times."""
 
 import asyncio
 import hashlib
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
+import orjson
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from cli.takeover.database import Database, Row
+from cli.takeover.database import Database, Row, as_text
 from services.jobstore.settings import JobstoreSettings
 from shared.broker.envelope import Envelope
 from shared.broker.publisher import Publisher
 from shared.database.engine import transaction
 from shared.database.tables import tables
-from shared.domain.events import NodeReport, NodesReported, encode
+from shared.domain.events import NodeHealth, NodeReport, NodesChecked, NodesReported, encode
 
 NODES_PER_REPORT = 2000
 REPORTS_AT_ONCE = 200
 DAY_S = 86_400
-_REPORTED = ("node_state", "cpus_allocated", "memory_allocated", "gpus_allocated", "jobs_running")
+_COMPARED = ("node_state", "cpus_allocated", "memory_allocated", "gpus_allocated", "jobs_running", "health_state")
+_HEALTH = ("full", "partial", "failed")
 
 Node = tuple[str, str]  # cluster, host name
 
 
 @dataclass(slots=True)
 class NodeTally:
-    """``nodes`` with newer states than here, the ``states`` brought of them, and nodes without newer states."""
+    """``nodes`` with newer states than here, the ``states`` brought of them, and nodes without newer states.
+
+    ``last_sequence`` is that of the last event in NODES.
+    """
 
     nodes: int = 0
     states: int = 0
     unchanged: int = 0
+    last_sequence: int = 0
 
 
 async def bring_nodes(
@@ -45,7 +52,7 @@ async def bring_nodes(
 ) -> NodeTally:
     """Publish the states that are newer than the ones here, as far back as the site keeps them. Raises Unavailable.
 
-    Jobstore applies reports of a node only in the order of their times, so a repeated run continues where the last one ended.
+    Jobstore applies reports and checks of a node only in the order of their times, so a repeated run continues where the last one ended.
     """
     here = {} if site is None else await _times_here(site)
     newest = await asyncio.to_thread(database.node_states)
@@ -62,7 +69,7 @@ async def bring_nodes(
     while envelopes := await asyncio.to_thread(lambda: list(itertools.islice(reports, REPORTS_AT_ONCE))):
         tally.states += sum(len(one.event.nodes) for one in envelopes if isinstance(one.event, NodesReported))
         if publisher is not None:
-            await publisher.publish(envelopes)
+            tally.last_sequence = max([tally.last_sequence, *await publisher.publish(envelopes)])
         show(tally.states)
     return tally
 
@@ -78,7 +85,7 @@ def _changes(rows: Iterator[Row], newest: dict[Node, int], unchanged_s: int) -> 
     """Without the rows of which jobstore would keep nothing: cc-backend stores every report, also of unchanged nodes."""
     kept: dict[Node, tuple[tuple[object, ...], int]] = {}
     for row in rows:
-        node, values, time = _node(row), tuple(row[name] for name in _REPORTED), row["time_stamp"]
+        node, values, time = _node(row), tuple(row[name] for name in _COMPARED), row["time_stamp"]
         before = kept.get(node)
         if before is None or before[0] != values or time - before[1] >= unchanged_s or time >= newest.get(node, time):
             kept[node] = values, time
@@ -89,15 +96,17 @@ def _reports(rows: Iterator[Row], source: str) -> Iterator[Envelope]:
     for time, group in itertools.groupby(rows, key=lambda row: row["time_stamp"]):
         of_time = sorted(group, key=lambda row: (row["cluster"], row["hostname"]))
         for cluster, same_cluster in itertools.groupby(of_time, key=lambda row: row["cluster"]):
-            reports = [_report(row) for row in same_cluster]
-            for first in range(0, len(reports), NODES_PER_REPORT):
-                yield _envelope(cluster, time, reports[first : first + NODES_PER_REPORT], source)
+            nodes = list(same_cluster)
+            for first in range(0, len(nodes), NODES_PER_REPORT):
+                part = nodes[first : first + NODES_PER_REPORT]
+                yield _envelope(NodesReported(cluster=cluster, nodes=[_report(row) for row in part]), time, source)
+                yield _envelope(NodesChecked(cluster=cluster, nodes=[_health(row) for row in part]), time, source)
 
 
-def _envelope(cluster: str, time: int, reports: Sequence[NodeReport], source: str) -> Envelope:
-    event = NodesReported(cluster=cluster, nodes=list(reports))
+def _envelope(event: NodesReported | NodesChecked, time: int, source: str) -> Envelope:
     digest = hashlib.blake2b(encode(event), digest_size=12).hexdigest()
-    return Envelope(event, f"takeover:nodes:{time}:{digest}", source, datetime.fromtimestamp(time, UTC))
+    kind = "nodes" if isinstance(event, NodesReported) else "health"
+    return Envelope(event, f"takeover:{kind}:{time}:{digest}", source, datetime.fromtimestamp(time, UTC))
 
 
 def _node(row: Row) -> Node:
@@ -115,3 +124,22 @@ def _report(row: Row) -> NodeReport:
         gpus_allocated=row["gpus_allocated"],
         jobs_running=row["jobs_running"],
     )
+
+
+def _health(row: Row) -> NodeHealth:
+    found = _findings(as_text(row["health_metrics"]))
+    health = row["health_state"] if row["health_state"] in _HEALTH else "failed"
+    return NodeHealth(hostname=row["hostname"], health=health, missing=_names(found.get("missing")), degraded=_names(found.get("degraded")))
+
+
+def _findings(text: str | None) -> dict[str, Any]:
+    """The metrics that were missing or stale. There is no text for nodes that could not be checked."""
+    try:
+        found = orjson.loads(text or "{}")
+    except orjson.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _names(value: Any) -> list[str]:
+    return [name for name in value if isinstance(name, str)] if isinstance(value, list) else []

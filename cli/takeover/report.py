@@ -66,7 +66,7 @@ def print_report(report: Report) -> None:
         ("users", report.number_of_users, report.users),
         ("tags", report.number_of_tags, [f"{tag} is missing here" for tag in report.tags]),
         ("personal settings", None, [f"{setting} is missing here" for setting in report.settings]),
-        ("nodes", None, [f"{node} is missing here" for node in report.nodes]),
+        ("nodes", None, report.nodes),
     ):
         print(f"{what}: {f'{number}, ' if number is not None else ''}{len(lines) or 'no'} differences")
         _some([f"  {line}" for line in lines])

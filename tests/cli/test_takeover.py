@@ -413,9 +413,32 @@ def test_states_of_nodes_are_taken_over_with_their_history(here: UpProcess, ther
     until_blocking(lambda: len(history()) >= len(expected))
     assert history() == expected
     there.node("n2", "down", LATER + 60)
+    assert "fritz/n2 is down since" in jobtide("takeover", "verify", there.folder, "--data", here.data).stdout
     assert "nodes     1 states of 1 nodes, 2 nodes have no newer ones" in run(here, there)
     until_blocking(lambda: len(history()) > len(expected))
     assert set(history()) == {*expected, ("fritz", "n2", "down", LATER + 60)}
+    assert here.run("takeover", "verify", there.folder, "--sample", "0").returncode == 0
+
+
+def test_the_health_of_nodes_is_taken_over_with_its_history(here: UpProcess, there: FormerSite) -> None:
+    findings = json.dumps({"missing": ["mem_bw"], "degraded": ["cpu_load"]})
+    there.node("h1", "idle", LATER, health="full", findings='{"missing":[],"degraded":[]}')
+    there.node("h1", "idle", LATER + 60, health="full")
+    there.node("h1", "idle", LATER + 120, health="partial", findings=findings)
+    there.node("h2", "idle", LATER, health="failed")
+    there.node("h3", "idle", LATER, health="odd", findings="{")
+    assert "nodes     4 states of 3 nodes" in run(here, there)
+    found = "SELECT hostname, health_state, health_data FROM node WHERE hostname LIKE 'h_' ORDER BY 1"
+    until_blocking(lambda: [row[1] for row in rows(here, found)] == ["partial", "failed", "failed"])
+    assert json.loads(str(rows(here, found)[0][2])) == json.loads(findings)
+    history = "SELECT n.hostname, h.time_stamp, h.health_state FROM node_health h JOIN node n ON n.id = h.node_id"
+    assert rows(here, f"{history} WHERE hostname LIKE 'h_' ORDER BY 1, 2") == [
+        ("h1", LATER, "full"),
+        ("h1", LATER + 120, "partial"),
+        ("h2", LATER, "failed"),
+        ("h3", LATER, "failed"),
+    ]
+    assert "nodes     0 states of 0 nodes, 3 nodes" in run(here, there)
 
 
 def test_a_dry_run_needs_no_site_and_says_that_it_compares_with_nothing(there: FormerSite, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings
 from tests.cli.conftest import Up
 from tests.cli.sites import UpProcess, clean_environment, jobtide
-from tests.support.builders import START_TIME
+from tests.support.builders import START_TIME, start_line
 from tests.support.cc_backend import FormerSite
 from tests.support.databases import query, settings_of
 from tests.support.processes import REPOSITORY, ServiceRunner, environment
@@ -25,6 +25,8 @@ pytestmark = pytest.mark.timeout(300)  # several sites and runs each
 
 # Of these the first depend on the sequences of the log, the others have no place in an archive.
 NOT_COMPARED = {"id", "changed_seq", "stop_seq", "former_id", "former_state"}
+
+RUNNING: dict[str, Any] = {"startTime": START_TIME + 10**7, "metaData": {"jobName": "still running"}, "numHwthreads": 72}
 
 
 @pytest.fixture
@@ -46,7 +48,8 @@ def content(site: UpProcess) -> dict[str, list[tuple[Any, ...]]]:
     tagged = """
         SELECT cluster, job.job_id, start_time, tag_type, tag_name, tag_scope
           FROM job JOIN jobtag ON jobtag.job_id = job.id JOIN tag ON tag.id = tag_id ORDER BY 1, 2, 3, 4, 5, 6"""
-    return {"jobs": rows(site, f"SELECT {compared} FROM job ORDER BY cluster, job_id, start_time"), "tags": rows(site, tagged)}
+    jobs = rows(site, f"SELECT {compared} FROM job ORDER BY cluster, job_id, start_time")
+    return {"jobs": jobs, "tags": rows(site, tagged)}
 
 
 def fill(there: FormerSite, finished: int, running: int = 0) -> None:
@@ -72,8 +75,9 @@ def fill(there: FormerSite, finished: int, running: int = 0) -> None:
         ids.append(id_)
     there.tag("quality", "good", *ids[::3])
     there.tag("own", "mine", *ids[::5], scope="alice")
+    as_started = {"start_time": RUNNING["startTime"], "meta_data": RUNNING["metaData"], "footprint": "null"}
     for number in range(1, running + 1):
-        there.job(90_000 + number, job_state="running", duration=number, monitoring_status=1, start_time=START_TIME + 10**7)
+        there.job(90_000 + number, job_state="running", duration=number, monitoring_status=1, **as_started)
     there.db.execute("COMMIT")
     for index, id_ in enumerate(ids):
         tags = [{"type": "quality", "name": "good", "scope": "global"}] * (index % 3 == 0)
@@ -83,12 +87,15 @@ def fill(there: FormerSite, finished: int, running: int = 0) -> None:
 
 
 def test_a_takeover_equals_the_import_of_the_archive_with_the_running_jobs(new_up: Up, there: FormerSite) -> None:
-    fill(there, 60)
+    """The running ones start at the other site as their adapter reports them."""
+    fill(there, 60, running=20)
     one, other = new_up(name="one").start(), new_up(name="other").start()
     one.run("takeover", "run", there.folder)
     other.run("import", there.archive)
+    other.publish(*(start_line(90_000 + number, **RUNNING) for number in range(1, 21)))
+    until_blocking(lambda: rows(other, "SELECT count(*) FROM job WHERE job_state = 'running'") == [(20,)])
     taken, imported = content(one), content(other)
-    assert len(taken["jobs"]) == 60
+    assert len(taken["jobs"]) == 80
     assert taken == imported
     for path in sorted((other.data / "archive").rglob("*.json")):
         assert (one.data / "archive" / path.relative_to(other.data / "archive")).read_bytes() == path.read_bytes()

@@ -160,13 +160,15 @@ class FormerSite:
     def setting(self, user: str, key: str, value: Any) -> None:
         self.db.execute("INSERT OR REPLACE INTO configuration VALUES (?, ?, ?)", [user, key, json.dumps(value)])
 
-    def node(self, hostname: str, state: str, time: int = START_TIME, cluster: str = "fritz") -> None:
+    def node(
+        self, hostname: str, state: str, time: int = START_TIME, cluster: str = "fritz", health: str = "full", findings: str = ""
+    ) -> None:
         node = [hostname, cluster, "main"]
         self.db.execute("INSERT OR IGNORE INTO node (hostname, cluster, subcluster) VALUES (?, ?, ?)", node)
         self.db.execute(
-            "INSERT INTO node_state (time_stamp, jobs_running, cpus_allocated, node_state, health_state, node_id)"
-            " SELECT ?, 1, 72, ?, 'full', id FROM node WHERE hostname = ? AND cluster = ?",
-            [time, state, hostname, cluster],
+            "INSERT INTO node_state (time_stamp, jobs_running, cpus_allocated, node_state, health_state, health_metrics, node_id)"
+            " SELECT ?, 1, 72, ?, ?, ?, id FROM node WHERE hostname = ? AND cluster = ?",
+            [time, state, health, findings, hostname, cluster],
         )
 
     def entry(self, id_: int, data: dict[str, Any] | None = None, **changes: Any) -> Path:
