@@ -11,6 +11,7 @@ from shared.settings import DatabaseSettings, NatsSettings
 from tests.faults.conftest import MakeStack
 from tests.support.adapter import load, publish_accepted
 from tests.support.databases import PostgresTemplate, query
+from tests.support.mariadb import MariaDbServer, MariaDbTemplate
 from tests.support.nats import NatsServer, client_of
 from tests.support.postgres import PostgresServer
 from tests.support.processes import ServiceRunner
@@ -71,6 +72,35 @@ async def test_killing_or_stopping_postgresql_under_load_loses_nothing(
             end()
             await asyncio.sleep(down_s)
             private_postgres.start()
+    await stack.verify(plan, deadline_s=90)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+async def test_mariadb_that_starts_late_and_is_killed_under_load_like_jobstore_loses_nothing(
+    make_stack: MakeStack, site: NatsSettings, private_mariadb: MariaDbServer
+) -> None:
+    """Its log is written once a second, so a killed server comes back without the last commits, the position among them."""
+    dice = random.Random(18)
+    plan = workload(seed=18, jobs=1000)
+    private_mariadb.execute("SET GLOBAL innodb_flush_log_at_trx_commit = 2")  # until it is started again: the schema is not to be lost
+    database = (await asyncio.to_thread(MariaDbTemplate, private_mariadb)).fresh()
+    private_mariadb.stop()
+    stack = make_stack(site, database)
+    stack.launch()
+    await until(lambda: stack["jobstore"].log_lines("waiting_for_database"), 60)
+    private_mariadb.start()
+    await stack.up()
+    async with load(site, plan.messages, over_s=8):
+        for down_s in (0.0, 1.0):
+            await asyncio.sleep(dice.uniform(1.0, 2.0))  # the moments are what is random here
+            private_mariadb.stop()
+            await asyncio.sleep(down_s)
+            private_mariadb.start()
+            await asyncio.sleep(dice.uniform(0.5, 1.5))
+            stack["jobstore"].kill9()
+            stack["jobstore"].launch()
+    await stack.up()
     await stack.verify(plan, deadline_s=90)
 
 

@@ -167,6 +167,17 @@ def mariadb_server() -> Iterator[MariaDbServer]:
         server.remove()
 
 
+@pytest.fixture
+def private_mariadb() -> Iterator[MariaDbServer]:
+    """A private MariaDB that the test may stop and start."""
+    server = MariaDbServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
 @pytest.fixture(scope="session")
 def mariadb_template(mariadb_server: MariaDbServer) -> MariaDbTemplate:
     return MariaDbTemplate(mariadb_server)
