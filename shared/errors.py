@@ -27,7 +27,7 @@ class StatementTimedOut(Unavailable):
 
 
 class TransactionLost(Unavailable):
-    """Another transaction was in the way of one. The same reads may succeed at once."""
+    """Another transaction was in the way of one, which was rolled back. The same one may succeed at once."""
 
 
 class ConsumerLost(Unavailable):

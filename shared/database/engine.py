@@ -1,9 +1,10 @@
 """Connections to the database, transactions and reads over them, and what its errors mean."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import TypeVar
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import sqlalchemy
 from sqlalchemy import Connection, text
@@ -17,6 +18,7 @@ from shared.database.sqlite_readers import SqliteReaders
 from shared.errors import TransactionLost, Unavailable, UserError
 from shared.settings import DatabaseSettings
 
+P = ParamSpec("P")
 T = TypeVar("T")
 _PAUSES_S = (0.02, 0.05, 0.1, 0.2)  # before a transaction that was lost is repeated
 
@@ -69,6 +71,21 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
             yield connection
 
 
+def repeats_lost(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """Run a method with one transaction again if that was lost to another one: in a deadlock, or to a rebuild that replaces the tables."""
+
+    @wraps(method)
+    async def repeated(*arguments: P.args, **named: P.kwargs) -> T:
+        for pause_s in _PAUSES_S:
+            try:
+                return await method(*arguments, **named)
+            except TransactionLost:
+                await asyncio.sleep(pause_s)
+        return await method(*arguments, **named)
+
+    return repeated
+
+
 async def read(engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
     """Run ``work`` in one transaction; its result must not refer to the connection. Raises Unavailable, also on timeout.
 
@@ -76,14 +93,10 @@ async def read(engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
 
     It runs in the event loop; SQLite that is opened for reading runs it in a thread.
     """
-    for pause_s in _PAUSES_S:
-        try:
-            return await _read(engine, work)
-        except TransactionLost:  # to a rebuild that replaces the tables, on an engine that lets it win
-            await asyncio.sleep(pause_s)
     return await _read(engine, work)
 
 
+@repeats_lost
 async def _read(engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
     with away_as_unavailable():
         if isinstance(engine, SqliteReaders):

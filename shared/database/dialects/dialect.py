@@ -57,8 +57,8 @@ class Switch:
 class Meaning(Enum):
     """What an error of the database says."""
 
-    AWAY = Unavailable  # unreachable, busy for too long, out of space, or the transaction lost a race
-    LOST = TransactionLost
+    AWAY = Unavailable  # unreachable, busy for too long, or out of space
+    LOST = TransactionLost  # a deadlock or another race, in which the transaction was rolled back
     TIMED_OUT = StatementTimedOut
     FAULT = None  # of the statement or its values
 

@@ -1,12 +1,15 @@
 """MariaDB, over asyncmy."""
 
 import json
+import logging
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy import Connection, Double, Insert, Table, Text, UnaryExpression, text
+from sqlalchemy import Connection, Double, Engine, Insert, Table, Text, UnaryExpression, event, text
+from sqlalchemy.engine.interfaces import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.ext.compiler import compiles
@@ -38,6 +41,9 @@ _SQL_MODE = "ANSI_QUOTES,PIPES_AS_CONCAT,STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTIO
 _GONE = "gone_"  # prefix of the tables that a rebuild has replaced, until they are dropped
 _MAX_LOCK_S = 1
 _MAX_STATEMENT = 1_000_000  # characters, well below max_allowed_packet
+_OLDEST = (10, 6)  # version
+_LEAST_PACKET = 16 << 20  # bytes; several times the largest event, whose texts are escaped twice
+_PACKET = "max_allowed_packet"
 _STATEMENT_TIMEOUT = 1969
 _LOST = frozenset({1020, 1213, 1412})  # row changed, deadlock, table renamed since the transaction began
 # Too many connections, access denied, unknown database, shutdown, disk or table full, connection errors, refused by a server that
@@ -159,7 +165,6 @@ class MariaDb(Dialect):
         session: dict[str, str | int | float] = {
             "sql_mode": f"'{_SQL_MODE}'",
             "collation_connection": COLLATION,
-            "tx_isolation": "'READ-COMMITTED'",
             "innodb_lock_wait_timeout": lock_s,
             "lock_wait_timeout": lock_s,
             "time_zone": "'+00:00'",
@@ -168,8 +173,6 @@ class MariaDb(Dialect):
             session["max_statement_time"] = timeout_s
             # A process that hangs in a transaction must not keep its standby waiting: the server ends the session.
             session["idle_transaction_timeout"] = max(1, int(min(timeout_s, MAX_IDLE_IN_TRANSACTION_S)))
-        if use.read_only:
-            session["tx_read_only"] = 1
         try:
             engine = create_async_engine(
                 url,
@@ -182,11 +185,18 @@ class MariaDb(Dialect):
                     "connect_timeout": min(MAX_CONNECT_S, timeout_s),
                     # Only for a server that does not answer at all; otherwise it ends statements itself and reports it.
                     "read_timeout": None if use.maintenance else timeout_s + ANSWER_S,
-                    "init_command": "SET " + ", ".join(f"SESSION {name} = {value}" for name, value in session.items()),
                 },
             )
         except ModuleNotFoundError as e:
             raise UserError("MariaDB needs the package asyncmy, which `pip install 'jobtide[mariadb]'` installs") from e
+        logging.getLogger("asyncmy").setLevel(logging.ERROR)  # it passes on warnings such as that a primary key needs no name
+        access = "READ ONLY" if use.read_only else "READ WRITE"
+        _begin_sessions(
+            engine.sync_engine,
+            "SET " + ", ".join(f"SESSION {name} = {value}" for name, value in session.items()),
+            f"SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, {access}",
+        )
+        _recognise_large_statements(engine.sync_engine)
         ping_idle_connections(engine.sync_engine)
         return engine
 
@@ -287,6 +297,64 @@ class MariaDb(Dialect):
 
     async def tidy(self, driver: Any, statement: str) -> None:
         await driver.query(statement)
+
+
+def _begin_sessions(engine: Engine, *settings: str) -> None:
+    """Connections raise UserError for a server on which jobtide does not run."""
+
+    def on_connect(connection: Any, record: Any) -> None:
+        try:
+            cursor = connection.cursor()
+            cursor.execute("SELECT version(), @@max_allowed_packet")
+            version, record.info[_PACKET] = cursor.fetchone()
+            _check(version, record.info[_PACKET])
+            for statement in settings:
+                cursor.execute(statement)
+            cursor.close()
+            connection.rollback()
+        except BaseException:
+            connection.terminate()
+            raise
+
+    event.listen(engine, "connect", on_connect, insert=True)  # before SQLAlchemy asks for what it must know about the session
+
+
+def _check(version: str, max_packet: int) -> None:
+    numbers = re.match(r"(?:5\.5\.5-)?(\d+)\.(\d+)", version)
+    if "mariadb" not in version.lower():
+        raise UserError(f"the database server is MySQL {version}, which jobtide does not support: use MariaDB, PostgreSQL or SQLite")
+    if numbers is None or tuple(map(int, numbers.groups())) < _OLDEST:
+        raise UserError(f"the database server is {version}, jobtide needs MariaDB {'.'.join(map(str, _OLDEST))} or newer")
+    if max_packet < _LEAST_PACKET:
+        raise UserError(f"max_allowed_packet of the database server is {max_packet}, jobtide needs at least {_LEAST_PACKET}, its default")
+
+
+class StatementTooLarge(Exception):
+    """The server closes the connection while the driver still sends, which then has one of many errors, most as if the server was gone."""
+
+
+def _recognise_large_statements(engine: Engine) -> None:
+    @event.listens_for(engine, "handle_error", retval=True)
+    def on_error(context: ExceptionContext) -> StatementTooLarge | None:
+        if context.connection is None or context.statement is None or not isinstance(context.original_exception, Exception):
+            return None
+        size, limit = _size(context.statement, context.parameters), context.connection.info[_PACKET]
+        if size <= limit:
+            return None
+        context.is_disconnect = True
+        return StatementTooLarge(f"a statement of {size} bytes is larger than the server's max_allowed_packet, {limit}")
+
+
+def _size(statement: str, parameters: Any) -> int:
+    """Bytes, of the largest row where there are many: the driver sends a large one alone."""
+    rows = parameters if isinstance(parameters, list) else [parameters or ()]
+    return len(statement) + max((sum(map(_text_size, row)) for row in rows), default=0)
+
+
+def _text_size(value: Any) -> int:
+    from asyncmy.converters import escape_string
+
+    return len(escape_string(value).encode()) if isinstance(value, str) else 0
 
 
 def _code(error: Exception) -> int | None:

@@ -100,14 +100,16 @@ class PostgreSql(Dialect):
         return engine
 
     def meaning(self, error: Exception) -> Meaning | None:
-        """Away: server shutting down, out of resources, or a transaction that lost a race, classes 08, 40, 53, 55, 57.
+        """Away: server shutting down, out of resources, or a lock not granted in time, classes 08, 53, 55, 57.
 
         Also refused connections, 28 (wrong password) and 3D (no such database), which the driver raises outside SQLAlchemy.
         """
         state = _sqlstate(error) or ""
         if state == QUERY_CANCELED:
             return Meaning.TIMED_OUT
-        return Meaning.AWAY if state[:2] in {"08", "28", "3D", "40", "53", "55", "57"} else None
+        if state[:2] == "40":
+            return Meaning.LOST
+        return Meaning.AWAY if state[:2] in {"08", "28", "3D", "53", "55", "57"} else None
 
     def list_type(self, item: Any) -> Any:
         return postgresql.ARRAY(item)

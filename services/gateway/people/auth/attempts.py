@@ -13,7 +13,7 @@ from services.gateway.people.auth.queue import FairQueue, TrustedAddresses
 from services.gateway.people.limits import ROUNDING_S, Bucket, Limit, LocalBuckets
 from services.gateway.people.users.rules import folded_name
 from shared.database.dialects import dialect_of
-from shared.database.engine import transaction
+from shared.database.engine import repeats_lost, transaction
 from shared.database.tables import sign_in_attempt
 from shared.errors import Unavailable
 
@@ -38,6 +38,7 @@ class StoredBuckets:
         self._writing = writing
         self._cleaned_at = 0.0
 
+    @repeats_lost
     async def take(self, buckets: Sequence[Bucket], now: float) -> float:
         try:
             async with transaction(self._writing) as connection:
@@ -50,6 +51,7 @@ class StoredBuckets:
             return e.wait_s
         return 0.0
 
+    @repeats_lost
     async def give_back(self, buckets: Sequence[Bucket]) -> None:
         async with transaction(self._writing) as connection:
             for bucket in buckets:

@@ -3,7 +3,7 @@
 They are not projected from the log, but written here in short transactions that are durable on return.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +25,7 @@ from services.gateway.people.users.rules import (
 )
 from services.gateway.people.users.tokens import end_personal_tokens
 from shared.database.dialects import dialect_of
-from shared.database.engine import read, transaction
+from shared.database.engine import read, repeats_lost, transaction
 from shared.database.functions import bytewise, characters
 from shared.database.tables import configuration, ended_session, hpc_user, site_text
 from shared.errors import JobtideError
@@ -92,6 +92,7 @@ class UserStore:
         row = await read(self._reading, lambda connection: connection.execute(statement).one())
         return (None if row.username is None else account_of(row)), bool(row.ended)
 
+    @repeats_lost
     async def add(self, account: Account) -> None:
         """Raises RuleBroken when the name is taken, or too similar to one in use."""
         async with transaction(self._writing) as connection:
@@ -105,6 +106,7 @@ class UserStore:
         folded = folded_name(name)
         return next((other for other in names if folded_name(other) == folded), None)
 
+    @repeats_lost
     async def change(self, name: str, change: AccountChange) -> Account:
         """The account after the change. Raises UserUnknown, RuleBroken."""
         async with transaction(self._writing) as connection:
@@ -116,6 +118,7 @@ class UserStore:
             await _write(connection, account, changed)
             return changed
 
+    @repeats_lost
     async def remove(self, name: str) -> None:
         """Also removes the user's settings and personal tokens. Raises UserUnknown; RuleBroken for the last admin."""
         async with transaction(self._writing) as connection:
@@ -127,6 +130,7 @@ class UserStore:
                 require_another_admin(account, await _admins_beside(connection, name))
             await _delete(connection, name)
 
+    @repeats_lost
     async def sync_at_login(self, given: Account, *, inserts: bool, updates: bool) -> Account | None:
         """Add or update the user that a directory, provider or token gave; returns the stored account, None without one.
 
@@ -149,7 +153,8 @@ class UserStore:
             await _write(connection, account, changed)
             return changed
 
-    async def sync_directory(self, source: AuthSource, found: Iterable[Account], *, removes: bool) -> DirectoryChanges:
+    @repeats_lost
+    async def sync_directory(self, source: AuthSource, found: Collection[Account], *, removes: bool) -> DirectoryChanges:
         """Add the accounts of a directory, and with ``removes`` remove those of its source that it no longer has.
 
         Accounts that exist stay unchanged, also those of the same name from another source.
@@ -179,6 +184,7 @@ class UserStore:
         rows = await read(self._reading, lambda connection: connection.execute(statement).all())
         return {row.confkey: value for row in rows if (value := parsed(row.value)) is not None}
 
+    @repeats_lost
     async def set_setting(self, name: str, key: str, value: str) -> None:
         """``value`` is JSON text. Users without a row have settings too. Raises BadField; RuleBroken above the limits."""
         check_setting(key, value)
@@ -194,6 +200,7 @@ class UserStore:
                 raise RuleBroken(f"the settings of {name} exceed {self._limits.characters} characters (gateway.max_settings_characters)")
             await connection.execute(_upsert(connection, configuration, {"username": name, "confkey": key}, {"value": value}))
 
+    @repeats_lost
     async def end_session(self, session: str, expires: int, now: int) -> None:
         """``expires`` is when the cookie expires anyway; rows that expired before ``now`` are deleted."""
         async with transaction(self._writing) as connection:
@@ -204,6 +211,7 @@ class UserStore:
         statement = select(site_text.c.value).where(site_text.c.name == name)
         return str(await read(self._reading, lambda connection: connection.scalar(statement)) or "")
 
+    @repeats_lost
     async def set_site_text(self, name: str, value: str) -> None:
         async with transaction(self._writing) as connection:
             await connection.execute(_upsert(connection, site_text, {"name": name}, {"value": value}))

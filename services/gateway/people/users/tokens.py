@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from services.gateway.people.users.model import Account
 from services.gateway.people.users.rows import find_account, lock, names_as_json, names_in
 from services.gateway.people.users.rules import RuleBroken
-from shared.database.engine import read, transaction
+from shared.database.engine import read, repeats_lost, transaction
 from shared.database.functions import bytewise
 from shared.database.tables import api_token
 
@@ -44,6 +44,7 @@ class TokenStore:
         self._reading = reading
         self._writing = writing
 
+    @repeats_lost
     async def add(self, token: IssuedToken, account: Account) -> None:
         """Raises RuleBroken when ``account`` is no longer the stored one, or the user has too many tokens."""
         async with transaction(self._writing) as connection:
@@ -69,6 +70,7 @@ class TokenStore:
         statement = statement.order_by(bytewise(api_token.c.username), api_token.c.issued, api_token.c.id)
         return await read(self._reading, lambda connection: [_token(row) for row in connection.execute(statement)])
 
+    @repeats_lost
     async def revoke(self, number: str, user: str | None = None) -> str | None:
         """Revoke one token, if it belongs to ``user`` where given. Returns the owner's name, None when there is no such token."""
         statement = delete(api_token).where(api_token.c.id == number)
