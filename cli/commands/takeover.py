@@ -16,7 +16,7 @@ from cli.progress import progress_bar
 from cli.site import Site, broker_of, database_of, find_site
 from cli.takeover.bringing import SOURCE, JobBringer, JobTally
 from cli.takeover.database import Database
-from cli.takeover.entries import Entries, archive_of, is_same_place, why_not_usable
+from cli.takeover.entries import Entries, archive_of, clusters_in, is_same_place, why_not_usable
 from cli.takeover.nodes import NodeTally, bring_nodes
 from cli.takeover.settings import as_toml, translated
 from cli.takeover.source import Source, read_source
@@ -192,21 +192,18 @@ async def _clusters(source: Source, site: Site, client: Client, *, copies: bool)
     nats, archive, target = site.nats(), archive_of(source), store_of(site.archive)
     directory = ClusterDirectory(client, nats)
     await directory.refresh()
-    if why_not_usable(archive) is not None:
-        return directory
-    for name in await asyncio.to_thread(archive.clusters):
+    for name in await asyncio.to_thread(clusters_in, archive):
         if name not in directory:
             await add_cluster(client, nats, await asyncio.to_thread(archive.cluster_text, name))
             print(f"added the cluster {name}", file=sys.stderr)
-    if copies and not is_same_place(archive, target):
+    if copies and why_not_usable(archive) is None and not is_same_place(archive, target):
         await asyncio.to_thread(copy_clusters, archive, target)
     await directory.refresh()
     return directory
 
 
 def _clusters_to_add(source: Source) -> set[str]:
-    archive = archive_of(source)
-    return set() if why_not_usable(archive) is not None else set(archive.clusters())
+    return set(clusters_in(archive_of(source)))
 
 
 def _report(source: Source, database: Database, taken: Taken, *, dry_run: bool) -> None:

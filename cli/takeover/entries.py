@@ -11,6 +11,7 @@ from shared.archive.objects import ObjectStore, S3Access
 from shared.archive.sqlite import SqliteStore
 from shared.archive.store import ArchiveStore
 from shared.archive.transfer import copied
+from shared.archive.versions import CONVERTIBLE
 from shared.errors import UserError
 
 
@@ -82,8 +83,16 @@ def why_not_usable(store: ArchiveStore) -> str | None:
     try:
         store.require()
     except (ArchiveUnavailable, UserError) as e:
-        return f"{e}; `jobtide archive convert` writes archives of earlier versions as version 3"
+        return str(e)
     return None
+
+
+def clusters_in(store: ArchiveStore) -> list[str]:
+    """The clusters that an archive of any version defines, in the same form; none if there is no archive."""
+    try:
+        return store.clusters() if store.version() in CONVERTIBLE else []
+    except (ArchiveUnavailable, UserError):
+        return []
 
 
 def is_same_place(one: ArchiveStore, other: ArchiveStore) -> bool:

@@ -72,7 +72,7 @@ class FormerSite:
         self.archive = folder / "var" / "job-archive"
         self.archive.mkdir(parents=True)
         (self.archive / "version.txt").write_text("3\n")
-        (folder / "config.json").write_text(json.dumps({"main": {"addr": "127.0.0.1:8080"}} | (config or {})))
+        self.configure(**(config or {}))
         self.database = folder / "var" / "job.db"
         self._open: sqlite3.Connection | None = None
         self.db.executescript(_schema(version))
@@ -90,6 +90,9 @@ class FormerSite:
             self._open.close()
             self._open = None
         return self
+
+    def configure(self, **sections: Any) -> None:
+        (self.folder / "config.json").write_text(json.dumps({"main": {"addr": "127.0.0.1:8080"}} | sections))
 
     def cluster(self, *names: str) -> None:
         for name in names:
@@ -172,7 +175,10 @@ class FormerSite:
         )
 
     def entry(self, id_: int, data: dict[str, Any] | None = None, **changes: Any) -> Path:
-        """The archive entry of a job, as cc-backend writes it when the job ends: without final footprint and status."""
+        """The archive entry of a job, as cc-backend writes it when the job ends: without final footprint and status.
+
+        Beside a database before schema 9, with the key of the archives before version 3.
+        """
         cursor = self.db.execute("SELECT * FROM job WHERE id = ?", [id_])
         row = dict(zip([column[0] for column in cursor.description], cursor.fetchone(), strict=True))
         meta: dict[str, Any] = {
@@ -188,7 +194,6 @@ class FormerSite:
             "walltime": row["walltime"],
             "numNodes": row["num_nodes"],
             "numHwthreads": row["num_hwthreads"],
-            "shared": row["shared"],
             "monitoringStatus": 1,
             "resources": json.loads(row["resources"]),
             "metaData": json.loads(row["meta_data"]),
@@ -198,7 +203,9 @@ class FormerSite:
             "energy": 0,
             "concurrentJobs": {"items": None, "count": 0},
             "id": id_,
-        } | changes
+        }
+        key = "shared" if self.version >= 9 else "exclusive"
+        meta |= {key: row[key]} | changes
         number, start = meta["jobId"], meta["startTime"]
         folder: Path = self.archive / meta["cluster"] / str(number // 1000) / f"{number % 1000:03d}" / str(start)
         folder.mkdir(parents=True, exist_ok=True)
