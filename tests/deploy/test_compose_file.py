@@ -1,6 +1,8 @@
 """docker-compose.yml and related files, without Docker: names exist, secrets are not included."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +129,22 @@ def test_the_image_is_built_from_existing_files() -> None:
             source = line.split()[1]
             assert (ROOT / source).exists()
             assert f"!{source.removesuffix('/')}" in ignore
+
+
+def test_the_image_has_the_drivers_of_all_engines() -> None:
+    """The list of what is installed, made as the build makes it."""
+    (script,) = re.findall(r'python3 -c "(import tomllib[^"]*)"', (ROOT / "deploy" / "Dockerfile").read_text())
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    assert {"aiosqlite", "asyncpg", "asyncmy"} <= {re.match(r"[\w-]*", line)[0] for line in done.stdout.splitlines()}  # type: ignore[index]
+
+
+def test_the_documented_change_to_mariadb_reaches_every_container_with_the_database(compose: dict[str, Any]) -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "operations.md").read_text(), re.DOTALL)
+    (override,) = (yaml.safe_load(block) for block in blocks if "mariadb-data" in block)
+    with_database = {name for name, service in compose["services"].items() if "JOBTIDE_DATABASE_URL" in service.get("environment", {})}
+    assert set(override["services"]) == with_database | {"mariadb"}
+    for name in with_database:
+        assert override["services"][name]["environment"]["JOBTIDE_DATABASE_URL"].endswith("@mariadb:3306/jobtide")
 
 
 def test_bind_mounted_files_exist(compose: dict[str, Any]) -> None:

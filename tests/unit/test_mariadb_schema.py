@@ -3,12 +3,15 @@
 import asyncio
 
 import pytest
-from sqlalchemy import Connection, inspect, text
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Column, Connection, Text, insert, inspect, select, text
 
 from shared.database.engine import opened, transaction
 from shared.database.migrate import head, migrate
 from shared.database.schema import require_schema
-from shared.database.tables import metadata
+from shared.database.tables import api_token, metadata
+from shared.database.types import Name
 from shared.errors import StatementTimedOut, Unavailable
 from shared.settings import DatabaseSettings
 from tests.support.databases import settings_of
@@ -48,6 +51,42 @@ async def test_a_migration_that_broke_off_is_completed_and_two_at_once_are_safe(
         assert sorted(results, key=str) == sorted([(None, head()), (head(), head())], key=str)
         await require_schema(one)
         assert await migrate(one) == (head(), head())
+
+
+async def test_a_migration_keeps_the_rows_and_goes_on_where_one_broke_off(mariadb_database: DatabaseSettings) -> None:
+    token = {"id": "t", "username": "u", "roles": "[]", "label": "", "for_program": 0, "issued": 1, "issued_by": "a", "expires": None}
+    async with opened(mariadb_database, maintenance=True) as engine:
+        async with transaction(engine) as connection:
+            declared = await connection.run_sync(_names)
+            await connection.execute(insert(api_token), [token | {"wall": None}])
+        for undone in (["ALTER TABLE api_token DROP COLUMN wall"], []):  # without the last column, and without the record that it is there
+            async with transaction(engine) as connection:
+                for statement in [*undone, "UPDATE alembic_version SET version_num = '0013'"]:
+                    await connection.execute(text(statement))
+            assert await migrate(engine) == ("0013", head())
+            async with transaction(engine) as connection:
+                assert await connection.run_sync(_names) == declared
+                assert [dict(row) for row in (await connection.execute(select(api_token))).mappings()] == [token | {"wall": None}]
+
+
+def _change(connection: Connection) -> None:
+    """What migrations do."""
+    changes = Operations(MigrationContext.configure(connection))
+    changes.add_column("node", Column("added", Text(), nullable=False, server_default="x"))
+    changes.create_index("node_added", "node", ["time_stamp"])
+    changes.create_table("added", Column("name", Name(), primary_key=True), Column("value", Text()))
+
+
+async def test_the_changes_of_a_migration_may_be_repeated(mariadb_database: DatabaseSettings) -> None:
+    async with opened(mariadb_database, maintenance=True) as engine:
+        for _ in range(2):
+            async with transaction(engine) as connection:
+                await connection.run_sync(_change)
+        async with transaction(engine) as connection:
+            found = await connection.run_sync(_names)
+    assert "added" in found["node"][0]
+    assert "node_added" in found["node"][1]
+    assert found["added"] == (["name", "value"], set(), ["name"])
 
 
 async def test_texts_that_differ_in_case_accents_or_blanks_are_different(mariadb_database: DatabaseSettings) -> None:

@@ -2,6 +2,7 @@
 
 from alembic import context
 
+from shared.database.migrations import mariadb as _mariadb  # noqa: F401 - declares what Alembic is to do there
 from shared.database.tables import metadata
 
 connection = context.config.attributes["connection"]
