@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from cli.site import broker_of, database_of, find_site
-from shared.domain.values import ARCHIVING_FAILED, MONITORING_DISABLED, JobState
+from shared.domain.values import MONITORING_DISABLED, JobState
 from shared.errors import UserError
 
 SOURCE = "/cli"
@@ -50,10 +50,11 @@ def run_retry(data: Path | None, job: int | None, *, failed: bool) -> None:
 
 async def _failed(engine: AsyncEngine, after: int) -> list[tuple[int, str]]:
     from shared.database.engine import transaction
+    from shared.database.sql import archiving_has_failed
     from shared.database.tables import tables
 
     job = tables.job.c
-    query = select(job.id, job.cluster).where(job.monitoring_status == ARCHIVING_FAILED, job.id > after).order_by(job.id).limit(PAGE)
+    query = select(job.id, job.cluster).where(archiving_has_failed(job.monitoring_status), job.id > after).order_by(job.id).limit(PAGE)
     async with transaction(engine) as connection:
         return [(row.id, row.cluster) for row in await connection.execute(query)]
 

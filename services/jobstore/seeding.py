@@ -103,6 +103,7 @@ class JobSeeds:
                 "unsettled_until": None,
                 "archive_due": None,
                 "advice": None,
+                "archiving_failure": None,
                 "monitoring_status": status,
             }
 

@@ -7,7 +7,7 @@ from shared.database.engine import transaction
 from shared.database.tables import tables
 from shared.errors import UserError
 
-REVISION = "0014"  # the latest migration
+REVISION = "0015"  # the latest migration
 RULES = 5  # incremented when the same log gives different rows: tables built with older rules need a rebuild
 
 

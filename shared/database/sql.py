@@ -26,12 +26,14 @@ from sqlalchemy.types import TypeEngine
 
 from shared.database.dialects import dialect_of
 from shared.database.functions import is_one_of
-from shared.domain.values import MONITORING_OPEN, JobState
+from shared.domain.values import ARCHIVING_FAILED, MONITORING_OPEN, JobState
 
 _ToDriver = Callable[[Any], Any] | None
 RUNNING = f"job_state = '{JobState.RUNNING.value}'"  # the predicate of the partial index of running jobs
 
 WAITS_FOR_ARCHIVE = f"monitoring_status = {MONITORING_OPEN} AND job_state <> '{JobState.RUNNING.value}'"  # that of jobs to be archived
+
+ARCHIVING_HAS_FAILED = f"monitoring_status = {ARCHIVING_FAILED}"  # that of jobs whose archiving failed
 
 
 def has_state(job_state: ColumnElement[Any], state: JobState) -> ColumnElement[bool]:
@@ -46,6 +48,10 @@ def is_running(job_state: ColumnElement[Any]) -> ColumnElement[bool]:
 def waits_for_archive(monitoring_status: ColumnElement[Any], job_state: ColumnElement[Any]) -> ColumnElement[bool]:
     """A stopped job that is to be archived."""
     return and_(monitoring_status == literal_column(str(MONITORING_OPEN)), job_state != literal_column(f"'{JobState.RUNNING.value}'"))
+
+
+def archiving_has_failed(monitoring_status: ColumnElement[Any]) -> ColumnElement[bool]:
+    return monitoring_status == literal_column(str(ARCHIVING_FAILED))
 
 
 class ListValue(TypeDecorator[list[Any]]):

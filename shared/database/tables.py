@@ -21,7 +21,7 @@ from sqlalchemy import (
     text,
 )
 
-from shared.database.sql import RUNNING, WAITS_FOR_ARCHIVE
+from shared.database.sql import ARCHIVING_HAS_FAILED, RUNNING, WAITS_FOR_ARCHIVE
 from shared.database.types import ALL_ROWS, MessageId, Name
 
 Id = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER PRIMARY KEY is a row id in SQLite
@@ -112,6 +112,7 @@ def projection_tables(metadata: MetaData, prefix: str = "") -> ProjectionTables:
         ),
         Column("archive_due", Double, comment="time from which archiving is requested: no stop of its own triggers it"),
         Column("advice", Text, comment="JSON list of what the rules say, most severe first"),
+        Column("archiving_failure", Text, comment="why the latest attempt to archive the job was given up"),
         Column("former_id", BigInteger, comment="id in the database that the job was taken over from"),
         Column("former_state", Text, comment="JSON object of the state there: digest, tags, and the stop_seq that it led to"),
         UniqueConstraint("job_id", "cluster", "start_time", name=f"{prefix}job_identity"),
@@ -124,6 +125,7 @@ def projection_tables(metadata: MetaData, prefix: str = "") -> ProjectionTables:
         partial_index("job_archive_due", "archive_due", where="archive_due IS NOT NULL"),
         partial_index("job_former_id", "former_id", where="former_id IS NOT NULL"),
         partial_index("job_running", "start_time", "cluster", where=RUNNING, otherwise=("job_state", "start_time", "cluster")),
+        partial_index("job_archiving_failed", "id", where=ARCHIVING_HAS_FAILED, otherwise=("monitoring_status", "id")),
         partial_index(
             "job_waits_for_archive", "stop_seq", "id", where=WAITS_FOR_ARCHIVE, otherwise=("monitoring_status", "stop_seq", "id")
         ),

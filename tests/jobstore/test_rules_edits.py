@@ -250,11 +250,13 @@ def test_an_archived_job_has_its_final_numbers() -> None:
 
 def test_failed_archiving_can_be_requested_again() -> None:
     memory = Memory()
-    statuses = []
+    states = []
     for event in (START, job_stopped(1), failed(1), requested(1), archived(1), archived(1, energy=3.0)):
         assert memory.apply_one(event).kind == "applied"
-        statuses.append(memory.job(1).monitoring_status)
-    assert statuses == [1, 1, 2, 1, 3, 3]
+        row = memory.job(1).row
+        assert row is not None
+        states.append((memory.job(1).monitoring_status, row["archiving_failure"]))
+    assert states == [(1, None), (1, None), (2, "away"), (1, "away"), (3, None), (3, None)]
 
 
 def test_a_running_job_is_not_archived() -> None:

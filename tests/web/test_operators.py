@@ -1,12 +1,22 @@
 """What operators do in the browser."""
 
 import re
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from playwright.sync_api import expect
 
+from shared.broker.connection import dial
+from shared.broker.envelope import Envelope
+from shared.broker.publisher import Publisher
+from shared.domain.events import JobArchivingFailed
+from shared.domain.values import ARCHIVED
+from shared.settings import NatsSettings
 from tests.support.builders import start_line
 from tests.support.clusters import cluster_text
+from tests.support.programs import run_blocking
+from tests.support.waiting import until_blocking
 from tests.web.conftest import WAIT_MS, OpenContext, OpenTab, Tab, WebSite
 
 pytestmark = [pytest.mark.timeout(420), pytest.mark.slow]
@@ -79,6 +89,43 @@ def test_the_pipeline_is_quiet_and_says_when_the_gateway_is_away(open_tab: OpenT
     page.context.set_offline(False)
     expect(page.get_by_role("alert")).to_be_hidden()
     assert not tab.was_reloaded()
+
+
+def test_failed_archiving_is_shown_with_its_reason_and_tried_again(web_site: WebSite, open_tab: OpenTab) -> None:
+    def archived() -> list[dict[str, Any]]:
+        return [job for job in web_site.up.jobs("?state=completed&items-per-page=100") if job["monitoringStatus"] == ARCHIVED][:2]
+
+    until_blocking(lambda: len(archived()) == 2, 300, "archived jobs of the demo")
+    one, other = archived()
+    run_blocking(_fail(web_site.up.nats, [one, other]))
+    tab = open_tab("/monitoring/pipeline/")
+    page = tab.page
+    first, second = (page.locator(f"tr[data-failure='{job['jobId']}']") for job in (one, other))
+    expect(first).to_contain_text("<b>the disk</b> is full")
+    expect(page.locator(".verdict")).to_contain_text(re.compile(r"\d+ jobs have no archive entry"))
+    assert tab.axe() == []
+    tab.mark()
+    first.get_by_role("button", name=f"Archive again: job {one['jobId']}").click()
+    expect(first).to_have_count(0)
+    expect(second).to_be_visible()
+    page.get_by_role("button", name=re.compile(r"^Archive (it|these \d+) again$")).click()
+    expect(second).to_have_count(0)
+
+    def statuses() -> set[int]:
+        return {web_site.up.get(f"/api/jobs/{job['id']}")[1]["Meta"]["monitoringStatus"] for job in (one, other)}
+
+    until_blocking(lambda: statuses() == {ARCHIVED}, 300, "both archived again")
+    assert not tab.was_reloaded()
+    assert tab.faults == []
+
+
+async def _fail(nats: NatsSettings, jobs: list[dict[str, Any]]) -> None:
+    client, now = await dial(nats, "test"), datetime.now(UTC)
+    try:
+        events = [JobArchivingFailed(id=job["id"], cluster=job["cluster"], reason="<b>the disk</b> is full", attempts=3) for job in jobs]
+        await Publisher(client, nats.prefix).publish([Envelope(one, f"failed:{one.id}", "/tests", now) for one in events], deadline_s=60)
+    finally:
+        await client.close()
 
 
 def test_the_log_says_when_there_is_no_journal_and_searches_it_otherwise(open_tab: OpenTab) -> None:

@@ -1,6 +1,7 @@
 """The routes of the API, one module per subject."""
 
 from services.gateway.rest import (
+    archiving,
     clusters,
     config,
     deletion,
@@ -37,6 +38,8 @@ GROUPS = [
     nodes.routes,
     rejections.routes,
     rejections.pages,
+    archiving.routes,
+    archiving.pages,
     operation.routes,
     operation.pages,
     machines.routes,

@@ -69,6 +69,7 @@ def edit_job(work: UnitOfWork, record: Recorded, event: _JobEdit) -> Decision:
         case JobArchived():
             job.set(
                 monitoring_status=ARCHIVED,
+                archiving_failure=None,
                 footprint=_json(event.footprint),
                 energy=event.energy,
                 energy_footprint=_json(event.energy_footprint),
@@ -76,7 +77,7 @@ def edit_job(work: UnitOfWork, record: Recorded, event: _JobEdit) -> Decision:
             if event.stop_seq is not None:
                 job.set(archive_due=None)
         case JobArchivingFailed():
-            job.set(monitoring_status=ARCHIVING_FAILED)
+            job.set(monitoring_status=ARCHIVING_FAILED, archiving_failure=storable(event.reason))
         case JobAdvised():
             _advise(work, record, event, job)
         case JobAdviceMuted():

@@ -127,6 +127,7 @@ def row_of(sequence: int, event: JobFacts, state: JobState, duration: int) -> di
         "unsettled_until": None,
         "archive_due": None,
         "advice": None,
+        "archiving_failure": None,
         "former_id": None,
         "former_state": None,
         "job_name": storable(event.meta_data.get(JOB_NAME_KEY)) if event.meta_data else None,

@@ -14,7 +14,7 @@ from shared.domain.values import ARCHIVED, JobState
 
 _IDENTITY = frozenset(("id", "job_id", "cluster", "start_time"))
 _OWN = frozenset(
-    ("meta_data", "job_name", "stop_seq", "is_overdue", "unsettled_until", "archive_due", "advice", "changed_seq")
+    ("meta_data", "job_name", "stop_seq", "is_overdue", "unsettled_until", "archive_due", "advice", "archiving_failure", "changed_seq")
 )  # handled apart
 _END = frozenset(("job_state", "duration"))
 _ARCHIVED = ("monitoring_status", "footprint", "energy", "energy_footprint")

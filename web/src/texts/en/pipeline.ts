@@ -52,6 +52,23 @@ export const pipeline = {
   jobs: 'Running jobs',
   parked: 'Stops that wait for their start',
   rejections: 'Rejections',
+  failures: {
+    title: 'Failed archiving',
+    none: 'Every stopped job has its archive entry, or waits for it.',
+    lead: (count: number, shown: number) =>
+      `The archiver does not try ${count === 1 ? 'this job' : `these ${String(count)} jobs`} again by itself.${count > shown ? ` The newest ${String(shown)} are shown.` : ''}`,
+    job: 'Job',
+    cluster: 'Cluster',
+    user: 'User',
+    started: 'Started',
+    reason: 'Reason',
+    overdue: 'It exceeded its time limit, and its stop never came.',
+    unknown: 'Not recorded.',
+    retry: 'Archive again',
+    one: (job: number) => `Archive again: job ${String(job)}`,
+    all: (shown: number) => `Archive ${shown === 1 ? 'it' : `these ${String(shown)}`} again`,
+    requested: (count: number) => `${count === 1 ? 'One job waits' : `${String(count)} jobs wait`} for the archiver again.`,
+  },
   contents: {
     INTAKE: 'raw messages of the adapters',
     EVENTS: 'events of jobs',
@@ -66,6 +83,8 @@ export const pipeline = {
       `The position in ${name} stands still, ${messages(lag)} before its end. Look at /readyz and the log of jobstore; the database may be slow or full.`,
     queue: (name: string, waiting: string) =>
       `${name} does not take its work: ${messages(waiting)} wait. Look at /readyz and the log of ${name}.`,
+    unarchived: (number: string) =>
+      `${number} ${number === '1' ? 'job has' : 'jobs have'} no archive entry, because archiving failed for good. Mend the cause, then archive them again below.`,
     refuses: (name: string, share: string) =>
       `The stream ${name} is ${share} full and will refuse messages at its limit. Raise it with “nats stream edit ${name} --max-bytes”, or shorten its age.`,
     removes: (name: string, share: string) =>
