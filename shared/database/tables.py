@@ -112,9 +112,9 @@ def projection_tables(metadata: MetaData, prefix: str = "") -> ProjectionTables:
         ),
         Column("archive_due", Double, comment="time from which archiving is requested: no stop of its own triggers it"),
         Column("advice", Text, comment="JSON list of what the rules say, most severe first"),
-        Column("archiving_failure", Text, comment="why the latest attempt to archive the job was given up"),
         Column("former_id", BigInteger, comment="id in the database that the job was taken over from"),
         Column("former_state", Text, comment="JSON object of the state there: digest, tags, and the stop_seq that it led to"),
+        Column("archiving_failure", Text, comment="why the latest attempt to archive the job was given up"),
         UniqueConstraint("job_id", "cluster", "start_time", name=f"{prefix}job_identity"),
         # Includes the id, as SQLite indexes do implicitly, so that a late page is found in the index alone.
         Index(f"{prefix}job_start_time", "start_time", postgresql_include=["id"]),
