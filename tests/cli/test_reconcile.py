@@ -159,6 +159,23 @@ def test_other_content_is_a_mistake(content: bytes) -> None:
         list(read_accounting(content, None, None))
 
 
+def as_json(job_id: int, state: str, start: int, end: int, **more: Any) -> dict[str, Any]:
+    """A job as ``sacct --json`` shows it."""
+    return {
+        "job_id": job_id,
+        "cluster": "fritz",
+        "user": "alice",
+        "account": "physics",
+        "partition": "main",
+        "name": "sim",
+        "nodes": "f0101",
+        "allocation_nodes": 1,
+        "state": {"current": [state]},
+        "time": {"start": start, "end": end, "submission": start - 60, "limit": {"set": True, "infinite": False, "number": 1440}},
+        **more,
+    }
+
+
 # comparing
 
 
@@ -275,3 +292,37 @@ def test_what_is_missing_is_published_once_and_marked(new_up: Up, tmp_path: Path
     assert sorted((one["kind"], one["jobId"]) for one in left["differences"]) == [("missing", 4), ("missing", 31), ("state", 2)]
     assert (left["applied"], left["remaining"], left["deleted"]) == (0, 3, 1)
     assert_user_mistake(jobtide("reconcile", file, "--timezone", "Nowhere/City", "--data", site.data), "--timezone")
+
+    # As JSON: tasks of an array, the parts of a heterogeneous job, and runs of a requeued one of which the site saw only the first start.
+    site.publish(start_line(50, "fritz"))
+    until_blocking(lambda: (50, "running") in states(), 30)
+    file.write_text(
+        json.dumps(
+            {
+                "jobs": [
+                    as_json(41, "COMPLETED", START_TIME, START_TIME + 60, array={"job_id": 40, "task_id": {"set": True, "number": 1}}),
+                    as_json(42, "FAILED", START_TIME, START_TIME + 70, array={"job_id": 40, "task_id": {"set": True, "number": 2}}),
+                    as_json(45, "COMPLETED", START_TIME, START_TIME + 80, het={"job_id": 45, "job_offset": {"set": True, "number": 0}}),
+                    as_json(46, "COMPLETED", START_TIME, START_TIME + 80, het={"job_id": 45, "job_offset": {"set": True, "number": 1}}),
+                    as_json(50, "REQUEUED", START_TIME, START_TIME + 100),
+                    as_json(50, "NODE_FAIL", later, later + 100),
+                    as_json(50, "RUNNING", later + 500, 0),
+                ]
+            }
+        )
+    )
+    done = jobtide("reconcile", file, "--apply", "--data", site.data)
+    assert done.returncode == 0, done
+    assert done.stdout.endswith("7 runs in the accounting: 6 missing, 1 ended, 0 state, 0 running; 7 applied\n")
+    wanted = {
+        (41, START_TIME): ("completed", 60, 40),
+        (42, START_TIME): ("failed", 70, 40),
+        (45, START_TIME): ("completed", 80, 0),
+        (46, START_TIME): ("completed", 80, 0),
+        (50, START_TIME): ("preempted", 100, 0),
+        (50, later): ("node_fail", 100, 0),
+    }
+    jobs = {(job["jobId"], job["startTime"]): job for job in site.jobs("?items-per-page=50")}
+    assert {key: (jobs[key]["jobState"], jobs[key]["duration"], jobs[key].get("arrayJobId", 0)) for key in wanted} == wanted
+    assert jobs[50, later + 500]["jobState"] == "running"
+    assert jobtide("reconcile", file, "--data", site.data).returncode == 0, "nothing is left"
