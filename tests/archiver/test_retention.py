@@ -23,9 +23,10 @@ from shared.domain.events import JobMetadataEdited
 from shared.errors import UserError
 from shared.health import Health
 from shared.settings import ArchiveSettings, load
-from tests.archiver.site import Site, job_row, running
+from tests.archiver.site import QUICK, Site, job_row, running
 from tests.support.builders import START_TIME
 from tests.support.nats import client_of
+from tests.support.processes import ServiceRunner
 from tests.support.waiting import until
 
 SAMPLE = Path(__file__).parents[1] / "data" / "archive-v1.5"
@@ -244,6 +245,45 @@ async def test_a_running_archiver_moves_old_entries_and_still_updates_them(archi
         await site.store(position=sequence)
         await until(lambda: asyncio.to_thread(lambda: old.document(path)["metaData"] == {"note": "later"}), 30)
     assert not FileStore(settings.path).is_complete(path)
+
+
+@pytest.mark.timeout(180)
+async def test_an_archiver_that_is_killed_while_it_moves_loses_no_entry(archive_site: Site, service: ServiceRunner, tmp_path: Path) -> None:
+    meta = json.loads((FIRST.under(SAMPLE) / "meta.json").read_bytes())
+    entries = {
+        path: Entry(path, json.dumps(meta | {"jobId": path.job_id}).encode(), b'{"cpu_load":{}}')
+        for path in (JobPath("emmy", number, FIRST.start_time) for number in range(1, 1001))
+    }
+    settings = load(
+        ArchiveSettings,
+        path=archive_site.archive.path,
+        retention="move",
+        retention_days=1,
+        retention_target=f"sqlite:///{tmp_path / 'old.db'}",
+    )
+    present, target = FileStore(settings.path), retention_store(settings)
+    assert target is not None
+    present.open()
+    target.open()
+    assert present.write(list(entries.values())) == [None] * len(entries)
+
+    def moved() -> int:
+        return sum(1 for _ in target.paths())
+
+    site = archive_site.with_settings(archive=settings).settings
+    process = await service.start("archiver", site.nats, site.database, site.archive, site.metrics, QUICK)
+    for _ in range(3):
+        before = moved()
+        await until(lambda: asyncio.to_thread(lambda: moved() > before or moved() == len(entries)), 60)  # noqa: B023 - called at once
+        process.kill9()
+        whole = store_of(settings)
+        assert {path: whole.entry(path) for path in entries} == entries, "each is in one place or the other"
+        whole.close()
+        process.launch()
+        await process.up()
+    await until(lambda: asyncio.to_thread(lambda: not any(isinstance(path, JobPath) for path in present.paths())), 60)
+    assert await process.terminate() == 0
+    assert {path: target.entry(path) for path in entries} == entries
 
 
 @pytest.mark.parametrize(
