@@ -3,8 +3,10 @@
 import gzip
 import json
 import os
+import signal
 import sqlite3
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,8 +30,11 @@ from shared.archive.transfer import transfer
 from shared.archive.verify import verify_store
 from shared.errors import UserError
 from shared.settings import ArchiveSettings, load
-from tests.cli.sites import jobtide
+from tests.cli.sites import clean_environment, jobtide
+from tests.support.processes import REPOSITORY
+from tests.support.programs import end
 from tests.support.seaweedfs import ACCESS_KEY, SECRET_KEY, SeaweedFs
+from tests.support.waiting import until_blocking
 
 SAMPLE = Path(__file__).parents[1] / "data" / "archive-v1.5"
 FIRST, SECOND = JobPath("emmy", 1403244, 1608923076), JobPath("emmy", 1404397, 1609300556)
@@ -373,6 +378,35 @@ def test_commands_take_an_address_and_the_access_from_the_settings(seaweedfs: Se
     assert run("thumbnails", address, "--workers", "1").stdout == "2 thumbnails made, 0 there already\n"
     assert run("remove", address, "--cluster", "emmy").stdout.startswith("2 jobs removed")
     assert list(bucket(seaweedfs, tmp_path.name).paths()) == []
+
+
+@pytest.mark.timeout(120)
+def test_a_copy_that_is_killed_and_repeated_is_complete(new_store: New, seaweedfs: SeaweedFs, tmp_path: Path) -> None:
+    source, target = FileStore(tmp_path / "source"), new_store()
+    source.open()
+    target.open()
+    entries = {one.path: one for one in (entry(number, note="x" * 3000) for number in range(1, 501))}
+    assert source.write(list(entries.values())) == [None] * len(entries)
+    access = {"S3_ENDPOINT": seaweedfs.endpoint, "S3_ACCESS_KEY": ACCESS_KEY, "S3_SECRET_KEY": SECRET_KEY}
+    variables = {f"JOBTIDE_ARCHIVE_{name}": value for name, value in access.items()}
+    words = ("archive", "copy", target.address, "--from", str(source.root))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cli.main", *words],
+        cwd=REPOSITORY,
+        env=clean_environment(PYTHONPATH=str(REPOSITORY), **variables),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        until_blocking(lambda: next(target.paths(), None) is not None or process.poll() is not None, 60)
+    finally:
+        end(process, signal.SIGKILL)
+    found = [path for path in target.paths() if isinstance(path, JobPath) and target.is_complete(path)]
+    assert all(target.entry(path) == entries[path] for path in found), "what is complete is right"
+    done = jobtide(*words, text=b"", cwd=REPOSITORY, **variables)
+    assert done.returncode == 0, done
+    assert {path: target.entry(path) for path in entries} == entries
+    assert set(target.paths()) == entries.keys()
 
 
 def test_interrupted_writes_in_a_bucket_are_leftovers_once_they_are_old(
