@@ -1,23 +1,29 @@
-"""A takeover of files that cc-backend 1.5.4 wrote itself, beside what it answered about them. Jobs and users in them are invented."""
+"""A takeover of files that cc-backend 1.5.4 wrote itself, beside what it answered about them. Jobs and users in them are invented.
+
+The archive is taken over from a folder into an SQLite file.
+"""
 
 import json
 import tarfile
 import urllib.request
 from http.cookiejar import CookieJar
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
 from cli.keys import read_keys, sign_token
+from shared.archive import JobPath
 from shared.archive.files import FileStore
+from shared.archive.sqlite import SqliteStore
 from tests.cli.conftest import Up
 from tests.cli.sites import UpProcess, jobtide
+from tests.support.processes import REPOSITORY
 
 FILES = Path(__file__).parents[1] / "data" / "cc-backend-site.tar.xz"
 PASSWORD = "held-out-1"
-FIRST_ID = "1000"
 QUERY = "{ jobs { count } jobsStatistics(groupBy: CLUSTER) { id totalJobs runningJobs } tags { type name scope } job(id: 243) { jobId } }"
 
 
@@ -41,13 +47,18 @@ def test_the_site_answers_about_the_same_jobs_tags_and_users(new_up: Up, tmp_pat
     there = tmp_path / "cc-backend-site"
     facts = json.loads((there / "facts.json").read_text())
     files = {path: path.read_bytes() for path in there.rglob("*") if path.is_file()}
-    site = new_up().start(JOBTIDE_NATS_FIRST_JOB_ID=FIRST_ID)
+    copied = SqliteStore(tmp_path / "archive.db")
+    variables = {"JOBTIDE_NATS_FIRST_JOB_ID": "1000", "JOBTIDE_ARCHIVE_URL": copied.address}
+    site = new_up().start(**variables)
+
+    def takeover(command: str, *options: str) -> CompletedProcess[str]:
+        return jobtide("takeover", command, there, "--data", site.data, *options, text=b"", cwd=REPOSITORY, **variables)
 
     for expected in ("243 new, 0 changed, 0 unchanged", "0 new, 0 changed, 243 unchanged"):
-        done = jobtide("takeover", "run", there, "--data", site.data, JOBTIDE_NATS_FIRST_JOB_ID=FIRST_ID)
+        done = takeover("run")
         assert done.returncode == 0, done
         assert f"jobs      {expected}" in done.stdout
-    done = jobtide("takeover", "verify", there, "--data", site.data, "--sample", "1000")
+    done = takeover("verify", "--sample", "1000")
     assert done.returncode == 0, done.stdout
     assert "archive: 203 entries, 201 of them read" in done.stdout
     assert done.stdout.endswith("everything is here\n")
@@ -66,5 +77,8 @@ def test_the_site_answers_about_the_same_jobs_tags_and_users(new_up: Up, tmp_pat
         accounts, "username", "name", "email", "roles", "projects"
     )
     entries = FileStore(there / "var" / "job-archive")
-    assert all(FileStore(site.data / "archive").entry(path) == entries.entry(path) for path in entries.paths())  # type: ignore[arg-type]
+    paths = {path for path in entries.paths() if isinstance(path, JobPath)}
+    assert set(copied.paths()) == paths
+    assert all(copied.entry(path) == entries.entry(path) for path in paths)
+    copied.close()
     assert {path: path.read_bytes() for path in there.rglob("*") if path.is_file()} == files, "nothing was written there"
