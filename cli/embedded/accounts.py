@@ -6,6 +6,7 @@ prints it for the settings of the environment, for sites with a different prefix
 
 from collections.abc import Iterable, Mapping
 
+from shared.broker.last_events import last_subjects
 from shared.broker.reports import report_subject
 from shared.broker.streams import (
     EVENTS,
@@ -119,6 +120,7 @@ def _rights(name: str, nats: NatsSettings) -> tuple[list[str], list[str]]:
                 report_subject(nats, name),
                 *intake_filters([*nats.job_subjects, *nats.node_subjects]),
                 f"$JS.API.STREAM.MSG.GET.{intake}",
+                *(f"$JS.API.DIRECT.GET.{stream}.{subject}" for stream, subject in last_subjects(nats)),
                 *("$JS.API.STREAM.INFO.*", "$JS.API.CONSUMER.INFO.*.*", "$JS.API.CONSUMER.LIST.*"),
                 *read_clusters[1:],
                 *read_progress[1:],

@@ -18,6 +18,7 @@ from shared.broker.clusters import ClusterDirectory, add_cluster
 from shared.broker.connection import connect_options, dial
 from shared.broker.cursor import log_state, read_from
 from shared.broker.envelope import Envelope
+from shared.broker.last_events import LastEvents, last_events
 from shared.broker.outcome import Outcome, publish_and_wait
 from shared.broker.publisher import Publisher
 from shared.broker.reports import report_subject, reporting
@@ -225,6 +226,21 @@ async def test_the_gateway_hears_the_health_of_each_service_and_nobody_reports_f
             other = services[services.index(service) - 1]
             assert await refused(client, f"{PREFIX}.health.{other}", complaints)
         assert all("health" in refusal for refusal in refusals)  # its own report for another
+
+
+async def test_the_gateway_reads_when_each_cluster_last_had_an_event(broker: Broker) -> None:
+    await provisioned(broker)
+    async with broker.connected("ingest") as (ingest, _), broker.connected("gateway") as (gateway, complaints):
+        nats = broker.settings("gateway")
+        assert await last_events(gateway, nats, ["fritz"], timeout_s=20) == [LastEvents("fritz", None, None)]
+        for event in events_of("ingest"):
+            await Publisher(ingest, PREFIX).publish([envelope(event, message_id=event.name)], deadline_s=30)
+        (of_alex, of_fritz) = await last_events(gateway, nats, ["fritz", "alex"], timeout_s=20)
+        assert of_alex == LastEvents("alex", None, None)
+        assert of_fritz.job_at is not None
+        assert of_fritz.nodes_at is not None
+        assert complaints == []
+        assert await refused(gateway, "$JS.API.DIRECT.GET.EVENTS.jobtide.tag.created", complaints)
 
 
 async def test_the_adapter_publishes_to_the_intake_and_may_have_it_acknowledged(broker: Broker) -> None:

@@ -80,6 +80,9 @@ def test_the_pipeline_is_quiet_and_says_when_the_gateway_is_away(open_tab: OpenT
     expect(page.locator(".verdict")).to_be_visible()
     for service in ("ingest", "jobstore", "archiver", "gateway", "metricstore"):
         expect(page.locator(f"tr[data-service={service}]").get_by_text("ready", exact=True)).to_be_visible()
+    for cluster in ("fritz", "alex"):
+        expect(page.locator(f"tr[data-cluster={cluster}]")).to_contain_text(re.compile(r"\d+ (s|min|h) ago\s*\d+ (s|min|h) ago"))
+    expect(page.locator("[data-live] dd")).to_have_text(re.compile("^[1-9][0-9]*$"))  # this browser follows
     assert tab.axe() == []
     assert tab.faults == []
     tab.mark()

@@ -25,6 +25,7 @@ class LiveClients:
         self._max_clients = max_clients
         self._max_of_one = max(1, max_clients // FAIR_SHARE)
         self._by_user: Counter[str] = Counter()
+        self.by_kind: Counter[Literal["events", "websocket"]] = Counter()
 
     @contextmanager
     def admitted(self, who: str, kind: Literal["events", "websocket"]) -> Iterator[None]:
@@ -34,11 +35,13 @@ class LiveClients:
         if self._by_user[who] >= self._max_of_one:
             raise Unavailable(f"no more than {self._max_of_one} clients of one user may follow changes at once")
         self._by_user[who] += 1
+        self.by_kind[kind] += 1
         self.numbers.clients.labels(kind).inc()
         try:
             yield
         finally:
             self._by_user[who] -= 1
+            self.by_kind[kind] -= 1
             if not self._by_user[who]:
                 del self._by_user[who]
             self.numbers.clients.labels(kind).dec()

@@ -1,19 +1,25 @@
 """The state of the site: streams, positions, and the lag of each part."""
 
+import time
 from collections.abc import Sequence
 from typing import Literal
 
+import structlog
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.gateway.frame.models import Answer
+from services.gateway.live.clients import LiveClients
 from services.gateway.writing.link import BrokerLink
 from services.gateway.writing.services import ServiceState
+from shared.broker.last_events import last_events
 from shared.broker.streams import LOGS, METRICS
 from shared.errors import Unavailable
 from shared.metricdata.settings import MetricsSettings
 from shared.metricdata.store_state import StoreAnswer, StoreState, store_states
 from shared.status import STREAMS, DatabaseState, StreamState, database_state, stream_states
+
+log = structlog.get_logger()
 
 ASK_TIMEOUT_S = 3.0
 
@@ -70,6 +76,22 @@ class ServiceStatus(Answer):
     problems: dict[str, str] = Field({}, description="Failing checks and overdue loops; remarks too, which leave a service ready.")
 
 
+class LiveStatus(Answer):
+    """Clients of this gateway that follow changes."""
+
+    event_streams: int = Field(description="Browsers and programs on `/api/events/`; all tabs of a browser share one.")
+    web_sockets: int = Field(description="GraphQL subscriptions' connections.")
+
+
+class ClusterStatus(Answer):
+    """When the log last stored events of a configured cluster, Unix seconds; null without any."""
+
+    name: str
+    last_job: float | None = Field(description="The last start or stop of a job.")
+    last_nodes: float | None = Field(description="The last report of nodes.")
+    is_silent: bool = Field(description="Its nodes were reported before, and not within `gateway.node_unknown_after_s`.")
+
+
 class SiteStatus(Answer):
     broker: str = Field(description="`ok`, or why it is unavailable or stores no messages.")
     streams: list[StreamStatus]
@@ -77,11 +99,20 @@ class SiteStatus(Answer):
     parked_stops: int
     rejections: int = Field(description="Number of stored rejections.")
     metric_stores: list[MetricStoreStatus] = Field([], description="Metric stores of jobtide; stores of other kinds are not listed.")
+    clusters: list[ClusterStatus] = Field(
+        [], description="Up to 100; empty if the broker does not say, and in the answer of `jobtide status`."
+    )
+    live: LiveStatus | None = Field(None, description="Null in the answer of `jobtide status`.")
     services: list[ServiceStatus] = Field([], description="As the gateway hears them; empty in the answer of `jobtide status`.")
 
 
-async def site_status(link: BrokerLink, engine: AsyncEngine, metrics: MetricsSettings) -> SiteStatus:
-    """Raises Unavailable if the database is unavailable."""
+async def site_status(
+    link: BrokerLink, engine: AsyncEngine, metrics: MetricsSettings, clients: LiveClients, *, silent_s: float
+) -> SiteStatus:
+    """``silent_s``: a cluster without a report of nodes for this long is silent; 0: never.
+
+    Raises Unavailable if the database is unavailable.
+    """
     database = await database_state(engine)
     stores = await store_states(metrics, timeout_s=ASK_TIMEOUT_S)
     states = [StreamState(kind, link.nats.stream(kind)) for kind in STREAMS]
@@ -91,16 +122,32 @@ async def site_status(link: BrokerLink, engine: AsyncEngine, metrics: MetricsSet
         broker = "ok"
     except Unavailable as e:
         broker = str(e)
-    return status_of(broker, states, database, stores, link.services.states())
+    found = status_of(broker, states, database, stores)
+    found.services = [_service(one) for one in link.services.states()]
+    found.clusters = await _clusters(link, silent_s)
+    found.live = LiveStatus(event_streams=clients.by_kind["events"], web_sockets=clients.by_kind["websocket"])
+    return found
 
 
-def status_of(
-    broker: str,
-    streams: Sequence[StreamState],
-    database: DatabaseState,
-    stores: Sequence[StoreAnswer],
-    services: Sequence[ServiceState] = (),
-) -> SiteStatus:
+async def _clusters(link: BrokerLink, silent_s: float) -> list[ClusterStatus]:
+    try:
+        found = await last_events(link.client, link.nats, link.clusters, timeout_s=ASK_TIMEOUT_S)
+    except Unavailable as e:
+        log.warning("last_events_not_read", why=str(e))
+        return []
+    now = time.time()
+    return [
+        ClusterStatus(
+            name=one.cluster,
+            last_job=one.job_at,
+            last_nodes=one.nodes_at,
+            is_silent=one.nodes_at is not None and 0 < silent_s < now - one.nodes_at,
+        )
+        for one in found
+    ]
+
+
+def status_of(broker: str, streams: Sequence[StreamState], database: DatabaseState, stores: Sequence[StoreAnswer]) -> SiteStatus:
     read = [store.state.position for store in stores if store.state is not None]
     positions = {**database.positions, **({METRICS: read[0]} if read else {})}
     return SiteStatus(
@@ -110,7 +157,6 @@ def status_of(
         parked_stops=database.parked,
         rejections=sum(database.rejections.values()),
         metric_stores=[MetricStoreStatus(address=one.address, error=one.error or None, state=one.state) for one in stores],
-        services=[_service(one) for one in services],
     )
 
 

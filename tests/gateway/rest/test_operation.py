@@ -4,14 +4,16 @@ import asyncio
 import time
 from typing import Any
 
+import aiohttp
 import pytest
 from nats.js.api import AckPolicy, ConsumerConfig, DiscardPolicy
 
 from shared.broker.connection import connected
-from shared.settings import DatabaseSettings, NatsSettings
+from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings
+from tests.gateway.conftest import until_ready
 from tests.gateway.rows import write
-from tests.gateway.stack import Client
-from tests.support.builders import start_payload
+from tests.gateway.stack import Client, gateway, jobstore, token
+from tests.support.builders import start_payload, stop_payload
 from tests.support.waiting import until
 
 
@@ -115,6 +117,36 @@ async def test_status_shows_how_full_streams_are_and_how_old_their_oldest_messag
         (queue,) = state["queues"]
         assert (queue["name"], queue["waiting"]) == ("ingest", 2)
         assert 0 <= queue["unreadS"] <= time.time() - stored[0].timestamp()
+
+
+async def test_status_shows_the_last_events_of_each_cluster_and_who_follows_changes(
+    site: NatsSettings, sqlite_database: DatabaseSettings, archive_settings: ArchiveSettings
+) -> None:
+    async with jobstore(site, sqlite_database), gateway(site, sqlite_database, archive_settings, node_unknown_after_s=1e-6) as api:
+        await until_ready(api)
+        before = (await api.get("/api/status/"))[1]
+        assert before["live"] == {"eventStreams": 0, "webSockets": 0}
+        assert all((one["lastJob"], one["lastNodes"], one["isSilent"]) == (None, None, False) for one in before["clusters"])
+        await api.post("/api/jobs/start_job/", start_payload(1))
+        await api.post("/api/jobs/stop_job/", stop_payload(1))
+        await api.post("/api/nodestate/", {"cluster": "alex", "nodes": [{"hostname": "a0603", "states": ["idle"]}]})
+        async with connected(site, "test", asyncio.Event()) as client:
+            js = client.jetstream(timeout=30)
+            stop = await js.get_last_msg(site.stream("EVENTS"), f"{site.prefix}.job.stopped.fritz")
+            report = await js.get_last_msg(site.stream("NODES"), f"{site.prefix}.node.reported.alex")
+        assert stop.time is not None
+        assert report.time is not None
+        headers = {"X-Auth-Token": token("api"), "Accept": "text/event-stream"}
+        async with aiohttp.ClientSession() as session, session.get(f"http://{api.address}/api/events/", headers=headers) as stream:
+            assert stream.status == 200
+            after = (await api.get("/api/status/"))[1]
+        assert after["live"] == {"eventStreams": 1, "webSockets": 0}
+        clusters = {one["name"]: one for one in after["clusters"]}
+        assert list(clusters) == ["alex", "emmy", "fritz", "slurmlab"]
+        assert clusters["fritz"]["lastJob"] == pytest.approx(stop.time.timestamp(), abs=0.001)
+        assert clusters["alex"]["lastNodes"] == pytest.approx(report.time.timestamp(), abs=0.001)
+        assert [(one["lastJob"], one["lastNodes"]) for one in (clusters["emmy"], clusters["slurmlab"])] == [(None, None)] * 2
+        assert {name for name, one in clusters.items() if one["isSilent"]} == {"alex"}
 
 
 async def _streams(api: Client) -> dict[str, dict[str, Any]]:

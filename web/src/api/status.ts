@@ -51,6 +51,14 @@ export interface ServiceStatus {
   problems: Record<string, string>
 }
 
+/** Unix seconds; null without any. */
+export interface ClusterStatus {
+  name: string
+  lastJob: number | null
+  lastNodes: number | null
+  isSilent: boolean
+}
+
 /** `broker` is `ok`, or why it is unavailable. */
 export interface SiteStatus {
   broker: string
@@ -60,6 +68,8 @@ export interface SiteStatus {
   rejections: number
   metricStores: { address: string; error: string | null; state: StoreState | null }[]
   services: ServiceStatus[]
+  clusters: ClusterStatus[]
+  live: { eventStreams: number; webSockets: number } | null
 }
 
 /** Raises ApiError; 503 while the database is away. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { ServiceStatus, SiteStatus, StreamStatus } from '../../api/status.ts'
+import type { ClusterStatus, ServiceStatus, SiteStatus, StreamStatus } from '../../api/status.ts'
 import { Pipeline } from './pipeline.svelte.ts'
 import { kindOf, problems } from './problems.ts'
 
@@ -25,6 +25,8 @@ const site = (changes: Partial<SiteStatus> = {}): SiteStatus => ({
   rejections: 0,
   metricStores: [],
   services: [],
+  clusters: [],
+  live: null,
   ...changes,
 })
 const heard = (...services: Partial<ServiceStatus>[]) =>
@@ -40,6 +42,13 @@ const heard = (...services: Partial<ServiceStatus>[]) =>
       ...one,
     })),
   })
+const cluster = (changes: Partial<ClusterStatus>): ClusterStatus => ({
+  name: 'alex',
+  lastJob: null,
+  lastNodes: Date.now() / 1000 - 8000,
+  isSilent: false,
+  ...changes,
+})
 const lagging = (position: number) => site({ streams: [stream({ position, lag: 90 - position })] })
 const queued = (waiting: number, inWork: number) =>
   site({ streams: [stream({ queues: [{ name: 'archiver', waiting, inWork, unreadS: null }] })] })
@@ -97,6 +106,8 @@ describe('a site', () => {
     ['with one process of two unready', null, heard({ state: 'unready', problems: { store: 'no' } }, { process: 'b:1' }), [/store: no/]],
     ['whose gateway just began to listen', null, heard({ state: 'unheard', process: null, ageS: null, isCertain: false }), []],
     ['without an archiver', null, heard({ state: 'unheard', process: null, ageS: null }), [/No process of archiver/]],
+    ['with a silent cluster', null, site({ clusters: [cluster({ isSilent: true })] }), [/alex .*2 h/]],
+    ['with a cluster that nobody reports', null, site({ clusters: [cluster({ lastNodes: null })] }), []],
     ['without its stream', site(), site({ streams: [stream({ messages: null, lag: null, position: null })] }), [/EVENTS does not exist/]],
     ['without its broker', lagging(40), { ...lagging(40), broker: 'the broker is away' }, [/the broker is away/]],
     ['whose metric store is away', site(), site({ metricStores: [{ address: 'http://a', error: 'refused', state: null }] }), [/refused/]],

@@ -1,6 +1,6 @@
 /** What is wrong with a site, from two looks at it. */
 
-import type { ServiceStatus, SiteStatus, StreamStatus } from '../../api/status.ts'
+import type { ClusterStatus, ServiceStatus, SiteStatus, StreamStatus } from '../../api/status.ts'
 import { count } from '../../lib/formats/number.ts'
 import * as texts from '../../texts/en.ts'
 import { about, percent, share } from './fill.ts'
@@ -14,7 +14,7 @@ export function problems(before: SiteStatus | null, now: SiteStatus): string[] {
   const earlier = new Map(before?.streams.map((stream) => [stream.name, stream]))
   const found = now.streams.flatMap((stream) => (stream.messages === null ? [words.noStream(stream.name)] : []))
   for (const stream of now.streams) found.push(...boundProblems(stream), ...streamProblems(earlier.get(stream.name), stream))
-  return [...found, ...serviceProblems(now.services), ...storeProblems(before, now)]
+  return [...found, ...serviceProblems(now.services), ...clusterProblems(now.clusters), ...storeProblems(before, now)]
 }
 
 /** What the limits of a stream will cost soon. A ring that drops what was read is no trouble; a log that drops its begin is. */
@@ -51,6 +51,11 @@ function serviceProblems(services: ServiceStatus[]): string[] {
     return [state === 'silent' ? words.silent(service, about(ageS ?? 0)) : words.unheard(service)]
   })
 }
+
+const clusterProblems = (clusters: ClusterStatus[]): string[] =>
+  clusters.flatMap(({ name, lastNodes, isSilent }) =>
+    isSilent && lastNodes !== null ? [words.silentCluster(name, about(Date.now() / 1000 - lastNodes))] : [],
+  )
 
 export const reasons = (found: Record<string, string>): string =>
   Object.entries(found)

@@ -35,6 +35,13 @@ export const pipeline = {
   states: { ready: 'ready', unready: 'not ready', silent: 'silent', unheard: 'not heard' },
   unsure: 'not heard yet',
   ago: (age: string) => `${age} ago`,
+  clusters: 'Clusters',
+  cluster: 'Cluster',
+  lastJob: 'Last start or stop of a job',
+  lastNodes: 'Last report of nodes',
+  never: 'none in the log',
+  live: 'Followers of changes',
+  liveTitle: 'Event streams (one per browser) and GraphQL web sockets at this gateway',
   queues: 'Work queues',
   queue: 'Queue',
   waiting: 'Waiting',
@@ -96,6 +103,8 @@ export const pipeline = {
       `${service} has not reported for ${age}: it was killed, stands still, or has lost the broker. Look at its log and start it.`,
     unheard: (service: string) =>
       `No process of ${service} reports: none runs, none reaches the broker, or the broker does not permit its reports. Look at its log.`,
+    silentCluster: (name: string, age: string) =>
+      `The nodes of ${name} have not been reported for ${age}, so their states are unknown. Look at the adapter of ${name}.`,
     store: (address: string, why: string) =>
       `The metric store ${address} does not answer: ${why}. Curves are missing, and jobs that end wait for their archive entry.`,
     storeLag: (address: string, lag: string) => `The metric store ${address} stands still, ${messages(lag)} before the end of its stream.`,
