@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -11,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from shared.archive import JobPath
 from shared.settings import ArchiveSettings, DatabaseSettings, NatsSettings
 from tests.cli.conftest import Up
 from tests.cli.sites import UpProcess, clean_environment, jobtide
@@ -126,25 +129,38 @@ async def test_a_deployment_over_postgresql_is_equal_to_its_source(
     assert "jobs: 65 equal, 0 missing, 0 different" in await asyncio.to_thread(command, "verify")
 
 
+@contextlib.contextmanager
+def unreadable(file: Path) -> Iterator[None]:
+    """A pipe in its place: whoever reads it waits."""
+    aside = file.rename(file.with_name("aside"))
+    os.mkfifo(file)
+    try:
+        yield
+    finally:
+        aside.replace(file)
+
+
 def test_a_takeover_that_is_killed_and_repeated_gives_the_same_rows(new_up: Up, there: FormerSite) -> None:
+    """It waits at an entry of the second and the third thousand of jobs when it is killed."""
     fill(there, 2500, running=20)
     whole, broken = new_up(name="whole").start(), new_up(name="broken").start()
     whole.run("takeover", "run", there.folder)
-    killed_at = []
-    for wanted in (1, 1200):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "cli.main", "takeover", "run", str(there.folder), "--data", str(broken.data)],
-            cwd=REPOSITORY,
-            env=clean_environment(PYTHONPATH=str(REPOSITORY)),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            until_blocking(lambda: rows(broken, "SELECT count(*) FROM job")[0][0] >= wanted or process.poll() is not None, 60)  # noqa: B023
-        finally:
-            end(process)
-        killed_at.append(rows(broken, "SELECT count(*) FROM job")[0][0])
-    assert killed_at[0] < 2520
+    for number, before in ((1500, 1000), (2200, 2000)):
+        entry = JobPath("fritz", number + 1, START_TIME + 1000 * number).under(there.archive)
+        with unreadable(entry / "meta.json"):
+            process = subprocess.Popen(
+                [sys.executable, "-m", "cli.main", "takeover", "run", str(there.folder), "--data", str(broken.data)],
+                cwd=REPOSITORY,
+                env=clean_environment(PYTHONPATH=str(REPOSITORY)),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            try:
+                until_blocking(lambda: rows(broken, "SELECT count(*) FROM job") == [(before,)] or process.poll() is not None, 60)  # noqa: B023
+                assert process.poll() is None
+            finally:
+                end(process, signal.SIGKILL)
+        assert rows(broken, "SELECT count(*) FROM job") == [(before,)]
     done = broken.run("takeover", "run", there.folder).stdout
     assert "failed" not in done
     assert content(broken) == content(whole)
