@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from services.ingest.originals import original_of
 from services.ingest.translate import RawMessage, Translator
 from shared import prometheus
+from shared.broker.bulk import acknowledge
 from shared.broker.clusters import ClusterDirectory
 from shared.broker.cursor import delivery
 from shared.broker.envelope import Envelope
@@ -57,8 +58,7 @@ class BatchHandler:
                 started = time.perf_counter()
                 envelopes = await self._translate([await self._raw(message) for message in part])
                 await self._publish(envelopes)
-                for message in part:
-                    await message.ack()
+                await acknowledge(self._client, part)
                 done += len(part)
                 self._numbers.count(len(part), envelopes, time.perf_counter() - started)
         except (Unavailable, NatsError, OSError) as e:

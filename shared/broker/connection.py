@@ -14,6 +14,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from shared.backoff import Backoff
+from shared.broker.bulk import BulkClient
 from shared.errors import Unavailable, UserError
 from shared.settings import NatsSettings, setting_name
 
@@ -92,7 +93,7 @@ async def dial(
         if not quiet.is_set():
             log.warning("broker_error", client=name, error=repr(e))
 
-    client = Client()
+    client = BulkClient()
     options = connect_options(settings, name) | {"allow_reconnect": True}
     try:
         # Connect once without reconnects first: nats-py otherwise retries forever and silently.

@@ -1,7 +1,7 @@
 """Publishes events so that each is in the log exactly once, or the caller knows that it may not be.
 
-Acknowledgements arrive at an inbox of our own: ``publish_async`` of nats-py 2.16 creates a task for each message, and
-never frees the slot of an acknowledgement that was lost with the connection.
+Messages are sent in batches, and acknowledgements arrive at an inbox of our own: ``publish_async`` of nats-py 2.16 creates a task
+for each message, and never frees the slot of an acknowledgement that was lost with the connection.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from nats.errors import Error as NatsError
 from nats.errors import MaxPayloadError
 
 from shared.backoff import Backoff
+from shared.broker.bulk import frame, send, subscribe
 from shared.broker.envelope import Envelope
 from shared.domain import reasons
 from shared.errors import Refused, Unavailable
@@ -27,7 +28,6 @@ log = structlog.get_logger()
 
 ACK_TIMEOUT_S = 5.0
 MIN_ACK_TIMEOUT_S = 0.1  # for an attempt just before the deadline
-HEADER_FRAME = 64  # bytes of the version line and the line ends
 FAILING_AFTER_S = 3.0  # longer than the election of a leader
 FORGOTTEN_AFTER_S = 15.0  # longer than the pause between two attempts of one publish
 MAX_IN_FLIGHT = 1000  # messages waiting for acknowledgement
@@ -48,9 +48,8 @@ class Outgoing:
 
     @property
     def size(self) -> int:
-        """The size that the broker checks; above its limit it closes the connection. nats-py checks the body only."""
-        headers = sum(len(k) + len(v) + 4 for k, v in self.headers.items()) + HEADER_FRAME if self.headers else 0
-        return len(self.body) + headers
+        """The size that the broker compares with its limit."""
+        return frame(self.subject, self.body, headers=self.headers)[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,15 +165,17 @@ class Publisher:
         attempt = _Attempt(acks, len(missing))
         try:
             await self._subscribe()
+            frames = []
             for index in missing:
                 message = messages[index]
-                if message.size > self._client.max_payload:
-                    raise MaxPayloadError
                 reply = f"{self._inbox}.{next(self._numbers)}"
+                text, size = frame(message.subject, message.body, reply, message.headers)
+                if size > self._client.max_payload:  # the broker would close the connection
+                    raise MaxPayloadError
+                frames.append(text)
                 attempt.waiting[reply] = index
                 self._attempts[reply] = attempt
-                headers = dict(message.headers) or None  # nats-py keeps and modifies the mapping
-                await self._client.publish(message.subject, message.body, reply=reply, headers=headers)
+            await send(self._client, frames)
             await asyncio.wait((attempt.is_over,), timeout=timeout_s)
         except MaxPayloadError as e:
             raise Refused(reasons.TOO_LARGE, f"the message is larger than the broker's limit of {self._client.max_payload} bytes") from e
@@ -190,9 +191,9 @@ class Publisher:
     async def _subscribe(self) -> None:
         async with self._subscribed:
             if self._subscription is None:
-                self._subscription = await self._client.subscribe(f"{self._inbox}.*", cb=self._acknowledged)
+                self._subscription = await subscribe(self._client, f"{self._inbox}.*", self._acknowledged)
 
-    async def _acknowledged(self, message: Msg) -> None:
+    def _acknowledged(self, message: Msg) -> None:
         attempt = self._attempts.pop(message.subject, None)
         if attempt is not None:
             attempt.settle(message.subject, _outcome(message.data))

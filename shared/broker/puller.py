@@ -15,6 +15,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
+from shared.broker.bulk import subscribe
 from shared.errors import ConsumerLost, Unavailable
 
 EXPIRES_S = 1.0  # lifetime of one request; a lost request or consumer goes unnoticed for that long on a quiet stream
@@ -50,8 +51,7 @@ class Puller:
     async def open(self) -> None:
         """Subscribe. Raises Unavailable."""
         try:
-            # The requests bound the buffer, so nats-py must not drop messages by its own limits.
-            self._subscription = await self._client.subscribe(self._inbox, cb=self._receive, pending_msgs_limit=-1, pending_bytes_limit=-1)
+            self._subscription = await subscribe(self._client, self._inbox, self._receive)  # the requests bound the buffer
         except (NatsError, OSError) as e:
             raise Unavailable(f"cannot subscribe: {e!r}") from e
 
@@ -69,8 +69,8 @@ class Puller:
                 await asyncio.wait_for(end(), _CLOSE_S)
         return self.drop()
 
-    async def _receive(self, message: Msg) -> None:
-        """The subscription's callback: a message of the stream, or a status message for a request."""
+    def _receive(self, message: Msg) -> None:
+        """A message of the stream, or a status message for a request."""
         # Only status messages arrive at the inbox; a message of the stream has its own subject, whatever its headers.
         status = (message.headers or {}).get("Status") if message.subject == self._inbox else None
         if status is None:
