@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import orjson
 from line_protocol_parser import LineFormatError, parse_line
 
 
@@ -46,6 +47,9 @@ MAX_STRAY_QUOTES = 16  # per message, because each may require a scan of the res
 
 def parse_lines(payload: bytes) -> Iterator[Point | BadLine]:
     """The lines of a message in order, except blank lines and comments. Never raises."""
+    if (usual := _usual(payload)) is not None:
+        yield usual
+        return
     at, number = 0, 1
     size = len(payload)
     masked = payload.replace(b"\\\\", _BACKSLASH).replace(b'\\"', _QUOTE)
@@ -64,6 +68,33 @@ def parse_lines(payload: bytes) -> Iterator[Point | BadLine]:
             yield parsed
         number += payload.count(b"\n", at, line.end) + 1
         at = line.end + 1
+
+
+# One line as adapters send it: plain names and the field alone, so that outside the quotes no byte has another meaning.
+_USUAL_HEAD = re.compile(rb'([A-Za-z_]\w*)((?:,[\w-]+=[\w.:-]+)*) event="')
+_USUAL_REST = re.compile(rb"(?: \d{1,18})?\n?")
+
+_ONLY_IN_JSON = re.compile(rb"\\[ubf/]")  # escapes that a quoted field value does not have
+
+
+def _usual(payload: bytes) -> Point | None:
+    """What the rest of this module finds in a message of one usual line, in a quarter of the time; None for other messages.
+
+    The five escapes of a quoted value mean the same in a JSON string, which has no quotes without a backslash either.
+    """
+    head, end = _USUAL_HEAD.match(payload), payload.rfind(b'"')
+    if head is None or _USUAL_REST.fullmatch(payload, end + 1) is None:
+        return None
+    text = payload[head.end() - 1 : end + 1]
+    measurement, tags = head.groups()
+    items = tags.decode().split(",")[1:]
+    by_name = dict([item.split("=") for item in items])
+    if _ONLY_IN_JSON.search(text) is not None or len(by_name) < len(items) or len(items) >= MAX_ITEMS:
+        return None
+    try:
+        return Point(1, measurement.decode(), by_name, {FIELD: orjson.loads(text)})
+    except orjson.JSONDecodeError:
+        return None
 
 
 # Masks for an escaped backslash and quote, of the same length as the originals so that positions agree.

@@ -42,13 +42,15 @@ class RawMessage:
     received_at: datetime
     original: Original | None = None
 
-    def origin(self, line: int) -> IntakeOrigin:
-        return IntakeOrigin(self.stream, self.sequence, line, microseconds(self.received_at))
+    def message_id(self, line: int, part: int | str) -> str:
+        return IntakeOrigin(self.stream, self.sequence, line, microseconds(self.received_at)).message_id(part)
 
-    def original_origin(self, line: int) -> IntakeOrigin | None:
-        """The same line of the original message."""
+    def replays(self, line: int, part: int) -> str | None:
+        """The id of the same event of the original message."""
         original = self.original
-        return None if original is None else IntakeOrigin(self.stream, original.sequence, line, microseconds(original.received_at))
+        if original is None:
+            return None
+        return IntakeOrigin(self.stream, original.sequence, line, microseconds(original.received_at)).message_id(part)
 
 
 class IntakeSubjects:
@@ -82,12 +84,13 @@ class Translator:
 
     def translate(self, message: RawMessage) -> list[Envelope]:
         """The events and rejections of a message, in the order of its lines. Deterministic: the same message gives the same envelopes."""
-        replayed = [self._replayed(message, message.original)] if message.original is not None else []
-        return [*replayed, *self._translate(message)]
+        if message.original is None:
+            return self._translate(message)
+        return [self._replayed(message, message.original), *self._translate(message)]
 
     def _replayed(self, message: RawMessage, original: Original) -> Envelope:
         event = IntakeReplayed(stream=message.stream, sequence=original.sequence, stored_us=microseconds(original.received_at))
-        return Envelope(event, message.origin(0).message_id("replayed"), f"{_SOURCE}{message.subject}", original.received_at)
+        return Envelope(event, message.message_id(0, "replayed"), f"{_SOURCE}{message.subject}", original.received_at)
 
     def _translate(self, message: RawMessage) -> list[Envelope]:
         if not message.data:
@@ -187,15 +190,13 @@ class Translator:
         stop, has_rest = _object(StopPayload, line, payload)
         intake.agree_on_cluster(subject_cluster, stop.cluster)
         event = intake.job_stopped(stop, may_wait=True)
-        if subject_cluster is not None:
+        if subject_cluster is not None and event.cluster is None:
             event = event.model_copy(update={"cluster": subject_cluster})
         return [event], [], has_rest
 
     def _envelope(self, message: RawMessage, line: int, part: int, event: Event) -> Envelope:
-        first = message.original_origin(line)
         time = message.original.received_at if message.original else message.received_at
-        replays = first.message_id(part) if first else None
-        return Envelope(event, message.origin(line).message_id(part), f"{_SOURCE}{message.subject}", time, replays=replays)
+        return Envelope(event, message.message_id(line, part), _SOURCE + message.subject, time, replays=message.replays(line, part))
 
     def _rejected(self, message: RawMessage, line: int, part: int, refused: Refused, excerpt: bytes) -> Envelope:
         event = IntakeRejected(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from urllib.parse import quote, unquote
 
 from shared.domain import reasons
@@ -126,6 +127,7 @@ def excerpt_text(data: bytes, max_bytes: int = 512) -> str:
     return data[:max_bytes].decode("utf-8", "replace").replace("\0", "\ufffd")
 
 
+@lru_cache(maxsize=1000)
 def subject_token(cluster: str | None) -> str:
     """A cluster's name as one subject token: characters other than letters, digits, ``-`` and ``_`` become ``=XX``."""
     if not cluster:

@@ -468,4 +468,4 @@ def decode(event_type: str, body: bytes) -> Event:
 
 
 def encode(event: Event) -> bytes:
-    return event.model_dump_json(by_alias=True, exclude_defaults=True).encode()
+    return event.__pydantic_serializer__.to_json(event, by_alias=True, exclude_defaults=True)  # model_dump_json without its text

@@ -77,7 +77,7 @@ class StartPayload(Payload):
     energy_footprint: Annotated[dict[str, float] | None, INFORMS] = None
     footprint: Annotated[dict[str, float] | None, INFORMS] = None
     meta_data: Annotated[dict[str, str] | None, INFORMS_AS_TEXT] = None
-    concurrent_jobs: Annotated[ConcurrentJobs, INFORMS] = ConcurrentJobs()
+    concurrent_jobs: Annotated[ConcurrentJobs | None, INFORMS] = None
     energy: Annotated[float, INFORMS] = 0.0
     array_job_id: Annotated[Int64, INFORMS] = 0
     walltime: Annotated[Seconds, INFORMS] = 0

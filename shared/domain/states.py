@@ -5,6 +5,7 @@ A word that is not listed here still ends a job and is stored as ``failed``.
 """
 
 import re
+from functools import lru_cache
 
 from shared.domain.values import JobState
 
@@ -74,7 +75,12 @@ def state_of(text: str) -> JobState | None:
 
     The user in ``CANCELLED by 1000`` is dropped. Of words joined by ``+``, as in ``CANCELLED+COMPLETING``, the first known one is used.
     """
-    words = [_NOT_LETTERS.sub("", _BY_USER.sub("", word)) for word in text[:200].lower().split("+")]
+    return _state_of(text[:200])
+
+
+@lru_cache(maxsize=1000)
+def _state_of(text: str) -> JobState | None:
+    words = [_NOT_LETTERS.sub("", _BY_USER.sub("", word)) for word in text.lower().split("+")]
     for word in words:
         if word in STATE_WORDS:
             return STATE_WORDS[word]

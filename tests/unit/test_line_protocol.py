@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import example, given, settings
@@ -284,6 +285,35 @@ def test_no_bytes_raise_and_line_numbers_rise(pieces: list[bytes]) -> None:
     numbers = [found.number for found in parse_lines(data)]
     assert numbers == sorted(set(numbers))
     assert all(1 <= number <= data.count(b"\n") + 1 for number in numbers)
+
+
+USUAL = [
+    b"job",
+    b"_a1",
+    b",b=c",
+    b",b=",
+    b",function=stop_job",
+    b" ",
+    b'event="',
+    b'x="',
+    b'{\\"a\\":1}',
+    b"\\n",
+    b"\\\\",
+    b"\\u0041",
+    b"\\/",
+    b'"',
+    b" 17",
+    b"\n",
+    b"\r",
+]
+
+
+@given(st.lists(st.sampled_from(USUAL), max_size=9), st.binary(max_size=5))
+@settings(max_examples=1000)
+def test_a_line_is_the_same_alone_and_after_another(pieces: list[bytes], more: bytes) -> None:
+    """A message of one usual line takes a shorter way."""
+    line = b"".join([b"job,function=start_job", *pieces[:4], b' event="', more, *pieces[4:], b'"'])
+    assert parsed(line) == [replace(found, number=found.number - 1) for found in parsed(b"#\n" + line)]
 
 
 @given(st.binary(max_size=200))

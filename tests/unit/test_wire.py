@@ -1,6 +1,7 @@
 """Strict validation of JSON: keys, nulls, numbers, text that databases cannot store."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from shared.domain import oddities, reasons
 from shared.domain.payloads import NodeStatePayload, StartPayload, StopPayload, TagPayload
-from shared.domain.wire import MAX_ODDITIES, first_value, read_list, read_object, storable_text
+from shared.domain.wire import MAX_ODDITIES, first_value, read_list, read_object, read_value, storable_text
 from shared.errors import Refused
 from tests.support.builders import start_payload, stop_payload
 
@@ -329,3 +330,24 @@ def test_a_list_with_a_wrong_item_is_refused_with_its_place(text: bytes, code: s
     with pytest.raises(Refused) as caught:
         read_list(TagPayload, text)
     assert (caught.value.code, caught.value.field) == (code, field)
+
+
+ODD = [None, "", "x", 0, -1, 2**40, 2**70, 1.0, 1e300, True, [], {}, [None], {"b": None}, {"b": 1}]
+
+
+@given(
+    st.dictionaries(st.sampled_from([*start_payload(), "jobState", "tags", "energy", "footprint", "JOBID", "job_id"]), st.sampled_from(ODD))
+)
+def test_an_object_is_read_the_same_at_once_and_step_by_step(changes: dict[str, Any]) -> None:
+    """A faultless object is validated as text; others are decoded first, since they may have to be repaired."""
+    payload = start_payload() | changes
+
+    def outcome(read: Callable[[], StartPayload]) -> tuple[object, ...]:
+        try:
+            found = read()
+        except Refused as e:
+            return e.code, e.field, e.text
+        return found, found.oddities
+
+    at_once = outcome(lambda: read_object(StartPayload, json.dumps(payload).encode())[0])
+    assert at_once == outcome(lambda: read_value(StartPayload, payload))
