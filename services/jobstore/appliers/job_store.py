@@ -1,7 +1,7 @@
 """Loads the jobs, parked stops and tags of a batch from the database and saves their changes, in few statements."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from pydantic import TypeAdapter
@@ -16,6 +16,7 @@ from shared.database.sql import is_running
 from shared.database.tables import ProjectionTables
 from shared.domain.events import (
     ADVICE_TAG_TYPE,
+    EVENT_TYPES,
     Event,
     IntakeReplayed,
     JobAdviceMuted,
@@ -23,6 +24,7 @@ from shared.domain.events import (
     JobFacts,
     JobImported,
     JobsMeasured,
+    JobStarted,
     JobStopped,
     JobTagged,
     JobTakenOver,
@@ -35,8 +37,13 @@ from shared.domain.oddities import Oddity
 from shared.domain.recorded import IntakeOrigin, Recorded, Unreadable, without_stored_time
 from shared.domain.values import ARCHIVING_FAILED, MONITORING_DISABLED, JobState
 
-_Advising = JobAdvised | JobAdviceMuted
+_FACTS: tuple[type[JobFacts], ...] = (JobStarted, JobImported, JobTakenOver)
+_ADVISING: tuple[Any, ...] = (JobAdvised, JobAdviceMuted)
+_TAGGING: tuple[Any, ...] = (JobTagged, JobUntagged, *_ADVISING)
+_OF_TAGS: tuple[Any, ...] = (TagCreated, TagRemoved)
+_ABOUT_ONE_JOB: tuple[Any, ...] = tuple(kind for kind in EVENT_TYPES.values() if "id" in kind.model_fields)
 _ODDITIES = TypeAdapter(list[Oddity])
+E = TypeVar("E", bound=Event)
 # Rows per statement, so that a statement finishes well within the database's time limit.
 JOBS_AT_ONCE = 20_000
 ROWS_AT_ONCE = 20_000
@@ -71,19 +78,19 @@ class JobStore:
     async def load(self, connection: AsyncConnection, records: Iterable[Recorded | Unreadable]) -> UnitOfWork:
         """Load everything that the rules may need for the events of a batch."""
         work = UnitOfWork()
-        events = [record.event for record in records if isinstance(record, Recorded)]
-        job_ids = {event.job_id for event in events if isinstance(event, JobFacts | JobStopped)}
-        ids = {id_ for event in events if (id_ := getattr(event, "id", None)) is not None}
-        ids |= {job.id for event in events if isinstance(event, JobsMeasured) for job in event.jobs}
+        events = _Events(records)
+        job_ids = {event.job_id for event in events.of(*_FACTS)} | {event.job_id for event in events.of(JobStopped)}
+        ids: set[int] = {event.id for event in events.of(*_ABOUT_ONE_JOB)}
+        ids |= {job.id for event in events.of(JobsMeasured) for job in event.jobs}
         if job_ids:
             await self.load_runs(connection, work, job_ids)
             await self._load_parked(connection, work, job_ids)
             await self.load_deleted(connection, work, job_ids)
         if missing := ids - work.jobs.keys():
             await self._know(connection, work, self._heads.where(one_of(connection, self._tables.job.c.id, missing)))
-        taken_over = {event.job_id for event in events if isinstance(event, JobTakenOver)}
+        taken_over = {event.job_id for event in events.of(JobTakenOver)}
         await self._load_former_states(connection, work, taken_over)
-        imported = taken_over | {event.job_id for event in events if isinstance(event, JobImported) and event.tags}
+        imported = taken_over | {event.job_id for event in events.of(JobImported) if event.tags}
         ids |= {job.id for job in work.jobs.values() if job.job_id in imported}
         await self._load_tags(connection, work, events, ids)
         return work
@@ -115,11 +122,11 @@ class JobStore:
         rows = await connection.execute(select(table).where(where).order_by(table.c.seq).limit(limit))
         return [_parked_stop(row) for row in rows]
 
-    async def _load_tags(self, connection: AsyncConnection, work: UnitOfWork, events: list[Event], ids: Collection[int]) -> None:
-        tags = [tag for event in events if isinstance(event, JobFacts | JobTagged | JobUntagged | _Advising) for tag in event.tags]
-        tags += [event.tag for event in events if isinstance(event, TagCreated | TagRemoved)]
+    async def _load_tags(self, connection: AsyncConnection, work: UnitOfWork, events: "_Events", ids: Collection[int]) -> None:
+        tags = [tag for event in events.of(*_FACTS, *_TAGGING) for tag in event.tags]
+        tags += [event.tag for event in events.of(*_OF_TAGS)]
         tags += [tag for job in work.jobs.values() for tag in former_tags(job)]
-        advised = {event.id for event in events if isinstance(event, _Advising)}
+        advised = {event.id for event in events.of(*_ADVISING)}
         if not tags and not advised:
             return
         table, jobtag = self._tables.tag, self._tables.jobtag
@@ -130,7 +137,7 @@ class JobStore:
         rows = await connection.execute(select(table).where(wanted))
         for row in rows:
             work.know_tag(row.id, Tag(type=row.tag_type, name=row.tag_name, scope=row.tag_scope))
-        if any(isinstance(event, TagRemoved) for event in events):
+        if events.of(TagRemoved):
             ids = work.jobs.keys()  # removing a tag changes the jobs that have it, including jobs of other events
         if ids:
             pairs = await connection.execute(select(jobtag.c.job_id, jobtag.c.tag_id).where(one_of(connection, jobtag.c.job_id, ids)))
@@ -316,6 +323,19 @@ class JobStore:
     async def forget_parked(self, connection: AsyncConnection, sequences: Sequence[int]) -> None:
         if sequences:
             await connection.execute(delete(self._tables.parked_stop).where(one_of(connection, self._tables.parked_stop.c.seq, sequences)))
+
+
+class _Events:
+    """The events of a batch by type."""
+
+    def __init__(self, records: Iterable[Recorded | Unreadable]) -> None:
+        self._by_type: dict[type[Event], list[Any]] = {}
+        for record in records:
+            if isinstance(record, Recorded):
+                self._by_type.setdefault(type(record.event), []).append(record.event)
+
+    def of(self, *kinds: type[E]) -> list[E]:
+        return [event for kind in kinds for event in self._by_type.get(kind, ())]
 
 
 def _merged(stored: str | None, changes: dict[str, str | None]) -> str | None:

@@ -29,13 +29,13 @@ def stop(work: UnitOfWork, record: Recorded, event: JobStopped, limits: Limits) 
         return Decision("duplicate")
     if any(_ended(run, event) for run in work.deleted_before(record, event.job_id, event.cluster)):
         return Decision("duplicate")
-    refusal = _why_not(event, runs)
     is_named = event.start_time is not None
     if is_named and runs and not any(_is_free(run, record.stored_at) for run in runs):
-        return refusal
+        return _why_not(event, runs)
     if len(waiting) >= MAX_WAITING:
-        text = f"{refusal.text}, and {MAX_WAITING} stops are already waiting for it"
-        return Decision("refused", refusal.job, refusal.code, text)
+        why = _why_not(event, runs)
+        return Decision("refused", why.job, why.code, f"{why.text}, and {MAX_WAITING} stops are already waiting for it")
+    refusal = None if event.may_wait else _why_not(event, runs)  # before the runs change
     parked = ParkedStop(record.sequence, event, record.origin, record.stored_at)
     work.park(parked)
     ends = Ends(work, record, limits)
@@ -44,11 +44,12 @@ def stop(work: UnitOfWork, record: Recorded, event: JobStopped, limits: Limits) 
     if ended is None and not event.may_wait and (early := _first_after(runs, event)) is not None:
         ends.end(early, parked, is_presumed=early.start_time - event.stop_time > limits.stop_tolerance_s)
         ended = early
-    for left in [parked for parked in work.parked.get(event.job_id, []) if parked.sequence == record.sequence and not event.may_wait]:
-        work.unpark(left)
+    if not event.may_wait:
+        for left in [parked for parked in work.parked.get(event.job_id, []) if parked.sequence == record.sequence]:
+            work.unpark(left)
     if ended is not None:
         return Decision("applied", ended.id, oddities=ends.oddities)
-    return Decision("waiting", oddities=ends.oddities) if event.may_wait else refusal
+    return refusal or Decision("waiting", oddities=ends.oddities)
 
 
 def expire(work: UnitOfWork, parked: ParkedStop, record: Recorded, limits: Limits) -> Decision:
@@ -112,7 +113,8 @@ class Ends:
         free = [run for run in runs if _is_free(run, self._now)]
         held = {run.id: self._stop_of(run) for run in free if run.may_still_change(self._now)}
         waiting = list(self._work.parked.get(job_id, []))
-        matched = _match(runs, {run.id for run in free}, [*waiting, *held.values()])
+        stops = [*waiting, *held.values()]
+        matched = _match(runs, {run.id for run in free}, stops) if stops else {}
         taken = {parked.sequence for parked in matched.values()}
         for parked in held.values():
             if parked.sequence not in taken:

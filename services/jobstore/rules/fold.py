@@ -56,7 +56,7 @@ def fold(work: UnitOfWork, record: Recorded | Unreadable, limits: Limits) -> Dec
     if decision.kind == "refused":
         work.refusals.append(refusal(record, event, decision))
     elif decision.kind == "applied" and decision.job in work.jobs:
-        work.jobs[decision.job].set(changed_seq=record.sequence)
+        work.jobs[decision.job].touch(record.sequence)
     return decision
 
 

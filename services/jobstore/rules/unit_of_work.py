@@ -1,6 +1,6 @@
 """The unit of work of a batch: the jobs, parked stops and tags that it touches, and their changes."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 import orjson
@@ -64,12 +64,20 @@ class JobHead:
 
     def set(self, **columns: Any) -> None:
         for name, value in columns.items():
-            if hasattr(self, name):
+            if name in _OF_HEAD:
                 setattr(self, name, value)
-        if self.row is not None:
-            self.row.update(columns)
-        else:
-            self.changes.update(columns)
+        self._written.update(columns)
+
+    def touch(self, sequence: int) -> None:
+        """The event with this sequence changed the job."""
+        self._written["changed_seq"] = sequence
+
+    @property
+    def _written(self) -> dict[str, Any]:
+        return self.changes if self.row is None else self.row
+
+
+_OF_HEAD = frozenset(one.name for one in fields(JobHead))
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,9 +206,9 @@ class UnitOfWork:
 
         Empty for events of other publishers, which are never redelivered: their repeats are intended.
         """
-        if IntakeOrigin.of(record.message_id) is None:
+        runs = self.deleted_runs.get(job_id)
+        if not runs or IntakeOrigin.of(record.message_id) is None:
             return []
-        runs = self.deleted_runs.get(job_id, [])
         return [run for run in runs if cluster in (None, run.cluster) and record.time <= run.deleted_at]
 
     # parked stops
