@@ -4,11 +4,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from services.jobstore.sql import insert_or_ignore
 from shared.broker.cursor import LogState
+from shared.database.dialects import dialect_of
 from shared.database.engine import transaction
 from shared.database.schema import RULES
 from shared.database.tables import ProjectionTables
@@ -62,10 +62,13 @@ class Positions:
 
     async def get(self, connection: AsyncConnection, *, lock: bool = False) -> Position | None:
         """With ``lock``, no other replica can move it until the transaction ends."""
+        return await connection.run_sync(self._get, lock=lock)
+
+    def _get(self, connection: Connection, *, lock: bool) -> Position | None:
         table = self._table
         columns = table.c.sequence, table.c.stream_created, table.c.event_time, table.c.message_id, table.c.log_time
         statement = select(*columns).where(table.c.stream == self._stream)
-        row = (await connection.execute(statement.with_for_update() if lock else statement)).one_or_none()
+        row = connection.execute(statement.with_for_update() if lock else statement).one_or_none()
         return None if row is None else Position(row[0], row[1], row[2], row[3] or "", row[4])
 
     async def begin(self, engine: AsyncEngine, ask_log: Callable[[], Awaitable[LogState]], *, may_skip: bool) -> Position:
@@ -80,7 +83,9 @@ class Positions:
         if position is None:
             async with transaction(engine) as connection:
                 await connection.execute(
-                    insert_or_ignore(connection, self._table).values(
+                    dialect_of(connection)
+                    .insert_or_ignore(self._table)
+                    .values(
                         stream=self._stream,
                         sequence=log.began_at - 1,
                         stream_created=log.created,
@@ -119,18 +124,18 @@ class Positions:
                 " it was restored from an older copy and continued; restore the stream, or run `jobtide provision --continue-log`"
             )
 
-    async def hold(self, connection: AsyncConnection, expected: int) -> Position:
+    def hold(self, connection: Connection, expected: int) -> Position:
         """Lock the position for this transaction. Raises LostRace if it is not ``expected``."""
-        position = await self.get(connection, lock=True)
+        position = self._get(connection, lock=True)
         if position is None or position.sequence != expected:
             raise LostRace(f"{self._stream}: another replica is at {position and position.sequence}, not {expected}")
         return position
 
-    async def advance(self, connection: AsyncConnection, expected: int, moved: Position) -> None:
+    def advance(self, connection: Connection, expected: int, moved: Position) -> None:
         """Raises LostRace."""
         table = self._table
         to_move = update(table).where(table.c.stream == self._stream, table.c.sequence == expected)
-        result = await connection.execute(to_move.values(_event_columns(moved)))
+        result = connection.execute(to_move.values(_event_columns(moved)))
         if result.rowcount != 1:
             raise LostRace(f"{self._stream}: the position is no longer {expected}")
 

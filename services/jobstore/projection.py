@@ -12,7 +12,8 @@ from typing import Protocol
 import structlog
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.jobstore.position import LostRace, Position, Positions
 from services.jobstore.prometheus import ProjectionNumbers
@@ -21,7 +22,7 @@ from services.jobstore.rules import Decision
 from shared.backoff import Backoff
 from shared.broker.cursor import log_state, read_from
 from shared.broker.outcome import Outcome
-from shared.database.engine import transaction
+from shared.database.engine import run, transaction
 from shared.domain.recorded import Recorded, Unreadable
 from shared.errors import JobtideError, LogMismatch, StatementTimedOut, Unavailable
 from shared.standstill import Place
@@ -35,11 +36,13 @@ Batch = Sequence[Recorded | Unreadable]
 
 
 class Applier(Protocol):
-    """Turns events into rows, in the caller's transaction."""
+    """Turns events into rows, in the caller's transaction, see ``shared.database.engine.run``."""
 
-    async def apply(self, connection: AsyncConnection, batch: Batch) -> list[Decision]: ...
+    def apply(self, connection: Connection, batch: Batch) -> list[Decision]:
+        """One decision per event, in order."""
 
-    async def bury(self, connection: AsyncConnection, record: Recorded | Unreadable, why: str) -> None: ...
+    def bury(self, connection: Connection, record: Recorded | Unreadable, why: str) -> None:
+        """Record an event that is readable but cannot be applied, which indicates a bug."""
 
 
 class Projection:
@@ -155,15 +158,22 @@ class Projection:
         return position
 
     async def _commit(self, position: Position, batch: Batch) -> tuple[list[Decision], Position]:
-        async with transaction(self._engine) as connection:
-            await self._positions.hold(connection, position.sequence)
-            decisions = await self._applier.apply(connection, batch)
-            return decisions, await self._advance(connection, position, batch)
+        return await self._move(position, batch[-1], lambda connection: self._applier.apply(connection, batch))
 
-    async def _advance(self, connection: AsyncConnection, position: Position, batch: Batch) -> Position:
-        moved = position.moved_to(batch[-1])
-        await self._positions.advance(connection, position.sequence, moved)
-        return moved
+    async def _move(
+        self, position: Position, last: Recorded | Unreadable, work: Callable[[Connection], list[Decision]]
+    ) -> tuple[list[Decision], Position]:
+        """Write rows, and move the position to ``last``, in one transaction."""
+        moved = position.moved_to(last)
+
+        def write(connection: Connection) -> list[Decision]:
+            self._positions.hold(connection, position.sequence)
+            decisions = work(connection)
+            self._positions.advance(connection, position.sequence, moved)
+            return decisions
+
+        async with transaction(self._engine) as connection:
+            return await run(connection, write), moved
 
     def _times_out_always(self, position: Position) -> bool:
         at, count = self._timeouts
@@ -201,11 +211,12 @@ class Projection:
         self._buried_in_a_row += 1
         if self._buried_in_a_row > MAX_BURIED_IN_A_ROW:
             raise JobtideError(f"{self._buried_in_a_row} events in a row cannot be applied: {why}") from error
-        async with transaction(self._engine) as connection:
-            await self._positions.hold(connection, position.sequence)
-            await self._applier.bury(connection, record, f"{type(why).__name__}: {why}")
-            position = await self._advance(connection, position, [record])
-        return [Decision("refused", code="internal", text="the event cannot be applied, see the log of jobstore")], position
+
+        def bury(connection: Connection) -> list[Decision]:
+            self._applier.bury(connection, record, f"{type(why).__name__}: {why}")
+            return [Decision("refused", code="internal", text="the event cannot be applied, see the log of jobstore")]
+
+        return await self._move(position, record, bury)
 
     async def _answer(self, batch: Batch, decisions: Sequence[Decision]) -> None:
         """Send outcomes to the reply addresses. If one is lost, its requester times out; the event stays applied."""

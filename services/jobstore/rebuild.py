@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from uuid import uuid4
 
 import structlog
 from nats.aio.client import Client
-from sqlalchemy import Column, MetaData, Table, Text, delete, exists, func, insert, inspect, or_, select, update
+from sqlalchemy import Column, Connection, MetaData, Table, Text, delete, exists, func, insert, inspect, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.schema import CreateIndex, CreateTable, DropTable
 
@@ -20,7 +21,7 @@ from shared.backoff import Backoff
 from shared.broker.cursor import LogState, log_state, read_from
 from shared.broker.streams import EVENTS, LOGS, NODES, REJECTIONS
 from shared.database.dialects import Switch, dialect_of
-from shared.database.engine import transaction
+from shared.database.engine import run, transaction
 from shared.database.tables import projection_tables, tables
 from shared.domain.reasons import JOB_NOT_FOUND, TAG_NOT_FOUND
 from shared.domain.recorded import Recorded, Unreadable
@@ -160,14 +161,18 @@ class Rebuild:
         self, stream: str, positions: Positions, position: Position, batch: Sequence[Recorded | Unreadable], why: str | None = None
     ) -> Position:
         """Apply a batch. With ``why``, it has one event, which is buried. Raises LostRace if another rebuild is running."""
-        async with transaction(self._engine) as connection:
-            await positions.hold(connection, position.sequence)
+        moved = position.moved_to(batch[-1])
+
+        def write(connection: Connection) -> None:
+            positions.hold(connection, position.sequence)
             if why is None:
-                await self._appliers[stream].apply(connection, batch)
+                self._appliers[stream].apply(connection, batch)
             else:
-                await self._appliers[stream].bury(connection, batch[0], why)
-            moved = position.moved_to(batch[-1])
-            await positions.advance(connection, position.sequence, moved)
+                self._appliers[stream].bury(connection, batch[0], why)
+            positions.advance(connection, position.sequence, moved)
+
+        async with transaction(self._engine) as connection:
+            await run(connection, write)
         return moved
 
     async def _apply_or_bury(self, stream: str, positions: Positions, position: Position, record: Recorded | Unreadable) -> Position:
@@ -232,7 +237,7 @@ class Rebuild:
                 if quiet > MAX_QUIET_FETCHES:
                     raise Unavailable(f"{stream}: no event after {position.sequence}, although the database has {old.sequence}")
                 if batch:
-                    await applier.apply(connection, batch)
+                    await run(connection, partial(applier.apply, batch=batch))
                     position = position.moved_to(batch[-1])
         await positions.put(connection, position)
         return position.sequence

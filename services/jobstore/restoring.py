@@ -4,10 +4,10 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import Column, ColumnElement, Table, UniqueConstraint, delete, insert, select, tuple_
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Column, ColumnElement, Connection, Table, UniqueConstraint, delete, insert, select, tuple_
 
-from services.jobstore.sql import one_of, write_rows
+from services.jobstore.sql import write_rows
+from shared.database.sql import one_of
 from shared.database.tables import ProjectionTables
 from shared.domain.events import Cell, JobRestored, RowsRestored
 
@@ -20,60 +20,60 @@ class Restorer:
     def __init__(self, tables: ProjectionTables) -> None:
         self._tables = tables
 
-    async def jobs(self, connection: AsyncConnection, events: Sequence[JobRestored]) -> None:
+    def jobs(self, connection: Connection, events: Sequence[JobRestored]) -> None:
         """Replace jobs and their tag assignments. The tags themselves have been restored before."""
         job = self._tables.job
         wanted = {event.id: _whole(job, _row(event)) for event in events}
-        stored = (await connection.execute(select(job).where(one_of(connection, job.c.id, wanted.keys())))).mappings()
+        stored = (connection.execute(select(job).where(one_of(job.c.id, wanted.keys())))).mappings()
         same = {row["id"] for row in stored if dict(row) == wanted[row["id"]]}
         rows = [row for id_, row in wanted.items() if id_ not in same]
-        await self._delete_jobs(connection, await _holders(connection, job, rows) - wanted.keys())
+        self._delete_jobs(connection, _holders(connection, job, rows) - wanted.keys())
         if rows:
-            await connection.execute(delete(job).where(one_of(connection, job.c.id, [row["id"] for row in rows])))
-        await write_rows(connection, insert(job), rows)
-        await self._tag(connection, {event.id: event.tag_ids for event in events})
+            connection.execute(delete(job).where(one_of(job.c.id, [row["id"] for row in rows])))
+        write_rows(connection, insert(job), rows)
+        self._tag(connection, {event.id: event.tag_ids for event in events})
 
-    async def _tag(self, connection: AsyncConnection, tags: dict[int, list[int]]) -> None:
+    def _tag(self, connection: Connection, tags: dict[int, list[int]]) -> None:
         link = self._tables.jobtag
-        pairs = await connection.execute(select(link.c.job_id, link.c.tag_id).where(one_of(connection, link.c.job_id, tags.keys())))
+        pairs = connection.execute(select(link.c.job_id, link.c.tag_id).where(one_of(link.c.job_id, tags.keys())))
         stored = {(row.job_id, row.tag_id) for row in pairs}
         wanted = {(job, tag) for job, ids in tags.items() for tag in ids}
         if changed := {job for job, _ in stored ^ wanted}:
-            await connection.execute(delete(link).where(one_of(connection, link.c.job_id, changed)))
+            connection.execute(delete(link).where(one_of(link.c.job_id, changed)))
             rows = [{"job_id": job, "tag_id": tag} for job, tag in sorted(wanted) if job in changed]
-            await write_rows(connection, insert(link), rows)
+            write_rows(connection, insert(link), rows)
 
-    async def rows(self, connection: AsyncConnection, event: RowsRestored, stream: str) -> None:
+    def rows(self, connection: Connection, event: RowsRestored, stream: str) -> None:
         """Make the rows derived from ``stream``, which contains the event, equal to the event within its range of ids."""
         table: Table = getattr(self._tables, event.table)
         key = key_of(table)
         within = (key > event.above, key <= event.to, *rows_of(table, stream))
         wanted = [_whole(table, row) for row in event.rows]
-        stored = (await connection.execute(select(table).where(*within).order_by(key))).mappings()
+        stored = (connection.execute(select(table).where(*within).order_by(key))).mappings()
         before = [dict(row) for row in stored]
         if before == sorted(wanted, key=lambda row: row[key.name]):
             return
         if event.table == "tag":
             gone = {row["id"] for row in before} - {row["id"] for row in wanted}
-            await connection.execute(delete(self._tables.jobtag).where(one_of(connection, self._tables.jobtag.c.tag_id, gone)))
+            connection.execute(delete(self._tables.jobtag).where(one_of(self._tables.jobtag.c.tag_id, gone)))
         if event.table == "job_deletion":
-            await self._delete_jobs(connection, {row["job"] for row in wanted})
-        await connection.execute(delete(table).where(*within))
+            self._delete_jobs(connection, {row["job"] for row in wanted})
+        connection.execute(delete(table).where(*within))
         if wanted and (is_taken := _same_unique_values(table, wanted)) is not None:
-            await connection.execute(delete(table).where(is_taken))
-        await write_rows(connection, insert(table), wanted)
+            connection.execute(delete(table).where(is_taken))
+        write_rows(connection, insert(table), wanted)
 
-    async def _delete_jobs(self, connection: AsyncConnection, ids: Collection[int]) -> None:
+    def _delete_jobs(self, connection: Connection, ids: Collection[int]) -> None:
         if ids:
             job, link = self._tables.job, self._tables.jobtag
-            await connection.execute(delete(job).where(one_of(connection, job.c.id, ids)))
-            await connection.execute(delete(link).where(one_of(connection, link.c.job_id, ids)))
+            connection.execute(delete(job).where(one_of(job.c.id, ids)))
+            connection.execute(delete(link).where(one_of(link.c.job_id, ids)))
 
 
-async def _holders(connection: AsyncConnection, table: Table, rows: Sequence[Row]) -> set[int]:
+def _holders(connection: Connection, table: Table, rows: Sequence[Row]) -> set[int]:
     """Ids of stored rows that conflict with unique values of ``rows``."""
     is_taken = _same_unique_values(table, rows) if rows else None
-    return set() if is_taken is None else set(await connection.scalars(select(key_of(table)).where(is_taken)))
+    return set() if is_taken is None else set(connection.scalars(select(key_of(table)).where(is_taken)))
 
 
 def _same_unique_values(table: Table, rows: Sequence[Row]) -> ColumnElement[bool] | None:

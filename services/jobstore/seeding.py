@@ -12,9 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from services.jobstore.appliers.nodes import NODES_PER_EVENT, NOT_CHECKED
 from services.jobstore.projection import Applier
 from services.jobstore.rules.unit_of_work import TAGS_PER_EVENT
-from services.jobstore.sql import insert_or_ignore, one_of, write_rows
+from services.jobstore.sql import insert_or_ignore, write_rows
 from shared.broker.streams import EVENTS, REJECTIONS
-from shared.database.engine import transaction
+from shared.database.engine import run, transaction
+from shared.database.sql import one_of
 from shared.database.tables import ProjectionTables, tables
 from shared.domain.events import JobImported
 from shared.domain.recorded import Recorded
@@ -62,8 +63,8 @@ class JobSeeds:
     async def _archived(self, page: Sequence[ArchivedJob]) -> None:
         job, deletion = tables.job.c, tables.job_deletion.c
         async with transaction(self._engine) as connection:
-            same_job_id = one_of(connection, job.job_id, {archived.event.job_id for archived in page})
-            same_id = one_of(connection, job.id, {archived.id for archived in page if archived.id is not None})
+            same_job_id = one_of(job.job_id, {archived.event.job_id for archived in page})
+            same_id = one_of(job.id, {archived.id for archived in page if archived.id is not None})
             columns = job.id, job.cluster, job.job_id, job.start_time, job.former_id
             rows = list(await connection.execute(select(*columns).where(or_(same_job_id, same_id))))
             taken_over = {row.id for row in rows if row.former_id is not None}  # their rows have more than their entries
@@ -78,8 +79,9 @@ class JobSeeds:
                     log.warning("archived_job_left_out", cluster=identity[0], job=identity[1], start_time=identity[2], why=why)
                 elif id_ < self._first and id_ not in taken_over:
                     found[id_] = archived.event
-            deleted = set(await connection.scalars(select(deletion.job).where(one_of(connection, deletion.job, found.keys()))))
-            await self._applier.apply(connection, [Recorded(id_, found[id_], 0.0) for id_ in sorted(found.keys() - deleted)])
+            deleted = set(await connection.scalars(select(deletion.job).where(one_of(deletion.job, found.keys()))))
+            records = [Recorded(id_, found[id_], 0.0) for id_ in sorted(found.keys() - deleted)]
+            await run(connection, lambda sync: self._applier.apply(sync, records))
 
     async def _jobs(self) -> None:
         link = tables.jobtag.c
@@ -89,7 +91,7 @@ class JobSeeds:
             of_rows = link.job_id.between(rows[0]["id"], rows[-1]["id"])
             tagged = select(tables.jobtag).where(of_rows, link.tag_id < self._first * TAGS_PER_EVENT)  # later tags come from the log
             found = (await connection.execute(tagged)).mappings()
-            await write_rows(connection, insert(self._new.jobtag), [dict(row) for row in found if row["job_id"] in kept])
+            await connection.run_sync(write_rows, insert(self._new.jobtag), [dict(row) for row in found if row["job_id"] in kept])
 
         def before(row: Row) -> Row:
             if row["stop_seq"] is None or row["stop_seq"] < self._first:
@@ -135,7 +137,7 @@ class JobSeeds:
                 }
                 for row in ended
             ]
-            await write_rows(connection, insert_or_ignore(connection, self._new.parked_stop), waiting)
+            await connection.run_sync(lambda sync: write_rows(sync, insert_or_ignore(sync, self._new.parked_stop), waiting))
 
     async def _copy(
         self,
@@ -157,7 +159,7 @@ class JobSeeds:
                 within = new_key.between(rows[0][key.name], rows[-1][key.name])
                 there = set(await connection.scalars(select(new_key).where(within)))
                 copied = [change(row) for row in rows if row[key.name] not in there]
-                await write_rows(connection, insert(new), copied)
+                await connection.run_sync(write_rows, insert(new), copied)
                 if then is not None and copied:
                     await then(connection, copied)
             last = rows[-1][key.name]
@@ -188,7 +190,7 @@ async def seed_nodes(connection: AsyncConnection, new: ProjectionTables, first: 
             row |= NOT_CHECKED if health is None else {"health_state": health["health_state"], "health_kept_at": health["time_stamp"]}
         rows.append({column.name: row[column.name] for column in tables.node.columns})
     for table, content in ((new.node, rows), (new.node_state, states), (new.node_health, checks)):
-        await write_rows(connection, insert(table), content)
+        await connection.run_sync(write_rows, insert(table), content)
 
 
 async def _history(connection: AsyncConnection, table: Table, first: int) -> list[Row]:

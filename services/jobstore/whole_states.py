@@ -9,9 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.jobstore.appliers.nodes import NODES_PER_EVENT
 from services.jobstore.restoring import key_of, metadata_text, rows_of
-from services.jobstore.sql import one_of
 from shared.broker.streams import EVENTS, NODES, REJECTIONS
 from shared.database.engine import transaction
+from shared.database.sql import one_of
 from shared.database.tables import tables
 from shared.domain.events import Cell, Event, JobRestored, RowsRestored
 
@@ -62,7 +62,7 @@ async def _jobs(engine: AsyncEngine, after: int) -> AsyncIterator[list[Event]]:
     async for rows in _pages(engine, tables.job, -1, changed):
         tags: dict[int, list[int]] = {}
         async with transaction(engine) as connection:
-            of_rows = one_of(connection, link.job_id, [row["id"] for row in rows])
+            of_rows = one_of(link.job_id, [row["id"] for row in rows])
             for pair in await connection.execute(select(link.job_id, link.tag_id).where(of_rows).order_by(link.job_id, link.tag_id)):
                 tags.setdefault(pair.job_id, []).append(pair.tag_id)
         yield [_restored(row, tags.get(row["id"], [])) for row in rows]

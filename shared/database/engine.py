@@ -13,6 +13,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, Operationa
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from shared.database.borrowed import run_in_thread
 from shared.database.dialects import DIALECTS, Dialect, Use
 from shared.database.sqlite_readers import SqliteReaders
 from shared.errors import TransactionLost, Unavailable, UserError
@@ -103,6 +104,17 @@ async def _read(engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
             return await engine.read(work)
         async with engine.begin() as connection:
             return await connection.run_sync(work)
+
+
+async def run(connection: AsyncConnection, work: Callable[[Connection], T]) -> T:
+    """Run ``work`` in the transaction of ``connection``; its result must not refer to its argument. Raises Unavailable.
+
+    It runs in the event loop. On SQLite it runs as a whole in the thread of the driver, since a short statement takes less time
+    than its way to that thread and back.
+    """
+    if connection.dialect.name != "sqlite":
+        return await connection.run_sync(work)
+    return await run_in_thread(connection, work)
 
 
 async def ping(engine: AsyncEngine) -> None:

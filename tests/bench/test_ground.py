@@ -18,7 +18,7 @@ from services.jobstore.appliers.events import EventsApplier
 from services.jobstore.rebuild import rebuild
 from services.jobstore.rules import Limits
 from services.jobstore.settings import JobstoreSettings, Settings
-from shared.database.engine import opened, transaction
+from shared.database.engine import opened, run, transaction
 from shared.database.migrate import migrate_blocking
 from shared.database.tables import tables
 from shared.domain.clusters import read_cluster
@@ -73,7 +73,7 @@ async def test_a_seeded_history_equals_the_projection_of_its_events(any_database
     await asyncio.to_thread(migrate_blocking, projected)
     records = [Recorded(sequence, event, 0.0) for sequence, event in enumerate(history_events(history), 1)]
     async with opened(projected) as engine, transaction(engine) as connection:
-        await EventsApplier(tables, Limits()).apply(connection, records)
+        await run(connection, lambda sync: EventsApplier(tables, Limits()).apply(sync, records))
     seeded = await dump(any_database, without=("position",))
     made = await dump(projected, without=("position",))
     assert len(seeded["job"]) == 650

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -10,7 +11,7 @@ from services.jobstore.appliers.events import EventsApplier
 from services.jobstore.rules import Decision, JobHead, Limits, UnitOfWork, fold
 from services.jobstore.rules.ends import expire, supersede
 from services.jobstore.rules.fold import expired_stop
-from shared.database.engine import transaction
+from shared.database.engine import run, transaction
 from shared.database.tables import tables
 from shared.domain.events import Event, HousekeepingDue
 from shared.domain.recorded import Recorded, Unreadable
@@ -89,7 +90,7 @@ async def apply(engine: AsyncEngine, *batches: Sequence[Record], limits: Limits 
     decisions: list[Decision] = []
     for batch in batches:
         async with transaction(engine) as connection:
-            decisions += await applier.apply(connection, batch)
+            decisions += await run(connection, partial(applier.apply, batch=batch))
     return decisions
 
 

@@ -57,7 +57,8 @@ def put(connection: Connection, rows: dict[str, list[dict[str, Any]]]) -> None:
 async def test_rows_of_the_first_schema_get_the_values_of_the_projection(engine: AsyncEngine, database: DatabaseSettings) -> None:
     await apply(engine, records(LOG))
     async with transaction(engine) as connection:
-        await NodesApplier(tables, history_s=60, unchanged_s=60).apply(connection, [record(5, nodes_reported("fritz", {"n1": "idle"}))])
+        applier = NodesApplier(tables, history_s=60, unchanged_s=60)
+        await connection.run_sync(applier.apply, [record(5, nodes_reported("fritz", {"n1": "idle"}))])
         await connection.execute(insert(tables.position).values(stream="EVENTS", sequence=7, stream_created="x", event_time=1.5))
     before = await dump(database)
     rows = {table.name: [as_columns(table, row) for row in before[table.name]] for table in (tables.job, tables.node, tables.position)}

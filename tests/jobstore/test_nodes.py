@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import orjson
@@ -9,12 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from nats.aio.client import Client
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.jobstore.appliers.nodes import NodesApplier, node_id
 from services.jobstore.rules import Decision
 from shared.broker.streams import NODES
-from shared.database.engine import opened, transaction
+from shared.database.engine import opened, run, transaction
 from shared.database.tables import tables
 from shared.domain import reasons
 from shared.domain.events import NodeReport, NodesChecked, NodesReported
@@ -76,7 +78,7 @@ async def apply(
         if fresh:
             applier = NodesApplier(tables, history_s=history_s, unchanged_s=unchanged_s)
         async with transaction(engine) as connection:
-            await applier.apply(connection, batch)
+            await run(connection, partial(applier.apply, batch=batch))
 
 
 async def current(database: DatabaseSettings) -> list[tuple[object, ...]]:
@@ -377,9 +379,9 @@ async def test_batches_of_reports_are_smaller_and_the_last_report_of_a_node_wins
     sizes: list[int] = []
     apply = NodesApplier.apply
 
-    async def counted(self: NodesApplier, connection: AsyncConnection, batch: Sequence[Recorded | Unreadable]) -> list[Decision]:
+    def counted(self: NodesApplier, connection: Connection, batch: Sequence[Recorded | Unreadable]) -> list[Decision]:
         sizes.append(len(batch))
-        return await apply(self, connection, batch)
+        return apply(self, connection, batch)
 
     monkeypatch.setattr(NodesApplier, "apply", counted)
     monkeypatch.setattr("services.jobstore.appliers.nodes.MAX_BATCH_BYTES", 1)

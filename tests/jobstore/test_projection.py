@@ -58,14 +58,14 @@ async def test_a_position_moves_only_from_the_expected_sequence(engine: AsyncEng
 
     assert await positions.begin(engine, log, may_skip=False) == Position(0, CREATED, 0.0)
     async with transaction(engine) as connection:
-        await positions.advance(connection, 0, Position(7, CREATED, 5.5))
+        await connection.run_sync(positions.advance, 0, Position(7, CREATED, 5.5))
     for stale in (0, 6, 8):
         with pytest.raises(LostRace):
             async with transaction(engine) as connection:
-                await positions.hold(connection, stale)
+                await connection.run_sync(positions.hold, stale)
         with pytest.raises(LostRace):
             async with transaction(engine) as connection:
-                await positions.advance(connection, stale, Position(9, CREATED, 5.5))
+                await connection.run_sync(positions.advance, stale, Position(9, CREATED, 5.5))
     assert await positions.begin(engine, log, may_skip=False) == Position(7, CREATED, 5.5)
 
 

@@ -261,7 +261,7 @@ async def test_a_fault_that_hits_every_event_ends_a_rebuild_before_it_switches(
         await applied(sqlite_database, last)
     before = await dump(sqlite_database)
 
-    async def fail(*_: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         raise RuntimeError("a fault")
 
     with monkeypatch.context() as patched:

@@ -3,6 +3,7 @@
 import dataclasses
 import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from nats.aio.client import Client
@@ -14,7 +15,7 @@ from services.jobstore.continue_log import continue_log
 from services.jobstore.rebuild import rebuild
 from shared.broker.cursor import log_state
 from shared.broker.streams import EVENTS, REJECTIONS, provision, stream_configs
-from shared.database.engine import opened, transaction
+from shared.database.engine import opened, run, transaction
 from shared.database.tables import tables
 from shared.domain import reasons
 from shared.domain.events import Event, HousekeepingDue, IntakeRejected, IntakeReplayed, RejectionsDue
@@ -37,7 +38,7 @@ def rejected(sequence: int, code: str = reasons.LINE_PROTOCOL) -> IntakeRejected
 async def apply_rejections(engine: AsyncEngine, *batches: list[Recorded | Unreadable]) -> None:
     for batch in batches:
         async with transaction(engine) as connection:
-            await RejectionsApplier(tables).apply(connection, batch)
+            await run(connection, partial(RejectionsApplier(tables).apply, batch=batch))
 
 
 async def as_before_the_upgrade(client: Client, nats: NatsSettings) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection
 
 from services.jobstore.appliers.job_store import JobStore
 from services.jobstore.restoring import Restorer
@@ -28,7 +28,7 @@ class EventsApplier:
         self._restorer = Restorer(tables)
         self._limits = limits
 
-    async def apply(self, connection: AsyncConnection, batch: Batch) -> list[Decision]:
+    def apply(self, connection: Connection, batch: Batch) -> list[Decision]:
         """One decision per event, in order.
 
         Housekeeping and restored states work directly on the tables, so the changes before them are written first.
@@ -37,44 +37,44 @@ class EventsApplier:
         for part in _parts(batch):
             first = part[0]
             if isinstance(first, Recorded) and isinstance(first.event, HousekeepingDue):
-                decisions.append(await self._keep_house(connection, first, first.event))
+                decisions.append(self._keep_house(connection, first, first.event))
                 continue
             if isinstance(first, Recorded) and isinstance(first.event, JobRestored | RowsRestored):
-                decisions += await self._restore(connection, part)
+                decisions += self._restore(connection, part)
                 continue
-            work = await self._store.load(connection, part)
+            work = self._store.load(connection, part)
             decisions += [fold(work, record, self._limits) for record in part]
-            await self._store.save(connection, work)
+            self._store.save(connection, work)
         return decisions
 
-    async def bury(self, connection: AsyncConnection, record: Recorded | Unreadable, why: str) -> None:
+    def bury(self, connection: Connection, record: Recorded | Unreadable, why: str) -> None:
         """Record an event that is readable but cannot be applied, which indicates a bug."""
-        await self._store.save_refusals(connection, [buried(record, why)])
+        self._store.save_refusals(connection, [buried(record, why)])
 
-    async def _restore(self, connection: AsyncConnection, part: Batch) -> list[Decision]:
+    def _restore(self, connection: Connection, part: Batch) -> list[Decision]:
         jobs = [record.event for record in part if isinstance(record, Recorded) and isinstance(record.event, JobRestored)]
         if jobs:
-            await self._restorer.jobs(connection, jobs)
+            self._restorer.jobs(connection, jobs)
         for record in part:
             if isinstance(record, Recorded) and isinstance(record.event, RowsRestored):
-                await self._restorer.rows(connection, record.event, EVENTS)
+                self._restorer.rows(connection, record.event, EVENTS)
         return [Decision("applied")] * len(part)
 
-    async def _keep_house(self, connection: AsyncConnection, record: Recorded, due: HousekeepingDue) -> Decision:
+    def _keep_house(self, connection: Connection, record: Recorded, due: HousekeepingDue) -> Decision:
         """Handle parked stops, then superseded runs, then overdue jobs. Each kind starts only when nothing of the previous one is due.
 
         A parked stop may end a run that would otherwise be superseded, and a superseded run is not overdue.
         """
         now = record.stored_at
-        parked = await self._store.parked(connection, self._tables.parked_stop.c.parked_at < now - due.parked_stop_ttl_s, MAX_DUE)
+        parked = self._store.parked(connection, self._tables.parked_stop.c.parked_at < now - due.parked_stop_ttl_s, MAX_DUE)
         may_supersede = len(parked) < MAX_DUE
-        superseded = await self._store.superseded(connection, now, MAX_DUE) if may_supersede else []
+        superseded = self._store.superseded(connection, now, MAX_DUE) if may_supersede else []
         may_presume_dead = may_supersede and len(superseded) < MAX_DUE
         work = UnitOfWork()
         found: list[Decision] = []
         if job_ids := sorted({stop.stop.job_id for stop in parked} | set(superseded)):
-            await self._store.load_runs(connection, work, job_ids)
-            await self._store.load_deleted(connection, work, job_ids)
+            self._store.load_runs(connection, work, job_ids)
+            self._store.load_deleted(connection, work, job_ids)
         for stop in parked:
             decision = expire(work, stop, record, self._limits)
             found.append(decision)
@@ -83,11 +83,11 @@ class EventsApplier:
         waited = [run for run in work.jobs.values() if run.is_running and run.unsettled_until is not None and run.unsettled_until < now]
         if may_supersede:
             found += [supersede(work, run, record) for run in sorted(waited, key=lambda run: run.id)]
-        await self._store.save(connection, work)
-        await self._store.forget_parked(connection, [stop.sequence for stop in parked])
-        await self._store.forget_refusals(connection, now - due.rejection_retention_s)
+        self._store.save(connection, work)
+        self._store.forget_parked(connection, [stop.sequence for stop in parked])
+        self._store.forget_refusals(connection, now - due.rejection_retention_s)
         if may_presume_dead and due.walltime_grace_s is not None:
-            await self._store.presume_dead(connection, record.sequence, int(now), due.walltime_grace_s)
+            self._store.presume_dead(connection, record.sequence, int(now), due.walltime_grace_s)
         return Decision("applied", oddities=tuple(code for decision in found for code in decision.oddities))
 
 

@@ -5,14 +5,14 @@ from typing import Any, TypeVar
 
 import orjson
 from pydantic import TypeAdapter
-from sqlalchemy import and_, bindparam, case, delete, insert, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, and_, bindparam, case, delete, insert, or_, select, update
 
 from services.jobstore.rules.takeover import former_tags
 from services.jobstore.rules.unit_of_work import DeletedRun, JobHead, ParkedStop, Refusal, UnitOfWork
-from services.jobstore.sql import insert_or_ignore, one_of, update_rows, write_rows
+from services.jobstore.sql import insert_or_ignore, update_rows, write_rows
 from shared.broker.streams import EVENTS
-from shared.database.sql import is_running
+from shared.database.many_rows import ManyRows
+from shared.database.sql import is_running, one_of
 from shared.database.tables import ProjectionTables
 from shared.domain.events import (
     ADVICE_TAG_TYPE,
@@ -71,11 +71,11 @@ class JobStore:
             job.unsettled_until,
             case((needs_metadata, job.meta_data)),
         )
-        self._insert_job = insert(tables.job)
+        self._jobs = ManyRows(insert(tables.job))
 
     # reading
 
-    async def load(self, connection: AsyncConnection, records: Iterable[Recorded | Unreadable]) -> UnitOfWork:
+    def load(self, connection: Connection, records: Iterable[Recorded | Unreadable]) -> UnitOfWork:
         """Load everything that the rules may need for the events of a batch."""
         work = UnitOfWork()
         events = _Events(records)
@@ -83,46 +83,46 @@ class JobStore:
         ids: set[int] = {event.id for event in events.of(*_ABOUT_ONE_JOB)}
         ids |= {job.id for event in events.of(JobsMeasured) for job in event.jobs}
         if job_ids:
-            await self.load_runs(connection, work, job_ids)
-            await self._load_parked(connection, work, job_ids)
-            await self.load_deleted(connection, work, job_ids)
+            self.load_runs(connection, work, job_ids)
+            self._load_parked(connection, work, job_ids)
+            self.load_deleted(connection, work, job_ids)
         if missing := ids - work.jobs.keys():
-            await self._know(connection, work, self._heads.where(one_of(connection, self._tables.job.c.id, missing)))
+            self._know(connection, work, self._heads.where(one_of(self._tables.job.c.id, missing)))
         taken_over = {event.job_id for event in events.of(JobTakenOver)}
-        await self._load_former_states(connection, work, taken_over)
+        self._load_former_states(connection, work, taken_over)
         imported = taken_over | {event.job_id for event in events.of(JobImported) if event.tags}
         ids |= {job.id for job in work.jobs.values() if job.job_id in imported}
-        await self._load_tags(connection, work, events, ids)
+        self._load_tags(connection, work, events, ids)
         return work
 
-    async def load_runs(self, connection: AsyncConnection, work: UnitOfWork, job_ids: Iterable[int]) -> None:
+    def load_runs(self, connection: Connection, work: UnitOfWork, job_ids: Iterable[int]) -> None:
         """Load all runs with these scheduler ids."""
-        await self._know(connection, work, self._heads.where(one_of(connection, self._tables.job.c.job_id, list(job_ids))))
+        self._know(connection, work, self._heads.where(one_of(self._tables.job.c.job_id, list(job_ids))))
 
-    async def _know(self, connection: AsyncConnection, work: UnitOfWork, statement: Any) -> None:
-        for row in await connection.execute(statement):
+    def _know(self, connection: Connection, work: UnitOfWork, statement: Any) -> None:
+        for row in connection.execute(statement):
             work.know(JobHead(row[0], row[1], row[2], row[3], row[4], row[5], row[6], bool(row[7]), row[8], row[9], row[10]))
 
-    async def _load_parked(self, connection: AsyncConnection, work: UnitOfWork, job_ids: set[int]) -> None:
+    def _load_parked(self, connection: Connection, work: UnitOfWork, job_ids: set[int]) -> None:
         table = self._tables.parked_stop
-        for parked in await self.parked(connection, one_of(connection, table.c.job_id, job_ids)):
+        for parked in self.parked(connection, one_of(table.c.job_id, job_ids)):
             work.parked.setdefault(parked.stop.job_id, []).append(parked)
 
-    async def load_deleted(self, connection: AsyncConnection, work: UnitOfWork, job_ids: Iterable[int]) -> None:
+    def load_deleted(self, connection: Connection, work: UnitOfWork, job_ids: Iterable[int]) -> None:
         """Load the deleted runs with these scheduler ids."""
         table = self._tables.job_deletion
         columns = (table.c.job_id, table.c.cluster, table.c.start_time, table.c.stop_time, table.c.job_state, table.c.deleted_at)
-        of_ids = one_of(connection, table.c.job_id, list(job_ids))
-        for row in await connection.execute(select(*columns).where(of_ids).order_by(table.c.seq)):
+        of_ids = one_of(table.c.job_id, list(job_ids))
+        for row in connection.execute(select(*columns).where(of_ids).order_by(table.c.seq)):
             work.know_deleted(DeletedRun(*row))
 
-    async def parked(self, connection: AsyncConnection, where: Any, limit: int | None = None) -> list[ParkedStop]:
+    def parked(self, connection: Connection, where: Any, limit: int | None = None) -> list[ParkedStop]:
         """Parked stops, oldest first, at most ``limit``."""
         table = self._tables.parked_stop
-        rows = await connection.execute(select(table).where(where).order_by(table.c.seq).limit(limit))
+        rows = connection.execute(select(table).where(where).order_by(table.c.seq).limit(limit))
         return [_parked_stop(row) for row in rows]
 
-    async def _load_tags(self, connection: AsyncConnection, work: UnitOfWork, events: "_Events", ids: Collection[int]) -> None:
+    def _load_tags(self, connection: Connection, work: UnitOfWork, events: "_Events", ids: Collection[int]) -> None:
         tags = [tag for event in events.of(*_FACTS, *_TAGGING) for tag in event.tags]
         tags += [event.tag for event in events.of(*_OF_TAGS)]
         tags += [tag for job in work.jobs.values() for tag in former_tags(job)]
@@ -130,60 +130,60 @@ class JobStore:
         if not tags and not advised:
             return
         table, jobtag = self._tables.tag, self._tables.jobtag
-        named = one_of(connection, table.c.tag_name, sorted({tag.name for tag in tags}))
+        named = one_of(table.c.tag_name, sorted({tag.name for tag in tags}))
         wanted = or_(named, table.c.tag_type == ADVICE_TAG_TYPE) if advised else named  # also removes the tags of rules that no longer hold
         if advised:
-            await self._load_advice(connection, work, advised)
-        rows = await connection.execute(select(table).where(wanted))
+            self._load_advice(connection, work, advised)
+        rows = connection.execute(select(table).where(wanted))
         for row in rows:
             work.know_tag(row.id, Tag(type=row.tag_type, name=row.tag_name, scope=row.tag_scope))
         if events.of(TagRemoved):
             ids = work.jobs.keys()  # removing a tag changes the jobs that have it, including jobs of other events
         if ids:
-            pairs = await connection.execute(select(jobtag.c.job_id, jobtag.c.tag_id).where(one_of(connection, jobtag.c.job_id, ids)))
+            pairs = connection.execute(select(jobtag.c.job_id, jobtag.c.tag_id).where(one_of(jobtag.c.job_id, ids)))
             work.stored_jobtags = {(row[0], row[1]) for row in pairs}
             work.jobtags = set(work.stored_jobtags)
 
-    async def _load_advice(self, connection: AsyncConnection, work: UnitOfWork, ids: Collection[int]) -> None:
+    def _load_advice(self, connection: Connection, work: UnitOfWork, ids: Collection[int]) -> None:
         job = self._tables.job.c
-        for id_, advice in await connection.execute(select(job.id, job.advice).where(one_of(connection, job.id, ids))):
+        for id_, advice in connection.execute(select(job.id, job.advice).where(one_of(job.id, ids))):
             work.jobs[id_].advice = advice
 
-    async def _load_former_states(self, connection: AsyncConnection, work: UnitOfWork, job_ids: Collection[int]) -> None:
+    def _load_former_states(self, connection: Connection, work: UnitOfWork, job_ids: Collection[int]) -> None:
         ids = [job.id for job in work.jobs.values() if job.job_id in job_ids]
         job = self._tables.job.c
         columns = job.id, job.former_id, job.former_state
-        for id_, former_id, state in await connection.execute(select(*columns).where(one_of(connection, job.id, ids))) if ids else ():
+        for id_, former_id, state in connection.execute(select(*columns).where(one_of(job.id, ids))) if ids else ():
             work.jobs[id_].former_id, work.jobs[id_].former_state = former_id, state
 
     # writing
 
-    async def save(self, connection: AsyncConnection, work: UnitOfWork) -> None:
+    def save(self, connection: Connection, work: UnitOfWork) -> None:
         """Write the changes. Deletions come first, because a deleted tag or run may be created again in the same batch."""
         tables = self._tables
-        await self._delete_jobs(connection, work)
-        await self._delete_tags(connection, work.removed_tags)
-        await self._merge_metadata(connection, work)
-        await write_rows(connection, self._insert_job, [job.row for job in work.jobs.values() if job.row is not None])
-        await self._save_changes(connection, work)
-        await write_rows(
+        self._delete_jobs(connection, work)
+        self._delete_tags(connection, work.removed_tags)
+        self._merge_metadata(connection, work)
+        self._jobs.write(connection, [job.row for job in work.jobs.values() if job.row is not None])
+        self._save_changes(connection, work)
+        write_rows(
             connection,
             insert(tables.tag),
             [{"id": i, "tag_type": t.type, "tag_name": t.name, "tag_scope": t.scope} for i, t in work.new_tags.items()],
         )
-        await self._save_jobtags(connection, work)
+        self._save_jobtags(connection, work)
         if work.unparked:
-            await connection.execute(delete(tables.parked_stop).where(one_of(connection, tables.parked_stop.c.seq, work.unparked)))
-        await write_rows(connection, insert(tables.parked_stop), [_parked_row(parked) for parked in work.newly_parked.values()])
-        await self._forget_refusals_of(connection, work.handled_again)
-        await self.save_refusals(connection, work.refusals)
+            connection.execute(delete(tables.parked_stop).where(one_of(tables.parked_stop.c.seq, work.unparked)))
+        write_rows(connection, insert(tables.parked_stop), [_parked_row(parked) for parked in work.newly_parked.values()])
+        self._forget_refusals_of(connection, work.handled_again)
+        self.save_refusals(connection, work.refusals)
 
-    async def save_refusals(self, connection: AsyncConnection, refusals: Sequence[Refusal], stream: str = EVENTS) -> None:
+    def save_refusals(self, connection: Connection, refusals: Sequence[Refusal], stream: str = EVENTS) -> None:
         """Store refusals. ``stream`` is the one of their sequences. Input that is read repeatedly is rejected only once."""
-        new = await self._without_known(connection, refusals, stream)
-        await write_rows(connection, insert_or_ignore(connection, self._tables.rejection), [_refusal_row(r, stream) for r in new])
+        new = self._without_known(connection, refusals, stream)
+        write_rows(connection, insert_or_ignore(connection, self._tables.rejection), [_refusal_row(r, stream) for r in new])
 
-    async def _without_known(self, connection: AsyncConnection, refusals: Sequence[Refusal], stream: str) -> list[Refusal]:
+    def _without_known(self, connection: Connection, refusals: Sequence[Refusal], stream: str) -> list[Refusal]:
         """Leave out refusals that an earlier version has recorded, since an upgrade may happen between two deliveries of a message.
 
         Earlier versions used ids without stored time, and EVENTS for rejections by ingest, which have a subject. Such an id may
@@ -193,8 +193,8 @@ class JobStore:
         forms = {form for refusal in refusals if (form := without_stored_time(refusal.origin)) is not None}
         origins = forms if stream == EVENTS else forms | {refusal.origin for refusal in refusals}
         is_earlier = or_(rejection.stream == stream, and_(rejection.stream == EVENTS, rejection.subject.is_not(None)))
-        query = select(rejection.origin, rejection.time).where(one_of(connection, rejection.origin, origins), is_earlier)
-        stored = {(row.origin, row.time) for row in await connection.execute(query)} if origins else set()
+        query = select(rejection.origin, rejection.time).where(one_of(rejection.origin, origins), is_earlier)
+        stored = {(row.origin, row.time) for row in connection.execute(query)} if origins else set()
         known = stored | {(refusal.origin, refusal.time) for refusal in refusals}
         return [
             refusal
@@ -202,28 +202,28 @@ class JobStore:
             if (without_stored_time(refusal.origin), refusal.time) not in known and (refusal.origin, refusal.time) not in stored
         ]
 
-    async def _forget_refusals_of(self, connection: AsyncConnection, handled_again: Mapping[str, float]) -> None:
+    def _forget_refusals_of(self, connection: Connection, handled_again: Mapping[str, float]) -> None:
         """Delete earlier refusals by the rules. Those by ingest have a ``subject`` and are replaced through REJECTIONS."""
         if not handled_again:
             return
         rejection = self._tables.rejection
         old_forms = [form for origin in handled_again if (form := without_stored_time(origin)) is not None]
         is_same = or_(
-            one_of(connection, rejection.c.origin, handled_again.keys()),
-            and_(one_of(connection, rejection.c.origin, old_forms), rejection.c.time.in_(list(handled_again.values()))),
+            one_of(rejection.c.origin, handled_again.keys()),
+            and_(one_of(rejection.c.origin, old_forms), rejection.c.time.in_(list(handled_again.values()))),
         )
-        await connection.execute(delete(rejection).where(rejection.c.stream == EVENTS, rejection.c.subject.is_(None), is_same))
+        connection.execute(delete(rejection).where(rejection.c.stream == EVENTS, rejection.c.subject.is_(None), is_same))
 
-    async def forget_replayed(self, connection: AsyncConnection, messages: Sequence[tuple[IntakeReplayed, float]]) -> None:
+    def forget_replayed(self, connection: Connection, messages: Sequence[tuple[IntakeReplayed, float]]) -> None:
         """Delete rejections by ingest of replayed messages. The float is the time of their events."""
         rejection = self._tables.rejection
         columns = rejection.c.stream, rejection.c.seq, rejection.c.origin, rejection.c.time
         sequences = {message.sequence for message, _ in messages}
-        query = select(*columns).where(one_of(connection, rejection.c.intake_seq, sequences), rejection.c.subject.is_not(None))
+        query = select(*columns).where(one_of(rejection.c.intake_seq, sequences), rejection.c.subject.is_not(None))
         wanted = {(m.stream, m.sequence, m.stored_us) for m, _ in messages}
         wanted_of_old_form = {(m.stream, m.sequence, time) for m, time in messages}
         gone: dict[str, list[int]] = {}
-        for row in await connection.execute(query):
+        for row in connection.execute(query):
             origin = IntakeOrigin.of(row.origin)
             if origin is None:
                 continue
@@ -232,65 +232,65 @@ class JobStore:
             if name in (wanted_of_old_form if is_old_form else wanted):
                 gone.setdefault(row.stream, []).append(row.seq)
         for stream, keys in gone.items():
-            await connection.execute(delete(rejection).where(rejection.c.stream == stream, one_of(connection, rejection.c.seq, keys)))
+            connection.execute(delete(rejection).where(rejection.c.stream == stream, one_of(rejection.c.seq, keys)))
 
-    async def _merge_metadata(self, connection: AsyncConnection, work: UnitOfWork) -> None:
+    def _merge_metadata(self, connection: Connection, work: UnitOfWork) -> None:
         job = self._tables.job
         edited = {head.id: head for head in work.jobs.values() if head.metadata_changes}
         if not edited:
             return
         stored = [id_ for id_, head in edited.items() if head.row is None]
-        rows = (await connection.execute(select(job.c.id, job.c.meta_data).where(one_of(connection, job.c.id, stored)))).all()
+        rows = (connection.execute(select(job.c.id, job.c.meta_data).where(one_of(job.c.id, stored)))).all()
         before = {row.id: row.meta_data for row in rows}
         for id_, head in edited.items():
             head.set(meta_data=_merged(before[id_] if head.row is None else head.row["meta_data"], head.metadata_changes))
 
-    async def _save_changes(self, connection: AsyncConnection, work: UnitOfWork) -> None:
+    def _save_changes(self, connection: Connection, work: UnitOfWork) -> None:
         """Update jobs, grouped by the changed columns, in a few statements regardless of their number."""
         groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
         for job in work.jobs.values():
             if job.changes:
                 groups.setdefault(tuple(job.changes), []).append({**job.changes, "id": job.id})
         for rows in groups.values():
-            await update_rows(connection, self._tables.job, rows)
+            update_rows(connection, self._tables.job, rows)
 
-    async def _delete_jobs(self, connection: AsyncConnection, work: UnitOfWork) -> None:
+    def _delete_jobs(self, connection: Connection, work: UnitOfWork) -> None:
         deletions, ids = work.deletions, work.deleted_jobs.keys()
         if ids:
             job = self._tables.job
-            await connection.execute(delete(self._tables.jobtag).where(one_of(connection, self._tables.jobtag.c.job_id, ids)))
-            gone = one_of(connection, job.c.id, ids)
-            rows = await connection.execute(select(job.c.id, job.c.hpc_user, job.c.project).where(gone).order_by(job.c.id))
+            connection.execute(delete(self._tables.jobtag).where(one_of(self._tables.jobtag.c.job_id, ids)))
+            gone = one_of(job.c.id, ids)
+            rows = connection.execute(select(job.c.id, job.c.hpc_user, job.c.project).where(gone).order_by(job.c.id))
             deletions = deletions + [work.deleted_jobs[row.id] | {"hpc_user": row.hpc_user, "project": row.project} for row in rows]
-            await connection.execute(delete(job).where(gone))
-        await write_rows(connection, insert(self._tables.job_deletion), deletions)
+            connection.execute(delete(job).where(gone))
+        write_rows(connection, insert(self._tables.job_deletion), deletions)
 
-    async def _delete_tags(self, connection: AsyncConnection, removed: Mapping[int, int]) -> None:
+    def _delete_tags(self, connection: Connection, removed: Mapping[int, int]) -> None:
         ids = removed.keys()
         job, jobtag = self._tables.job, self._tables.jobtag
         for tag_id, sequence in removed.items():  # jobs of this batch are updated later, with their other changes
-            tagged = (await connection.scalars(select(jobtag.c.job_id).where(jobtag.c.tag_id == tag_id))).all()
+            tagged = (connection.scalars(select(jobtag.c.job_id).where(jobtag.c.tag_id == tag_id))).all()
             for first in range(0, len(tagged), JOBS_AT_ONCE):
                 some = tagged[first : first + JOBS_AT_ONCE]
-                await connection.execute(update(job).where(one_of(connection, job.c.id, some)).values(changed_seq=sequence))
-                await connection.execute(delete(jobtag).where(jobtag.c.tag_id == tag_id, one_of(connection, jobtag.c.job_id, some)))
+                connection.execute(update(job).where(one_of(job.c.id, some)).values(changed_seq=sequence))
+                connection.execute(delete(jobtag).where(jobtag.c.tag_id == tag_id, one_of(jobtag.c.job_id, some)))
         if ids:
-            await connection.execute(delete(self._tables.tag).where(one_of(connection, self._tables.tag.c.id, ids)))
+            connection.execute(delete(self._tables.tag).where(one_of(self._tables.tag.c.id, ids)))
 
-    async def _save_jobtags(self, connection: AsyncConnection, work: UnitOfWork) -> None:
+    def _save_jobtags(self, connection: Connection, work: UnitOfWork) -> None:
         jobtag = self._tables.jobtag
         gone = work.stored_jobtags - work.jobtags
-        await write_rows(
+        write_rows(
             connection,
             delete(jobtag).where(jobtag.c.job_id == bindparam("b_job"), jobtag.c.tag_id == bindparam("b_tag")),
             [{"b_job": job_id, "b_tag": tag_id} for job_id, tag_id in sorted(gone)],
         )
         new = sorted(work.jobtags - work.stored_jobtags)
-        await write_rows(connection, insert(jobtag), [{"job_id": job_id, "tag_id": tag_id} for job_id, tag_id in new])
+        write_rows(connection, insert(jobtag), [{"job_id": job_id, "tag_id": tag_id} for job_id, tag_id in new])
 
     # passing time
 
-    async def presume_dead(self, connection: AsyncConnection, sequence: int, now: int, grace_s: int) -> int:
+    def presume_dead(self, connection: Connection, sequence: int, now: int, grace_s: int) -> int:
         """Mark running jobs as failed that exceed their walltime. Returns their number."""
         job = self._tables.job.c
         overdue = is_running(job.job_state), job.walltime > 0, job.start_time < now - grace_s - job.walltime
@@ -302,27 +302,27 @@ class JobStore:
             changed_seq=sequence,
         )
         ended = 0
-        while ids := (await connection.scalars(select(job.id).where(*overdue).limit(JOBS_AT_ONCE))).all():
-            await connection.execute(end.where(one_of(connection, job.id, ids)))
+        while ids := (connection.scalars(select(job.id).where(*overdue).limit(JOBS_AT_ONCE))).all():
+            connection.execute(end.where(one_of(job.id, ids)))
             ended += len(ids)
         return ended
 
-    async def superseded(self, connection: AsyncConnection, now: float, limit: int) -> list[int]:
+    def superseded(self, connection: Connection, now: float, limit: int) -> list[int]:
         """The lowest ``limit`` scheduler ids with a run whose wait for its stop is over and that is followed by a later run."""
         job = self._tables.job.c
         query = select(job.job_id).distinct().where(is_running(job.job_state), job.unsettled_until < now).order_by(job.job_id)
-        return list(await connection.scalars(query.limit(limit)))
+        return list(connection.scalars(query.limit(limit)))
 
-    async def forget_refusals(self, connection: AsyncConnection, before: float, stream: str = EVENTS) -> None:
+    def forget_refusals(self, connection: Connection, before: float, stream: str = EVENTS) -> None:
         """Delete old refusals of one stream, so that the rows of each stream depend only on that stream."""
         rejection = self._tables.rejection
         old = select(rejection.c.seq).where(rejection.c.stream == stream, rejection.c.time < before).limit(ROWS_AT_ONCE)
-        while sequences := (await connection.scalars(old)).all():
-            await connection.execute(delete(rejection).where(rejection.c.stream == stream, one_of(connection, rejection.c.seq, sequences)))
+        while sequences := (connection.scalars(old)).all():
+            connection.execute(delete(rejection).where(rejection.c.stream == stream, one_of(rejection.c.seq, sequences)))
 
-    async def forget_parked(self, connection: AsyncConnection, sequences: Sequence[int]) -> None:
+    def forget_parked(self, connection: Connection, sequences: Sequence[int]) -> None:
         if sequences:
-            await connection.execute(delete(self._tables.parked_stop).where(one_of(connection, self._tables.parked_stop.c.seq, sequences)))
+            connection.execute(delete(self._tables.parked_stop).where(one_of(self._tables.parked_stop.c.seq, sequences)))
 
 
 class _Events:

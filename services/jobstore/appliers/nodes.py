@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import delete, exists, func, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, delete, exists, func, insert, select, update
 
 from services.jobstore.restoring import Restorer
 from services.jobstore.rules import Decision
-from services.jobstore.sql import one_of, update_rows, write_rows
+from services.jobstore.sql import update_rows, write_rows
 from shared.broker.streams import NODES
+from shared.database.sql import one_of
 from shared.database.tables import ProjectionTables
 from shared.domain.events import NodeHealth, NodeReport, NodesChecked, NodesReported, RowsRestored
 from shared.domain.recorded import Recorded, Unreadable
@@ -59,23 +59,23 @@ class NodesApplier:
         self._history_s = history_s
         self._unchanged_s = unchanged_s
 
-    async def apply(self, connection: AsyncConnection, batch: Sequence[Recorded | Unreadable]) -> list[Decision]:
+    def apply(self, connection: Connection, batch: Sequence[Recorded | Unreadable]) -> list[Decision]:
         reports: list[Recorded | Unreadable] = []
         for record in batch:
             if isinstance(record, Recorded) and isinstance(record.event, RowsRestored):
-                await self._apply_reports(connection, reports)
-                await self._restorer.rows(connection, record.event, NODES)
+                self._apply_reports(connection, reports)
+                self._restorer.rows(connection, record.event, NODES)
                 reports = []
             else:
                 reports.append(record)
-        await self._apply_reports(connection, reports)
-        await self._forget_history(connection)
+        self._apply_reports(connection, reports)
+        self._forget_history(connection)
         return [Decision("applied") if isinstance(record, Recorded) else Decision("refused", code=record.reason.code) for record in batch]
 
-    async def _apply_reports(self, connection: AsyncConnection, batch: Sequence[Recorded | Unreadable]) -> None:
+    def _apply_reports(self, connection: Connection, batch: Sequence[Recorded | Unreadable]) -> None:
         if not batch:
             return
-        nodes = await self._load(connection, batch)
+        nodes = self._load(connection, batch)
         states: list[dict[str, Any]] = []
         health: list[dict[str, Any]] = []
         before = dict(nodes)
@@ -87,15 +87,15 @@ class NodesApplier:
             elif isinstance(record, Recorded) and isinstance(event, NodesChecked):
                 for index, checked in enumerate(event.nodes):
                     self._check(nodes, health, record, event.cluster, index, checked)
-        await write_rows(connection, insert(self._tables.node), [row for id_, row in nodes.items() if id_ not in before])
-        await self._save_changes(connection, before, nodes)
-        await write_rows(connection, insert(self._tables.node_state), states)
-        await write_rows(connection, insert(self._tables.node_health), health)
+        write_rows(connection, insert(self._tables.node), [row for id_, row in nodes.items() if id_ not in before])
+        self._save_changes(connection, before, nodes)
+        write_rows(connection, insert(self._tables.node_state), states)
+        write_rows(connection, insert(self._tables.node_health), health)
 
-    async def bury(self, connection: AsyncConnection, record: Recorded | Unreadable, why: str) -> None:
+    def bury(self, connection: Connection, record: Recorded | Unreadable, why: str) -> None:
         """Does nothing: node states are superseded within minutes, so the caller's log line and counter suffice."""
 
-    async def _load(self, connection: AsyncConnection, batch: Sequence[Recorded | Unreadable]) -> Nodes:
+    def _load(self, connection: Connection, batch: Sequence[Recorded | Unreadable]) -> Nodes:
         ids = {
             node_id(record.event.cluster, node.hostname)
             for record in batch
@@ -103,10 +103,10 @@ class NodesApplier:
             for node in record.event.nodes
         }
         node = self._tables.node
-        rows = await connection.execute(select(node).where(one_of(connection, node.c.id, ids)))
+        rows = connection.execute(select(node).where(one_of(node.c.id, ids)))
         return {row.id: dict(row._mapping) for row in rows}
 
-    async def _save_changes(self, connection: AsyncConnection, before: Nodes, nodes: Nodes) -> None:
+    def _save_changes(self, connection: Connection, before: Nodes, nodes: Nodes) -> None:
         """Write changed nodes. For nodes that were merely reported again, update the time, in one statement per report."""
         changed: list[dict[str, Any]] = []
         again: dict[tuple[int, int], list[int]] = {}
@@ -116,11 +116,11 @@ class NodesApplier:
                 changed.append({name: row[name] for name in ("id", "report_seq", "time_stamp", *_WRITTEN)})
             elif row["report_seq"] != old["report_seq"]:
                 again.setdefault((row["report_seq"], row["time_stamp"]), []).append(id_)
-        await update_rows(connection, self._tables.node, changed)
+        update_rows(connection, self._tables.node, changed)
         node = self._tables.node
         for (sequence, time_stamp), ids in again.items():
-            statement = update(node).where(one_of(connection, node.c.id, ids)).values(report_seq=sequence, time_stamp=time_stamp)
-            await connection.execute(statement)
+            statement = update(node).where(one_of(node.c.id, ids)).values(report_seq=sequence, time_stamp=time_stamp)
+            connection.execute(statement)
 
     def _report(self, nodes: Nodes, history: list[dict[str, Any]], record: Recorded, cluster: str, index: int, report: NodeReport) -> None:
         id_ = node_id(cluster, report.hostname)
@@ -182,7 +182,7 @@ class NodesApplier:
         }
         nodes[id_] = _numbered(before, row, record.sequence)
 
-    async def _forget_history(self, connection: AsyncConnection) -> None:
+    def _forget_history(self, connection: Connection) -> None:
         """Delete rows older than the history, except the newest of each node.
 
         Both bounds are taken from the rows and only increase, so the same rows are deleted regardless of restarts and batch
@@ -190,11 +190,11 @@ class NodesApplier:
         the database's time limit even after the history was shortened; later batches delete the rest.
         """
         node = self._tables.node.c
-        latest = await connection.scalar(select(func.max(node.time_stamp)))
+        latest = connection.scalar(select(func.max(node.time_stamp)))
         until = int(((latest or 0) - self._history_s) // CLEANING_STEP_S) * CLEANING_STEP_S
         for table, newest in ((self._tables.node_state, node.kept_at), (self._tables.node_health, node.health_kept_at)):
             row = table.c
             has_newer = exists().where(node.id == row.node_id, newest > row.time_stamp)
             old = select(row.id).where(row.time_stamp < until, has_newer).order_by(row.time_stamp, row.id).limit(MAX_FORGOTTEN)
-            if ids := (await connection.scalars(old)).all():
-                await connection.execute(delete(table).where(one_of(connection, row.id, ids)))
+            if ids := (connection.scalars(old)).all():
+                connection.execute(delete(table).where(one_of(row.id, ids)))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection
 
 from services.jobstore.appliers.job_store import JobStore
 from services.jobstore.restoring import Restorer
@@ -41,7 +41,7 @@ class RejectionsApplier:
         self._store = JobStore(tables)
         self._restorer = Restorer(tables)
 
-    async def apply(self, connection: AsyncConnection, batch: Sequence[Recorded | Unreadable]) -> list[Decision]:
+    def apply(self, connection: Connection, batch: Sequence[Recorded | Unreadable]) -> list[Decision]:
         """One decision per event, in order. Changes before a deletion by age are written first."""
         decisions: list[Decision] = []
         part = _Part()
@@ -56,25 +56,25 @@ class RejectionsApplier:
                 case IntakeReplayed() as event:
                     part.replay(event, record.time)
                 case RowsRestored() as event:
-                    part = await self._write(connection, part)
-                    await self._restorer.rows(connection, event, REJECTIONS)
+                    part = self._write(connection, part)
+                    self._restorer.rows(connection, event, REJECTIONS)
                 case RejectionsDue() as event:
-                    part = await self._write(connection, part)
-                    await self._store.forget_refusals(connection, record.stored_at - event.retention_s, REJECTIONS)
+                    part = self._write(connection, part)
+                    self._store.forget_refusals(connection, record.stored_at - event.retention_s, REJECTIONS)
             decisions.append(Decision("applied"))
-        await self._write(connection, part)
+        self._write(connection, part)
         return decisions
 
-    async def _write(self, connection: AsyncConnection, part: "_Part") -> "_Part":
+    def _write(self, connection: Connection, part: "_Part") -> "_Part":
         """Write the collected changes. Returns the next, empty part."""
         if part.replayed:
-            await self._store.forget_replayed(connection, part.replayed)
-        await self._store.save_refusals(connection, part.refusals, REJECTIONS)
+            self._store.forget_replayed(connection, part.replayed)
+        self._store.save_refusals(connection, part.refusals, REJECTIONS)
         return _Part()
 
-    async def bury(self, connection: AsyncConnection, record: Recorded | Unreadable, why: str) -> None:
+    def bury(self, connection: Connection, record: Recorded | Unreadable, why: str) -> None:
         """Record a rejection that is readable but cannot be stored, which indicates a bug."""
-        await self._store.save_refusals(connection, [_own(buried(record, why))], REJECTIONS)
+        self._store.save_refusals(connection, [_own(buried(record, why))], REJECTIONS)
 
 
 def _own(refusal: Refusal) -> Refusal:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import sqlalchemy
@@ -17,6 +18,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 
+from shared.database.many_rows import PREFIX, ManyRows
 from shared.errors import StatementTimedOut, TransactionLost, Unavailable
 from shared.settings import DatabaseSettings
 
@@ -105,11 +107,9 @@ class Dialect(ABC):
     def upsert(self, table: Table, key: Mapping[str, Any], values: Mapping[str, Any]) -> Insert:
         """An insert that sets ``values`` in the row with ``key``, if there is one."""
 
-    async def update_rows(self, connection: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    def update_rows(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
         """Set the columns of each row, all with the same ones, in the row with its ``id``."""
-        columns = [name for name in rows[0] if name != "id"]
-        statement = update(table).where(table.c.id == bindparam("row_id")).values({name: bindparam(f"row_{name}") for name in columns})
-        await connection.execute(statement, [{f"row_{name}": value for name, value in row.items()} for row in rows])
+        _updates(table, tuple(rows[0])).write(connection, rows)
 
     # locks until the end of the transaction
 
@@ -151,6 +151,12 @@ class Dialect(ABC):
         await driver.execute(statement)
 
     size_query: ClassVar[str]
+
+
+@lru_cache(maxsize=100)
+def _updates(table: Table, names: tuple[str, ...]) -> ManyRows:
+    parameters: dict[str, Any] = {name: bindparam(PREFIX + name) for name in names}
+    return ManyRows(update(table).where(table.c.id == parameters.pop("id")).values(parameters))
 
 
 def ping_idle_connections(engine: Engine) -> None:

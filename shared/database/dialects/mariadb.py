@@ -233,7 +233,7 @@ class MariaDb(Dialect):
 
         return mysql.insert(table).values({**key, **values}).on_duplicate_key_update(dict(values))
 
-    async def update_rows(self, connection: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    def update_rows(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
         """A statement for many rows: the driver would send one for each of them."""
         names = list(rows[0])
         types = {name: _json_type(table.c[name].type) for name in names}
@@ -242,7 +242,7 @@ class MariaDb(Dialect):
         new = f"json_table(%s, '$[*]' COLUMNS ({columns})) AS new"
         statement = f'UPDATE {new} STRAIGHT_JOIN "{table.name}" AS old ON old.id = new.id SET {values}'  # noqa: S608 - declared names
         for part in _parts([json.dumps([row[name] for name in names], ensure_ascii=False) for row in rows]):
-            await connection.exec_driver_sql(statement, (f"[{','.join(part)}]",))
+            connection.exec_driver_sql(statement, (f"[{','.join(part)}]",))
 
     async def lock_users(self, connection: AsyncConnection) -> None:
         """The lock of a row that always exists: those of a table do not belong to a transaction."""

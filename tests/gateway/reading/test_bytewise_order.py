@@ -35,7 +35,7 @@ async def test_nodes_are_ordered_by_the_bytes_of_their_names(database: DatabaseS
     async with opened(database) as engine:
         async with transaction(engine) as connection:
             report = Recorded(1, nodes_reported("fritz", dict.fromkeys(HOSTS, "idle")), 1e9, stored_at=1e9)
-            await NodesApplier(tables, history_s=60, unchanged_s=60).apply(connection, [report])
+            await connection.run_sync(NodesApplier(tables, history_s=60, unchanged_s=60).apply, [report])
         clauses = orders(engine)
         assert [row.hostname for row in await NodeQueries(engine, every_node(engine)).all([NodeFilter()])] == IN_BYTES
         await NodeQueries(engine, every_node(engine)).count([NodeFilter()], "node")
