@@ -90,6 +90,7 @@ def _rights(name: str, nats: NatsSettings) -> tuple[list[str], list[str]]:
                         "job.archive_requested",
                         "job.measured",
                         "job.advised",
+                        "job.applications_detected",
                         "job.deleted",
                         "node.checked",
                     )

@@ -14,7 +14,7 @@ from services.archiver.jobs import JobReader, StartedJob
 from shared.backoff import Backoff, sleep_unless
 from shared.broker.envelope import Envelope
 from shared.broker.publisher import Publisher
-from shared.domain.events import JobAdvised
+from shared.domain.events import ApplicationsDetected, JobApplications
 from shared.errors import JobtideError
 
 log = structlog.get_logger()
@@ -28,7 +28,7 @@ MAX_PAUSE_S = 60.0
 class StartedApplications:
     """Follows running jobs by id, which is the sequence of their start. Begins with those that run already.
 
-    Replicas use the same message ids, so only the first publication of each counts.
+    What a replica has published before changes nothing.
     """
 
     def __init__(self, reader: JobReader, adviser: Adviser, publisher: Publisher) -> None:
@@ -57,13 +57,12 @@ class StartedApplications:
         jobs = await self._reader.started(self._last, limit=JOBS_PER_PAGE)
         found = await asyncio.to_thread(lambda: [(job, self._applications_of(job)) for job in jobs])
         now = datetime.now(UTC)
-        events = [
-            JobAdvised(id=job.id, cluster=job.cluster, advice=None, applications=names, while_running=True)
-            for job, names in found
-            if not job.applications >= set(names)
-        ]
-        if events:
-            await self._publisher.publish([Envelope(event, f"applications:{event.id}", SOURCE, now) for event in events])
+        by_cluster: dict[str, list[JobApplications]] = {}
+        for job, names in found:
+            if not job.applications >= set(names):
+                by_cluster.setdefault(job.cluster, []).append(JobApplications(id=job.id, applications=names))
+        if by_cluster:
+            await self._publisher.publish([_envelope(cluster, new, now) for cluster, new in by_cluster.items()])
         if jobs:
             self._last = jobs[-1].id
         return len(jobs) == JOBS_PER_PAGE
@@ -75,3 +74,7 @@ class StartedApplications:
         except Exception:
             log.exception("job_applications_unknown", job=job.id)
             return []
+
+
+def _envelope(cluster: str, jobs: list[JobApplications], now: datetime) -> Envelope:
+    return Envelope(ApplicationsDetected(cluster=cluster, jobs=jobs), f"applications:{cluster}:{jobs[0].id}-{jobs[-1].id}", SOURCE, now)

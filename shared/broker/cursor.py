@@ -104,18 +104,23 @@ class Cursor:
 
         Raises Unavailable when reading must restart from the position.
         """
-        return [_read(message) for message in await self.raw_batch(limit, max_bytes)]
+        messages = await self._pull(limit, max_bytes)
+        return [_read(message, self._accept(message)) for message in messages]
 
     async def raw_batch(self, limit: int, max_bytes: int | None = None) -> list[Msg]:
         """Like ``batch``, but returns undecoded messages."""
+        messages = await self._pull(limit, max_bytes)
+        for message in messages:
+            self._accept(message)
+        return messages
+
+    async def _pull(self, limit: int, max_bytes: int | None) -> list[Msg]:
         messages = await self._puller.batch(limit, max_bytes or MAX_BATCH_BYTES)
         if not messages:
             if not self._puller.is_ending:
                 await self._suspect()
             return []
         self._behind_since = None
-        for message in messages:
-            self._accept(message)
         return messages
 
     async def _suspect(self) -> None:
@@ -125,16 +130,16 @@ class Cursor:
             raise Unavailable(f"the reading of {self._stream} stands still at {self._position} of {last_sequence}")
         self._behind_since = self._position if last_sequence > self._position else None
 
-    def _accept(self, message: Msg) -> None:
+    def _accept(self, message: Msg) -> Delivery:
         found = delivery(message)
         if found.number != self._delivered + 1:
             raise Unavailable(f"{self._stream}: delivery {self._delivered + 1} is missing")
         self._delivered += 1
         self._position = found.sequence
+        return found
 
 
-def _read(message: Msg) -> Recorded | Unreadable:
-    found = delivery(message)
+def _read(message: Msg, found: Delivery) -> Recorded | Unreadable:
     return read(found.sequence, message.headers, message.data, found.stored_at)
 
 

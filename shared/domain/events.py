@@ -79,8 +79,8 @@ class JobFacts(Event):
     energy: float = 0.0
     energy_footprint: dict[str, float] | None = None
     statistics: dict[str, MetricStatistics] | None = None
-    tags: list[Tag] = []
-    oddities: list[Oddity] = []
+    tags: list[Tag] = Field(default_factory=list)  # pydantic copies a default list with deepcopy
+    oddities: list[Oddity] = Field(default_factory=list)
 
 
 class JobStarted(JobFacts):
@@ -101,7 +101,7 @@ class JobStopped(Event):
     job_state: JobState
     received_state: str | None = Field(None, description="The state word received, if it differs from jobState.")
     may_wait: bool = True
-    oddities: list[Oddity] = []
+    oddities: list[Oddity] = Field(default_factory=list)
 
 
 class JobImported(JobFacts):
@@ -236,6 +236,31 @@ class JobAdvised(Event):
         """The tags to add to the job."""
         classes = [Tag(type=ADVICE_TAG_TYPE, name=one.rule) for one in self.advice or []]
         return classes + [Tag(type=APPLICATION_TAG_TYPE, name=name) for name in self.applications]
+
+
+class JobApplications(Part):
+    """The applications in the script of one job."""
+
+    id: int
+    applications: list[str]
+
+    @property
+    def tags(self) -> list[Tag]:
+        return [Tag(type=APPLICATION_TAG_TYPE, name=name) for name in self.applications]
+
+
+class ApplicationsDetected(Event):
+    """Applications in the scripts of jobs that started, to be added as tags. A job that has ended meanwhile is not changed."""
+
+    name: ClassVar[str] = "job.applications_detected"
+
+    cluster: str
+    jobs: list[JobApplications]
+
+    @property
+    def tags(self) -> list[Tag]:
+        """The tags of all jobs, each once."""
+        return [Tag(type=APPLICATION_TAG_TYPE, name=name) for name in sorted({name for job in self.jobs for name in job.applications})]
 
 
 class JobAdviceMuted(Event):
@@ -429,6 +454,7 @@ EVENT_TYPES: dict[str, type[Event]] = {
         JobsMeasured,
         JobAdvised,
         JobAdviceMuted,
+        ApplicationsDetected,
         JobRestored,
         NodesReported,
         NodesChecked,

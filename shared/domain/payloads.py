@@ -70,7 +70,7 @@ class StartPayload(Payload):
     sub_cluster: Name = ""
     project: Name = ""
     shared: SharedNode = "none"
-    tags: list[TagPayload] = []
+    tags: list[TagPayload] = Field(default_factory=list)
     monitoring_status: Annotated[int, Field(ge=0, le=3)] = 1
     partition: Annotated[Name, INFORMS] = ""
     job_state: Annotated[str, INFORMS] = ""

@@ -24,6 +24,7 @@ from shared.broker.publisher import Publisher
 from shared.broker.reports import report_subject, reporting
 from shared.broker.streams import Durable, ensure_consumer, provision
 from shared.domain.events import (
+    ApplicationsDetected,
     Event,
     HousekeepingDue,
     IntakeRejected,
@@ -67,7 +68,10 @@ def events_of(user: str) -> Sequence[Event]:
     """One of each event that the service publishes, with the minimum that determines its subject."""
     kinds: dict[str, list[type[Event]]] = {
         "ingest": [JobStarted, JobStopped, NodesReported, IntakeRejected, IntakeReplayed],
-        "archiver": [JobArchived, JobArchivingFailed, JobArchiveRequested, JobsMeasured, JobAdvised, JobDeleted, NodesChecked],
+        "archiver": [
+            *(JobArchived, JobArchivingFailed, JobArchiveRequested, JobsMeasured, JobAdvised, ApplicationsDetected, JobDeleted),
+            NodesChecked,
+        ],
         "gateway": [
             *(JobStarted, JobStopped, JobTagged, JobUntagged, TagCreated, TagRemoved),
             *(JobMetadataEdited, JobAdviceMuted, JobDeleted, JobArchiveRequested, NodesReported, IntakeRejected),

@@ -14,11 +14,13 @@ from shared.database.progress import Progress, progress
 from shared.database.tables import tables
 from shared.domain.advice import advice_of
 from shared.domain.events import (
+    ApplicationsDetected,
     Event,
     HousekeepingDue,
     JobAdvice,
     JobAdviceMuted,
     JobAdvised,
+    JobApplications,
     JobArchived,
     JobArchiveRequested,
     JobArchivingFailed,
@@ -295,6 +297,21 @@ async def test_applications_found_at_the_start_do_not_change_the_advice(
     await apply(engine, *split(records([job_started(1), advised("hangs"), found]), sizes))
     assert await shown(database) == ["hangs"]
     assert await tags_of(database) == [(1, "app", "vasp", "global"), (1, "jobClass", "hangs", "global")]
+
+
+@pytest.mark.parametrize("sizes", [[1] * 7, [4, 3], []])
+async def test_applications_of_several_jobs_become_tags_of_those_that_run(
+    engine: AsyncEngine, database: DatabaseSettings, sizes: list[int]
+) -> None:
+    named = {1: ["vasp"], 2: ["vasp", "python"], 3: ["vasp"], 99: ["orca"]}
+    found = ApplicationsDetected(cluster="fritz", jobs=[JobApplications(id=id_, applications=names) for id_, names in named.items()])
+    log = records([job_started(1), job_started(2), job_started(3), job_stopped(3), found, found, job_started(4)])
+    decisions = await apply(engine, *split(log, sizes))
+    assert [decision.kind for decision in decisions[4:6]] == ["applied", "duplicate"]
+    tags = [(1, "app", "vasp", "global"), (2, "app", "python", "global"), (2, "app", "vasp", "global")]
+    assert sorted(await tags_of(database)) == tags
+    changed = await query(database, "SELECT id, changed_seq FROM job ORDER BY id")
+    assert changed == [(1, 5), (2, 5), (3, 4), (7, 7)]
 
 
 @pytest.mark.parametrize("sizes", [[1] * 5, [3, 2], []])

@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 
 from shared.database.engine import opened
 from shared.domain.events import (
+    ApplicationsDetected,
     Event,
     HousekeepingDue,
+    JobApplications,
     JobArchived,
     JobDeleted,
     JobImported,
@@ -90,6 +92,11 @@ def logs(draw: st.DrawFn) -> list[Record]:
         st.builds(JobArchived, id=ids, cluster=st.just("fritz"), footprint=st.just({}), energy=st.just(1.0), energy_footprint=st.just({})),
         st.builds(
             JobsMeasured, cluster=st.just("fritz"), jobs=st.lists(st.builds(JobMeasurement, id=ids, energy=st.just(0.5)), max_size=3)
+        ),
+        st.builds(
+            ApplicationsDetected,
+            cluster=st.just("fritz"),
+            jobs=st.lists(st.builds(JobApplications, id=ids, applications=st.lists(st.sampled_from(["vasp", "orca"]))), max_size=3),
         ),
         st.builds(
             HousekeepingDue,

@@ -16,6 +16,8 @@ from shared.domain.recorded import Recorded, Unreadable
 
 MAX_DUE = 5000  # parked stops, and scheduler ids, per HousekeepingDue; the next event handles the rest
 
+_ON_TABLES = frozenset((HousekeepingDue, JobRestored, RowsRestored))  # events that work directly on the tables, without the rules
+
 Batch = Sequence[Recorded | Unreadable]
 
 
@@ -94,16 +96,15 @@ class EventsApplier:
 def _parts(batch: Batch) -> Iterator[Batch]:
     """Split the batch around events that work directly on the tables. Of these, only restored jobs are grouped."""
     part: list[Recorded | Unreadable] = []
+    before: type[Event] | None = None
     for record in batch:
-        if part and not (_kind(part[-1]) == _kind(record) in (None, JobRestored)):
+        kind = type(record.event) if isinstance(record, Recorded) else None
+        if kind not in _ON_TABLES:
+            kind = None
+        if part and not (before == kind in (None, JobRestored)):
             yield part
             part = []
         part.append(record)
+        before = kind
     if part:
         yield part
-
-
-def _kind(record: Recorded | Unreadable) -> type[Event] | None:
-    """The type of an event that works directly on the tables; None for events handled by the rules."""
-    kind = type(record.event) if isinstance(record, Recorded) else None
-    return kind if kind in (HousekeepingDue, JobRestored, RowsRestored) else None

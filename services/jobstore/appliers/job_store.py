@@ -17,6 +17,7 @@ from shared.database.tables import ProjectionTables
 from shared.domain.events import (
     ADVICE_TAG_TYPE,
     EVENT_TYPES,
+    ApplicationsDetected,
     Event,
     IntakeReplayed,
     JobAdviceMuted,
@@ -39,8 +40,9 @@ from shared.domain.values import ARCHIVING_FAILED, MONITORING_DISABLED, JobState
 
 _FACTS: tuple[type[JobFacts], ...] = (JobStarted, JobImported, JobTakenOver)
 _ADVISING: tuple[Any, ...] = (JobAdvised, JobAdviceMuted)
-_TAGGING: tuple[Any, ...] = (JobTagged, JobUntagged, *_ADVISING)
+_TAGGING: tuple[Any, ...] = (JobTagged, JobUntagged, ApplicationsDetected, *_ADVISING)
 _OF_TAGS: tuple[Any, ...] = (TagCreated, TagRemoved)
+_ABOUT_MANY_JOBS: tuple[Any, ...] = (JobsMeasured, ApplicationsDetected)
 _ABOUT_ONE_JOB: tuple[Any, ...] = tuple(kind for kind in EVENT_TYPES.values() if "id" in kind.model_fields)
 _ODDITIES = TypeAdapter(list[Oddity])
 E = TypeVar("E", bound=Event)
@@ -81,7 +83,7 @@ class JobStore:
         events = _Events(records)
         job_ids = {event.job_id for event in events.of(*_FACTS)} | {event.job_id for event in events.of(JobStopped)}
         ids: set[int] = {event.id for event in events.of(*_ABOUT_ONE_JOB)}
-        ids |= {job.id for event in events.of(JobsMeasured) for job in event.jobs}
+        ids |= {job.id for event in events.of(*_ABOUT_MANY_JOBS) for job in event.jobs}
         if job_ids:
             self.load_runs(connection, work, job_ids)
             self._load_parked(connection, work, job_ids)

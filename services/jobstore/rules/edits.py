@@ -7,6 +7,7 @@ from services.jobstore.rules.unit_of_work import Decision, JobHead, UnitOfWork
 from shared.domain import advice, reasons
 from shared.domain.events import (
     ADVICE_TAG_TYPE,
+    ApplicationsDetected,
     JobAdvice,
     JobAdviceMuted,
     JobAdvised,
@@ -96,6 +97,19 @@ def measure(work: UnitOfWork, record: Recorded, event: JobsMeasured) -> Decision
             changed_seq=record.sequence,
         )
     return Decision("applied" if running else "duplicate")
+
+
+def tag_applications(work: UnitOfWork, record: Recorded, event: ApplicationsDetected) -> Decision:
+    """Tag running jobs only: those of an ended job come with its advice."""
+    before = len(work.jobtags)
+    for found in event.jobs:
+        job = work.jobs.get(found.id)
+        if job is not None and job.is_running:
+            pairs = {(job.id, work.tag_id(tag, record.sequence)) for tag in found.tags}
+            if not pairs <= work.jobtags:
+                work.jobtags |= pairs
+                job.touch(record.sequence)
+    return Decision("applied" if len(work.jobtags) > before else "duplicate")
 
 
 def _advise(work: UnitOfWork, record: Recorded, event: JobAdvised, job: JobHead) -> None:

@@ -5,6 +5,7 @@ from services.jobstore.rules.takeover import take_over
 from services.jobstore.rules.unit_of_work import Decision, Limits, ParkedStop, Refusal, UnitOfWork
 from shared.domain import reasons
 from shared.domain.events import (
+    ApplicationsDetected,
     Event,
     IntakeRejected,
     JobImported,
@@ -47,6 +48,8 @@ def fold(work: UnitOfWork, record: Recorded | Unreadable, limits: Limits) -> Dec
             return Decision("applied")
         case JobsMeasured():
             decision = edits.measure(work, record, event)
+        case ApplicationsDetected():
+            decision = edits.tag_applications(work, record, event)
         case TagCreated():
             decision = edits.create_tag(work, record, event)
         case TagRemoved():
