@@ -4,7 +4,7 @@ from itertools import count
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.database.engine import transaction
@@ -44,11 +44,11 @@ async def statements_of(engine: AsyncEngine, *events: Event) -> list[Statement]:
     def listen(_: Any, __: Any, statement: str, parameters: Any, ___: Any, many: bool) -> None:
         seen.append((statement, parameters[0] if many else parameters))
 
-    event.listen(engine.sync_engine, "before_cursor_execute", listen)
+    event.listen(Engine, "before_cursor_execute", listen)  # also those over a borrowed connection
     try:
         await apply(engine, records(events, first=next(_sequences)))
     finally:
-        event.remove(engine.sync_engine, "before_cursor_execute", listen)
+        event.remove(Engine, "before_cursor_execute", listen)
     return [each for each in seen if each[0].split()[0] in ("SELECT", "UPDATE", "DELETE")]
 
 
