@@ -7,7 +7,7 @@ from pathlib import Path
 
 from shared.asyncapi import document
 from shared.domain.oddities import ODDITIES, START_KEY, STOP_KEY
-from shared.domain.reasons import REASONS, REMEDIES
+from shared.domain.reasons import NO_REPLAY_HELPS, REASONS, REMEDIES
 
 _REJECTIONS = """\
 # Reason codes of rejections
@@ -20,10 +20,11 @@ A line or an event that cannot have its effect becomes a rejection with one of t
 `jobtide rejections` lists them with the field at fault, the place in the intake (sequence and line) and how the input begins.
 Once the cause is removed, `jobtide replay --seq N` publishes the message again, `jobtide replay --code CODE` those of all rejections with
 this code. A message that partly had its effect may be replayed as a whole: known events are recognised. The page
-[Rejections](web.md#rejections) of the web interface does the same.
+[Rejections](web.md#rejections) of the web interface does the same, but offers no replay for codes with “no” in the last column: the
+fault is in the message itself, or there is none, so the same message would be refused again.
 
-| code | meaning | way out |
-|---|---|---|
+| code | meaning | way out | a replay can help |
+|---|---|---|---|
 """
 
 _ODDITIES = f"""\
@@ -45,7 +46,9 @@ def asyncapi() -> str:
 
 
 def rejections() -> str:
-    return _REJECTIONS + "".join(f"| `{code}` | {text} | {REMEDIES[code]} |\n" for code, text in REASONS.items())
+    return _REJECTIONS + "".join(
+        f"| `{code}` | {text} | {REMEDIES[code]} | {'no' if code in NO_REPLAY_HELPS else 'yes'} |\n" for code, text in REASONS.items()
+    )
 
 
 def oddities() -> str:

@@ -107,3 +107,12 @@ REMEDIES: dict[str, str] = {
     TAG_CONFLICT: "Choose another name or scope for the tag.",
     UNREADABLE_EVENT: "Update jobtide: a newer version wrote this event. Then run `jobtide rebuild`.",
 }
+
+# The fault is in the message itself, or there is no message: the same message would be refused again, whatever is mended elsewhere.
+NO_REPLAY_HELPS = frozenset(
+    {
+        *(EMPTY_MESSAGE, LINE_PROTOCOL, NO_EVENT_FIELD, FUNCTION_MISSING, FUNCTION_UNKNOWN, EMPTY_PAYLOAD, INVALID_JSON, TRAILING_DATA),
+        *(MISSING_FIELD, INVALID_VALUE, CLUSTER_MISMATCH, NODE_COUNT_MISMATCH, NOT_A_FINAL_STATE, EXPIRED_UNREAD),
+        *(ALREADY_STOPPED, STOP_BEFORE_START, UNREADABLE_EVENT),
+    }
+)

@@ -32,6 +32,9 @@ def test_every_code_is_listed_once() -> None:
     assert sorted(codes) == sorted(reasons.REASONS)
     assert len(set(codes)) == len(codes)
     assert list(reasons.REMEDIES) == list(reasons.REASONS)
+    for code, remedy in reasons.REMEDIES.items():
+        assert ("replay" in remedy.lower()) <= (code not in reasons.NO_REPLAY_HELPS), code
+        assert ("lost unless it sends it again" in remedy) <= (code in reasons.NO_REPLAY_HELPS), code
     assert all(re.fullmatch(r"[a-z_]+", code) for code in codes)
 
 

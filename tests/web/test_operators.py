@@ -13,7 +13,7 @@ from shared.broker.publisher import Publisher
 from shared.domain.events import JobArchivingFailed
 from shared.domain.values import ARCHIVED
 from shared.settings import NatsSettings
-from tests.support.builders import start_line
+from tests.support.builders import line, start_line, start_payload
 from tests.support.clusters import cluster_text
 from tests.support.programs import run_blocking
 from tests.support.waiting import until_blocking
@@ -38,18 +38,19 @@ def test_a_rejection_is_mended_and_replayed_and_its_job_appears(
     expect(page.get_by_role("heading", level=1)).to_have_text("Rejections")
     expect(page.locator(".stream.live")).to_be_visible()
     inbox.mark()
-    web_site.up.publish(*(start_line(880_001 + number, "fresh", ["f0101"], user=USER) for number in range(3)))
-    page.get_by_role("button", name=re.compile("^[123] new$")).click()
+    broken = line(start_payload(880_010, "fresh", ["f0101"]) | {"startTime": "soon"}, function="start_job")
+    web_site.up.publish(*(start_line(880_001 + number, "fresh", ["f0101"], user=USER) for number in range(3)), broken)
+    page.get_by_role("button", name=re.compile("^[1234] new$")).click()
     group = page.locator("tr[data-group=unknown_cluster]").filter(has_text="fresh")
     expect(group).to_contain_text("The cluster is not configured")
     group.get_by_role("link", name="unknown_cluster").click()
     expect(page).to_have_url(re.compile(r"\?code=unknown_cluster&cluster=fresh$"))
-    line = page.locator("[data-rejection]").first
-    expect(line).to_contain_text("'fresh' is not configured")
-    line.get_by_role("button").click()
+    refused = page.locator("[data-rejection]").first
+    expect(refused).to_contain_text("'fresh' is not configured")
+    refused.get_by_role("button").click()
     expect(page.locator("mark")).to_have_text('"cluster":"fresh"')
-    expect(line).to_contain_text("jobtide cluster add")
-    expect(line.locator("pre").first).to_contain_text(USER)
+    expect(refused).to_contain_text("jobtide cluster add")
+    expect(refused.locator("pre").first).to_contain_text(USER)
     assert inbox.axe() == []
     folder = tmp_path_factory.mktemp("fresh")
     definition = folder / "cluster.json"
@@ -68,6 +69,12 @@ def test_a_rejection_is_mended_and_replayed_and_its_job_appears(
     assert not jobs.was_reloaded()
     assert not inbox.was_reloaded()
     assert jobs.faults == inbox.faults == []
+    page.goto("/monitoring/rejections/?code=invalid_value&cluster=fresh")
+    group = page.locator("tr[data-group=invalid_value]").filter(has_text="fresh")
+    expect(group).to_be_visible()
+    expect(group.get_by_role("button")).to_have_count(0)  # a replay would be refused again
+    page.locator("[data-rejection]").get_by_role("button").click()
+    expect(page.locator("[data-rejection]")).to_contain_text("would be refused again")
 
 
 def test_the_pipeline_is_quiet_and_says_when_the_gateway_is_away(open_tab: OpenTab) -> None:

@@ -237,6 +237,7 @@ class ReasonObject(Answer):
     code: str
     meaning: str
     remedy: str = Field(description="What an operator can do.")
+    replay_helps: bool = Field(description="False: the same message would be refused again, whatever is mended elsewhere.")
 
 
 class RejectionOverview(Answer):

@@ -24,7 +24,7 @@ from services.gateway.reading.rejections import (
 from services.gateway.rest.models import RejectionDetail, RejectionList, RejectionOverview, ReplayBegun, ReplayedMessages, ReplayState
 from services.gateway.rest.received import job_in, received
 from shared.broker.streams import EVENTS, INTAKE, REJECTIONS
-from shared.domain.reasons import REASONS, REMEDIES
+from shared.domain.reasons import NO_REPLAY_HELPS, REASONS, REMEDIES
 from shared.domain.values import INT64_MAX
 from shared.replay import Replayed, ReplayFilter, intake_origin, replay
 
@@ -86,7 +86,9 @@ async def summarize_rejections(call: Call) -> web.StreamResponse:
         }
         for group in found.groups
     ]
-    reasons = [{"code": code, "meaning": REASONS[code], "remedy": REMEDIES[code]} for code in REASONS]
+    reasons = [
+        {"code": code, "meaning": REASONS[code], "remedy": REMEDIES[code], "replayHelps": code not in NO_REPLAY_HELPS} for code in REASONS
+    ]
     span = {"since": since, "barSeconds": width, "next": str(found.reached)}
     return answer({"count": found.count, "groups": groups, "reasons": reasons, **span})
 

@@ -50,6 +50,8 @@ async def test_a_refused_line_is_shown_mended_and_replayed_by_an_admin(staff: Pe
     fresh = ("unknown_cluster", "fresh")
     assert groups == {fresh: (1, 1, 1), ("unknown_cluster", "elsewhere"): (1, 1, 1), ("invalid_value", "fritz"): (1, 1, 1)}
     assert [reason["code"] for reason in found["reasons"]] == list(REASONS)
+    helps = {reason["code"]: reason["replayHelps"] for reason in found["reasons"]}
+    assert (helps["unknown_cluster"], helps["invalid_value"]) == (True, False)
 
     listed = (await staff.ask("GET", f"{PATH}?cluster=elsewhere", support))[1]["rejections"]
     place = f"{PATH}{listed[0]['stream']}/{listed[0]['sequence']}"

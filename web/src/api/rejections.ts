@@ -46,7 +46,7 @@ export interface RejectionGroup {
 export interface Overview {
   count: number
   groups: RejectionGroup[]
-  reasons: { code: string; meaning: string; remedy: string }[]
+  reasons: { code: string; meaning: string; remedy: string; replayHelps: boolean }[]
   since: number
   barSeconds: number
   next: string

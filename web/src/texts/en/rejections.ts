@@ -28,6 +28,7 @@ export const rejections = {
   replayAll: 'Replay all',
   replayGroup: (code: string, cluster: string) => `Replay all of ${code}, ${cluster}`,
   replayOne: 'Replay this message',
+  noReplayHelps: 'The same message would be refused again, so there is nothing to replay.',
   onlyAdmins: 'An admin can replay it.',
   meaning: 'Meaning',
   remedy: 'Way out',
