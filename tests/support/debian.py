@@ -44,6 +44,7 @@ INFLUXD = Package("influxdb", "usr/bin/influxd")
 SYSTEMD = Package("systemd", "usr/bin/systemd-analyze")
 MARIADB = Package("mariadb-server-core", "usr/sbin/mariadbd")
 ALL = (SLAPD, PROMETHEUS, INFLUXD, SYSTEMD, MARIADB)
+_missed: dict[Package, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +60,21 @@ class Installation:
 
 
 def installed(package: Package) -> Installation:
-    """Raises MissingPart with one line."""
+    """Raises MissingPart with one line, the same one each time: apt is not asked again by each test."""
+    if package in _missed:
+        raise MissingPart(_missed[package])
+    try:
+        return _find(package)
+    except MissingPart as e:
+        _missed[package] = str(e)
+        raise
+
+
+def _find(package: Package) -> Installation:
+    if (named := os.environ.get(package.variable)) and not Path(named).exists():
+        raise MissingPart(f"{package.hint}, not to {named}")
     name = Path(package.program).name
-    given = os.environ.get(package.variable) or shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    given = named or shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
     if given:
         return Installation(Path(given), None)
     cache = _cache(package)

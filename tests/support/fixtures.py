@@ -34,6 +34,24 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(e)) from e
 
 
+_missed: set[str] = set()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Iterator[None]:
+    """Where a program of a single fixture is missing, the first test that needs it fails with one line, and the others are skipped."""
+    try:
+        yield
+    except MissingPart as e:
+        why = str(e)
+    else:
+        return
+    if why in _missed:
+        pytest.skip(why)
+    _missed.add(why)
+    pytest.fail(why, pytrace=False)
+
+
 @pytest.fixture(scope="session")
 def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer | RunningNats]:
     """The broker of this run; tests share it and must not stop it. See ``nats_settings``."""
