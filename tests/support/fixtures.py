@@ -167,13 +167,6 @@ def postgres_database(postgres_template: PostgresTemplate, service: ServiceRunne
     postgres_template.drop(settings)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest) -> DatabaseSettings:
-    """A fresh migrated database; the test runs once for each engine."""
-    settings: DatabaseSettings = request.getfixturevalue("sqlite_database" if request.param == "sqlite" else "postgres_database")
-    return settings
-
-
 @pytest.fixture(scope="session")
 def mariadb_server() -> Iterator[MariaDbServer]:
     """The MariaDB of this run; tests share it and must not stop it. See ``mariadb_database``."""
@@ -211,6 +204,13 @@ def mariadb_database(mariadb_template: MariaDbTemplate, service: ServiceRunner) 
 
 
 _FRESH = {"sqlite": "sqlite_database", "postgresql": "postgres_database", "mariadb": "mariadb_database"}
+
+
+@pytest.fixture(params=SOURCES.engines)
+def database(request: pytest.FixtureRequest) -> DatabaseSettings:
+    """A fresh migrated database; the test runs once for each engine."""
+    settings: DatabaseSettings = request.getfixturevalue(_FRESH[request.param])
+    return settings
 
 
 @pytest.fixture(params=list(_FRESH))

@@ -31,6 +31,7 @@ class Sources:
     nats_url: str | None
     postgres_url: str | None
     docker: bool
+    engines: tuple[str, ...]  # of tests that run on several; a few run on all anyway
 
     @staticmethod
     def from_environment() -> "Sources":
@@ -38,6 +39,7 @@ class Sources:
             nats_url=os.environ.get("JOBTIDE_TEST_NATS_URL") or None,
             postgres_url=os.environ.get("JOBTIDE_TEST_POSTGRES_URL") or None,
             docker=os.environ.get("JOBTIDE_TEST_DOCKER", "") not in ("", "0"),
+            engines=tuple((os.environ.get("JOBTIDE_TEST_ENGINES") or "sqlite,postgresql").split(",")),
         )
 
 

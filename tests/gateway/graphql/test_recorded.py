@@ -11,7 +11,10 @@ from tests.gateway.graphql.differences import DIFFERENCES, STATUS, waits_for_met
 from tests.gateway.graphql.replay import Replay, archive, archived_facts, check_nodes, comparable, sessions_of
 from tests.gateway.recorded import ACTORS, differing, exchanges, import_sample_jobs
 from tests.gateway.stack import gateway, jobstore
+from tests.support.fixtures import any_database
 from tests.support.waiting import until
+
+database = any_database
 
 FILE = "graphql.jsonl"
 # These do not depend on the database, or are compared on all engines elsewhere, so they run on one engine.

@@ -16,7 +16,10 @@ from shared.database.engine import opened, transaction
 from shared.database.progress import Progress, progress_of
 from shared.settings import DatabaseSettings
 from tests.gateway.live.projected import Projected
+from tests.support.fixtures import any_database
 from tests.support.waiting import until
+
+database = any_database
 
 QUIET_S = 0.05
 

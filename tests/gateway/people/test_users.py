@@ -90,8 +90,8 @@ async def test_a_sign_in_from_another_source_neither_changes_nor_returns_the_acc
     assert await store.find("root") == admin
 
 
-async def test_the_settings_of_one_user_are_bounded_in_number_and_size(database: DatabaseSettings) -> None:
-    async with opened(database, durable=True) as engine:
+async def test_the_settings_of_one_user_are_bounded_in_number_and_size(any_database: DatabaseSettings) -> None:
+    async with opened(any_database, durable=True) as engine:
         store = UserStore(engine, engine, SettingsLimits(number=2, characters=30))
         for key in ("a", "b", "a"):
             await store.set_setting("erika", key, "1")
@@ -158,11 +158,11 @@ async def test_a_new_name_that_can_be_mistaken_for_one_in_use_is_refused(store: 
     assert (await store.similar(name), await store.similar("adam"), await store.similar("eve")) == ("adam", None, None)
 
 
-async def test_similar_names_from_before_keep_working(database: DatabaseSettings) -> None:
+async def test_similar_names_from_before_keep_working(any_database: DatabaseSettings) -> None:
     accounts = [Account(name, AuthSource.LDAP, ("user",)) for name in ("ADAM", "adam")]
-    async with opened(database) as engine, transaction(engine) as connection:
+    async with opened(any_database) as engine, transaction(engine) as connection:
         await connection.execute(insert(hpc_user), [row_of(account) for account in accounts])
-    async with store_of(database) as store:
+    async with store_of(any_database) as store:
         assert await store.all() == accounts
         assert (await store.change("ADAM", with_role("support"))).roles == ("user", "support")
         assert await store.sync_directory(AuthSource.LDAP, accounts, removes=True) == DirectoryChanges()
@@ -183,9 +183,9 @@ TAKEN_OVER: list[tuple[Any, Any, tuple[str, ...], tuple[str, ...]]] = [
 ]
 
 
-async def test_a_table_of_cc_backend_can_be_taken_over(database: DatabaseSettings) -> None:
+async def test_a_table_of_cc_backend_can_be_taken_over(any_database: DatabaseSettings) -> None:
     hashed = "$2a$10$" + bcrypt.hashpw(b"s3cret", bcrypt.gensalt(4)).decode()[7:]
-    async with opened(database) as engine, transaction(engine) as connection:
+    async with opened(any_database) as engine, transaction(engine) as connection:
         for number, (roles, projects, _, _) in enumerate(TAKEN_OVER):
             row = {"username": f"u{number}", "password": None, "ldap": 9, "name": None, "roles": roles, "projects": projects, "email": None}
             await connection.execute(insert(hpc_user).values(row))
@@ -194,7 +194,7 @@ async def test_a_table_of_cc_backend_can_be_taken_over(database: DatabaseSetting
                 text("INSERT INTO hpc_user (username, ldap, roles, projects, password) VALUES ('blob', 0, :r, :p, :h)"),
                 {"r": b'["admin"]', "p": b"null", "h": hashed},
             )
-    async with store_of(database) as store:
+    async with store_of(any_database) as store:
         found = {account.name: account for account in await store.all()}
         for number, (_, _, roles, projects) in enumerate(TAKEN_OVER):
             account = found[f"u{number}"]

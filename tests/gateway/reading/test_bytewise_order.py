@@ -14,6 +14,9 @@ from shared.domain.recorded import Recorded
 from shared.settings import DatabaseSettings
 from tests.gateway.rows import every_node
 from tests.support.builders import nodes_reported
+from tests.support.fixtures import any_database
+
+database = any_database
 
 HOSTS = ["n-2", "N1", "n1", "n10", "n2", "\u00e91", "a", "B"]
 IN_BYTES = sorted(HOSTS, key=str.encode)

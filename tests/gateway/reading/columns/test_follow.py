@@ -29,7 +29,10 @@ from shared.settings import DatabaseSettings
 from tests.gateway.reading.columns.places import loaded, until_loaded
 from tests.gateway.rows import job_row, write
 from tests.support.databases import PostgresTemplate, settings_of
+from tests.support.fixtures import any_database
 from tests.support.waiting import until
+
+database = any_database
 
 ROOT = User("root", frozenset({"admin"}))
 job = tables.job.c

@@ -14,6 +14,9 @@ from shared.database.engine import opened
 from shared.settings import DatabaseSettings
 from tests.gateway.reading.columns.places import loaded
 from tests.gateway.rows import job_row, write
+from tests.support.fixtures import any_database
+
+database = any_database
 
 T0 = 1_700_000_000
 NOW = T0 + 100_000
