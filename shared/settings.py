@@ -288,7 +288,7 @@ class DatabaseSettings(SettingsGroup):
         SecretStr("sqlite:///var/jobtide.db"),
         description=(
             "`sqlite:///PATH`, `postgresql://USER:PASSWORD@HOST:PORT/NAME`"
-            " or `mysql://USER:PASSWORD@HOST:PORT/NAME` (MariaDB); never logged."
+            " or `mysql://USER:PASSWORD@HOST:PORT/NAME` (MariaDB 10.6 or newer); never logged."
         ),
     )
     pool_size: int = Field(5, ge=1, le=100, description="Connections per service; over SQLite the gateway opens as many again for reading.")

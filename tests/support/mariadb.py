@@ -17,7 +17,7 @@ from shared.database.tables import metadata
 from shared.settings import DatabaseSettings
 from tests.support.databases import settings_of
 from tests.support.debian import MARIADB, installed
-from tests.support.programs import MissingPart, accepts, end, free_port, run_blocking
+from tests.support.programs import accepts, end, free_port, run_blocking
 from tests.support.waiting import until_blocking
 
 _START_S = 120
@@ -45,7 +45,8 @@ class MariaDbServer:
         self._folder = Path(tempfile.mkdtemp(prefix="jobtide-mariadb-"))
         self._port = 0
         self._process: subprocess.Popen[bytes] | None = None
-        (self._folder / "data").mkdir()
+        for part in ("data", "tmp"):
+            (self._folder / part).mkdir()
         share = self._share / "mysql_system_tables.sql"
         script = b"CREATE DATABASE mysql;\nUSE mysql;\n" + share.read_bytes() + (self._share / "mysql_system_tables_data.sql").read_bytes()
         script += f"\nFLUSH PRIVILEGES;\nCREATE USER '{USER}'@'%' IDENTIFIED BY '{PASSWORD}';\nGRANT ALL ON *.* TO '{USER}'@'%';\n".encode()
@@ -54,7 +55,7 @@ class MariaDbServer:
         )
         if done.returncode:
             self.remove()
-            raise MissingPart(f"mariadbd --bootstrap failed: {done.stderr.decode(errors='replace').strip()[-300:]}")
+            raise RuntimeError(f"mariadbd --bootstrap failed: {done.stderr.decode(errors='replace').strip()[-1000:]}")
 
     @property
     def url(self) -> str:
@@ -79,6 +80,7 @@ class MariaDbServer:
         user = ["--user=root"] if os.geteuid() == 0 else []
         data, socket = self._folder / "data", self._folder / "socket"
         places = [f"--datadir={data}", f"--socket={socket}", f"--pid-file={self._folder / 'pid'}", f"--lc-messages-dir={self._share}"]
+        places.append(f"--tmpdir={self._folder / 'tmp'}")  # a server that starts empties it of others' tables
         options = [f"--{name}={value}" for name, value in self._options.items()]
         return [str(self._program.program), "--no-defaults", *user, *places, f"--character-sets-dir={self._share / 'charsets'}", *options]
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tests.support.programs import UNPRIVILEGED, MissingPart, accepts, end, free_port, postgres_folder
+from tests.support.programs import UNPRIVILEGED, accepts, end, free_port, postgres_folder
 from tests.support.waiting import until_blocking
 
 _ADDRESS_OPTIONS = {
@@ -111,7 +111,7 @@ class PostgresServer:
         done = subprocess.run([self._programs / program, *arguments], capture_output=True, check=False, cwd="/", **self._as_user())
         if done.returncode:
             shutil.rmtree(self._folder, ignore_errors=True)
-            raise MissingPart(f"{program} failed: {done.stderr.decode(errors='replace').strip()[-300:]}")
+            raise RuntimeError(f"{program} failed: {done.stderr.decode(errors='replace').strip()[-300:]}")
 
     def _reachable_programs(self) -> Path:
         install = postgres_folder()

@@ -256,6 +256,7 @@ class MariaDb(Dialect):
             raise Unavailable("database: another migration is running")
         try:
             yield
+            connection.execute(text("COMMIT"))  # before another one that waits looks at the revision
         finally:
             connection.execute(text(f"DO release_lock({name})"))
 
