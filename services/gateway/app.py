@@ -75,6 +75,7 @@ async def run(settings: Settings, stop: asyncio.Event, report: Report, *, clock:
         store = store_of(settings.archive)
         stack.callback(store.close)
         archive = ArchiveReader(store, settings.series.readers)
+        stack.callback(archive.close)
         data = await stack.enter_async_context(
             metric_services(settings.metrics, settings.series, Hosts(engine, roster), archive, lambda: link.clusters, clock)
         )

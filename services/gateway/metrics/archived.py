@@ -1,7 +1,7 @@
-"""Statistics and time series of archived jobs. A bounded number of worker threads reads the files."""
+"""Statistics and time series of archived jobs. A bounded number of worker threads reads each place."""
 
 import asyncio
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, ParamSpec, TypeVar
 
@@ -9,6 +9,7 @@ import orjson
 import structlog
 
 from services.gateway.errors import RequestError
+from services.gateway.metrics.reading_threads import ReadingThreads
 from services.gateway.reading.model import StoredJob
 from shared.archive import ArchiveError, ArchiveStore, ArchiveUnavailable, JobPath, Thumbnail, bands_in
 from shared.domain.values import ARCHIVED
@@ -20,6 +21,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 JOBS_PER_THREAD = 64
 THUMBNAILS_PER_THREAD = 25
+SMALL_S = 15.0  # within which descriptions are read
+DATA_S = 60.0  # within which time series are read and processed
 Texts = Mapping[str, bytes]
 
 
@@ -28,31 +31,50 @@ class ArchiveReader:
 
     def __init__(self, archive: ArchiveStore, readers: int) -> None:
         self._archive = archive
-        self._readers = asyncio.Semaphore(readers)
+        self._processors = asyncio.Semaphore(readers)
+        self._threads = {part: ReadingThreads(part.address, readers) for part in archive.parts()}
+
+    def close(self) -> None:
+        for threads in self._threads.values():
+            threads.close()
 
     async def statistics(self, jobs: Sequence[StoredJob]) -> dict[int, Json]:
         """Job id -> metric -> statistics, for the archived ones among ``jobs``.
 
-        If the entry cannot be read, the statistics imported with the job are used. Without those the job is absent.
+        If the entry cannot be read in time, the statistics imported with the job are used. Without those the job is absent.
         """
         archived = [job for job in jobs if job.monitoring_status == ARCHIVED]
-        parts = [archived[first : first + JOBS_PER_THREAD] for first in range(0, len(archived), JOBS_PER_THREAD)]
+
+        async def of(threads: ReadingThreads, some: Sequence[StoredJob]) -> dict[int, Json]:
+            try:
+                return await threads.run(lambda: self._statistics(some), SMALL_S)
+            except ArchiveUnavailable as e:
+                log.warning("archive_unavailable", jobs=len(some), why=str(e))
+                return {job.id: statistics for job in some if (statistics := _imported_statistics(job)) is not None}
+
         found: dict[int, Json] = {}
-        for part in await asyncio.gather(*(self.in_thread(self._statistics, part) for part in parts)):
+        for part in await asyncio.gather(*(of(*some) for some in self._by_place(archived, JOBS_PER_THREAD))):
             found |= part
         return found
 
     async def thumbnails(self, jobs: Sequence[StoredJob], then: Callable[[Thumbnail], T]) -> dict[int, T]:
         """Results of ``then`` by job id. It runs in the reading thread. Jobs without a usable thumbnail are absent."""
-        parts = [jobs[first : first + THUMBNAILS_PER_THREAD] for first in range(0, len(jobs), THUMBNAILS_PER_THREAD)]
+
+        async def of(threads: ReadingThreads, some: Sequence[StoredJob]) -> dict[int, T]:
+            try:
+                return await threads.run(lambda: self._thumbnails(some, then), DATA_S)
+            except ArchiveUnavailable as e:
+                log.warning("archive_unavailable", jobs=len(some), why=str(e))
+                return {}
+
         found: dict[int, T] = {}
-        for part in await asyncio.gather(*(self.in_thread(self._thumbnails, part, then) for part in parts)):
+        for part in await asyncio.gather(*(of(*some) for some in self._by_place(jobs, THUMBNAILS_PER_THREAD))):
             found |= part
         return found
 
     async def version(self, job: StoredJob) -> Hashable:
         """Changes whenever the job is archived again. Raises RequestError like ``texts``."""
-        return await self._answered(job, self._version, job)
+        return await self._answered(job, lambda: self._version(job), SMALL_S)
 
     async def texts(self, job: StoredJob, metrics: Sequence[str] | None, then: Callable[[Texts], T]) -> T:
         """Call ``then`` in the reading thread with the undecoded metrics: all, or those of ``metrics`` that exist.
@@ -66,15 +88,25 @@ class ArchiveReader:
             except (TypeError, ValueError) as e:
                 raise ArchiveError(f"{_path(job).relative}: {e}") from e
 
-        return await self._answered(job, read)
+        return await self._answered(job, read, DATA_S)
 
     async def in_thread(self, work: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
-        async with self._readers:
+        """For processing; what reads the archive has threads of its own."""
+        async with self._processors:
             return await asyncio.to_thread(work, *arguments, **options)
 
-    async def _answered(self, job: StoredJob, work: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+    def _by_place(self, jobs: Sequence[StoredJob], number: int) -> Iterator[tuple[ReadingThreads, Sequence[StoredJob]]]:
+        """Up to ``number`` jobs each, with the threads of their place."""
+        places: dict[ReadingThreads, list[StoredJob]] = {}
+        for job in jobs:
+            places.setdefault(self._threads[self._archive.part_of(job.cluster)], []).append(job)
+        for threads, there in places.items():
+            for first in range(0, len(there), number):
+                yield threads, there[first : first + number]
+
+    async def _answered(self, job: StoredJob, work: Callable[[], T], within_s: float) -> T:
         try:
-            return await self.in_thread(work, *arguments, **options)
+            return await self._threads[self._archive.part_of(job.cluster)].run(work, within_s)
         except ArchiveUnavailable as e:
             log.warning("archive_unavailable", job=job.id, why=str(e))
             raise RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "the archive does not answer") from e
@@ -99,7 +131,7 @@ class ArchiveReader:
             try:
                 statistics = self._archive.document(_path(job)).get("statistics")
             except (ArchiveError, ArchiveUnavailable):
-                statistics = orjson.loads(job.statistics) if job.statistics else None
+                statistics = _imported_statistics(job)
             if isinstance(statistics, dict):
                 found[job.id] = statistics
         return found
@@ -111,6 +143,10 @@ class ArchiveReader:
     def _texts(self, job: StoredJob, metrics: Sequence[str] | None) -> Texts:
         texts = self._archive.texts(_path(job), metrics)
         return texts if metrics is None else {name: texts[name] for name in dict.fromkeys(metrics) if name in texts}
+
+
+def _imported_statistics(job: StoredJob) -> Json | None:
+    return orjson.loads(job.statistics) if job.statistics else None
 
 
 def _path(job: StoredJob) -> JobPath:

@@ -22,7 +22,7 @@ class SeriesSettings(SettingsGroup):
     )
     minimum_points: int = Field(DEFAULT_MINIMUM_POINTS, ge=3, le=1_000_000, description="Series with fewer samples are not reduced.")
     cache_mb: int = Field(128, ge=1, le=65_536, description="Memory for cached answers, MiB.")
-    readers: int = Field(2, ge=1, le=64, description="Threads that read the archive and process metric data.")
+    readers: int = Field(2, ge=1, le=64, description="Threads that read each place of the archive, and threads that process metric data.")
     loads: int = Field(8, ge=1, le=256, description="Jobs that a query loads concurrently.")
     analysis_timeout_s: float = Field(
         30.0, gt=0, le=3600, description="After this, queries over many jobs return what they have loaded, seconds."

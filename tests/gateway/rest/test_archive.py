@@ -1,8 +1,10 @@
 """Statistics and metric data of archived jobs."""
 
 import shutil
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -83,6 +85,37 @@ async def test_an_unreadable_entry_is_an_error_for_its_data_and_the_list_is_unaf
     # The import includes the statistics.
     assert (status, [set(job["statistics"]) for job in listed["jobs"]]) == (200, [METRICS, METRICS])
     assert (await imported.get("/api/jobs/1"))[1]["Data"] is None
+
+
+async def test_an_archive_that_does_not_answer_costs_its_data_until_it_does(imported: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = threading.Event()
+
+    def waiting(method: Callable[..., Any]) -> Callable[..., Any]:
+        def wait(*arguments: Any) -> Any:
+            answers.wait()
+            return method(*arguments)
+
+        return wait
+
+    for name in ("texts", "document"):
+        monkeypatch.setattr(FileStore, name, waiting(getattr(FileStore, name)))
+    monkeypatch.setattr("services.gateway.metrics.archived.SMALL_S", 0.2)
+    monkeypatch.setattr("services.gateway.metrics.archived.DATA_S", 0.2)
+    try:
+        for _ in range(4):  # more than there are threads
+            status, answer = await imported.get("/api/jobs/1?all-metrics=true")
+            assert (status, answer["error"]) == (503, "the archive does not answer")
+        status, listed = await imported.get("/api/jobs/")
+        assert (status, [set(job["statistics"]) for job in listed["jobs"]]) == (200, [METRICS, METRICS]), "as imported"
+        assert (await imported.get("/api/jobs/1"))[1]["Data"] is None
+    finally:
+        answers.set()
+    monkeypatch.setattr("services.gateway.metrics.archived.DATA_S", 60.0)
+
+    async def is_read() -> bool:
+        return (await imported.get("/api/jobs/1?all-metrics=true"))[0] == 200
+
+    await until(is_read)
 
 
 async def test_a_job_that_is_not_archived_has_no_data(sqlite_api: Client) -> None:
