@@ -36,6 +36,15 @@ PAGES = (
     "monitoring/status/alex",
     "monitoring/dashboard/alex",
 )
+# Words of up to 30 letters that stand on more than one line.
+_BROKEN_WORDS = """() => [...document.querySelectorAll('td, th, dd, dt, h1, h2, h3, p, a, button, span, bdi')].flatMap((part) =>
+  [...part.childNodes].filter((node) => node.nodeType === 3).flatMap((node) =>
+    [...node.data.matchAll(/[\\p{L}\\p{N}_]{2,30}/gu)].filter(({ index, 0: word }) => {
+      const range = document.createRange()
+      range.setStart(node, index)
+      range.setEnd(node, index + word.length)
+      return new Set([...range.getClientRects()].filter(({ width }) => width > 0).map(({ top }) => Math.round(top))).size > 1
+    }).map(([word]) => word)))"""
 SCRIPT_BYTES, STYLE_BYTES = 60_000, 10_000
 
 
@@ -65,7 +74,22 @@ def test_pages_are_accessible_and_without_errors(open_tab: OpenTab, theme: str, 
         expect(tab.page.locator("[aria-busy=true]")).to_have_count(0)
         found[path] = tab.axe()
         assert tab.page.evaluate("document.documentElement.scrollWidth") <= width, path
+        assert tab.page.evaluate(_BROKEN_WORDS) == [], path
     assert {name: faults for name, faults in found.items() if faults} == {}
+    assert tab.faults == []
+
+
+def test_a_bar_that_has_no_room_for_all_pages_says_that_there_are_more(open_tab: OpenTab) -> None:
+    tab = open_tab("/monitoring/tags/", viewport={"width": 360, "height": 800})
+    page = tab.page
+    bar = page.get_by_role("navigation", name="Pages")
+    expect(bar.get_by_role("link", name="Tags")).to_be_in_viewport(ratio=0.9)  # scrolled to the page that is shown
+    sign = "(bar) => Number(getComputedStyle(bar.querySelector('ul'), '::after').opacity)"
+    until_blocking(lambda: bar.evaluate(sign) == 1, 60, "the sign")
+    bar.evaluate("(bar) => bar.scrollTo({ left: bar.scrollWidth, behavior: 'instant' })")
+    until_blocking(lambda: bar.evaluate(sign) == 0, 60, "no sign at the end")
+    page.set_viewport_size({"width": 1440, "height": 800})
+    until_blocking(lambda: bar.evaluate(sign) == 0, 60, "no sign where all pages have room")
     assert tab.faults == []
 
 

@@ -51,3 +51,25 @@ def test_jobs_are_added_by_number_ordered_and_compared_as_text(web_site: WebSite
     assert page.evaluate("window.hacked") is None
     assert not tab.was_reloaded()
     assert tab.faults == []
+
+
+# Texts that reach beyond the right edge of their canvas.
+_CUT = """window.cut = []; window.drawn = []
+const fillText = CanvasRenderingContext2D.prototype.fillText
+CanvasRenderingContext2D.prototype.fillText = function (text, x, ...rest) {
+  const { e, a } = this.getTransform()
+  drawn.push(String(text))
+  if (this.textAlign === 'center' && a * (x + this.measureText(text).width / 2) + e > this.canvas.width) cut.push(String(text))
+  return fillText.call(this, text, x, ...rest)
+}"""
+
+
+def test_the_time_at_the_right_edge_of_a_plot_is_whole(web_site: WebSite, open_tab: OpenTab) -> None:
+    jobs = web_site.up.jobs("?cluster=alex&items-per-page=200")
+    first, second, *_ = (job["id"] for job in sorted(jobs, key=lambda job: -int(job["duration"])))
+    tab = open_tab("about:blank", viewport={"width": 360, "height": 800})
+    tab.page.add_init_script(_CUT)
+    tab.page.goto(f"{web_site.url}/monitoring/compare/?job={first}&job={second}&axis=share")
+    until_blocking(lambda: tab.page.evaluate("drawn.includes('100 %')"), 120, "the end of the axis")
+    assert tab.page.evaluate("cut") == []
+    assert tab.faults == []
