@@ -58,6 +58,10 @@ export default defineConfig(
           selector: 'SvelteHTMLElement SvelteAttribute[key.name="style"]',
           message: 'The content policy refuses style attributes; use style:name={value}.',
         },
+        {
+          selector: 'VariableDeclarator[id.type="ObjectPattern"][init.name="texts"]',
+          message: 'Write texts.name: a pattern takes the texts of all pages into the first view.',
+        },
       ],
     },
   },

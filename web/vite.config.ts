@@ -17,9 +17,6 @@ export default defineConfig({
     sourcemap: false,
     rolldownOptions: {
       output: {
-        // Six characters of the hash: the first view has the names of all files in it.
-        chunkFileNames: 'assets/[name]-[hash:6].js',
-        assetFileNames: 'assets/[name]-[hash:6][extname]',
         // What every page needs is one file (not all of lib is), and what the job list and the pages with short lists of jobs need is another: they
         // compress better than forty, and a browser asks for six at once.
         codeSplitting: {
@@ -33,7 +30,10 @@ export default defineConfig({
               test: /src\/(charts\/curve|texts\/en\/jobs|api\/(jobs|tags)|components\/(StateBadge|Time|Meter|JobDuration|Pager|Chip|AdviceMarks)|pages\/jobs\/(metric-choice|selection\.|patch|reach|RowCheck|columns|plots\.ts|filters|FilterBar|tag-names|list|loader|cursor|JobsPage|JobRows|JobTable|JobCell))/,
             },
             // Small parts of many pages: every file costs a line in the list of files that the first view loads.
-            { name: 'parts', test: /src\/(lib\/tag-scopes|components\/(CheckList|ConfirmButton|Dialog|LabelledSelect|Sheet|Sparkline|TableDialog))/ },
+            {
+              name: 'parts',
+              test: /src\/(lib\/tag-scopes|components\/(CheckList|ConfirmButton|Dialog|LabelledSelect|Sheet|Sparkline|TableDialog))/,
+            },
             { name: 'use', test: /src\/pages\/use\/(?!\w+Page)/ },
           ],
         },

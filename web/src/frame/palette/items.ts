@@ -58,7 +58,7 @@ const inList = (text: string): Item =>
     : { id: 'list', label: texts.palette.withName(text), icon: 'search', to: search({ jobName: text }) }
 
 function foundGroups({ jobs, users, projects, nodes }: Found): Group[] {
-  const { palette } = texts
+  const palette = texts.palette
   return [
     {
       label: palette.jobs,

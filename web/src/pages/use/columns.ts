@@ -17,7 +17,7 @@ export interface UseColumn {
 }
 
 const hours = (value: number) => significant(value)
-const { totals } = texts
+const totals = texts.totals
 
 export const COLUMNS: UseColumn[] = [
   { key: 'jobs', label: totals.totalJobs, sort: 'TOTALJOBS', value: (found) => found.totalJobs, show: count },
