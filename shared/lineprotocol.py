@@ -72,7 +72,7 @@ def parse_lines(payload: bytes) -> Iterator[Point | BadLine]:
 
 # One line as adapters send it: plain names and the field alone, so that outside the quotes no byte has another meaning.
 _USUAL_HEAD = re.compile(rb'([A-Za-z_]\w*)((?:,[\w-]+=[\w.:-]+)*) event="')
-_USUAL_REST = re.compile(rb"(?: \d{1,18})?\n?")
+_USUAL_REST = re.compile(rb"(?: (?:\d{1,18}|1\d{18}))?\n?")  # a time in nanoseconds until 2033, or none
 
 _ONLY_IN_JSON = re.compile(rb"\\[ubf/]")  # escapes that a quoted field value does not have
 
@@ -89,8 +89,10 @@ def _usual(payload: bytes) -> Point | None:
     measurement, tags = head.groups()
     items = tags.decode().split(",")[1:]
     by_name = dict([item.split("=") for item in items])
-    if _ONLY_IN_JSON.search(text) is not None or len(by_name) < len(items) or len(items) >= MAX_ITEMS:
+    if len(by_name) < len(items) or len(items) >= MAX_ITEMS:
         return None
+    if _ONLY_IN_JSON.search(text) is not None and _ONLY_IN_JSON.search(text.replace(b"\\\\", b"")) is not None:
+        return None  # the second look leaves out escaped backslashes, as in the JSON of "<" that Go writes
     try:
         return Point(1, measurement.decode(), by_name, {FIELD: orjson.loads(text)})
     except orjson.JSONDecodeError:

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from shared.lineprotocol import EXCERPT_BYTES, MAX_STRAY_QUOTES, BadLine, Point, parse_lines
+from shared.lineprotocol import EXCERPT_BYTES, MAX_STRAY_QUOTES, BadLine, Point, _usual, parse_lines
 from tests.support.builders import line, start_line
+from tests.support.processes import REPOSITORY
 
 MIB = 1024 * 1024
 
@@ -287,33 +288,52 @@ def test_no_bytes_raise_and_line_numbers_rise(pieces: list[bytes]) -> None:
     assert all(1 <= number <= data.count(b"\n") + 1 for number in numbers)
 
 
-USUAL = [
-    b"job",
-    b"_a1",
-    b",b=c",
-    b",b=",
-    b",function=stop_job",
-    b" ",
-    b'event="',
-    b'x="',
+HEADS = st.lists(st.sampled_from([b",b=c", b",b=", b",function=stop_job", b",c=d,c=e", b"\\ x", b" ", b"#", b'="']), max_size=3)
+INSIDE = [
     b'{\\"a\\":1}',
     b"\\n",
     b"\\\\",
+    b"\\",
     b"\\u0041",
+    b"\\\\u003c",
     b"\\/",
-    b'"',
-    b" 17",
+    b"\\\\/",
+    b"\\b",
     b"\n",
-    b"\r",
+    b'"',
+    b'",x="',
+    b"\xc3\xa4",
+    b"\xff",
 ]
+TAILS = st.sampled_from(
+    [
+        b"",
+        b"\n",
+        b"\r\n",
+        b" ",
+        b" 17",
+        b" 1795323816000000000\n",
+        b" 9223372036854775807",
+        b" 9223372036854775808",
+        b" -1",
+        b" 17 18",
+        b"\n\n",
+    ]
+)
 
 
-@given(st.lists(st.sampled_from(USUAL), max_size=9), st.binary(max_size=5))
+@given(HEADS, st.lists(st.sampled_from(INSIDE), max_size=6), st.binary(max_size=3), TAILS)
 @settings(max_examples=1000)
-def test_a_line_is_the_same_alone_and_after_another(pieces: list[bytes], more: bytes) -> None:
+def test_a_line_is_the_same_alone_and_after_another(head: list[bytes], inside: list[bytes], more: bytes, tail: bytes) -> None:
     """A message of one usual line takes a shorter way."""
-    line = b"".join([b"job,function=start_job", *pieces[:4], b' event="', more, *pieces[4:], b'"'])
+    line = b"".join([b"job,function=start_job", *head, b' event="', *inside, more, b'"', tail])
     assert parsed(line) == [replace(found, number=found.number - 1) for found in parsed(b"#\n" + line)]
+
+
+def test_the_lines_of_a_real_adapter_take_the_shorter_way() -> None:
+    recording = REPOSITORY / "tests/data/slurmlab/nats.jsonl"
+    lines = [json.loads(each)["data"].encode() for each in recording.read_text(encoding="utf-8").splitlines()]
+    assert [_usual(each) for each in lines] == [replace(point, number=1) for each in lines for point in parsed(b"#\n" + each)]
 
 
 @given(st.binary(max_size=200))
