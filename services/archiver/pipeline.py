@@ -70,7 +70,8 @@ class Pipeline:
         self._to_write: dict[ArchiveStore, asyncio.Queue[Work]] = {
             place: asyncio.Queue(own.group if source is None else own.jobs) for place in folder.store.parts()
         }
-        self._to_publish: asyncio.Queue[Work] = asyncio.Queue(own.group * 4)
+        # A queue for each place: before jobs are published, their entries may be changed once more.
+        self._to_publish: dict[ArchiveStore, asyncio.Queue[Work]] = {place: asyncio.Queue(own.group * 4) for place in folder.store.parts()}
         self._works: dict[int, Work] = {}
         self._changed = asyncio.Event()
         self._metrics: dict[tuple[str, str], tuple[Cluster, Sequence[Metric]]] = {}
@@ -117,8 +118,8 @@ class Pipeline:
                     stages.create_task(self._load(), name=f"load-{number}")
                 for place, pool in pools.items():
                     for number in range(own.threads):
-                        stages.create_task(self._write(self._to_write[place], pool), name=f"write-{place.address}-{number}")
-                stages.create_task(self._publish(), name="publish")
+                        stages.create_task(self._write(place, pool), name=f"write-{place.address}-{number}")
+                    stages.create_task(self._publish(self._to_publish[place]), name=f"publish-{place.address}")
                 stages.create_task(self._signal_progress(), name="progress")
         finally:
             for pool in pools.values():
@@ -191,10 +192,10 @@ class Pipeline:
             known = self._metrics[cluster.name, subcluster] = (cluster, cluster.metrics_on(subcluster))
         return known[1]
 
-    async def _write(self, queue: asyncio.Queue[Work], pool: ThreadPoolExecutor) -> None:
+    async def _write(self, place: ArchiveStore, pool: ThreadPoolExecutor) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            works = await _available(queue, self._settings.archiver.group)
+            works = await _available(self._to_write[place], self._settings.archiver.group)
             started = time.perf_counter()
             try:
                 await loop.run_in_executor(pool, perform, self._archive, works, self._adviser)
@@ -206,11 +207,11 @@ class Pipeline:
                 if work.error is not None:
                     await self._failed(work, work.error)
                 else:
-                    await self._to_publish.put(work)
+                    await self._to_publish[place].put(work)
 
-    async def _publish(self) -> None:
+    async def _publish(self, queue: asyncio.Queue[Work]) -> None:
         while True:
-            works = await _available(self._to_publish, 256)
+            works = await _available(queue, 256)
             started = time.perf_counter()
             try:
                 await self._annotator.settle([work for work in works if work.archives or work.annotates])

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import os
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ import pytest
 from aiohttp import web
 from pydantic import SecretStr
 
+from services.archiver.annotations import Annotator
+from services.archiver.work import Work
 from shared.archive import JobPath, read_data, verify
 from shared.archive.places import store_of
 from shared.archive.verify import verify_store
@@ -313,6 +315,31 @@ async def test_a_place_that_never_answers_holds_up_no_other(archive_site: Site, 
         hanging.close()
     assert await site.unfinished() == len(alex)
     assert await site.events("job.archiving_failed") == []
+
+
+async def test_a_place_that_hangs_while_an_entry_is_changed_again_holds_up_no_other(
+    archive_site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle, never, waiting = Annotator.settle, asyncio.Event(), asyncio.Event()
+
+    async def hanging(self: Annotator, works: Sequence[Work]) -> None:
+        if any(work.job.cluster == "alex" for work in works):
+            waiting.set()
+            await never.wait()
+        await settle(self, works)
+
+    monkeypatch.setattr(Annotator, "settle", hanging)
+    settings = ArchiveSettings(path=archive_site.archive.path, clusters={"alex": str(tmp_path / "alex")})
+    site = archive_site.with_settings(archive=settings)
+    await _stop_jobs(site, first=200, cluster="alex", subcluster="a40", resources='[{"hostname":"a0121"}]')
+    async with running(site):
+        await asyncio.wait_for(waiting.wait(), 60)
+        fritz = await _stop_jobs(site)
+
+        async def is_fritz_archived() -> bool:
+            return await _archived(site) == [row["id"] for row in fritz]
+
+        await until(is_fritz_archived, 60)
 
 
 @pytest.mark.timeout(180)
