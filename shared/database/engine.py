@@ -67,9 +67,20 @@ async def opened(
 @asynccontextmanager
 async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """One transaction. Raises Unavailable when the database is unreachable, busy for too long, or out of space."""
-    with away_as_unavailable():
+    with away_as_unavailable(), _ends_cancelled():
         async with engine.begin() as connection:
-            yield connection
+            with _ends_cancelled():
+                yield connection
+
+
+@contextmanager
+def _ends_cancelled() -> Iterator[None]:
+    """Raise CancelledError at the end where the driver has lost it, as ``wait_for`` of Python 3.11 does when the answer is there too."""
+    task = asyncio.current_task()
+    before = task.cancelling() if task is not None else 0
+    yield
+    if task is not None and task.cancelling() > before:
+        raise asyncio.CancelledError
 
 
 def repeats_lost(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
@@ -99,7 +110,7 @@ async def read(engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
 
 @repeats_lost
 async def _read(engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
-    with away_as_unavailable():
+    with away_as_unavailable(), _ends_cancelled():
         if isinstance(engine, SqliteReaders):
             return await engine.read(work)
         async with engine.begin() as connection:

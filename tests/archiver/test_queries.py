@@ -13,7 +13,7 @@ from shared.settings import DatabaseSettings
 from tests.archiver.site import job_row
 from tests.support.builders import START_TIME, job_stopped
 from tests.support.fixtures import any_database
-from tests.support.plans import explain
+from tests.support.plans import analyze, explain
 
 database = any_database
 
@@ -51,13 +51,16 @@ async def test_every_lookup_uses_an_index(database: DatabaseSettings) -> None:
         assert await reader.started(503, limit=2) == []
         assert len(statements) == 17
 
+        await analyze(engine)
         async with engine.connect() as connection:
             for statement, parameters in statements:
                 lines = await explain(connection, statement, parameters, is_large=True)
                 assert "Seq Scan" not in lines, lines
                 assert "SCAN" not in re.sub(r"SCAN job USING (COVERING )?INDEX job_(running|waits_for_archive)", "", lines), lines
                 if "monitoring_status = 1" in statement:
-                    assert "job_waits_for_archive" in lines, lines
+                    # Both begin with the status on MariaDB, and without an order are equally good.
+                    either = engine.dialect.name == "mariadb" and "stop_seq" not in statement
+                    assert re.search("job_waits_for_archive|job_archiving_failed" if either else "job_waits_for_archive", lines), lines
                 elif "running" in statement and " IN (" not in statement:
                     assert "job_running" in lines, lines
 

@@ -14,11 +14,11 @@ LONG = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x <
 WRITE = "INSERT INTO tag (id, tag_type, tag_name, tag_scope) VALUES (1, 't', 'n', 'global')"
 
 
-async def test_a_cancelled_task_releases_the_database(database: DatabaseSettings) -> None:
+async def test_a_cancelled_task_releases_the_database(any_database: DatabaseSettings) -> None:
     has_written = asyncio.Event()
 
     async def work() -> None:
-        async with opened(database) as engine, transaction(engine) as connection:
+        async with opened(any_database) as engine, transaction(engine) as connection:
             await connection.execute(text(WRITE))
             has_written.set()
             await connection.execute(text(LONG))
@@ -29,10 +29,10 @@ async def test_a_cancelled_task_releases_the_database(database: DatabaseSettings
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    impatient = database.model_copy(update={"timeout_s": 8.0})
+    impatient = any_database.model_copy(update={"timeout_s": 8.0})
     async with opened(impatient) as engine, transaction(engine) as connection:
         await connection.execute(text(WRITE))
-    assert await query(database, "SELECT count(*) FROM tag") == [(1,)]
+    assert await query(any_database, "SELECT count(*) FROM tag") == [(1,)]
 
 
 async def test_a_task_cancelled_while_waiting_for_the_lock_releases_the_file(sqlite_database: DatabaseSettings) -> None:

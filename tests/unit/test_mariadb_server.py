@@ -52,6 +52,27 @@ async def test_a_transaction_that_is_lost_in_a_deadlock_is_repeated(engine_name:
     assert sorted(tries) in (["a", "a", "b"], ["a", "b", "b"])
 
 
+async def test_a_cancellation_that_arrives_with_an_answer_is_not_lost(mariadb_database: DatabaseSettings) -> None:
+    async with opened(mariadb_database) as engine:
+        for steps in range(40):  # of the event loop, so that some cancellations meet the answer of the statement or of the commit
+            begun = asyncio.Event()
+
+            async def work(begun: asyncio.Event = begun) -> None:
+                async with transaction(engine) as connection:
+                    await connection.execute(text("SELECT 1"))
+                    begun.set()
+                    await connection.execute(text("SELECT 1"))
+
+            task = asyncio.create_task(work())
+            await asyncio.wait_for(begun.wait(), 30)
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            is_cancelled = task.cancel()
+            await asyncio.wait([task], timeout=30)
+            assert task.done()
+            assert task.cancelled() == is_cancelled, f"after {steps} steps"
+
+
 @pytest.fixture(scope="module")
 def mysql_server() -> Iterator[MariaDbServer]:
     """A server that reports the version of a MySQL."""
