@@ -50,6 +50,12 @@ def test_an_admin_sees_the_clusters_their_nodes_and_what_was_refused(web_site: W
     expect(tab.page.locator(".stream.live")).to_be_visible()
     web_site.up.publish(start_line(771002, cluster="nowhere"))
     expect(refused.get_by_role("link", name="unknown_cluster")).to_be_visible()
+    failed = tab.page.get_by_role("region", name=re.compile("^Went wrong in the last 24 hours"))
+    now = int(time.time())
+    web_site.up.publish(start_line(771003, startTime=now - 60))
+    web_site.up.publish(stop_line(771003, startTime=now - 60, stopTime=now, jobState="failed"))
+    expect(failed.locator("[data-job]", has_text="failed")).not_to_have_count(0)  # others of the demo may be newer
+    expect(tab.page.get_by_role("region", name=re.compile("^Running jobs with warnings"))).not_to_have_attribute("aria-busy", "true")
     tab.page.get_by_role("region", name="fritz").get_by_role("link", name=re.compile("jobs$")).click()
     expect(tab.page).to_have_url(re.compile(r"/monitoring/jobs/\?cluster=fritz&state=running$"))
     assert tab.faults == []
