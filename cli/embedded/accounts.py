@@ -19,6 +19,7 @@ from shared.broker.streams import (
     progress_bucket,
     write_subject,
 )
+from shared.domain.events import RefusalsDismissed, RejectionsDismissed
 from shared.settings import NatsSettings, load
 
 ADAPTER, OPERATOR = "adapter", "operator"
@@ -117,6 +118,7 @@ def _rights(name: str, nats: NatsSettings) -> tuple[list[str], list[str]]:
             return [
                 *(f"{prefix}.job.{what}.>" for what in jobs),
                 *(f"{prefix}.{event}" for event in ("tag.created", "tag.removed", "node.reported.>", "intake.rejected")),
+                *(f"{prefix}.{event.name}" for event in (RejectionsDismissed, RefusalsDismissed)),
                 f"{prefix}.probe.gateway",
                 report_subject(nats, name),
                 *intake_filters([*nats.job_subjects, *nats.node_subjects]),

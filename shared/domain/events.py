@@ -411,6 +411,22 @@ class IntakeReplayed(Event):
     stored_us: int
 
 
+class RejectionsDismissed(Event):
+    """A person has handled rejections with these sequences in the stream REJECTIONS: they leave the list, and the log keeps them."""
+
+    name: ClassVar[str] = "intake.rejections_dismissed"
+
+    sequences: list[int]
+
+
+class RefusalsDismissed(Event):
+    """Likewise, for rejections by the rules, whose sequences are of EVENTS."""
+
+    name: ClassVar[str] = "housekeeping.refusals_dismissed"
+
+    sequences: list[int]
+
+
 class RejectionsDue(Event):
     """Deletes rejections of the stream REJECTIONS that are older than ``retentionS`` seconds."""
 
@@ -460,6 +476,8 @@ EVENT_TYPES: dict[str, type[Event]] = {
         NodesChecked,
         IntakeRejected,
         IntakeReplayed,
+        RejectionsDismissed,
+        RefusalsDismissed,
         RejectionsDue,
         HousekeepingDue,
         LogContinued,

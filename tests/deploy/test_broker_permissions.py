@@ -44,6 +44,8 @@ from shared.domain.events import (
     JobUntagged,
     NodesChecked,
     NodesReported,
+    RefusalsDismissed,
+    RejectionsDismissed,
     RejectionsDue,
     Tag,
     TagCreated,
@@ -75,6 +77,7 @@ def events_of(user: str) -> Sequence[Event]:
         "gateway": [
             *(JobStarted, JobStopped, JobTagged, JobUntagged, TagCreated, TagRemoved),
             *(JobMetadataEdited, JobAdviceMuted, JobDeleted, JobArchiveRequested, NodesReported, IntakeRejected),
+            *(RejectionsDismissed, RefusalsDismissed),
         ],
         "operator": [JobImported, JobArchiveRequested, JobStarted, IntakeRejected, TagCreated],
         "jobstore": [HousekeepingDue, RejectionsDue, JobArchiveRequested],

@@ -18,7 +18,15 @@ from shared.broker.streams import EVENTS, REJECTIONS, provision, stream_configs
 from shared.database.engine import opened, run, transaction
 from shared.database.tables import tables
 from shared.domain import reasons
-from shared.domain.events import Event, HousekeepingDue, IntakeRejected, IntakeReplayed, RejectionsDue
+from shared.domain.events import (
+    Event,
+    HousekeepingDue,
+    IntakeRejected,
+    IntakeReplayed,
+    RefusalsDismissed,
+    RejectionsDismissed,
+    RejectionsDue,
+)
 from shared.domain.recorded import IntakeOrigin, Recorded, Unreadable
 from shared.errors import Refused
 from shared.settings import DatabaseSettings, NatsSettings
@@ -101,6 +109,20 @@ async def test_a_replay_removes_the_rejections_of_its_message_and_no_others(
     log: list[Recorded | Unreadable] = [*first, *other, record(5, replayed(5))]
     await apply_rejections(engine, *([log] if is_one_batch and stored_us else [[one] for one in log]))
     assert await query(database, ROWS) == [(REJECTIONS, 3, reasons.LINE_PROTOCOL), (REJECTIONS, 4, reasons.LINE_PROTOCOL)]
+
+
+@pytest.mark.parametrize("is_one_batch", [True, False])
+async def test_dismissed_rejections_are_deleted_and_those_of_the_other_stream_are_not(
+    engine: AsyncEngine, database: DatabaseSettings, is_one_batch: bool
+) -> None:
+    log: list[Recorded | Unreadable] = [record(n, rejected(n), message_id=origin(n)) for n in (1, 2, 3)]
+    log += [record(4, RejectionsDismissed(sequences=[1, 3, 99])), record(5, rejected(5), message_id=origin(5))]
+    await apply_rejections(engine, *([log] if is_one_batch else [[one] for one in log]))
+    events = [record(n, job_stopped(n, may_wait=False)) for n in (1, 2, 3)]
+    events += [record(4, RefusalsDismissed(sequences=[2, 5, 99])), record(5, job_stopped(5, may_wait=False))]
+    await apply(engine, *([events] if is_one_batch else [[one] for one in events]))
+    left = [(EVENTS, 1), (EVENTS, 3), (EVENTS, 5), (REJECTIONS, 2), (REJECTIONS, 5)]
+    assert [row[:2] for row in await query(database, ROWS)] == left
 
 
 @pytest.mark.parametrize("is_one_batch", [True, False])

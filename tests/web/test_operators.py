@@ -72,9 +72,16 @@ def test_a_rejection_is_mended_and_replayed_and_its_job_appears(
     page.goto("/monitoring/rejections/?code=invalid_value&cluster=fresh")
     group = page.locator("tr[data-group=invalid_value]").filter(has_text="fresh")
     expect(group).to_be_visible()
-    expect(group.get_by_role("button")).to_have_count(0)  # a replay would be refused again
+    expect(group.get_by_role("button", name="Dismiss all of invalid_value, fresh")).to_be_visible()
+    expect(group.get_by_role("button", name="Replay all")).to_have_count(0)
     page.locator("[data-rejection]").get_by_role("button").click()
     expect(page.locator("[data-rejection]")).to_contain_text("would be refused again")
+    expect(page.locator("[data-rejection]").get_by_role("button", name="Dismiss")).to_be_visible()
+    assert inbox.axe() == []
+    group.get_by_role("button", name="Dismiss all of invalid_value, fresh").click()
+    group.get_by_role("group", name="Take one rejection off the list").get_by_role("button", name="Dismiss all").click()
+    expect(page.get_by_text("Nothing matches these filters.")).to_be_visible()
+    assert inbox.faults == []
 
 
 def test_the_pipeline_is_quiet_and_says_when_the_gateway_is_away(open_tab: OpenTab) -> None:

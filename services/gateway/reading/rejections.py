@@ -88,6 +88,23 @@ def _reached(connection: Connection) -> RejectionCursor:
     return RejectionCursor(applied.events, applied.rejections)
 
 
+async def places(
+    engine: AsyncEngine, wanted: RejectionFilter, only: Collection[tuple[str, int]], until: RejectionCursor | None, *, limit: int
+) -> list[tuple[str, int]]:
+    """Stream and sequence of rejections, oldest first: those of ``only`` if it is not empty, none later than ``until``.
+
+    Raises Unavailable.
+    """
+    statement = select(rejection.stream, rejection.seq).where(*wanted.conditions())
+    if only:
+        streams = {stream: [sequence for of, sequence in only if of == stream] for stream in (EVENTS, REJECTIONS)}
+        statement = statement.where(or_(*(and_(rejection.stream == name, rejection.seq.in_(found)) for name, found in streams.items())))
+    if until is not None:
+        statement = statement.where(not_(until.is_later()))
+    statement = statement.order_by(rejection.time, rejection.stream, rejection.seq).limit(limit)
+    return await read(engine, lambda connection: [(row.stream, row.seq) for row in connection.execute(statement)])
+
+
 async def one_rejection(engine: AsyncEngine, stream: str, sequence: int) -> dict[str, Any] | None:
     """With its ``origin``, the message id of its event. Raises Unavailable."""
     statement = select(*_ROW).where(rejection.stream == stream, rejection.seq == sequence)

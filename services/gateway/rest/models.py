@@ -224,6 +224,13 @@ class ReplayState(Answer):
     refused: int
 
 
+class DismissedRejections(Answer):
+    """Up to 1,000 per request; with `hasMore`, repeat it."""
+
+    dismissed: int
+    has_more: bool
+
+
 class RejectionGroupObject(Answer):
     code: str
     cluster: str | None = Field(description="Null: the input names no cluster.")

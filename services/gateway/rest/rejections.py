@@ -1,5 +1,6 @@
 """Rejections and their replay: for programs with a token, and for the pages of admins and support with a session."""
 
+import re
 import time
 from typing import Annotated, Any
 
@@ -17,13 +18,23 @@ from services.gateway.reading.rejections import (
     RejectionCursor,
     RejectionFilter,
     one_rejection,
+    places,
     rejection_summary,
     rejections,
     replayed_messages,
 )
-from services.gateway.rest.models import RejectionDetail, RejectionList, RejectionOverview, ReplayBegun, ReplayedMessages, ReplayState
+from services.gateway.rest.models import (
+    DismissedRejections,
+    RejectionDetail,
+    RejectionList,
+    RejectionOverview,
+    ReplayBegun,
+    ReplayedMessages,
+    ReplayState,
+)
 from services.gateway.rest.received import job_in, received
 from shared.broker.streams import EVENTS, INTAKE, REJECTIONS
+from shared.domain.events import RefusalsDismissed, RejectionsDismissed
 from shared.domain.reasons import NO_REPLAY_HELPS, REASONS, REMEDIES
 from shared.domain.values import INT64_MAX
 from shared.replay import Replayed, ReplayFilter, intake_origin, replay
@@ -33,8 +44,10 @@ routes = Routes[Call]("operation")
 pages = Routes[Call]("operators", guard=Guard.STAFF)
 
 MAX_REJECTIONS = 1000
+MAX_PLACES = 200
 BARS = 24
 DAY_S = 86_400
+_PLACE = re.compile(f"({EVENTS}|{REJECTIONS})-([0-9]{{1,18}})")
 
 
 class RejectionQuery(StrictQuery):
@@ -130,6 +143,46 @@ async def replay_from_page(call: Call) -> web.StreamResponse:
     wanted = read_query(ReplayQuery, call.request).wanted()
     _, before = await rejections(call.gateway.engine, RejectionFilter(), limit=1, first=0)
     return answer({**_replayed(await _replay(call, wanted)), "before": str(before)})
+
+
+class DismissQuery(StrictQuery):
+    place: Annotated[list[str], Field(max_length=MAX_PLACES)] = Field(
+        [], description="Only these: stream and sequence, as `REJECTIONS-12`."
+    )
+    code: str | None = Field(None, description="Only this reason code; required without `place`.")
+    cluster: str | None = Field(None, description="Only this cluster; empty: rejections that name none.")
+    since: Integer | None = Field(None, description="Unix seconds; only inputs refused at this time or later.")
+    until: str | None = Field(None, description="`next` of an earlier answer: only what it could show, nothing that came later.")
+
+
+@routes("POST", "/api/rejections/dismiss/", query=DismissQuery, answers={200: DismissedRejections}, failures=(400, 503))
+@pages(
+    "POST", "/frontend/rejections/dismiss/", query=DismissQuery, answers={200: DismissedRejections}, failures=(400, 503), guard=Guard.CONFIG
+)
+async def dismiss_rejections(call: Call) -> web.StreamResponse:
+    """Take handled rejections off the list, up to 1,000 per request; answers when they are gone. The log keeps them."""
+    query, commands = read_query(DismissQuery, call.request), call.gateway.commands
+    if not query.place and query.code is None:
+        raise bad_request("code: is required without place")
+    if query.code is not None and query.code not in REASONS:
+        raise bad_request(f"code: {query.code[:60]!r} is none of {', '.join(REASONS)}")
+    until = None if query.until is None else _cursor("until", query.until)
+    wanted = RejectionFilter([] if query.code is None else [query.code], query.since, None, _cluster(query.cluster))
+    found = await places(call.gateway.engine, wanted, [_place(text) for text in query.place], until, limit=MAX_REJECTIONS + 1)
+    now = found[:MAX_REJECTIONS]
+    if sequences := [sequence for stream, sequence in now if stream == REJECTIONS]:
+        await commands.applied(await commands.record([RejectionsDismissed(sequences=sequences)], call.user), REJECTIONS)
+    if sequences := [sequence for stream, sequence in now if stream == EVENTS]:
+        await commands.applied(await commands.record([RefusalsDismissed(sequences=sequences)], call.user))
+    log.info("rejections_dismissed", user=call.user.name, code=query.code, cluster=query.cluster, rejections=len(now))
+    return answer({"dismissed": len(now), "hasMore": len(found) > len(now)})
+
+
+def _place(text: str) -> tuple[str, int]:
+    found = _PLACE.fullmatch(text)
+    if found is None:
+        raise bad_request(f"place: {text[:60]!r} is no stream and sequence, such as REJECTIONS-12")
+    return found[1], int(found[2])
 
 
 class ReplayStateQuery(ReplayQuery):

@@ -16,7 +16,8 @@ from shared import prometheus
 from shared.backoff import Backoff
 from shared.broker.envelope import Envelope
 from shared.broker.outcome import NoOutcome, Outcome, publish_and_wait
-from shared.database.progress import progress_of
+from shared.broker.streams import EVENTS
+from shared.database.progress import Progress, progress_of
 from shared.domain.events import Event, JobStarted, JobStopped
 from shared.errors import Refused, Unavailable
 
@@ -71,15 +72,19 @@ class Commands:
         except Refused as e:
             raise of_refusal(e) from e
 
-    async def applied(self, sequence: int) -> None:
-        """Wait until jobstore has handled everything up to ``sequence`` of EVENTS. Raises NoOutcome after the time."""
+    async def applied(self, sequence: int, stream: str = EVENTS) -> None:
+        """Wait until jobstore has handled everything up to ``sequence`` of EVENTS or REJECTIONS. Raises NoOutcome after the time."""
         pause = Backoff(first_s=0.01, max_s=0.2)
         try:
             async with asyncio.timeout(self._timeout_s):
-                while (await progress_of(self._engine)).events < sequence:  # noqa: ASYNC110 - the position moves in the database
+                while _position(await progress_of(self._engine), stream) < sequence:  # noqa: ASYNC110 - the position moves in the database
                     await asyncio.sleep(pause.next_s())
         except TimeoutError as e:
             raise NoOutcome(sequence) from e
+
+
+def _position(progress: Progress, stream: str) -> int:
+    return progress.events if stream == EVENTS else progress.rejections
 
 
 def _envelope(event: Event, user: User, reply_to: str | None = None) -> Envelope:

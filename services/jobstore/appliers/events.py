@@ -11,12 +11,14 @@ from services.jobstore.rules.ends import expire, supersede
 from services.jobstore.rules.fold import buried, expired_stop
 from shared.broker.streams import EVENTS
 from shared.database.tables import ProjectionTables
-from shared.domain.events import Event, HousekeepingDue, JobRestored, RowsRestored
+from shared.domain.events import Event, HousekeepingDue, JobRestored, RefusalsDismissed, RowsRestored
 from shared.domain.recorded import Recorded, Unreadable
 
 MAX_DUE = 5000  # parked stops, and scheduler ids, per HousekeepingDue; the next event handles the rest
 
-_ON_TABLES = frozenset((HousekeepingDue, JobRestored, RowsRestored))  # events that work directly on the tables, without the rules
+_ON_TABLES = frozenset(
+    (HousekeepingDue, JobRestored, RefusalsDismissed, RowsRestored)
+)  # events that work directly on the tables, without the rules
 
 Batch = Sequence[Recorded | Unreadable]
 
@@ -33,7 +35,7 @@ class EventsApplier:
     def apply(self, connection: Connection, batch: Batch) -> list[Decision]:
         """One decision per event, in order.
 
-        Housekeeping and restored states work directly on the tables, so the changes before them are written first.
+        Housekeeping, dismissals and restored states work directly on the tables, so the changes before them are written first.
         """
         decisions: list[Decision] = []
         for part in _parts(batch):
@@ -43,6 +45,10 @@ class EventsApplier:
                 continue
             if isinstance(first, Recorded) and isinstance(first.event, JobRestored | RowsRestored):
                 decisions += self._restore(connection, part)
+                continue
+            if isinstance(first, Recorded) and isinstance(first.event, RefusalsDismissed):
+                self._store.dismiss(connection, first.event.sequences, EVENTS)
+                decisions.append(Decision("applied"))
                 continue
             work = self._store.load(connection, part)
             decisions += [fold(work, record, self._limits) for record in part]

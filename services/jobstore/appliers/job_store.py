@@ -315,6 +315,11 @@ class JobStore:
         query = select(job.job_id).distinct().where(is_running(job.job_state), job.unsettled_until < now).order_by(job.job_id)
         return list(connection.scalars(query.limit(limit)))
 
+    def dismiss(self, connection: Connection, sequences: Sequence[int], stream: str) -> None:
+        """Delete the refusals with these sequences of one stream."""
+        rejection = self._tables.rejection
+        connection.execute(delete(rejection).where(rejection.c.stream == stream, one_of(rejection.c.seq, sequences)))
+
     def forget_refusals(self, connection: Connection, before: float, stream: str = EVENTS) -> None:
         """Delete old refusals of one stream, so that the rows of each stream depend only on that stream."""
         rejection = self._tables.rejection

@@ -12,7 +12,7 @@ from services.jobstore.rules.fold import buried, intake_refusal, unreadable
 from services.jobstore.rules.unit_of_work import Refusal
 from shared.broker.streams import REJECTIONS
 from shared.database.tables import ProjectionTables
-from shared.domain.events import IntakeRejected, IntakeReplayed, RejectionsDue, RowsRestored
+from shared.domain.events import IntakeRejected, IntakeReplayed, RejectionsDismissed, RejectionsDue, RowsRestored
 from shared.domain.recorded import IntakeOrigin, Recorded, Unreadable
 
 
@@ -42,7 +42,7 @@ class RejectionsApplier:
         self._restorer = Restorer(tables)
 
     def apply(self, connection: Connection, batch: Sequence[Recorded | Unreadable]) -> list[Decision]:
-        """One decision per event, in order. Changes before a deletion by age are written first."""
+        """One decision per event, in order. Changes before a dismissal or a deletion by age are written first."""
         decisions: list[Decision] = []
         part = _Part()
         for record in batch:
@@ -58,6 +58,9 @@ class RejectionsApplier:
                 case RowsRestored() as event:
                     part = self._write(connection, part)
                     self._restorer.rows(connection, event, REJECTIONS)
+                case RejectionsDismissed() as event:
+                    part = self._write(connection, part)
+                    self._store.dismiss(connection, event.sequences, REJECTIONS)
                 case RejectionsDue() as event:
                     part = self._write(connection, part)
                     self._store.forget_refusals(connection, record.stored_at - event.retention_s, REJECTIONS)

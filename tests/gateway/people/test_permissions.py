@@ -64,6 +64,7 @@ EXPECTED: dict[str, Any] = {
     "POST /api/healthcheck/": API,
     "GET /api/rejections/": API,
     "POST /api/rejections/replay/": API,
+    "POST /api/rejections/dismiss/": API,
     "GET /api/archiving/failures/": API,
     "POST /api/archiving/retry/": API,
     "GET /frontend/archiving/failures/": STAFF_PAGE,
@@ -94,6 +95,7 @@ EXPECTED: dict[str, Any] = {
     "GET /frontend/rejections/{stream}/{sequence}": STAFF_PAGE,
     "GET /frontend/rejections/replayed/": STAFF_PAGE,
     "POST /frontend/rejections/replay/": ADMIN_PAGE,
+    "POST /frontend/rejections/dismiss/": ADMIN_PAGE,
     "GET /frontend/jwt/": (None, ADMINS),  # without a name; tokens for oneself are tested below
     "GET /frontend/tokens/": SIGNED_IN,
     "DELETE /frontend/tokens/{id}": SIGNED_IN,

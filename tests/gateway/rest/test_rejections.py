@@ -15,7 +15,7 @@ from shared.settings import DatabaseSettings, NatsSettings
 from tests.gateway.accounts import People, people
 from tests.gateway.rows import write
 from tests.gateway.stack import jobstore
-from tests.support.builders import line, start_line, start_payload
+from tests.support.builders import line, start_line, start_payload, stop_payload
 from tests.support.clusters import cluster_text
 from tests.support.in_process import running_in_process
 from tests.support.nats import client_of, publish
@@ -79,6 +79,50 @@ async def test_a_refused_line_is_shown_mended_and_replayed_by_an_admin(staff: Pe
     rest = (await staff.ask("GET", f"{PATH}?code=unknown_cluster", support))[1]["rejections"]
     assert [one["cluster"] for one in rest] == ["elsewhere"]
     assert (await staff.ask("GET", place, support))[0] == 404  # its successor has another sequence
+
+
+async def test_an_admin_dismisses_one_rejection_or_all_of_a_group_that_were_shown(staff: People, site: NatsSettings) -> None:
+    admin, support = await staff.sign_in("adm"), await staff.sign_in("sup")
+    broken = [
+        line(start_payload(n, cluster) | {"startTime": "soon"}, function="start_job") for n, cluster in enumerate(["fritz"] * 3 + ["alex"])
+    ]
+    stop = line(stop_payload(77, "fritz") | {"jobState": "running"}, function="stop_job")
+    await publish(site, *broken, stop)
+
+    async def listed(count: int) -> dict[str, Any]:
+        found: dict[str, Any] = (await staff.ask("GET", PATH, support))[1]
+        return found if len(found["rejections"]) == count else {}
+
+    found = await until(lambda: listed(5), 30)
+    of_fritz = [one for one in found["rejections"] if (one["code"], one["cluster"]) == ("invalid_value", "fritz")]
+    dismiss = f"{PATH}dismiss/?"
+    one = f"{dismiss}place={of_fritz[0]['stream']}-{of_fritz[0]['sequence']}"
+    assert (await staff.ask("POST", one, support))[0] == 403
+    assert await staff.ask("POST", one, admin) == (200, {"dismissed": 1, "hasMore": False})
+    assert len((await staff.ask("GET", PATH, support))[1]["rejections"]) == 4  # gone when the request is answered
+    await publish(site, broken[0])
+    await until(lambda: listed(5), 30)
+    group = f"{dismiss}code=invalid_value&cluster=fritz&until={found['next']}"
+    assert await staff.ask("POST", group, admin) == (200, {"dismissed": 2, "hasMore": False})
+    left = (await staff.ask("GET", PATH, support))[1]["rejections"]
+    assert sorted((one["code"], one["cluster"]) for one in left) == [
+        ("invalid_value", "alex"),
+        ("invalid_value", "fritz"),  # the one that came after the answer
+        ("not_a_final_state", "fritz"),
+    ]
+    for query in ("", "code=none", "place=1", "place=EVENTS-x", "code=internal&until=1"):
+        assert (await staff.ask("POST", dismiss + query, admin))[0] == 400, query
+
+
+async def test_a_rejection_by_the_rules_is_dismissed_and_not_the_one_with_its_sequence_in_the_other_stream(
+    staff: People, database: DatabaseSettings
+) -> None:
+    row = {"seq": 1, "time": 100.0, "code": "duplicate_job", "text": "why", "excerpt": "x", "line": 1}
+    await write(database, "rejection", [row | {"stream": stream, "origin": stream} for stream in ("EVENTS", "REJECTIONS")])
+    admin = await staff.sign_in("adm")
+    assert await staff.ask("POST", f"{PATH}dismiss/?place=EVENTS-1", admin) == (200, {"dismissed": 1, "hasMore": False})
+    left = (await staff.ask("GET", PATH, admin))[1]["rejections"]
+    assert [(one["stream"], one["sequence"]) for one in left] == [("REJECTIONS", 1)]
 
 
 async def test_a_rejection_whose_message_is_gone_says_so(staff: People, site: NatsSettings, database: DatabaseSettings) -> None:

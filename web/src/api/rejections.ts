@@ -100,5 +100,12 @@ export const rejectionDetail = (stream: string, sequence: number): Promise<Rejec
 export const replay = (filter: ReplayFilter): Promise<ReplayBegun> =>
   asked(`replay/?${parameters(filter)}`, { method: 'POST', headers: { 'X-Requested-With': 'jobtide' } })
 
+/** What is dismissed: one rejection, or those of a code and cluster that the answer with the cursor `until` could show. */
+export type Dismissal = { place: string } | { code: string; cluster: string; since: number; until: string }
+
+/** Raises ApiError. */
+export const dismiss = (what: Dismissal): Promise<{ dismissed: number; hasMore: boolean }> =>
+  asked(`dismiss/?${parameters(what)}`, { method: 'POST', headers: { 'X-Requested-With': 'jobtide' } })
+
 export const replayed = (filter: ReplayFilter, before: string): Promise<{ waiting: number; refused: number }> =>
   asked(`replayed/?${parameters({ ...filter, before })}`)

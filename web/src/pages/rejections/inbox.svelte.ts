@@ -1,11 +1,12 @@
 import { ApiError } from '../../api/graphql.ts'
-import type { Overview, Rejection, RejectionDetail, RejectionFilter } from '../../api/rejections.ts'
+import type { Dismissal, Overview, Rejection, RejectionDetail, RejectionFilter } from '../../api/rejections.ts'
 import type { Change } from '../../live/protocol.ts'
 import { asFilter, inboxAddress, keyOf, readInbox, type InboxState } from './loader.ts'
 
 export interface InboxApi {
   rejectionOverview: (filter: RejectionFilter, signal?: AbortSignal) => Promise<Overview>
   rejectionList: (filter: RejectionFilter, page: number, rows: number, signal?: AbortSignal) => Promise<Rejection[]>
+  dismiss: (what: Dismissal) => Promise<{ hasMore: boolean }>
   rejectionDetail: (stream: string, sequence: number) => Promise<RejectionDetail>
 }
 
@@ -68,6 +69,16 @@ export class Inbox {
       this.#count = undefined
       void this.#countNewer()
     }, COUNT_MS)
+  }
+
+  /** Dismisses in as many requests as it takes, then loads the list again. */
+  async dismiss(what: Dismissal): Promise<void> {
+    try {
+      while ((await this.#api.dismiss(what)).hasMore) continue
+      await this.load()
+    } catch (e) {
+      this.failure = said(e)
+    }
   }
 
   close(): void {

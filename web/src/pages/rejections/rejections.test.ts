@@ -51,6 +51,7 @@ test('new rejections are counted once and wait for a click', async () => {
   })
   const inbox = new Inbox({
     rejectionOverview,
+    dismiss: () => Promise.reject(new Error('not dismissed')),
     rejectionList: () => Promise.resolve([{ code: 'internal' } as Rejection]),
     rejectionDetail: () => Promise.reject(new Error('not opened')),
   })
@@ -64,6 +65,24 @@ test('new rejections are counted once and wait for a click', async () => {
   await inbox.load()
   expect([inbox.newer, inbox.overview?.count]).toEqual([0, 5])
   vi.useRealTimers()
+})
+
+test('what is dismissed leaves the list after the last request', async () => {
+  const asked: string[] = []
+  let count = 1500
+  const inbox = new Inbox({
+    rejectionOverview: () => Promise.resolve(overview(count, '0-9')),
+    rejectionList: () => Promise.resolve([]),
+    rejectionDetail: () => Promise.reject(new Error('not opened')),
+    dismiss: (what) => {
+      asked.push(JSON.stringify(what))
+      count = Math.max(0, count - 1000)
+      return Promise.resolve({ hasMore: count > 0 })
+    },
+  })
+  await inbox.show(readInbox(new URL('http://site/')))
+  await inbox.dismiss({ place: 'EVENTS-1' })
+  expect([asked, inbox.overview?.count, inbox.failure]).toEqual([[...Array(2)].map(() => '{"place":"EVENTS-1"}'), 0, ''])
 })
 
 test('a replay goes on until the last message and says what became of them', async () => {
