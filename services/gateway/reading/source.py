@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Text, cast, literal
 from shared.database.functions import ascii_lower, footprint_value
 from shared.database.tables import tables
 
-FOOTPRINT_KEY = re.compile(r"[A-Za-z0-9_]+")
+FOOTPRINT_KEY = re.compile(r"[A-Za-z0-9_-]+")  # written into statements and JSON paths between quotes
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,7 @@ class JobListQuery(StrictQuery):
     num_accelerators: _RangeText | None = Field(None, alias="numAccelerators", description=_RANGE_FORM)
     energy: _RangeText | None = Field(None, description=f"kWh: {_RANGE_FORM}")
     stat: list[Annotated[str, _checked(metric_range)]] = Field([], description="`mem_used_max-100-200`: a footprint key and a range.")
-    sort: Annotated[str, Field(pattern=r"^-?[A-Za-z0-9_]{1,200}$")] = Field(
+    sort: Annotated[str, Field(pattern=r"^-?[A-Za-z0-9_-]{1,200}$")] = Field(
         "-startTime", description="A column of the list or a footprint key, with `-` in front for falling order."
     )
 

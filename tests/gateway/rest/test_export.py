@@ -120,6 +120,7 @@ def test_texts_that_a_spreadsheet_would_run_are_quoted(text: str) -> None:
         ({"duration": "morethan-300"}, JobFilter(duration=Range(300), duration_at=int(NOW))),
         ({"energy": "0.5-2", "numNodes": "lessthan-8"}, JobFilter(energy=Range(0.5, 2), num_nodes=Range(None, 8))),
         ({"stat": ["mem_used_max-1e-3-2"]}, JobFilter(metric_stats=(MetricRange("mem_used_max", Range(0.001, 2)),))),
+        ({"stat": ["acc-util_avg-morethan-2"]}, JobFilter(metric_stats=(MetricRange("acc-util_avg", Range(2)),))),
         ({"startTime": "last24h"}, JobFilter(start_time=Range(int(NOW) - 86_400))),
         ({"overlaps": "last6h"}, JobFilter(overlaps=Overlap(int(NOW) - 21_600, None, int(NOW)))),
         ({"overlaps": "1600000000-1600003600"}, JobFilter(overlaps=Overlap(1_600_000_000, 1_600_003_600, int(NOW)))),
@@ -134,7 +135,7 @@ def test_parameters_of_a_list_become_a_filter(values: dict[str, Any], expected: 
 @pytest.mark.parametrize(
     ("values", "name"),
     [
-        ({"stat": ["mem-used-1-2"]}, "stat"),
+        ({"stat": ["mem used-1-2"]}, "stat"),
         ({"startTime": "last5h"}, "startTime"),
         ({"overlaps": "1-x"}, "overlaps"),
         ({"tagAll": ["hangs"]}, "tagAll"),
@@ -150,6 +151,7 @@ def test_parameters_that_are_wrong_or_unknown_are_named(values: dict[str, Any], 
 
 def test_lists_are_sorted_by_columns_and_footprints() -> None:
     assert JobListQuery(sort="-duration").order(NOW) == Order("duration", duration_at=int(NOW))
+    assert JobListQuery(sort="-acc-util_avg").order(NOW) == Order("acc-util_avg", is_footprint=True)
     assert JobListQuery(sort="mem_used_max").order(NOW) == Order("mem_used_max", is_descending=False, is_footprint=True)
     with pytest.raises(RequestError, match="sort: 'colour' is neither"):
         JobListQuery(sort="colour").order(NOW)

@@ -25,7 +25,7 @@ from tests.support.databases import PostgresTemplate, SqliteTemplate
 JOBS = 150
 WORDS = ["", "Ab", "aB", "abc", "interactive", "50%", "a_b", 'q"o,te', "\\N", "line\nbreak", "Ärger", "ärger", "ÄRGER", "tab\tx", "it's"]
 HOSTS = [f"f{number:02d}" for number in range(12)] + ["F01", "w%_1"]
-KEYS = ["mem_used_max", "flops_any_avg", "Flops_any_avg", "cpuLoad_avg"]
+KEYS = ["mem_used_max", "flops_any_avg", "Flops_any_avg", "cpuLoad_avg", "acc-util_avg"]
 STATES = ["running", "completed", "failed", "timeout"]
 TAGS = [(1, "global"), (2, "admin"), (3, "ab"), (4, "eva")]
 USERS = [

@@ -60,6 +60,8 @@ describe('the search field', () => {
     ['ran:last24h started:last7d', { overlaps: { range: 'last24h' }, startTime: { range: 'last7d' } }],
     ['overlaps:1700000000-1700003600', { overlaps: { from: 1_700_000_000, to: 1_700_003_600 } }],
     ['energy:<0.5 array:77', { energy: { from: 0, to: 0.5 }, arrayJobId: 77 }],
+    ['run-2:b', { jobName: 'run-2:b' }],
+    ['acc-util_avg:>1', { stat: [{ name: 'acc-util_avg', from: 1, to: 0 }] }],
     ['mem_used_max:>100', { stat: [{ name: 'mem_used_max', from: 100, to: 0 }] }],
     ['namd membrane', { jobName: 'namd membrane' }],
     ['"a:b c" d', { jobName: 'a:b c d' }],

@@ -60,7 +60,7 @@ export function readList(url: URL): ListState {
   const sort = given.get('sort') ?? ''
   return {
     filters: readFilters(given),
-    sort: /^-?\w+$/.test(sort) ? sort : DEFAULT_SORT,
+    sort: /^-?[\w-]+$/.test(sort) ? sort : DEFAULT_SORT,
     page: Number.isInteger(page) && page > 0 ? page : 1,
     rows: ROWS.includes(rows) ? rows : usualRows,
     view: VIEWS.find((view) => view === given.get('view')) ?? null,

@@ -85,7 +85,7 @@ const ALIASES: Record<string, string> = {
   overlaps: 'ran',
 }
 const KNOWN = [...Object.keys(KEYS), 'tag'].join(', ')
-const FOOTPRINT = /^\w+_(?:avg|min|max)$/
+const FOOTPRINT = /^[\w-]+_(?:avg|min|max)$/
 
 /**
  * Adds what was typed: `user:ana state:failed nodes:2-8 tag:hangs -tag:app:vasp mem_used_max:>100 >2h last7d 123456`. Other words are
@@ -108,7 +108,7 @@ const unquoted = (text: string) => text.replaceAll('"', '')
 
 /** What a word does to the filters; nothing for a part of a name. */
 function step(word: string, tags: Tag[]): Step | undefined {
-  const [, minus = '', given, rest] = /^(-?)([A-Za-z]\w*):(.+)$/.exec(word) ?? []
+  const [, minus = '', given, rest] = /^(-?)([A-Za-z][\w-]*):(.+)$/.exec(word) ?? []
   if (given !== undefined && rest !== undefined) {
     const value = unquoted(rest)
     const key = ALIASES[given.toLowerCase()] ?? given.toLowerCase()
@@ -117,7 +117,7 @@ function step(word: string, tags: Tag[]): Step | undefined {
     if (minus && known) return () => says.notNegated(key)
     if (known) return (filters) => known(filters, value)
     if (FOOTPRINT.test(given)) return (filters) => footprint(filters, given, value)
-    return () => says.unknownKey(given, KNOWN)
+    if (!given.includes('-')) return () => says.unknownKey(given, KNOWN)
   }
   const limit = /^[<>]/.test(word) ? parseDuration(word.slice(1)) : null
   if (limit !== null)
