@@ -74,6 +74,7 @@ def parse_lines(payload: bytes) -> Iterator[Point | BadLine]:
 _USUAL_HEAD = re.compile(rb'([A-Za-z_]\w*)((?:,[\w-]+=[\w.:-]+)*) event="')
 _USUAL_REST = re.compile(rb"(?: (?:\d{1,18}|1\d{18}))?\n?")  # a time in nanoseconds until 2033, or none
 
+MAX_USUAL_HEAD = 4096  # bytes; the library refuses names and values above 64 KiB
 _ONLY_IN_JSON = re.compile(rb"\\[ubf/]")  # escapes that a quoted field value does not have
 
 
@@ -83,7 +84,7 @@ def _usual(payload: bytes) -> Point | None:
     The five escapes of a quoted value mean the same in a JSON string, which has no quotes without a backslash either.
     """
     head, end = _USUAL_HEAD.match(payload), payload.rfind(b'"')
-    if head is None or _USUAL_REST.fullmatch(payload, end + 1) is None:
+    if head is None or head.end() > MAX_USUAL_HEAD or _USUAL_REST.fullmatch(payload, end + 1) is None:
         return None
     text = payload[head.end() - 1 : end + 1]
     measurement, tags = head.groups()

@@ -4,6 +4,7 @@ The archiver detects them again at the end of a job, whose script may have arriv
 """
 
 import asyncio
+import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -14,7 +15,7 @@ from services.archiver.jobs import JobReader, StartedJob
 from shared.backoff import Backoff, sleep_unless
 from shared.broker.envelope import Envelope
 from shared.broker.publisher import Publisher
-from shared.domain.events import ApplicationsDetected, JobApplications
+from shared.domain.events import ApplicationsDetected, JobApplications, encode
 from shared.errors import JobtideError
 
 log = structlog.get_logger()
@@ -77,4 +78,7 @@ class StartedApplications:
 
 
 def _envelope(cluster: str, jobs: list[JobApplications], now: datetime) -> Envelope:
-    return Envelope(ApplicationsDetected(cluster=cluster, jobs=jobs), f"applications:{cluster}:{jobs[0].id}-{jobs[-1].id}", SOURCE, now)
+    """The id is that of the content: other patterns may find other applications in the same jobs."""
+    event = ApplicationsDetected(cluster=cluster, jobs=jobs)
+    digest = hashlib.sha256(encode(event)).hexdigest()[:16]
+    return Envelope(event, f"applications:{cluster}:{jobs[0].id}-{jobs[-1].id}:{digest}", SOURCE, now)

@@ -12,6 +12,8 @@ SHIPPED = Path(__file__).parent / "applications.toml"
 MAX_SCRIPT = 256 * 1024  # characters searched
 MAX_LINE = 4096
 KNOWN_WORDS = 4096
+MAX_KNOWN_WORD = 64  # characters; longer words are rarely repeated
+_BEYOND_A_WORD = re.compile(r"(?<!\\)(?:\\\\)*(?: |\\s|(?<!\[)\^|\$)")
 _COMMENT = re.compile(r"(?:^|\s)#.*")
 
 
@@ -29,7 +31,11 @@ class Applications:
     def read(cls, file: Path = SHIPPED) -> "Applications":
         """Read a TOML table of lists. Raises RuleError."""
         try:
-            return cls(tomllib.loads(file.read_text(encoding="utf-8")))
+            patterns = tomllib.loads(file.read_text(encoding="utf-8"))
+            for name, own in patterns.items():
+                if found := [pattern for pattern in own if _BEYOND_A_WORD.search(pattern)]:
+                    raise RuleError(f"{file}: {name}: {found[0]!r} is compared with single words, which have no white space or line ends")
+            return cls(patterns)
         except OSError as e:
             raise RuleError(f"{file}: {e.strerror}") from e
         except (ValueError, TypeError, re.error) as e:
@@ -42,7 +48,7 @@ class Applications:
     def in_script(self, script: str) -> list[str]:
         """The names of all applications in a job script, in the order of the patterns."""
         words = {word for line in _code(script) for word in line.split()}
-        found = {name for word in words for name in self._in_word(word)}
+        found = {name for word in words for name in (self._in_word(word) if len(word) <= MAX_KNOWN_WORD else self._find(word))}
         return [name for name in self._patterns if name in found]
 
     def _find(self, word: str) -> tuple[str, ...]:

@@ -3,13 +3,13 @@
 nats-py 2.16 passes each received message through a queue to a task of its subscription, parses headers that nobody reads, and sends
 each published message by itself. Here a subscription may take its messages straight from the parser, headers are parsed when they
 are read, and a batch is sent in one go. Everything else (connecting and reconnecting, TLS, requests, other subscriptions) is left
-to nats-py.
+to nats-py. Its statistics do not count these messages.
 
 This relies on internals, for which nats-py is pinned: the parser of a connection, and its list of commands to be sent.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -99,20 +99,24 @@ class _Parser(Parser):
                     break
             if receive is None:
                 await super().parse(buffer[at:end])
+                if self.buf:
+                    raise ProtocolError("nats: unknown line")
             else:
                 try:
                     receive(_Message.parsed(self._client, words, buffer[line_end + 2 : end - 2]))
                 except Exception as e:  # noqa: BLE001 - reading goes on, as after the error of a callback of nats-py
                     await self._client._error_cb(e)
+            if self._received is not received:
+                return  # a reconnect meanwhile has begun with another buffer
             at = end
         else:
             if len(buffer) - at > MAX_LINE:
                 raise ProtocolError("nats: a line without an end")
-        del received[:at]  # of this connection; a reconnect meanwhile has begun with another one
+        del received[:at]
 
 
 class _Message(Msg):
-    """A message that parses its headers when they are first read."""
+    """A message that parses its headers when they are first read. It does not know its subscription (``sid``)."""
 
     def __init__(self, client: Client, subject: str, reply: str, data: bytes, raw_headers: bytes) -> None:
         self._client = client
@@ -123,20 +127,19 @@ class _Message(Msg):
 
     @classmethod
     def parsed(cls, client: Client, words: Sequence[bytes], content: bytes) -> "_Message":
-        """``words`` are ``MSG subject number [reply] size``, or ``HMSG subject number [reply] size-of-headers size``."""
-        has_headers = words[0] == b"HMSG"
-        reply = words[3].decode() if len(words) > 4 + has_headers else ""
-        size = int(words[-2]) if has_headers else 0
-        return cls(client, words[1].decode(), reply, content[size:] if size else content, content[:size])
+        """``words`` are ``MSG subject number [reply] size``, or ``HMSG subject number [reply] size-of-headers size``.
 
-    @property
+        The server accepts subjects that are not UTF-8. A reader must see such a message to get past it.
+        """
+        has_headers = words[0] == b"HMSG"
+        reply = words[3].decode(errors="replace") if len(words) > 4 + has_headers else ""
+        size = int(words[-2]) if has_headers else 0
+        return cls(client, words[1].decode(errors="replace"), reply, content[size:] if size else content, content[:size])
+
+    @cached_property
     def headers(self) -> dict[str, str] | None:  # type: ignore[override]  # nats-py has an attribute, which nobody sets later
         """None without headers, as in nats-py."""
-        if not self._raw_headers:
-            return None
-        found: dict[str, str] = self.__dict__.get("_headers") or _headers(self._raw_headers)
-        self.__dict__["_headers"] = found
-        return found or None
+        return _headers(self._raw_headers) or None if self._raw_headers else None
 
 
 def _headers(raw: bytes) -> dict[str, str]:
@@ -148,7 +151,8 @@ def _headers(raw: bytes) -> dict[str, str]:
         headers = {"Status": status, "Description": description} if description else {"Status": status}
     for line in lines:
         name, colon, value = line.partition(":")
-        if colon:
+        name = name.strip()
+        if colon and name.isascii() and " " not in name:
             headers[name] = value.strip()
     return headers
 
@@ -192,7 +196,10 @@ async def send(client: Client, frames: Sequence[bytes]) -> None:
         raise OutboundBufferLimitError
     client._pending += frames
     client._pending_data_size += size
-    await client._flush_pending(force_flush=client._pending_data_size > client._max_pending_size)
+    if client._pending_data_size > client._max_pending_size:
+        await client._flush_pending(force_flush=True)
+    elif client._flush_queue is not None and client._flush_queue.empty():
+        await client._flush_pending()
 
 
 async def acknowledge(client: Client, messages: Sequence[Msg]) -> None:

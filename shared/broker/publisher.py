@@ -27,6 +27,7 @@ from shared.errors import Refused, Unavailable
 log = structlog.get_logger()
 
 ACK_TIMEOUT_S = 5.0
+SLOWEST_BYTES_PER_S = 1024 * 1024  # of a connection: an attempt waits longer for large messages, which have to be sent first
 MIN_ACK_TIMEOUT_S = 0.1  # for an attempt just before the deadline
 FAILING_AFTER_S = 3.0  # longer than the election of a leader
 FORGOTTEN_AFTER_S = 15.0  # longer than the pause between two attempts of one publish
@@ -175,17 +176,18 @@ class Publisher:
                 frames.append(text)
                 attempt.waiting[reply] = index
                 self._attempts[reply] = attempt
-            await send(self._client, frames)
-            await asyncio.wait((attempt.is_over,), timeout=timeout_s)
+            async with asyncio.timeout(timeout_s + sum(map(len, frames)) / SLOWEST_BYTES_PER_S):
+                await send(self._client, frames)
+                await attempt.is_over
         except MaxPayloadError as e:
             raise Refused(reasons.TOO_LARGE, f"the message is larger than the broker's limit of {self._client.max_payload} bytes") from e
+        except TimeoutError:
+            attempt.failure = attempt.failure or TimeoutError("no acknowledgement")
         except (NatsError, OSError) as e:
             attempt.failure = e
         finally:
             for reply in attempt.waiting:
                 self._attempts.pop(reply, None)
-        if len(acks) < len(messages) and attempt.failure is None:
-            return TimeoutError("no acknowledgement")
         return attempt.failure
 
     async def _subscribe(self) -> None:

@@ -17,17 +17,21 @@ _BORROWING = "borrowing"  # key of the engine that a pooled connection keeps for
 
 
 async def run_in_thread(connection: AsyncConnection, work: Callable[[Connection], T]) -> T:
-    """See ``shared.database.engine.run``. aiosqlite runs one function after the other, so the owner waits meanwhile."""
+    """See ``shared.database.engine.run``. aiosqlite runs one function after the other, so a rollback of the owner waits for ``work``."""
     pooled = await connection.get_raw_connection()
     driver: Any = pooled.driver_connection
 
     def in_thread() -> T:
-        engine: Engine = pooled.info.setdefault(_BORROWING, None) or _borrowing_engine(driver._conn)
-        pooled.info[_BORROWING] = engine
+        engine: Engine | None = pooled.info.get(_BORROWING)
+        if engine is None:
+            engine = pooled.info[_BORROWING] = _borrowing_engine(driver._conn)
         with engine.connect() as borrowed:
-            return work(borrowed)
+            try:
+                return work(borrowed)
+            except StopIteration as e:  # no future can have it as its outcome
+                raise RuntimeError("a StopIteration left the work") from e
 
-    if not driver._running:
+    if not driver._running or driver._connection is None:
         raise Unavailable("database: the connection has been closed")
     result: T = await driver._execute(in_thread)
     return result

@@ -118,10 +118,10 @@ async def _read(engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
 
 
 async def run(connection: AsyncConnection, work: Callable[[Connection], T]) -> T:
-    """Run ``work`` in the transaction of ``connection``; its result must not refer to its argument. Raises Unavailable.
+    """Run ``work`` in the transaction of ``connection``; its result must not refer to its argument. Raises what statements raise.
 
     It runs in the event loop. On SQLite it runs as a whole in the thread of the driver, since a short statement takes less time
-    than its way to that thread and back.
+    than its way to that thread and back; a cancelled caller waits until it has ended.
     """
     if connection.dialect.name != "sqlite":
         return await connection.run_sync(work)

@@ -22,6 +22,10 @@ ADVICE_TAG_TYPE = "jobClass"
 APPLICATION_TAG_TYPE = "app"
 
 
+# A list that is empty by default, but not copied for each event, as pydantic does with a default value.
+_EMPTY: Any = Field(default_factory=list, json_schema_extra={"default": []})
+
+
 class Part(BaseModel):
     """An object inside an event."""
 
@@ -79,8 +83,8 @@ class JobFacts(Event):
     energy: float = 0.0
     energy_footprint: dict[str, float] | None = None
     statistics: dict[str, MetricStatistics] | None = None
-    tags: list[Tag] = Field(default_factory=list)  # pydantic copies a default list with deepcopy
-    oddities: list[Oddity] = Field(default_factory=list)
+    tags: list[Tag] = _EMPTY
+    oddities: list[Oddity] = _EMPTY
 
 
 class JobStarted(JobFacts):
@@ -101,7 +105,7 @@ class JobStopped(Event):
     job_state: JobState
     received_state: str | None = Field(None, description="The state word received, if it differs from jobState.")
     may_wait: bool = True
-    oddities: list[Oddity] = Field(default_factory=list)
+    oddities: list[Oddity] = _EMPTY
 
 
 class JobImported(JobFacts):

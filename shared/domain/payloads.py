@@ -70,7 +70,7 @@ class StartPayload(Payload):
     sub_cluster: Name = ""
     project: Name = ""
     shared: SharedNode = "none"
-    tags: list[TagPayload] = Field(default_factory=list)
+    tags: list[TagPayload] = Field(default_factory=list, json_schema_extra={"default": []})
     monitoring_status: Annotated[int, Field(ge=0, le=3)] = 1
     partition: Annotated[Name, INFORMS] = ""
     job_state: Annotated[str, INFORMS] = ""

@@ -380,6 +380,14 @@ def test_applications_are_found_as_whole_words_outside_comments(script: str, fou
     assert Applications.read().in_script(script) == found
 
 
+@pytest.mark.parametrize("pattern", ["python -m foo", r"foo(?=\\s)", "^srun", "vasp$"])
+def test_a_pattern_that_no_single_word_can_match_is_refused(tmp_path: Path, pattern: str) -> None:
+    file = tmp_path / "applications.toml"
+    file.write_text(f'own = ["{pattern}"]\n', encoding="utf-8")
+    with pytest.raises(RuleError, match=r"own: .* is compared with single words"):
+        Applications.read(file)
+
+
 def test_the_examples_in_the_docs_are_usable(tmp_path: Path) -> None:
     example, parameters = [
         part.split("```")[0] for part in (REPOSITORY / "docs/advice.md").read_text(encoding="utf-8").split("```toml\n")[1:]

@@ -14,13 +14,14 @@ from nats.protocol.parser import Parser
 
 from shared.broker.bulk import BulkClient, frame, send, subscribe
 from shared.broker.connection import dial
+from shared.broker.cursor import read_from
 from shared.settings import NatsSettings
 from tests.support.waiting import until
 
 BULK, PLAIN = 1, 2  # numbers of subscriptions
 
 WORDS = st.text("abc.$_-", min_size=1, max_size=9)
-HEADERS = st.dictionaries(st.sampled_from(["a", "ce-type", "Nats-Msg-Id"]), st.text("xyz: é%", max_size=9))
+HEADERS = st.dictionaries(st.sampled_from(["a", "ce-type", "Nats-Msg-Id", " b ", "c d", "\u00e9"]), st.text("xyz: é%", max_size=9))
 VERSIONS = st.sampled_from(["NATS/1.0", "NATS/1.0 404 No Messages", "NATS/1.0 408"])
 FLAGS = st.booleans()
 
@@ -99,7 +100,16 @@ async def test_a_function_that_fails_does_not_end_the_reading() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [b"MSG a one 0\r\n", b"MSG a 1 x\r\n", b"MSG a 1 -9\r\n", b"MSG a 1 99999999999\r\n", b"MSG\r\n", b"hello\r\n", b"x" * 70_000],
+    [
+        b"MSG a one 0\r\n",
+        b"MSG a 1 x\r\n",
+        b"MSG a 1 -9\r\n",
+        b"MSG a 1 99999999999\r\n",
+        b"MSG\r\n",
+        b"hello\r\n",
+        b"x" * 5000 + b"\r\n",
+        b"x" * 70_000,
+    ],
     ids=lambda text: text[:24].decode(),
 )
 async def test_what_is_no_protocol_is_an_error_of_the_protocol(text: bytes) -> None:
@@ -134,3 +144,32 @@ async def test_messages_are_sent_and_received_as_with_nats_py(nats_settings: Nat
         assert as_text[1] == ("bulk.b", "to", b"", {"a": "one  two", "b": "é"})
     finally:
         await bulk.close()
+
+
+async def test_a_message_with_a_subject_that_is_not_utf8_is_read_as_the_others(nats_settings: NatsSettings, nats_client: Client) -> None:
+    """The broker stores it, and a reader that did not see it could not get past it."""
+    stream = f"{nats_settings.prefix}-odd"
+    await nats_client.jetstream(timeout=30).add_stream(name=stream, subjects=[f"{stream}.>"])
+    bulk = await dial(nats_settings, "bulk")
+    try:
+        await send(bulk, [b"PUB %b.\xff 1\r\na\r\n" % stream.encode(), frame(f"{stream}.b", b"b")[0]])
+        async with read_from(bulk, stream, 1) as cursor:
+            found: list[Msg] = []
+            while len(found) < 2:
+                found += await cursor.raw_batch(10)
+        assert [(message.subject, message.data) for message in found] == [(f"{stream}.\ufffd", b"a"), (f"{stream}.b", b"b")]
+    finally:
+        await bulk.close()
+
+
+async def test_a_reconnect_while_lines_are_handled_leaves_nothing_of_the_old_connection() -> None:
+    client = _Observed()
+
+    async def reconnect() -> None:
+        client._ps.reset()
+
+    client._process_ping = reconnect  # type: ignore[method-assign]
+    client.receivers[BULK] = client.see
+    await client._ps.parse(b"PING\r\nMSG a 1 1000000\r\nx")
+    await client._ps.parse(b"MSG b 1 1\r\nb\r\n")
+    assert [seen[0] for seen in client.seen] == ["b"]
