@@ -8,7 +8,7 @@ from shared.database.tables import tables
 from shared.errors import UserError
 
 REVISION = "0015"  # the latest migration
-RULES = 5  # incremented when the same log gives different rows: tables built with older rules need a rebuild
+RULES = 6  # incremented when the same log gives different rows: tables built with older rules need a rebuild
 
 
 async def revision(engine: AsyncEngine) -> str | None:
