@@ -173,6 +173,7 @@ def test_a_wall_screen_by_link_needs_no_sign_in_and_ends_when_the_link_is_revoke
     expect(screen.page.get_by_role("heading", level=1)).to_have_text("alex")
     expect(screen.page.get_by_text("Nodes in use")).to_be_visible()
     expect(screen.page.get_by_role("heading", name="States of the nodes")).to_be_visible()
+    expect(screen.page.get_by_role("listitem").filter(has_text="idle")).to_have_count(1)
     expect(screen.page.get_by_role("navigation")).to_have_count(0)
     assert screen.page.context.cookies() == []
     assert screen.axe() == []
