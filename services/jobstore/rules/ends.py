@@ -110,9 +110,11 @@ class Ends:
     def settle(self, job_id: int) -> None:
         """Match the parked stops, and the stops whose match may still change, to the runs of this id."""
         runs = sorted(self._work.runs_of(job_id, None), key=_by_start)
+        waiting = list(self._work.parked.get(job_id, ()))
+        if not waiting and len(runs) == 1 and runs[0].is_open:
+            return  # a job that starts
         free = [run for run in runs if _is_free(run, self._now)]
         held = {run.id: self._stop_of(run) for run in free if run.may_still_change(self._now)}
-        waiting = list(self._work.parked.get(job_id, []))
         stops = [*waiting, *held.values()]
         matched = _match(runs, {run.id for run in free}, stops) if stops else {}
         taken = {parked.sequence for parked in matched.values()}
