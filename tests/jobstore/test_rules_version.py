@@ -19,10 +19,10 @@ from tests.jobstore.logs import apply, records
 from tests.jobstore.test_rebuild import random_events
 from tests.support.databases import query
 
-VERSION = (5, "ab8f1befb1281a45")  # and the digest of the rows that a sample log gives
+VERSION = (6, "c746f98884d9295b")  # and the digest of the rows that a sample log gives
 SHOWN = {
     "job": "id, job_id, cluster, start_time, job_state, duration, monitoring_status, stop_seq, is_overdue, meta_data,"
-    " job_name, advice, changed_seq",
+    " job_name, advice, archiving_failure, changed_seq",
     "jobtag": "job_id, tag_id",
     "parked_stop": "seq, was_applied",
     "rejection": "seq, code",
