@@ -39,11 +39,21 @@ class Entries:
         return [path for path in paths if not (self._is_target_known and is_in(self._target, path))]
 
     def copy(self, paths: Sequence[JobPath]) -> dict[JobPath, Exception]:
-        """Copy entries with their data; those that exist are not replaced. Returns the errors."""
+        """Copy entries with their data; those that exist are not replaced. Returns the errors.
+
+        Entries without a readable meta.json are left out, since the copy would stay when the source is mended.
+        """
         if self._target is None:
             return {}
-        errors = copied(self._source, paths, self._target)
-        return {path: error for path, error in zip(paths, errors, strict=True) if error is not None}
+        errors: dict[JobPath, Exception] = {}
+        for path in paths:
+            try:
+                self.meta(path)
+            except (ArchiveError, ArchiveUnavailable, OSError) as e:
+                errors[path] = e
+        readable = [path for path in paths if path not in errors]
+        failures = zip(readable, copied(self._source, readable, self._target), strict=True)
+        return errors | {path: error for path, error in failures if error is not None}
 
     def unusable(self, paths: Sequence[JobPath]) -> dict[JobPath, Exception]:
         """Those that the source does not have completely; what ``copy`` would find besides, only reading them shows."""

@@ -76,6 +76,8 @@ def print_report(report: Report) -> None:
         print(f"archive: {len(archive.missing_there_too)} entries are missing in the source as well")
         _some([f"  missing there: {path}" for path in archive.missing_there_too])
     _some([f"  missing: {path}" for path in archive.missing] + [f"  unreadable: {line}" for line in archive.unreadable])
+    if archive.unreadable:
+        print("`takeover run` copies an unreadable entry again when its folder or row has been removed from the archive of this site")
     _some([str(one) for one in comparison.differences], len(comparison.differences))
     print("everything is here" if report.is_equal else "NOT everything is here")
 

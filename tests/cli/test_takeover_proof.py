@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -127,6 +128,27 @@ async def test_a_deployment_over_postgresql_is_equal_to_its_source(
     there.db.execute("UPDATE hpc_user SET roles = '[\"manager\"]', projects = '[\"bio\"]'")
     assert "jobs      0 new, 2 changed, 63 unchanged" in await asyncio.to_thread(command, "run")
     assert "jobs: 65 equal, 0 missing, 0 different" in await asyncio.to_thread(command, "verify")
+
+
+def test_a_damaged_entry_is_named_and_copied_when_it_has_been_mended(new_up: Up, there: FormerSite) -> None:
+    fill(there, 3)
+    site = new_up().start()
+    path = JobPath("fritz", 2, START_TIME + 1000)
+    file = path.under(there.archive) / "meta.json"
+    sound = file.read_bytes()
+    file.write_bytes(b"{broken")
+    done = site.run("takeover", "run", there.folder)
+    assert "2 entries copied, 1 are missing or unreadable" in done.stdout
+    assert path.relative in done.stderr
+    file.write_bytes(sound)
+    assert "1 entries copied, 0 are missing or unreadable" in site.run("takeover", "run", there.folder).stdout
+    (path.under(site.data / "archive") / "meta.json").write_bytes(b"{broken")
+    done = jobtide("takeover", "verify", there.folder, "--data", site.data)
+    assert done.returncode == 1
+    assert "copies an unreadable entry again when its folder" in done.stdout
+    shutil.rmtree(path.under(site.data / "archive"))
+    site.run("takeover", "run", there.folder)
+    assert jobtide("takeover", "verify", there.folder, "--data", site.data).returncode == 0
 
 
 @contextlib.contextmanager
