@@ -15,6 +15,7 @@ from shared.archive.files import FileStore
 from shared.archive.layout import ArchiveUnavailable
 from shared.archive.places import present_store, store_at
 from shared.archive.selection import OmitTagged, Selection
+from shared.archive.sqlite import SqliteStore
 from shared.archive.store import ArchiveStore
 from shared.archive.transfer import EntrySource, Form, Tally, transfer
 from shared.archive.verify import Finding, verify, verify_store
@@ -153,6 +154,13 @@ def _findings(store: ArchiveStore, *, reads_data: bool, show: Bar) -> Iterator[F
     return verify_store(store, reads_data=reads_data, show=show)
 
 
+def _require_folder(target: ArchiveStore) -> None:
+    """A mistyped target, or one on a file system that is not mounted, must not become an archive. Raises UserError."""
+    place = target.root if isinstance(target, FileStore) else target.file if isinstance(target, SqliteStore) else None
+    if place is not None and not place.absolute().parent.is_dir():
+        raise UserError(f"{target.address}: the folder {place.absolute().parent} does not exist")
+
+
 def run_transfer(
     data: Path | None,
     source_address: str | None,
@@ -165,6 +173,7 @@ def run_transfer(
     as_json: bool,
 ) -> None:
     target = archive_of(data, target_address)
+    _require_folder(target)
     source = _source(data, source_address, target, converts=converts)
     with counted(source) as show:
         tally = transfer(source, target, selection, form=form, converts=converts, dry_run=dry_run, show=lambda tally: show(tally.seen))

@@ -83,8 +83,9 @@ def run_reconcile(data: Path | None, file: Path, cluster: str | None, zone: str 
 
 
 def _print(runs: Sequence[Run], outcome: Outcome, unusable: Sequence[Unusable], *, applies: bool) -> None:
+    applied = {difference.run for difference in outcome.published} - {difference.run for difference in outcome.without_effect}
     for difference in outcome.found[:MAX_SHOWN]:
-        print(difference.text)
+        print(difference.text + (" (applied)" if difference.run in applied else ""))
     if len(outcome.found) > MAX_SHOWN:
         print(f"and {len(outcome.found) - MAX_SHOWN:,} more")
     for line in [f"line {one.line}: {one.why}" for one in unusable] + outcome.refused:

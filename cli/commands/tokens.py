@@ -1,11 +1,13 @@
 """`jobtide token` and `jobtide keys`."""
 
 import re
+import sys
 from pathlib import Path
 
 from cli.keys import generate, private_key_of, sign_token
 from cli.site import find_site
 from shared.errors import UserError
+from shared.settings import load
 
 PUBLIC_KEY_VARIABLE = "JOBTIDE_GATEWAY_JWT_PUBLIC_KEY"
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -22,6 +24,7 @@ def parse_ttl(text: str) -> int | None:
 
 
 def run_token(data: Path | None, user: str, roles: list[str], ttl: str) -> None:
+    from services.gateway.people.auth.settings import AuthSettings
     from services.gateway.people.identity import ROLES
 
     if not user.strip():
@@ -30,6 +33,9 @@ def run_token(data: Path | None, user: str, roles: list[str], ttl: str) -> None:
         if role not in ROLES:
             raise UserError(f"--role: {role!r} is not one of {', '.join(ROLES)}")
     ttl_s = parse_ttl(ttl)
+    if load(AuthSettings).jwt_validate_user:
+        text = f"`jwt_validate_user` is set: the token works if {user} is a user of the site, with that user's roles instead of those given here"
+        print(f"jobtide: {text}", file=sys.stderr)
     print(sign_token(private_key_of(find_site(data).keys_file), user, roles, ttl_s))
 
 

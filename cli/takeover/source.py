@@ -78,13 +78,16 @@ def _kebab(value: Any) -> Any:
     return {re.sub(r"(?<=[a-z])(?=[A-Z])|_", "-", key).lower(): _kebab(item) for key, item in value.items()}
 
 
+_WANTED = "give the folder of cc-backend in which config.json is, or its configuration file"
+
+
 def _read_config(file: Path) -> dict[str, Any]:
     try:
         config = orjson.loads(file.read_bytes())
     except OSError as e:
-        raise UserError(f"cannot read {file}: {e.strerror}") from e
+        raise UserError(f"cannot read {file}: {e.strerror}; {_WANTED}") from e
     except orjson.JSONDecodeError as e:
-        raise UserError(f"{file} is not JSON: {e}") from e
+        raise UserError(f"{file} is not JSON: {e}; {_WANTED}") from e
     if not isinstance(config, dict):
         raise UserError(f"{file} is not a JSON object")
     return config

@@ -289,6 +289,8 @@ def test_info_copy_and_verify_answer_as_text_and_json(archive: Path, tmp_path: P
     done = jobtide("archive", "verify", archive, "--json")
     assert (done.returncode, json.loads(done.stdout)["listed"][0]["kind"]) == (1, "invalid")
     assert_user_mistake(jobtide("archive", "copy", archive, "--from", f"{archive}/../archive"), "itself")
+    for mistyped in (str(tmp_path / "none/archive"), f"sqlite:///{tmp_path}/none/archive.db"):
+        assert_user_mistake(jobtide("archive", "copy", mistyped, "--from", archive), f"the folder {tmp_path}/none does not exist")
     assert_user_mistake(jobtide("archive", "convert", target, "--compress", "--decompress"), "--compress")
     assert_user_mistake(jobtide("archive", "info", tmp_path), "is not an archive")
 

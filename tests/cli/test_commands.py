@@ -345,7 +345,11 @@ def test_generated_keys_sign_and_verify() -> None:
     assert found[4] == f"JWT_PRIVATE_KEY={found[2]}"
     public, private = (base64.b64decode(text) for text in found.groups()[:2])
     assert (len(public), len(private), private[32:]) == (32, 64, public)
-    signed = jobtide("token", "ann", "--role", "api", "--role", "admin", "--ttl", "1h", JOBTIDE_GATEWAY_JWT_PRIVATE_KEY=found[2])
+    words = ("token", "ann", "--role", "api", "--role", "admin", "--ttl", "1h")
+    signed = jobtide(*words, JOBTIDE_GATEWAY_JWT_PRIVATE_KEY=found[2])
+    assert signed.stderr == ""
+    checked = jobtide(*words, JOBTIDE_GATEWAY_JWT_PRIVATE_KEY=found[2], JOBTIDE_AUTH_JWT_VALIDATE_USER="true")
+    assert "the token works if ann is a user of the site, with that user's roles" in checked.stderr
     claims = jwt.decode(signed.stdout.split()[-1], Ed25519PublicKey.from_public_bytes(public), algorithms=["EdDSA"])
     assert (claims["sub"], claims["roles"], claims["exp"] - claims["iat"]) == ("ann", ["api", "admin"], 3600)
 

@@ -270,6 +270,7 @@ def test_what_is_missing_is_published_once_and_marked(new_up: Up, tmp_path: Path
     assert done.returncode == 1
     counted = "10 runs in the accounting: 5 missing, 2 ended, 1 state, 0 running; 1 were deleted here; 5 applied\n"
     assert done.stdout.endswith(counted)
+    assert done.stdout.count(" (applied)\n") == 5
     assert "line 11: " in done.stderr
     assert f"published without effect, see `jobtide rejections`: missing  fritz 4 started {START_TIME + 1000}" in done.stderr
     assert "3 differences remain" in done.stderr
