@@ -34,8 +34,8 @@ def run_token(data: Path | None, user: str, roles: list[str], ttl: str) -> None:
             raise UserError(f"--role: {role!r} is not one of {', '.join(ROLES)}")
     ttl_s = parse_ttl(ttl)
     if load(AuthSettings).jwt_validate_user:
-        text = f"`jwt_validate_user` is set: the token works if {user} is a user of the site, with that user's roles instead of those given here"
-        print(f"jobtide: {text}", file=sys.stderr)
+        text = f"the token works if {user} is a user of the site, with that user's roles instead of those given here"
+        print(f"jobtide: `jwt_validate_user` is set: {text}", file=sys.stderr)
     print(sign_token(private_key_of(find_site(data).keys_file), user, roles, ttl_s))
 
 

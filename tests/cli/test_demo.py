@@ -140,7 +140,7 @@ def assert_the_questions_of_the_readme_are_answered(site: UpProcess) -> None:
     asked = [line for line in typed if line.startswith("ask ")]
     (followed,) = [line for line in typed if line not in asked]
     assert len(asked) >= 4
-    until_blocking(lambda: not unanswered(site, asked), what="an answer to each question of the README")
+    until_blocking(lambda: not unanswered(site, asked), 60, "an answer to each question of the README")
     asked_with_curl = next(block for block in shell_blocks("docs/gateway.md") if "/query" in block)
     assert "errors" not in json.loads(answer_of(site, asked_with_curl))
     event = answer_of(site, f"( timeout 20 {followed} || true ) | grep -m 1 '^data: '")

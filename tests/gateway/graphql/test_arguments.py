@@ -156,8 +156,8 @@ def test_times_are_written_in_the_time_zone_of_the_server(monkeypatch: pytest.Mo
             JobFilter(metric_stats=(MetricRange("a_max", Range(1)),)),
         ),
         (
-            {"metricStats": [{"metricName": "cpu-load", "range": {"from": 0, "to": 0}}]},
-            JobFilter(metric_stats=(MetricRange("cpu-load", Range()),)),  # not a valid key: matches nothing
+            {"metricStats": [{"metricName": "cpu load", "range": {"from": 0, "to": 0}}]},
+            JobFilter(metric_stats=(MetricRange("cpu load", Range()),)),  # not a valid key: matches nothing
         ),
         ({"duration": {"from": 300, "to": 0}}, JobFilter(duration=Range(300), duration_at=int(NOW))),
     ],
