@@ -50,7 +50,7 @@ class Databases:
 
     @staticmethod
     def lack(engine: Engine) -> str | None:
-        """What is missing to run it, in one line."""
+        """One line that names the missing part, or None if the engine can run."""
         try:
             if engine == "mariadb":
                 installed(MARIADB)

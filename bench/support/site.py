@@ -49,7 +49,7 @@ class Site:
     main_pids: tuple[int, ...]
     http: str | None
     token: str
-    server_pid: int | None = None  # of the database
+    server_pid: int | None = None  # the database server
 
     @property
     def setting(self) -> dict[str, str]:

@@ -117,7 +117,7 @@ def _connect_options(dsn: str) -> dict[str, Any]:
 
 
 def _encryption(tls: str) -> ssl.SSLContext | None:
-    """What the parameter ``tls`` of a data source name asks for. Raises UserError for a value that would weaken it silently."""
+    """The TLS settings for the parameter ``tls`` of a data source name. Raises UserError for a value that would silently weaken them."""
     if tls in ("false", "0"):
         return None
     context = ssl.create_default_context()

@@ -15,7 +15,7 @@ DATA_FILE = "data.json"
 PACKED_DATA_FILE = "data.json.gz"
 THUMBNAIL_FILE = "thumbnail.json.gz"
 TEMPORARY_PREFIX = ".tmp-"
-MAX_STORED_BYTES = 512 * 1024 * 1024  # of one file of an entry, packed or not; SQLite takes values of twice this size
+MAX_STORED_BYTES = 512 * 1024 * 1024  # limit of one file of an entry, compressed or not; SQLite accepts values of up to twice this size
 MAX_UNPACKED_BYTES = 4 * 1024**3
 
 

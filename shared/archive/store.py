@@ -160,7 +160,7 @@ class ArchiveStore(ABC):
         return self
 
     def preserved(self, path: JobPath) -> Preserved:
-        """What an existing entry must keep when its job is archived again.
+        """The parts of an existing entry that must stay when its job is archived again.
 
         Raises ArchiveError when it belongs to another job, and TooLarge.
         """

@@ -143,7 +143,7 @@ class _Message(Msg):
 
 
 def _headers(raw: bytes) -> dict[str, str]:
-    """By name. A status line becomes ``Status`` and ``Description``."""
+    """Header values by name; a status line becomes ``Status`` and ``Description``."""
     first, *lines = raw.decode(errors="replace").split("\r\n")
     headers = {}
     if first != _VERSION:

@@ -36,7 +36,7 @@ def last_subjects(nats: NatsSettings, cluster: str | None = None) -> list[tuple[
 
 
 async def last_events(client: Client, nats: NatsSettings, clusters: Iterable[str], *, timeout_s: float) -> Sequence[LastEvents]:
-    """Of the first ``MAX_CLUSTERS`` by name, within ``timeout_s`` for all. Raises Unavailable."""
+    """Looks at the first ``MAX_CLUSTERS`` clusters by name; ``timeout_s`` bounds the whole call. Raises Unavailable."""
     js, turn = client.jetstream(timeout=timeout_s), asyncio.Semaphore(_AT_ONCE)
 
     async def of(cluster: str) -> LastEvents:

@@ -41,15 +41,6 @@ FIRST, SECOND = JobPath("emmy", 1403244, 1608923076), JobPath("emmy", 1404397, 1
 New = Callable[[], ArchiveStore]
 
 
-@pytest.fixture(scope="module")
-def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFs]:
-    server = SeaweedFs(tmp_path_factory.mktemp("weed"))
-    server.start()
-    server.create_bucket("archive")
-    yield server
-    server.kill()
-
-
 def bucket(server: SeaweedFs, prefix: str) -> ObjectStore:
     return ObjectStore("archive", prefix, S3Access(server.endpoint, access_key=ACCESS_KEY, secret_key=SECRET_KEY))
 

@@ -16,7 +16,7 @@ from shared.archive.store import Stray
 from tests.cli.sites import UpProcess, jobtide
 from tests.support.builders import START_TIME
 from tests.support.cc_backend import FormerSite
-from tests.support.seaweedfs import ACCESS_KEY, SECRET_KEY, SeaweedFs
+from tests.support.seaweedfs import ACCESS_KEY, SECRET_KEY
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -42,15 +42,6 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UpProcess]:
         yield site.start()
     finally:
         site.end()
-
-
-@pytest.fixture(scope="module")
-def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFs]:
-    server = SeaweedFs(tmp_path_factory.mktemp("weed"))
-    server.start()
-    server.create_bucket("archive")
-    yield server
-    server.kill()
 
 
 def place_of(kind: str, tmp_path: Path, request: pytest.FixtureRequest, bucket: str) -> tuple[ArchiveStore, dict[str, Any]]:

@@ -4,6 +4,7 @@ import gc
 import logging
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from nats.aio.client import Client
@@ -17,6 +18,7 @@ from tests.support.nats import NatsServer, RunningNats, client_of, forget_blocki
 from tests.support.postgres import PostgresServer, RunningPostgres
 from tests.support.processes import ServiceRunner
 from tests.support.programs import MissingPart, Sources, nats_program, postgres_folder
+from tests.support.seaweedfs import SeaweedFs
 
 SOURCES = Sources.from_environment()
 
@@ -35,6 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(e)) from e
 
 
+S = TypeVar("S", PostgresServer, MariaDbServer)
 _missed: set[str] = set()
 
 
@@ -129,7 +132,10 @@ def postgres_server() -> Iterator[PostgresServer | RunningPostgres]:
         with postgres_container() as container:
             yield container
         return
-    server = PostgresServer()
+    yield from _running(PostgresServer())
+
+
+def _running(server: S) -> Iterator[S]:
     try:
         server.start()
         yield server
@@ -140,12 +146,7 @@ def postgres_server() -> Iterator[PostgresServer | RunningPostgres]:
 @pytest.fixture
 def private_postgres() -> Iterator[PostgresServer]:
     """A private PostgreSQL that the test may stop and start. Always the programs of the wheel."""
-    server = PostgresServer()
-    try:
-        server.start()
-        yield server
-    finally:
-        server.remove()
+    yield from _running(PostgresServer())
 
 
 @pytest.fixture(scope="session")
@@ -178,23 +179,13 @@ def postgres_database(postgres_template: PostgresTemplate, service: ServiceRunne
 @pytest.fixture(scope="session")
 def mariadb_server() -> Iterator[MariaDbServer]:
     """The MariaDB of this run; tests share it and must not stop it. See ``mariadb_database``."""
-    server = MariaDbServer()
-    try:
-        server.start()
-        yield server
-    finally:
-        server.remove()
+    yield from _running(MariaDbServer())
 
 
 @pytest.fixture
 def private_mariadb() -> Iterator[MariaDbServer]:
     """A private MariaDB that the test may stop and start."""
-    server = MariaDbServer()
-    try:
-        server.start()
-        yield server
-    finally:
-        server.remove()
+    yield from _running(MariaDbServer())
 
 
 @pytest.fixture(scope="session")
@@ -285,3 +276,13 @@ def _no_task_dies_unseen(_dead_tasks: _DeadTasks) -> Iterator[None]:
 def _fail_with(dead: _DeadTasks) -> None:
     if dead.found:
         pytest.fail("\n".join(dead.found), pytrace=False)
+
+
+@pytest.fixture(scope="module")
+def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFs]:
+    """An S3 server with the bucket ``archive``."""
+    server = SeaweedFs(tmp_path_factory.mktemp("weed"))
+    server.start()
+    server.create_bucket("archive")
+    yield server
+    server.kill()

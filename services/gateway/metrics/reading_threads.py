@@ -24,7 +24,7 @@ class ReadingThreads:
         self._address = address
         self._number = threads
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="archive-read")
-        self._due: dict[object, float] = {}  # of the works that have begun
+        self._due: dict[object, float] = {}  # deadlines of the calls that have begun
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)

@@ -78,7 +78,7 @@ async def _viewer(request: web.Request) -> User:
 
 
 def _found(location: str) -> web.HTTPFound:
-    """What is there depends on the session and changes with the jobs, so browsers must ask again."""
+    """The target depends on the session and changes with the jobs, so browsers must not cache the redirect."""
     found = web.HTTPFound(location, headers={hdrs.CACHE_CONTROL: "no-store"})
     found.headers[hdrs.LOCATION] = location  # without the escapes that aiohttp takes away
     return found

@@ -1,4 +1,4 @@
-"""What the processes of the services report about themselves on the broker."""
+"""Collects the health reports that the processes of the services publish on the broker."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -74,7 +74,7 @@ class ServiceReports:
             self._reports[key] = (now, report)
 
     def states(self) -> Sequence[ServiceState]:
-        """By service: those that every site needs first, in the order of the flow."""
+        """Reports by service; services that every site needs come first, in the order of the data flow."""
         since, now = self._listening_since, self._clock()
         is_certain = since is not None and now - since >= SILENT_AFTER_S
         found = [self._state(one, max(0.0, now - at), is_certain) for at, one in self._reports.values() if now - at < FORGOTTEN_AFTER_S]

@@ -16,9 +16,8 @@ from shared.domain.recorded import Recorded, Unreadable
 
 MAX_DUE = 5000  # parked stops, and scheduler ids, per HousekeepingDue; the next event handles the rest
 
-_ON_TABLES = frozenset(
-    (HousekeepingDue, JobRestored, RefusalsDismissed, RowsRestored)
-)  # events that work directly on the tables, without the rules
+# Events that work directly on the tables, without the rules.
+_ON_TABLES = frozenset((HousekeepingDue, JobRestored, RefusalsDismissed, RowsRestored))
 
 Batch = Sequence[Recorded | Unreadable]
 

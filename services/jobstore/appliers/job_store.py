@@ -271,7 +271,7 @@ class JobStore:
         ids = removed.keys()
         job, jobtag = self._tables.job, self._tables.jobtag
         for tag_id, sequence in removed.items():  # jobs of this batch are updated later, with their other changes
-            tagged = (connection.scalars(select(jobtag.c.job_id).where(jobtag.c.tag_id == tag_id))).all()
+            tagged = connection.scalars(select(jobtag.c.job_id).where(jobtag.c.tag_id == tag_id)).all()
             for first in range(0, len(tagged), JOBS_AT_ONCE):
                 some = tagged[first : first + JOBS_AT_ONCE]
                 connection.execute(update(job).where(one_of(job.c.id, some)).values(changed_seq=sequence))
@@ -304,7 +304,7 @@ class JobStore:
             changed_seq=sequence,
         )
         ended = 0
-        while ids := (connection.scalars(select(job.id).where(*overdue).limit(JOBS_AT_ONCE))).all():
+        while ids := connection.scalars(select(job.id).where(*overdue).limit(JOBS_AT_ONCE)).all():
             connection.execute(end.where(one_of(job.id, ids)))
             ended += len(ids)
         return ended
@@ -324,7 +324,7 @@ class JobStore:
         """Delete old refusals of one stream, so that the rows of each stream depend only on that stream."""
         rejection = self._tables.rejection
         old = select(rejection.c.seq).where(rejection.c.stream == stream, rejection.c.time < before).limit(ROWS_AT_ONCE)
-        while sequences := (connection.scalars(old)).all():
+        while sequences := connection.scalars(old).all():
             connection.execute(delete(rejection).where(rejection.c.stream == stream, one_of(rejection.c.seq, sequences)))
 
     def forget_parked(self, connection: Connection, sequences: Sequence[int]) -> None:

@@ -196,5 +196,5 @@ class NodesApplier:
             row = table.c
             has_newer = exists().where(node.id == row.node_id, newest > row.time_stamp)
             old = select(row.id).where(row.time_stamp < until, has_newer).order_by(row.time_stamp, row.id).limit(MAX_FORGOTTEN)
-            if ids := (connection.scalars(old)).all():
+            if ids := connection.scalars(old).all():
                 connection.execute(delete(table).where(one_of(row.id, ids)))

@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +21,6 @@ from tests.support.seaweedfs import ACCESS_KEY, SECRET_KEY, SeaweedFs
 from tests.support.waiting import until
 
 QUESTIONS = ("/api/jobs/1?all-metrics=true", "/api/jobs/2?all-metrics=true", "/api/jobs/")
-
-
-@pytest.fixture(scope="module")
-def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFs]:
-    server = SeaweedFs(tmp_path_factory.mktemp("weed"))
-    server.start()
-    server.create_bucket("archive")
-    yield server
-    server.kill()
 
 
 def settings_of(server: SeaweedFs, tmp_path: Path, policy: str, present: str, target: str) -> ArchiveSettings:

@@ -20,7 +20,7 @@ from shared.errors import Unavailable
 log = structlog.get_logger()
 
 CLEAN_EVERY_S = 60.0
-MAX_DELETIONS = 3  # of one row by other gateways, while an attempt is taken
+MAX_DELETIONS = 3  # how often other gateways may delete the row while this one records an attempt
 
 
 class Buckets(Protocol):
